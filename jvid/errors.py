@@ -1,0 +1,27 @@
+"""The errors that jvid raises on purpose.
+
+Each message is one line that says what was got, what was expected and what to do;
+the command line prints it without a traceback and exits with code 2.
+"""
+
+from __future__ import annotations
+
+
+class JvidError(Exception):
+    """Base of every error that jvid raises on purpose."""
+
+
+class InputError(JvidError, ValueError):
+    """A value that a caller gave is wrong: option, shape, prompt, file."""
+
+
+class UnknownNameError(JvidError, LookupError):
+    """A name that no plugin registers, or that several do."""
+
+
+class MissingDependencyError(JvidError, ImportError):
+    """A component needs a package or a file that is not there."""
+
+
+class NonFiniteError(JvidError, ArithmeticError):
+    """An expert predicted NaN or infinity; the message names expert, step and level."""
