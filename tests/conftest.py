@@ -1,0 +1,38 @@
+"""What every test shares: one thread, no network, a fixed hypothesis profile, the shared data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before torch and huggingface_hub are imported: tests never reach out, and never fight for cores.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "jvid",
+    deadline=None,
+    derandomize=True,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("jvid")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of clips and weights that lies outside the repository; skips where it is absent."""
+    from jvid_models.paths import shared_root
+
+    try:
+        root = shared_root()
+    except (LookupError, OSError) as error:
+        pytest.skip(str(error))
+    if root is None or not Path(root).is_dir():
+        pytest.skip(f"no shared data at {root}: set JVID_SHARED to the folder with data/ and weights/")
+    return Path(root)
