@@ -1,0 +1,183 @@
+"""Frames to latents and back, frame by frame.
+
+    z = (scaling * E(x) - mean) / std          x in [-1, 1], mean and std per channel
+    x = D((z * std + mean) / scaling)
+
+``scaling`` is the autoencoder's own (0.18215 for Stable Diffusion's AutoencoderKL, 1 for TAESD, whose latents
+are scaled already). ``mean`` and ``std`` are of the training latents, so that z has mean 0 and deviation 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from jvid.errors import InputError, MissingDependencyError
+from jvid_models.paths import shared_file
+
+__all__ = ["ImageCodec", "autoencoder_kl", "read_weights", "taesd"]
+
+
+class ImageCodec:
+    """A diffusers image autoencoder as a codec of videos.
+
+    ``autoencoder``: `AutoencoderKL` or `AutoencoderTiny` (or one of the same interface); ``mean`` and ``std``:
+    one number per latent channel (0 and 1 when absent); ``chunk``: frames coded at a time (memory only: the
+    result does not depend on it). Latents of a KL autoencoder are the posterior's mean.
+    """
+
+    def __init__(
+        self,
+        autoencoder: Any,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        chunk: int = 16,
+    ) -> None:
+        if chunk < 1:
+            raise InputError(f"chunk={chunk}: expected at least 1 frame")
+        config = autoencoder.config
+        self.autoencoder = autoencoder.eval().requires_grad_(False)
+        self.chunk = chunk
+        self.latent_channels = int(config.latent_channels)
+        self.scaling = float(getattr(config, "scaling_factor", 1.0) or 1.0)
+        self.shift = float(getattr(config, "shift_factor", None) or 0.0)
+        blocks = getattr(config, "block_out_channels", None) or config.encoder_block_out_channels
+        self.factor = 2 ** (len(blocks) - 1)
+        self.mean = _per_channel("mean", mean, 0.0, self.latent_channels)
+        self.std = _per_channel("std", std, 1.0, self.latent_channels)
+        if any(value <= 0 for value in self.std):
+            raise InputError(f"std={self.std}: expected positive deviations")
+
+    @torch.no_grad()
+    def encode(self, video: Tensor) -> Tensor:
+        """``(b 3 f H W)`` in [-1, 1] -> normalised latents ``(b c f H/factor W/factor)``, float32."""
+        _expect_five(video, "video (b 3 f H W)", 3)
+        if video.shape[-1] % self.factor or video.shape[-2] % self.factor:
+            raise InputError(
+                f"frames of {video.shape[-2]}x{video.shape[-1]}: expected multiples of {self.factor}; crop or resize"
+            )
+        raw = self._framewise(self._encode_frames, video)
+        return (raw - self._column(self.mean, raw)) / self._column(self.std, raw)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Normalised latents ``(b c f h w)`` -> video ``(b 3 f H W)``, about [-1, 1], float32."""
+        _expect_five(latents, f"latents (b {self.latent_channels} f h w)", self.latent_channels)
+        latents = latents.float()
+        raw = latents * self._column(self.std, latents) + self._column(self.mean, latents)
+        return self._framewise(self._decode_frames, raw)
+
+    def to(self, device: Any = None, dtype: torch.dtype | None = None) -> ImageCodec:
+        """Moves the autoencoder; returns self."""
+        self.autoencoder.to(device=device, dtype=dtype)
+        return self
+
+    def _encode_frames(self, frames: Tensor) -> Tensor:
+        out = self.autoencoder.encode(frames)
+        raw: Tensor = out.latent_dist.mode() if hasattr(out, "latent_dist") else out.latents
+        return (raw.float() - self.shift) * self.scaling
+
+    def _decode_frames(self, raw: Tensor) -> Tensor:
+        raw = raw / self.scaling + self.shift
+        out: Tensor = self.autoencoder.decode(raw).sample
+        return out.float()
+
+    def _framewise(self, code: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        weight = next(self.autoencoder.parameters())
+        frames = x.movedim(1, 2).flatten(0, 1).to(weight.device, weight.dtype)
+        coded = torch.cat([code(part) for part in frames.split(self.chunk)])
+        return coded.unflatten(0, (x.shape[0], x.shape[2])).movedim(2, 1).contiguous().to(x.device)
+
+    @staticmethod
+    def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
+        return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1, 1)
+
+
+def taesd(
+    folder: str | Path | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    chunk: int = 16,
+) -> ImageCodec:
+    """TAESD, the tiny autoencoder of Stable Diffusion 1.5's latents (https://github.com/madebyollin/taesd).
+
+    ``folder`` holds taesd_encoder.safetensors and taesd_decoder.safetensors in the original layout; default:
+    ``weights`` of `jvid_models.paths.shared_root`.
+    """
+    files = []
+    for part in ("encoder", "decoder"):
+        name = f"taesd_{part}.safetensors"
+        path = shared_file(f"weights/{name}") if folder is None else Path(folder) / name
+        if not path.exists():
+            raise MissingDependencyError(f"no {name} in {folder}: give the folder that holds TAESD's two files")
+        files.append(read_weights(path))
+    encoder, decoder = files
+    state = {f"encoder.layers.{key}": value.float() for key, value in encoder.items()}
+    for key, value in decoder.items():
+        # The original decoder's layer 0 is the clamp, which diffusers applies outside its list of layers.
+        index, _, rest = key.partition(".")
+        if not index.isdigit():
+            raise InputError(f"unexpected key {key!r} in taesd_decoder.safetensors: expected TAESD's original layout")
+        state[f"decoder.layers.{int(index) - 1}.{rest}"] = value.float()
+    model = AutoencoderTiny()
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise InputError(f"TAESD's weights do not fit: {str(error).splitlines()[0]}") from None
+    return ImageCodec(model, mean, std, chunk)
+
+
+def autoencoder_kl(
+    folder: str | Path,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    chunk: int = 4,
+) -> ImageCodec:
+    """`AutoencoderKL` (Stable Diffusion's) from a local diffusers folder; its ``vae`` subfolder is found too."""
+    root = Path(folder)
+    root = root / "vae" if (root / "vae").is_dir() else root
+    if not (root / "config.json").is_file():
+        raise MissingDependencyError(f"no config.json in {root}: give a diffusers folder of an AutoencoderKL")
+    kind = json.loads((root / "config.json").read_text()).get("_class_name")
+    loader = AutoencoderTiny if kind == "AutoencoderTiny" else AutoencoderKL
+    try:
+        model = loader.from_pretrained(root, local_files_only=True, use_safetensors=True)
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise InputError(f"cannot load an autoencoder from {root}: {str(error).splitlines()[0]}") from None
+    return ImageCodec(model, mean, std, chunk)
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file; InputError in one line where it is corrupt or truncated."""
+    try:
+        return load_file(str(path))
+    except FileNotFoundError:
+        raise MissingDependencyError(f"no weights file {path}: put it there or give its path") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"cannot read weights {path}: {reason}; expected a whole safetensors file, fetch it again"
+        ) from None
+
+
+def _per_channel(
+    name: str, values: Sequence[float] | None, default: float, channels: int
+) -> tuple[float, ...]:
+    if values is None:
+        return (default,) * channels
+    if len(values) != channels:
+        raise InputError(f"{name} has {len(values)} values: expected {channels}, one per latent channel")
+    return tuple(float(value) for value in values)
+
+
+def _expect_five(x: Tensor, what: str, channels: int) -> None:
+    if x.ndim != 5 or x.shape[1] != channels:
+        raise InputError(f"got a tensor of shape {tuple(x.shape)}: expected {what}")
