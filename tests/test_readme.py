@@ -1,0 +1,91 @@
+"""What README and docs tell the reader to type: it runs, or it names what it lacks.
+
+A console block holds one command a line. ``jvid`` commands run in an empty folder; commands of minutes
+(training, make) are checked without running: the target exists, the recipe parses, the option is known.
+Python blocks of one page run in order, in one namespace.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAIR = ROOT / "jvid_models" / "actions_64"
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    return [
+        body for language, body in FENCE.findall(page.read_text(encoding="utf-8")) if language in languages
+    ]
+
+
+def commands() -> list[str]:
+    lines = [
+        line.strip()
+        for page in PAGES
+        for block in blocks(page, "bash", "console")
+        for line in block.splitlines()
+    ]
+    return list(dict.fromkeys(line.removeprefix("$ ") for line in lines if line and not line.startswith("#")))
+
+
+def needs_pair(text: str) -> bool:
+    return "actions-64" in text or text.startswith("jvid sample")
+
+
+def skip_without_pair(text: str) -> None:
+    if needs_pair(text) and not list(PAIR.glob("*.safetensors")):
+        pytest.skip("needs the bundled pair actions-64, whose weights are not in this checkout")
+
+
+def run(words: list[str], folder: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command(command: str, tmp_path: Path) -> None:
+    words = shlex.split(command, comments=True)
+    jvid = [sys.executable, "-m", "jvid"]
+    if words[0] == "make":
+        run(["make", "-n", *words[1:]], ROOT)
+    elif words[:2] in (["jvid", "encode"], ["jvid", "train"]):
+        recipe = next(word for word in words if word.endswith(".toml"))
+        assert (ROOT / recipe).is_file(), f"no {recipe}"
+        run([*jvid, words[1], "--help"], tmp_path)
+    elif words[0] == "jvid":
+        skip_without_pair(command)
+        run([*jvid, *words[1:]], tmp_path)
+        for output in (words[i + 1] for i, word in enumerate(words) if word == "-o"):
+            assert (tmp_path / output).stat().st_size > 0
+    else:
+        assert words[0] in {"pip", "git"}, f"{command}: this test does not know how to check it"
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name
+)
+def test_python_blocks(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = blocks(page, "python")
+    skip_without_pair("\n".join(code))
+    scope: dict[str, object] = {"__name__": "readme"}
+    for number, block in enumerate(code, 1):
+        exec(compile(block, f"{page.name}, python block {number}", "exec"), scope)
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.search(r"(?m)^\.PHONY: (.*)$", makefile).group(1).split()
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [target for target in targets if f"make {target}" not in done.stdout] == []

@@ -1,0 +1,108 @@
+"""The distribution itself: entry points, pins, light imports, the import table, sizes of files."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("jvid", "jvid_models", "jvid_training")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SOURCES = sorted(
+    path for folder in (*PACKAGES, "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+)
+
+
+def requirements() -> list[Requirement]:
+    project = PROJECT["project"]
+    lines = [
+        *project["dependencies"],
+        *(line for extra in project["optional-dependencies"].values() for line in extra),
+    ]
+    return [found for found in map(Requirement, lines) if found.name != "jvid"]
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    found = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in found}
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=str)
+def test_every_dependency_is_pinned_inside_its_range(requirement: Requirement) -> None:
+    pin = pins().get(canonicalize_name(requirement.name))
+    assert pin is not None, f"constraints.txt does not pin {requirement.name}"
+    assert pin in requirement.specifier
+
+
+def test_entry_points_name_modules_and_functions_that_exist() -> None:
+    project = PROJECT["project"]
+    targets = [*project["scripts"].values(), *project["entry-points"]["jvid"].values()]
+    for target in targets:
+        module, _, attribute = target.partition(":")
+        assert importlib.util.find_spec(module) is not None, target
+        if attribute:
+            assert callable(getattr(importlib.import_module(module), attribute)), target
+
+
+def test_every_package_ships_its_type_marker() -> None:
+    assert [name for name in PACKAGES if not (ROOT / name / "py.typed").is_file()] == []
+    assert PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == list(PACKAGES)
+
+
+def test_versions_agree() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"(?m)^version: (\S+)$", citation).group(1) == PROJECT["project"]["version"]
+
+
+HEAVY = {"accelerate", "av", "diffusers", "matplotlib", "scipy", "torch", "transformers"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["jvid", "jvid.registry", "jvid.cli", "jvid.builtins", "jvid_models.plugin", "jvid_training.plugin"],
+)
+def test_import_is_light(module: str) -> None:
+    code = f"import {module}, sys, json; print(json.dumps(sorted(set(sys.modules) & {HEAVY!r})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
+
+
+def test_import_contracts_hold() -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command; lint_imports_command()",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 kept, 0 broken" in done.stdout
+
+
+def test_a_file_can_be_read_on_a_few_screens() -> None:
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in SOURCES
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert long == {}
+
+
+def test_the_bundled_weights_stay_small() -> None:
+    folder = ROOT / "jvid_models" / "actions_64"
+    if not folder.is_dir():
+        pytest.skip("the bundled pair's weights are not in this checkout")
+    weights = list(folder.glob("*.safetensors"))
+    assert weights
+    assert sum(path.stat().st_size for path in weights) <= 64 * 2**20
+    assert list(folder.rglob("*.bin")) + list(folder.rglob("*.pt")) + list(folder.rglob("*.ckpt")) == []
