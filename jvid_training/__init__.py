@@ -1,0 +1,1 @@
+"""Data, trainers and reports for jvid's experts."""

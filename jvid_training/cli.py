@@ -1,0 +1,79 @@
+"""`jvid encode RECIPE` and `jvid train RECIPE`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from jvid_training.trainer import Progress
+
+RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="TOML file, such as recipes/actions-64/image.toml")]
+
+
+def encode(recipe: RecipeArgument) -> None:
+    """Encode the recipe's clips into latents, once, ahead of training."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    import jvid
+    from jvid_models.paths import shared_root
+    from jvid_training import latents
+    from jvid_training.recipe import load_recipe
+
+    chosen = load_recipe(recipe)
+    data = chosen.data
+    root = Path(data.root)
+    codec = jvid.load("codec", chosen.codec.name, **chosen.codec.options)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("clips", total=None)
+        manifest = latents.encode(
+            data,
+            chosen.codec,
+            root if root.is_absolute() else shared_root() / root,
+            codec.encode,
+            lambda done, total, clip: bar.update(task, completed=done, total=total, description=clip),
+        )
+    frames = sum(sequence.length for sequence in manifest.sequences)
+    windows = sum(sequence.length - manifest.frames + 1 for sequence in manifest.sequences)
+    clips = len({sequence.clip for sequence in manifest.sequences})
+    typer.echo(f"{data.latents}: {clips} clips, {frames} frames, {windows} windows of {manifest.frames}; {len(manifest.skipped)} clips skipped")
+    for reason in manifest.skipped.values():
+        typer.echo(f"  skipped {reason}")
+
+
+def train(recipe: RecipeArgument) -> None:
+    """Train the recipe's network; goes on from the last checkpoint when there is one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from jvid_training.recipe import load_recipe
+    from jvid_training.trainer import train as run
+
+    chosen = load_recipe(recipe)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(chosen.name, total=chosen.training.steps, figures="")
+
+        def tell(progress: Progress) -> None:
+            figures = _figures(progress)
+            bar.update(task, completed=progress.step, figures=figures)
+            if not console.is_terminal:
+                left = (progress.steps - progress.step) / progress.rate / 60
+                console.print(f"{chosen.name} {progress.step}/{progress.steps} {figures}, {left:.0f} min left", highlight=False)
+
+        final = run(chosen, tell)
+    if final.name == "final":
+        typer.echo(f"{chosen.name}: weights in {final}")
+    else:
+        typer.echo(f"{chosen.name}: stopped; its checkpoint is in {final}, the same command goes on from it")
+
+
+def _figures(progress: Progress) -> str:
+    held_out = "" if progress.validation is None else f" held-out {progress.validation:.4f}"
+    return f"loss {progress.loss:.4f}{held_out} {progress.rate:.2f} steps/s"

@@ -1,0 +1,104 @@
+"""What each kind of network learns.
+
+    image, video   x_t = alpha_t x_0 + sigma_t eps,   L = |eps - eps_theta(x_t, t, y)|^2      (equation 3)
+    decoder        L = |v - D(z + noise)|_1 + |grad v - grad D|_1                            (pixels in [-1, 1])
+
+Noise offset: eps = z + offset * z', z' one number per sample and channel (the paper's 0.1).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from jvid.protocols import NoiseSchedule
+from jvid_models.text import EmbeddingTable
+from jvid_training.prompts import draw_prompt
+from jvid_training.recipe import Recipe
+from jvid_training.windows import Windows, generator
+
+
+class Objective(Protocol):
+    """Makes samples on the CPU and a loss on any device."""
+
+    def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
+        """One training sample, a function of its arguments alone."""
+        ...
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Per-sample loss ``(b,)``."""
+        ...
+
+
+@attrs.frozen(eq=False)
+class PredictNoise:
+    """Equation (3) over latents of single frames or of clips."""
+
+    recipe: Recipe
+    schedule: NoiseSchedule
+    timesteps: int
+    table: EmbeddingTable
+
+    def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
+        """Keys: ``x`` (c f h w), ``target`` the same, ``n`` () timestep, ``text`` (tokens, width)."""
+        training = self.recipe.training
+        random = generator(seed, step, place)
+        window = windows.draw(random)
+        frame = int(random.integers(windows.length)) if self.recipe.kind == "image" else None
+        x_0 = windows.latents(window, frame)
+        u = float(random.random())
+        if training.stratified:
+            # Sample k takes the k-th of b equal parts of [0, 1), all shifted by one number of the step.
+            shift = float(generator(seed, step, 1 << 40).random())
+            u = (shift + (place + u) / batch) % 1.0
+        n = min(int(u * self.timesteps), self.timesteps - 1)
+        eps = torch.from_numpy(random.standard_normal(tuple(x_0.shape), np.float32))
+        if training.offset:
+            each = torch.from_numpy(random.standard_normal((len(x_0), 1, 1, 1), np.float32))
+            eps = eps + training.offset * each
+        alpha, sigma = self.schedule(torch.tensor((n + 1) / self.timesteps, dtype=torch.float64))
+        prompt = draw_prompt(window.sequence.action, self.recipe.data, training.drop, random)
+        return {
+            "x": float(alpha) * x_0 + float(sigma) * eps,
+            "target": eps,
+            "n": torch.tensor(n),
+            "text": self.table.embed([prompt])[0],
+        }
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Mean squared error of eps, per sample."""
+        x, target = batch["x"], batch["target"]
+        if self.recipe.kind == "image":
+            x, target = x[:, :, 0], target[:, :, 0]
+        eps = network(x, batch["n"], batch["text"]).sample
+        return (eps.float() - target).square().flatten(1).mean(1)
+
+
+@attrs.frozen(eq=False)
+class Reconstruct:
+    """The video decoder: latents of real clips back to their pixels."""
+
+    recipe: Recipe
+
+    def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
+        """Keys: ``x`` (c f h w) latents with a little noise, ``target`` (3 f H W)."""
+        random = generator(seed, step, place)
+        window = windows.draw(random)
+        x = windows.latents(window)
+        noise = torch.from_numpy(random.standard_normal(tuple(x.shape), np.float32))
+        # Between none and the full deviation: clean latents must stay in the decoder's experience.
+        x = x + self.recipe.training.latent_noise * float(random.random()) * noise
+        return {"x": x, "target": windows.video(window)}
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """L1 of pixels and of their differences in h, w and f, per sample."""
+        error = network(batch["x"]).float() - batch["target"]
+        loss = error.abs().flatten(1).mean(1)
+        for axis in (-1, -2, -3):
+            if error.shape[axis] > 1:
+                loss = loss + error.diff(dim=axis).abs().flatten(1).mean(1)
+        return loss

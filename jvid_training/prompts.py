@@ -1,0 +1,42 @@
+"""Which sentence a clip is trained on, and the table of its embeddings.
+
+The paper: the class name split at capitals behind 'A human', 'A person' or 'Someone', drawn anew each time;
+dropped prompts are the empty sentence.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jvid.errors import InputError
+from jvid_models.prompts import prompt_of
+from jvid_models.text import EmbeddingTable
+from jvid_training.recipe import Data, Text
+
+
+def prompts_of(action: str, data: Data) -> tuple[str, ...]:
+    """Every sentence that a class may be trained on, one per prefix."""
+    phrase = data.phrases.get(action)
+    if phrase is not None:
+        return tuple(f"{prefix} {phrase}" for prefix in data.prefixes)
+    return tuple(prompt_of(action, prefix) for prefix in data.prefixes)
+
+
+def build_table(actions: tuple[str, ...], data: Data, text: Text) -> EmbeddingTable:
+    """Encode the empty sentence and every prompt of every action once."""
+    import jvid
+
+    unknown = sorted(set(data.phrases) - set(actions))
+    if unknown:
+        raise InputError(f"data.phrases: no class named {', '.join(unknown)}; classes are {', '.join(actions)}")
+    sentences = ["", *(prompt for action in actions for prompt in prompts_of(action, data))]
+    encoder = jvid.load("text", text.name, **text.options)
+    return EmbeddingTable(sentences, encoder.embed(sentences))
+
+
+def draw_prompt(action: str, data: Data, drop: float, random: np.random.Generator) -> str:
+    """A prompt of the class, or the empty one with probability ``drop``."""
+    if random.random() < drop:
+        return ""
+    prompts = prompts_of(action, data)
+    return prompts[random.integers(len(prompts))]

@@ -1,0 +1,210 @@
+"""A recipe: everything that a training run depends on, in one TOML file.
+
+``Recipe`` and its parts are attrs classes, structured by cattrs; a wrong key or value is an error that names the
+key (``data.fps``). `jvid encode` needs ``data``, ``codec``; `jvid train` the rest.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import cattrs
+
+from jvid.errors import InputError
+
+PHRASE_PREFIXES = ("A human", "A person", "Someone")
+
+
+def _positive(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"got {value}, expected a number above 0")
+
+
+def _fraction(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"got {value}, expected a number in [0, 1]")
+
+
+def _not_negative(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not value >= 0:
+        raise ValueError(f"got {value}, expected 0 or more")
+
+
+@attrs.frozen
+class Data:
+    """Where the clips are and how they become windows of frames."""
+
+    root: str
+    """Folder of ``<class>/<clip>``; relative paths stand below the shared root (``JVID_SHARED``)."""
+    latents: str
+    """Folder for the encoded shards; relative to the working directory."""
+    fps: float = attrs.field(default=10.0, validator=_positive)
+    frames: int = attrs.field(default=16, validator=_positive)
+    size: int = attrs.field(default=64, validator=_positive)
+    crop: Literal["centre", "person"] = "centre"
+    crop_size: int | None = None
+    """Side of the crop in source pixels; the short side of the picture when absent (centre)."""
+    vertical: float = attrs.field(default=0.5, validator=_fraction)
+    flip: bool = False
+    """Also encode each clip mirrored."""
+    phases: bool = False
+    """Also encode the frames that resampling leaves out, as clips of their own."""
+    actor: str = r"^(?P<actor>[^_]+)_"
+    holdout: tuple[str, ...] = ()
+    """Actors kept out of training, for validation and evaluation."""
+    phrases: dict[str, str] = attrs.field(factory=dict)
+    """Class name -> words of the prompt; the paper's rule (split at capitals) for a class that is absent."""
+    prefixes: tuple[str, ...] = PHRASE_PREFIXES
+
+
+@attrs.frozen
+class Codec:
+    """The autoencoder of the latent space, by its registered name."""
+
+    name: str = "taesd"
+    options: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Text:
+    """The text encoder that makes the table of prompt embeddings, by its registered name."""
+
+    name: str = "minilm"
+    options: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Schedule:
+    """The noise schedule, by its registered name."""
+
+    name: str = "scaled-linear"
+    options: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Optimiser:
+    """AdamW. The defaults are the paper's: 1e-4 constant after 500 steps of warm-up."""
+
+    lr: float = attrs.field(default=1e-4, validator=_positive)
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = attrs.field(default=1e-8, validator=_positive)
+    weight_decay: float = attrs.field(default=1e-2, validator=_not_negative)
+    warmup: int = attrs.field(default=500, validator=_not_negative)
+    decay: float = attrs.field(default=0.0, validator=_fraction)
+    """The last fraction of the run over which the rate falls linearly to a fiftieth; 0 keeps it constant."""
+    clip: float = attrs.field(default=1.0, validator=_positive)
+    """Largest norm of the gradient."""
+
+
+@attrs.frozen
+class Training:
+    """The run itself. ``batch`` counts frames (image) or clips (video, decoder), over all processes."""
+
+    steps: int = attrs.field(validator=_positive)
+    batch: int = attrs.field(validator=_positive)
+    accumulate: int = attrs.field(default=1, validator=_positive)
+    seed: int = attrs.field(default=0, validator=_not_negative)
+    drop: float = attrs.field(default=0.3, validator=_fraction)
+    """Probability that a prompt is replaced by the empty one."""
+    offset: float = attrs.field(default=0.1, validator=_not_negative)
+    """Noise offset: one more normal number per sample and channel, times this."""
+    stratified: bool = True
+    """Spread a batch's timesteps evenly over 0..T-1 (each still uniform)."""
+    ema: float = attrs.field(default=0.999, validator=_fraction)
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    threads: int | None = None
+    """CPU threads of a process; torch's default when absent."""
+    checkpoint_every: int = attrs.field(default=500, validator=_positive)
+    log_every: int = attrs.field(default=20, validator=_positive)
+    init: str | None = None
+    """Safetensors file to start from: an image network's weights start a video network where names agree."""
+    latent_noise: float = attrs.field(default=0.0, validator=_not_negative)
+    """Decoder only: deviation of the noise on its input latents, so that it forgives sampled ones."""
+
+
+@attrs.frozen
+class Recipe:
+    """One run of `jvid train`."""
+
+    name: str
+    kind: Literal["image", "video", "decoder"]
+    out: str
+    data: Data
+    training: Training
+    network: dict[str, Any] = attrs.field(factory=dict)
+    """Options of the network's factory: `jvid_models.unets` or `jvid_models.video_decoder`."""
+    codec: Codec = Codec()
+    text: Text = Text()
+    schedule: Schedule = Schedule()
+    optimiser: Optimiser = Optimiser()
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+
+    # TOML's numbers and strings are typed already: cattrs' default coercion would turn "abc" into an error without
+    # the key's name and 0.5 into 0 where an integer is asked for.
+    def number(value: Any, kind: type) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"got {value!r}, expected a number")
+        return float(value)
+
+    def exact(value: Any, kind: type) -> Any:
+        if type(value) is not kind:
+            raise ValueError(f"got {value!r}, expected {kind.__name__}")
+        return value
+
+    converter.register_structure_hook(float, number)
+    for kind in (int, str, bool):
+        converter.register_structure_hook(kind, exact)
+    return converter
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe. Raises `InputError` in one line that names each wrong key."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no recipe at {path}: give the path of a TOML file, such as recipes/actions-64/image.toml") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"recipe {path} is not TOML: {error}") from None
+    return structure_recipe(document, str(path))
+
+
+def structure_recipe(document: dict[str, Any], where: str = "recipe") -> Recipe:
+    """A parsed TOML document -> `Recipe`; ``where`` names the source in errors."""
+    try:
+        return _converter().structure(document, Recipe)
+    except cattrs.BaseValidationError as error:
+        raise InputError(f"{where}: {'; '.join(_reasons(error))}") from None
+
+
+def _reasons(error: BaseException, key: str = "") -> list[str]:
+    """Flatten cattrs' tree of exceptions into ``key: reason`` lines."""
+    if isinstance(error, cattrs.ForbiddenExtraKeysError):
+        known = ", ".join(sorted(field.name for field in attrs.fields(error.cl)))
+        return [f"{'.'.join(filter(None, [key, extra]))}: unknown key, expected one of {known}" for extra in sorted(error.extra_fields)]
+    if isinstance(error, cattrs.BaseValidationError):
+        lines = []
+        if isinstance(error, cattrs.ClassValidationError):
+            with_notes, without = error.group_exceptions()
+            for inner, note in with_notes:
+                lines += _reasons(inner, ".".join(filter(None, [key, note.name])))
+            for inner in without:
+                lines += _reasons(inner, key)
+        else:
+            for inner in error.exceptions:
+                lines += _reasons(inner, key)
+        return lines
+    if isinstance(error, KeyError):
+        return [f"{key}: missing, it must be given"]
+    return [f"{key or 'recipe'}: {error}"]
+
+
+def to_document(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain data (for manifests and checkpoints)."""
+    plain: dict[str, Any] = cattrs.unstructure(recipe)
+    return plain
