@@ -36,7 +36,7 @@ bench: $(DEV) ## run the benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-enable -q
 
 docs: $(DOCS) ## build the documentation into site/
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/sphinx-build -W --keep-going -q docs site
 	@echo site/index.html
 
 clean: ## remove what the other targets made, .venv included

@@ -14,6 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import jvid
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("jvid", "jvid_models", "jvid_training")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -62,6 +64,7 @@ def test_every_package_ships_its_type_marker() -> None:
 def test_versions_agree() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.search(r"(?m)^version: (\S+)$", citation).group(1) == PROJECT["project"]["version"]
+    assert jvid.__version__ == PROJECT["project"]["version"]
 
 
 HEAVY = {"accelerate", "av", "diffusers", "matplotlib", "scipy", "torch", "transformers"}
