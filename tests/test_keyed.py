@@ -1,0 +1,112 @@
+"""Keyed randomness: frozen values, full keys, independence of batch and order, moments."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jvid.errors import InputError
+from jvid.keyed import _raw, keyed_normal, keyed_uniform
+
+SEEDS = st.integers(0, 2**130)
+
+
+def test_streams_are_frozen() -> None:
+    """Golden values: if this fails, every seed of every user gives another clip. Do not update it."""
+    assert _raw(0, (0, "z", "independent"), 3).tolist() == GOLDEN_RAW
+    assert keyed_uniform(7, ("plan", 3)) == GOLDEN_UNIFORM
+    values = keyed_normal([1 + 2**64], (3, "z"), (5,), torch.float64)[0]
+    # libm may differ in the last bit between machines; the words may not.
+    np.testing.assert_allclose(values.numpy(), GOLDEN_NORMAL, rtol=1e-14)
+
+
+def test_box_muller_against_its_definition() -> None:
+    raw = [int(word) >> 11 for word in _raw(5, (1, "a"), 4)]
+    expected = []
+    for word, other in ((raw[0], raw[1]), (raw[2], raw[3])):
+        radius = math.sqrt(-2 * math.log((word + 1) / 2**53))
+        expected += [
+            radius * math.cos(2 * math.pi * other / 2**53),
+            radius * math.sin(2 * math.pi * other / 2**53),
+        ]
+    got = keyed_normal([5], (1, "a"), (2, 2), torch.float64)
+    np.testing.assert_allclose(got.numpy().ravel(), expected, rtol=1e-14)
+
+
+@given(st.lists(SEEDS, min_size=1, max_size=4), st.integers(0, 999), st.tuples(*[st.integers(1, 3)] * 4))
+def test_a_sample_depends_on_its_own_seed_alone(seeds: list[int], index: int, shape: tuple[int, ...]) -> None:
+    together = keyed_normal(seeds, (index, "z"), shape)
+    assert together.shape == (len(seeds), *shape)
+    backwards = keyed_normal(seeds[::-1], (index, "z"), shape).flip(0)
+    assert torch.equal(together, backwards)
+    for row, seed in zip(together, seeds, strict=True):
+        assert torch.equal(row, keyed_normal([seed], (index, "z"), shape)[0])
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ((1, (0, "z")), (1 + 2**64, (0, "z"))),
+        ((1, (0, "z")), (1 + 2**32, (0, "z"))),
+        ((1, (0, "z")), (1 + 2**128, (0, "z"))),
+        ((0, (1, "z")), (1, (0, "z"))),
+        ((1, (2, "z")), (1 + (2 << 32), ("z",))),
+        ((0, ("a", "bc")), (0, ("ab", "c"))),
+        ((0, ("1",)), (0, (1,))),
+        ((0, ("a",)), (0, ("a", ""))),
+        ((0, (0,)), (0, (0, 0))),
+    ],
+)
+def test_keys_do_not_collide(one: tuple[int, tuple], two: tuple[int, tuple]) -> None:
+    assert not torch.equal(keyed_normal([one[0]], one[1], (4,)), keyed_normal([two[0]], two[1], (4,)))
+
+
+def test_torch_and_numpy_global_generators_are_neither_read_nor_moved() -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = keyed_normal([0], (0,), (8,))
+    torch.manual_seed(2)
+    np.random.seed(3)  # noqa: NPY002
+    assert torch.equal(first, keyed_normal([0], (0,), (8,)))
+    torch.manual_seed(1)
+    keyed_normal([0], (0,), (8,))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_moments_and_independence() -> None:
+    n = 200_000
+    a, b = keyed_normal([0, 1], (0, "z"), (n,), torch.float64)
+    c = keyed_normal([0], (1, "z"), (n,), torch.float64)[0]
+    for x in (a, b, c):
+        assert abs(x.mean()) < 6 / n**0.5
+        assert abs((x**2).mean() - 1) < 6 * (2 / n) ** 0.5
+        assert abs((x**4).mean() - 3) < 6 * (96 / n) ** 0.5
+    # Cosine and sine of a pair, seeds, steps.
+    for x, y in ((a[0::2], a[1::2]), (a, b), (a, c)):
+        assert abs((x * y).mean()) < 6 / len(x) ** 0.5
+    u = np.array([keyed_uniform(0, ("plan", i)) for i in range(4000)])
+    assert u.min() >= 0
+    assert u.max() < 1
+    assert abs(u.mean() - 0.5) < 6 * (1 / 12 / 4000) ** 0.5
+
+
+@pytest.mark.parametrize("seeds", [[], [-1], [0.5], ["1"], [None]])
+def test_bad_seeds_are_refused(seeds: list) -> None:
+    with pytest.raises(InputError, match="seeds"):
+        keyed_normal(seeds, (0,), (2,))
+
+
+GOLDEN_RAW = [3336610855636551709, 6827338509500572735, 4285374074760990039]
+GOLDEN_UNIFORM = 0.015081870353428672
+GOLDEN_NORMAL = [
+    1.0947117080483242,
+    0.7153924613147646,
+    1.3546511415014777,
+    -0.7647361337728947,
+    0.5704754304041183,
+]
