@@ -65,7 +65,8 @@ def _rows(name: str, value: Tensor, b: int) -> Tensor:
     if value.shape[0] == 1:
         return value.expand(b, *value.shape[1:])
     raise InputError(
-        f"the condition {name!r} has {value.shape[0]} rows of shape {tuple(value.shape[1:])} for a batch of {b}; expected {b} or 1"
+        f"the condition {name!r} has {value.shape[0]} rows of shape {tuple(value.shape[1:])} for a batch of {b}; "
+        f"expected {b} or 1"
     )
 
 
@@ -98,7 +99,9 @@ def fold_frames(cond: Condition, b: int, f: int) -> dict[str, Any]:
 
     def fold(name: str, value: Tensor) -> Tensor:
         if value.shape[1] != f:
-            raise InputError(f"the per-frame condition {name!r} has {value.shape[1]} frames; the clip has {f}")
+            raise InputError(
+                f"the per-frame condition {name!r} has {value.shape[1]} frames; the clip has {f}"
+            )
         return _rows(name, value, b).flatten(0, 1)
 
     return _map(cond, lambda name, v: _rows(name, v, b).repeat_interleave(f, dim=0), fold)
@@ -123,7 +126,8 @@ def _join(name: str, one: Any, two: Any) -> Any:
             return one
         if one.ndim == 0 or one.shape != two.shape:
             raise InputError(
-                f"the condition {name!r} has shape {tuple(one.shape)} and its null value {tuple(two.shape)}; expected equal shapes"
+                f"the condition {name!r} has shape {tuple(one.shape)} and its null value {tuple(two.shape)}; "
+                "expected equal shapes"
             )
         return torch.cat([one, two.to(one)], dim=0)
     if isinstance(one, Mapping) and isinstance(two, Mapping):

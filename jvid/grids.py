@@ -17,7 +17,7 @@ __all__ = ["Explicit", "Leading", "Linspace", "Trailing"]
 
 
 def _whole(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if type(value) is not int or value < least:
         raise InputError(f"a grid got {name}={value!r}; expected a whole number, at least {least}")
 
 

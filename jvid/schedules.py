@@ -35,7 +35,9 @@ def level_at(schedule: NoiseSchedule, t: float) -> Level:
 
 def _check_time(t: Tensor) -> None:
     if not t.is_floating_point():
-        raise InputError(f"a schedule got times of dtype {t.dtype}; expected floating point in [0, 1]: call t.double()")
+        raise InputError(
+            f"a schedule got times of dtype {t.dtype}; expected floating point in [0, 1]: call t.double()"
+        )
     if not bool(((t >= 0) & (t <= 1)).all()):
         raise InputError(
             f"a schedule got a time outside [0, 1]: {t.detach().min().item():g} to {t.detach().max().item():g}; "
@@ -64,7 +66,9 @@ class TabulatedSchedule:
     def __attrs_post_init__(self) -> None:
         table = self.alphas_cumprod
         if not table:
-            raise InputError("TabulatedSchedule got an empty table; expected at least one alpha_bar in [0, 1]")
+            raise InputError(
+                "TabulatedSchedule got an empty table; expected at least one alpha_bar in [0, 1]"
+            )
         previous = 1.0
         for n, value in enumerate(table):
             if not 0.0 <= value <= previous:
@@ -143,7 +147,7 @@ class TabulatedSchedule:
         return torch.where((position - nearest).abs() < SNAP, nearest, position)
 
     def timestep(self, t: Tensor) -> Tensor:
-        """The timestep n = max(t T - 1, 0) that a network of this table is given: float64, ``(*)``, whole where t is an entry's."""
+        """t ``(*)`` -> the timestep n = max(t T - 1, 0) that networks are given, float64; whole where t is an entry's."""
         return (self._position(t) - 1.0).clamp_min(0.0)
 
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,7 +175,7 @@ class TabulatedSchedule:
 
 
 def _length(T: int) -> int:
-    if isinstance(T, bool) or not isinstance(T, int) or T < 1:
+    if type(T) is not int or T < 1:
         raise InputError(f"a schedule got T = {T!r}; expected a whole number of timesteps, at least 1")
     return T
 
@@ -191,10 +195,13 @@ class VarianceExploding:
     def __attrs_post_init__(self) -> None:
         if not 0.0 < self.sigma_min < self.sigma_max < math.inf:
             raise InputError(
-                f"VarianceExploding got sigma_min={self.sigma_min:g}, sigma_max={self.sigma_max:g}; expected 0 < sigma_min < sigma_max"
+                f"VarianceExploding got sigma_min={self.sigma_min:g}, sigma_max={self.sigma_max:g}; "
+                "expected 0 < sigma_min < sigma_max"
             )
         if not 0.0 < self.t_min < 1.0:
-            raise InputError(f"VarianceExploding got t_min={self.t_min:g}; expected a time between 0 and 1, such as 0.001")
+            raise InputError(
+                f"VarianceExploding got t_min={self.t_min:g}; expected a time between 0 and 1, such as 0.001"
+            )
 
     @property
     def _rate(self) -> float:

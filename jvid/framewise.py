@@ -1,0 +1,48 @@
+"""An image model over the frames of a clip (section 3.4 of the paper):
+
+    (b c f h w) -> ((b f) c 1 h w) -> image model -> (b c f h w)
+
+"Switching from video to image works by merging the batch and time dimensions."
+"""
+
+from __future__ import annotations
+
+import attrs
+from einops import rearrange
+from torch import Tensor
+
+from jvid._arrays import require_latents
+from jvid.conditions import PerFrame, fold_frames
+from jvid.errors import InputError
+from jvid.protocols import Condition, Denoiser, NoiseSchedule
+
+__all__ = ["Framewise", "PerFrame"]
+
+
+@attrs.frozen(eq=False)
+class Framewise:
+    """Lifts a denoiser of single frames ``(b c 1 h w)`` to clips; each frame is denoised alone.
+
+    Conditions repeat for every frame; ``PerFrame`` values give each frame its own row.
+    """
+
+    image: Denoiser
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """The image denoiser's."""
+        return self.image.schedule
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype."""
+        require_latents(x, "Framewise")
+        b, f = x.shape[0], x.shape[2]
+        frames = rearrange(x, "b c f h w -> (b f) c 1 h w")
+        times = t.repeat_interleave(f) if t.ndim else t
+        x_0 = self.image(frames, times, fold_frames(cond, b, f))
+        if x_0.shape != frames.shape:
+            raise InputError(
+                f"the image denoiser returned shape {tuple(x_0.shape)} for frames of shape {tuple(frames.shape)}; "
+                "expected the same shape"
+            )
+        return rearrange(x_0, "(b f) c 1 h w -> b c f h w", b=b)

@@ -1,0 +1,69 @@
+"""Classifier-free guidance, equation (4) of the paper:
+
+    eps = eps_null + g (eps_cond - eps_null)
+
+x_0 is affine in eps at a given x_t, so the same line holds for x_0 as it stands.
+g = 1 is the conditional model, g = 0 the unconditional one; each then costs one evaluation.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import torch
+from torch import Tensor
+
+from jvid._arrays import require_latents, working_dtype
+from jvid.conditions import concat, expand_rows, require
+from jvid.errors import InputError
+from jvid.protocols import Condition, Denoiser, NoiseSchedule
+
+__all__ = ["Guided"]
+
+
+@attrs.frozen(eq=False)
+class Guided:
+    """``denoiser`` guided with scale g (Ho and Salimans 2022, arXiv 2207.12598).
+
+    The null condition is ``null``, or else ``cond["null"]``; it replaces the values that it names, and
+    the others hold for both halves. Both are evaluated as one batch, conditional rows first.
+    """
+
+    denoiser: Denoiser
+    scale: float = attrs.field(default=2.0, converter=float)
+    null: Condition | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not math.isfinite(self.scale):
+            raise InputError(
+                f"Guided got scale={self.scale:g}; expected a finite number: 1 is unguided, the paper uses 2"
+            )
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """The inner denoiser's."""
+        return self.denoiser.schedule
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> guided x_0 of x's shape and dtype."""
+        require_latents(x, "Guided")
+        b = x.shape[0]
+        plain = {name: value for name, value in cond.items() if name != "null"}
+        if self.scale == 1.0:
+            return self.denoiser(x, t, expand_rows(plain, b))
+        null = self.null if self.null is not None else require(cond, "null", "Guided")
+        if self.scale == 0.0:
+            return self.denoiser(x, t, expand_rows({**plain, **null}, b))
+        missing = [name for name in null if name not in plain]
+        if missing:
+            raise InputError(
+                f"Guided needs the condition {missing[0]!r} beside its null value; got {', '.join(map(repr, plain)) or 'none'}: "
+                "pass it in cond, or use scale=0 for an unconditional clip"
+            )
+        both = concat(expand_rows(plain, b), expand_rows({**plain, **null}, b))
+        times = torch.cat([t, t]) if t.ndim else t
+        dtype = working_dtype(x)
+        x_0 = self.denoiser(torch.cat([x, x]), times, both).to(dtype)
+        conditional, unconditional = x_0[:b], x_0[b:]
+        return (unconditional + self.scale * (conditional - unconditional)).to(x.dtype)
