@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from jvid.protocols import Denoiser, NoiseSampler
 
 
+def _read_only(weights: Mapping[str, float]) -> Mapping[str, float]:
+    return MappingProxyType(dict(weights))
+
+
 @attrs.frozen
 class Level:
     """One noise level of the reference schedule: ``x = alpha x_0 + sigma eps``.
@@ -47,10 +51,12 @@ class Step:
     count: int
     start: Level
     end: Level
-    weights: Mapping[str, float] = attrs.field(
-        factory=dict, converter=lambda weights: MappingProxyType(dict(weights)), hash=False
-    )
+    weights: Mapping[str, float] = attrs.field(factory=dict, converter=_read_only, hash=False)
     switched: bool = False
+
+    def __reduce__(self) -> tuple[type[Step], tuple[object, ...]]:
+        # A mapping proxy does not pickle, and a state that is resumed elsewhere holds steps.
+        return Step, (self.index, self.count, self.start, self.end, dict(self.weights), self.switched)
 
     @property
     def progress(self) -> float:

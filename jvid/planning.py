@@ -1,0 +1,83 @@
+"""Drawing a plan: levels from a grid, weights from a selector, both checked once.
+
+level_i = schedule(grid_i) in float64
+weights_i = selector(step_i, u_i),   u_i keyed by (plan seed, i); zeros are dropped
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from jvid.errors import InputError
+from jvid.keyed import check_seeds, keyed_uniform
+from jvid.plan import Plan
+from jvid.step import Level, Step
+
+if TYPE_CHECKING:
+    from jvid.protocols import NoiseSchedule, Selector
+
+__all__ = ["check_names", "describe", "draw_plan", "levels_of"]
+
+
+def check_names(names: Iterable[str], experts: Iterable[str], who: object) -> None:
+    """Refuse names that no expert has; the message lists both."""
+    known = list(experts)
+    if unknown := sorted(set(names).difference(known)):
+        raise InputError(
+            f"{type(who).__name__} asks for {', '.join(map(repr, unknown))}: "
+            f"expected experts among {', '.join(map(repr, known))}"
+        )
+
+
+def levels_of(
+    grid: Sequence[float] | Callable[[], Sequence[float]], schedule: NoiseSchedule
+) -> tuple[Level, ...]:
+    """The levels of a grid on a schedule, in double precision; they need not fall."""
+    import torch
+
+    times = [float(t) for t in (grid() if callable(grid) else grid)]
+    if len(times) < 2 or not all(0.0 <= t <= 1.0 for t in times):
+        raise InputError(f"grid {times}: expected at least two times, each from 0 (clean) to 1 (noise)")
+    alpha, sigma = schedule(torch.tensor(times, dtype=torch.float64))
+    return tuple(map(Level, times, alpha.tolist(), sigma.tolist()))
+
+
+def describe(selector: Any) -> dict[str, Any]:
+    """A selector's class, parameters and experts as plain values, for a plan to keep."""
+    values: dict[str, Any] = {"name": type(selector).__name__}
+    if attrs.has(type(selector)):
+        fields = {field.name: getattr(selector, field.name) for field in attrs.fields(type(selector))}
+        values |= {key: value for key, value in fields.items() if isinstance(value, str | int | float)}
+    if names := getattr(selector, "experts", None):
+        values["experts"] = list(names)
+    return values
+
+
+def draw_plan(selector: Selector, levels: Sequence[Level], experts: Sequence[str], seed: int) -> Plan:
+    """Ask the selector once a step; the number handed in is keyed by the plan seed and the step."""
+    (seed,) = check_seeds([seed])
+    steps: list[Step] = []
+    count = len(levels) - 1
+    for index in range(count):
+        step = Step(index, count, levels[index], levels[index + 1])
+        weights = _weights(selector(step, keyed_uniform(seed, ("plan", index))), experts, selector)
+        switched = bool(steps) and dict(steps[-1].weights) != weights
+        steps.append(attrs.evolve(step, weights=weights, switched=switched))
+    probability = getattr(selector, "probability", None)
+    told = None if probability is None else tuple(float(probability(step.progress)) for step in steps)
+    return Plan(tuple(steps), seed, tuple(experts), told, describe(selector))
+
+
+def _weights(weights: Mapping[str, float], experts: Sequence[str], selector: object) -> dict[str, float]:
+    check_names(weights, experts, selector)
+    if not all(0.0 <= weight < math.inf for weight in weights.values()) or not math.isclose(
+        sum(weights.values()), 1.0, abs_tol=1e-6
+    ):
+        raise InputError(
+            f"{type(selector).__name__} gave {dict(weights)}: expected weights >= 0 that sum to 1"
+        )
+    return {name: float(weight) for name, weight in weights.items() if weight > 0.0}
