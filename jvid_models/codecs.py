@@ -117,7 +117,9 @@ def taesd(
         name = f"taesd_{part}.safetensors"
         path = shared_file(f"weights/{name}") if folder is None else Path(folder) / name
         if not path.exists():
-            raise MissingDependencyError(f"no {name} in {folder}: give the folder that holds TAESD's two files")
+            raise MissingDependencyError(
+                f"no {name} in {folder}: give the folder that holds TAESD's two files"
+            )
         files.append(read_weights(path))
     encoder, decoder = files
     state = {f"encoder.layers.{key}": value.float() for key, value in encoder.items()}
@@ -125,7 +127,9 @@ def taesd(
         # The original decoder's layer 0 is the clamp, which diffusers applies outside its list of layers.
         index, _, rest = key.partition(".")
         if not index.isdigit():
-            raise InputError(f"unexpected key {key!r} in taesd_decoder.safetensors: expected TAESD's original layout")
+            raise InputError(
+                f"unexpected key {key!r} in taesd_decoder.safetensors: expected TAESD's original layout"
+            )
         state[f"decoder.layers.{int(index) - 1}.{rest}"] = value.float()
     model = AutoencoderTiny()
     try:

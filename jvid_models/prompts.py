@@ -1,6 +1,6 @@
 """The paper's prompt rule: a class name split at its capitals, after "A human", "A person" or "Someone".
 
-    'ApplyEyeMakeup' -> 'A person apply eye makeup'          (paper, section 4.1, text conditioning)
+'ApplyEyeMakeup' -> 'A person apply eye makeup' (paper, section 4.1, text conditioning).
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def prompt_of(class_name: str, prefix: str = "A person", phrases: Mapping[str, s
         words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+", class_name)
         phrase = " ".join(words).lower()
     if not phrase:
-        raise InputError(f"class name {class_name!r} has no letters: expected a name such as 'ApplyEyeMakeup'")
+        raise InputError(
+            f"class name {class_name!r} has no letters: expected a name such as 'ApplyEyeMakeup'"
+        )
     return f"{prefix} {phrase}".strip()
 
 

@@ -125,7 +125,9 @@ class EmbeddingTable(_Encoder):
         self.embeddings = embeddings.detach()
         self._rows = {normalise_prompt(prompt): row for row, prompt in enumerate(prompts)}
         if len(self._rows) != len(self.prompts):
-            raise InputError("two prompts of the table are the same but for case or spaces: expected distinct ones")
+            raise InputError(
+                "two prompts of the table are the same but for case or spaces: expected distinct ones"
+            )
 
     def embed(self, prompts: Sequence[str]) -> Tensor:
         rows = []
@@ -145,7 +147,9 @@ class EmbeddingTable(_Encoder):
     def load(cls, path: str | Path) -> EmbeddingTable:
         """Reads what `save` wrote; InputError where the file is corrupt or is something else."""
         if not Path(path).is_file():
-            raise MissingDependencyError(f"no table of prompts {path}: give the file that EmbeddingTable.save wrote")
+            raise MissingDependencyError(
+                f"no table of prompts {path}: give the file that EmbeddingTable.save wrote"
+            )
         try:
             with safe_open(str(path), framework="pt") as file:
                 prompts = json.loads((file.metadata() or {})["prompts"])
@@ -163,7 +167,9 @@ class EmbeddingTable(_Encoder):
         close = difflib.get_close_matches(wanted, list(known), n=3, cutoff=0.4)
         # Words in common find 'waving' where the letters as a whole do not.
         words = set(wanted.split())
-        close += sorted((name for name in known if name not in close), key=lambda n: -len(words & set(n.split())))
+        close += sorted(
+            (name for name in known if name not in close), key=lambda n: -len(words & set(n.split()))
+        )
         offered = ", ".join(repr(known[name]) for name in close[:3])
         return f"unknown prompt {prompt!r}: the table has {len(known)} prompts, the closest are {offered}"
 
@@ -189,7 +195,9 @@ def _from_folder(folder: Path, tokenizer: Any, model: Any, *subfolders: str) -> 
     try:
         loaded = (
             tokenizer.from_pretrained(parts[0], local_files_only=True),
-            model.from_pretrained(parts[1], local_files_only=True, use_safetensors=True).eval().requires_grad_(False),
+            model.from_pretrained(parts[1], local_files_only=True, use_safetensors=True)
+            .eval()
+            .requires_grad_(False),
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"cannot load a text encoder from {folder}: {str(error).splitlines()[0]}") from None

@@ -11,6 +11,7 @@ Table 1's own values are the defaults: 546 M (image) and 927 M (video) parameter
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -139,10 +140,8 @@ def options_of(unet: nn.Module) -> dict[str, Any]:
 
 
 def _remember(unet: Any, factory: str, scope: dict[str, Any]) -> Any:
-    names = ("channels", "layers", "head_width", "heads", "text_width", "sample_size", "latent_channels", "groups")
-    options = {name: scope[name] for name in names}
-    if factory == "video_unet":
-        options["entry_head_width"] = scope["entry_head_width"]
+    maker = video_unet if factory == "video_unet" else image_unet
+    options = {name: scope[name] for name in inspect.signature(maker).parameters}
     unet.jvid_options = {"factory": factory, **options, "channels": list(scope["channels"])}
     return unet
 

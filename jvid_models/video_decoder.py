@@ -10,7 +10,8 @@ small maps, where it is cheap. (Paper, sections 3.3 and 4.1: "we only train the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ class VideoDecoder(nn.Module):
             count = blocks if index + 1 < len(channels) else 1
             self.stages.append(nn.ModuleList(_Block(width) for _ in range(count)))
         self.widen = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=1) for before, after in zip(channels, channels[1:], strict=False)
+            nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(channels)
         )
         self.exit_norm = _norm(channels[-1])
         self.exit = nn.Conv2d(channels[-1], out_channels, 3, padding=1)
@@ -81,12 +82,18 @@ class VideoDecoder(nn.Module):
 
 
 class VideoDecoderCodec:
-    """A codec whose decoder is a `VideoDecoder`; ``encoder`` (an `ImageCodec`) is needed for encoding only.
+    """A codec whose decoder is a `VideoDecoder`.
 
-    ``chunk`` counts whole clips: frames of one clip depend on each other.
+    ``encoder`` is needed for encoding only: an `ImageCodec`, or what makes one when it is first used. ``chunk``
+    counts whole clips: frames of one clip depend on each other.
     """
 
-    def __init__(self, decoder: VideoDecoder, encoder: ImageCodec | None = None, chunk: int = 1) -> None:
+    def __init__(
+        self,
+        decoder: VideoDecoder,
+        encoder: ImageCodec | Callable[[], ImageCodec] | None = None,
+        chunk: int = 1,
+    ) -> None:
         if chunk < 1:
             raise InputError(f"chunk={chunk}: expected at least 1 clip")
         self.decoder = decoder.eval().requires_grad_(False)
@@ -101,6 +108,8 @@ class VideoDecoderCodec:
             raise InputError(
                 "this codec only decodes: give encoder=jvid_models.codecs.taesd(mean=..., std=...) to encode"
             )
+        if not isinstance(self.encoder, ImageCodec):
+            self.encoder = self.encoder()
         return self.encoder.encode(video)
 
     @torch.no_grad()

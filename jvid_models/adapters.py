@@ -1,0 +1,223 @@
+"""Any diffusers UNet with its scheduler's config, as a denoiser.
+
+    x_0 = Parameterized(network, schedule, prediction)(x, t, cond)
+    network(x, t, cond) = unet(x, n(t), encoder_hidden_states=cond["text"])
+
+n is the timestep that the UNet was trained with: t T - 1 on a table of T betas, sigma T for flow
+matching. The network's dtype and device stay inside: latents come and go in the sampler's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import diffusers
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from jvid.conditions import PerFrame, expand_rows, require
+from jvid.errors import InputError, MissingDependencyError
+from jvid.parameterized import Parameterized, Prediction
+from jvid.protocols import Condition, NoiseSchedule
+from jvid.schedules import FlowMatching, TabulatedSchedule
+
+__all__ = ["UNetNetwork", "from_pretrained", "from_unet", "schedule_of"]
+
+_IMAGE = ("UNet2DConditionModel",)
+_VIDEO = ("UNet3DConditionModel", "UNetMotionModel")
+_PREDICTIONS: Mapping[str, Prediction] = {
+    "epsilon": "eps",
+    "v_prediction": "v",
+    "sample": "x0",
+    "flow_prediction": "flow",
+}
+
+
+def from_unet(
+    unet: nn.Module,
+    scheduler: Any,
+    prediction: Prediction | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> Parameterized:
+    """A denoiser of ``unet``: UNet2DConditionModel (clips of one frame), UNet3DConditionModel or UNetMotionModel.
+
+    ``scheduler``: a diffusers scheduler, its config (a mapping), or a jvid schedule, for which ``prediction``
+    defaults to "eps". ``dtype`` and ``device`` move the UNet, not the latents. The condition holds "text"
+    ``(b, n, w)``, and for SDXL's UNet "text_embeds" and "time_ids" too.
+    Raises InputError for a UNet or a scheduler that is not understood.
+    """
+    T = 1000
+    schedule: NoiseSchedule
+    stated: Prediction | None = None
+    if isinstance(scheduler, NoiseSchedule):
+        schedule = scheduler
+    else:
+        config = getattr(scheduler, "config", scheduler)
+        schedule, stated = schedule_of(config)
+        T = int(config.get("num_train_timesteps", T))
+    if dtype is not None or device is not None:
+        unet.to(device=device, dtype=dtype)
+    network = UNetNetwork(unet.eval(), schedule, T)
+    return Parameterized(network, schedule, prediction or stated or "eps")
+
+
+def schedule_of(config: Mapping[str, Any]) -> tuple[NoiseSchedule, Prediction]:
+    """The schedule and the prediction that a diffusers scheduler's config states.
+
+    What the config leaves out has diffusers' default. Tables are in float64 (diffusers: float32).
+    Raises InputError for a schedule that jvid has no equal of.
+    """
+    if not isinstance(config, Mapping):
+        raise InputError(
+            f"got a {type(config).__name__} for a scheduler: expected a diffusers scheduler, its config or a jvid schedule"
+        )
+    if config.get("use_dynamic_shifting"):
+        raise InputError(
+            "the scheduler's shift depends on the resolution (use_dynamic_shifting): "
+            'give jvid.FlowMatching(shift) and prediction="flow" instead'
+        )
+    stated = config.get("prediction_type", "epsilon")
+    flow = stated == "flow_prediction" or bool(config.get("use_flow_sigmas"))
+    if flow or str(config.get("_class_name", "")).startswith("FlowMatch"):
+        return FlowMatching(float(config.get("flow_shift") or config.get("shift") or 1.0)), "flow"
+    if stated not in _PREDICTIONS:
+        raise InputError(f"prediction_type {stated!r}: expected one of {', '.join(_PREDICTIONS)}")
+    if str(config.get("_class_name", "")).startswith("EDM"):
+        raise InputError("EDM schedulers precondition their network: wrap it in jvid.Parameterized yourself")
+    T = int(config.get("num_train_timesteps", 1000))
+    start, end = float(config.get("beta_start", 0.0001)), float(config.get("beta_end", 0.02))
+    name = config.get("beta_schedule", "linear")
+    if config.get("trained_betas") is not None:
+        schedule = TabulatedSchedule.from_betas(config["trained_betas"])
+    elif name == "linear":
+        schedule = TabulatedSchedule.linear(start, end, T)
+    elif name == "scaled_linear":
+        schedule = TabulatedSchedule.scaled_linear(start, end, T)
+    elif name == "squaredcos_cap_v2":
+        schedule = TabulatedSchedule.cosine(T)
+    else:
+        raise InputError(
+            f"beta_schedule {name!r}: expected linear, scaled_linear, squaredcos_cap_v2 or trained_betas; "
+            "or give a jvid.TabulatedSchedule of its betas"
+        )
+    if config.get("rescale_betas_zero_snr"):
+        schedule = schedule.zero_terminal_snr()
+    return schedule, _PREDICTIONS[stated]
+
+
+@attrs.frozen(eq=False)
+class UNetNetwork:
+    """The network of `from_unet`: calls ``unet`` in its own dtype, on its own device, at its own timestep.
+
+    ``T`` is the number of training timesteps; only flow matching needs it.
+    """
+
+    unet: nn.Module
+    schedule: NoiseSchedule
+    T: int = 1000
+
+    def __attrs_post_init__(self) -> None:
+        kind = type(self.unet).__name__
+        if kind not in _IMAGE + _VIDEO:
+            raise InputError(f"got a {kind}: expected one of {', '.join(_IMAGE + _VIDEO)}")
+        if not isinstance(self.schedule, TabulatedSchedule | FlowMatching):
+            raise InputError(
+                f"a UNet on {type(self.schedule).__name__} has no timesteps: expected TabulatedSchedule or FlowMatching"
+            )
+
+    @property
+    def video(self) -> bool:
+        """Whether the UNet sees whole clips."""
+        return type(self.unet).__name__ in _VIDEO
+
+    def timestep(self, t: Tensor) -> Tensor:
+        """The UNet's timestep at t ``(*)``: float32, whole where t is a table entry's."""
+        if isinstance(self.schedule, TabulatedSchedule):
+            return self.schedule.timestep(t).float()
+        return (self.schedule(t.double())[1] * self.T).float()
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> the UNet's prediction ``(b c f h w)`` in its dtype."""
+        config: Any = self.unet.config
+        b, c, f = x.shape[:3]
+        if c != config.in_channels:
+            raise InputError(f"latents of {c} channels: this UNet takes {config.in_channels}")
+        if not self.video and f != 1:
+            raise InputError(
+                f"an image UNet got a clip of {f} frames: lift it to clips with jvid.Framewise(denoiser)"
+            )
+        weight = next(self.unet.parameters())
+        place: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
+        given = expand_rows({name: value for name, value in cond.items() if name != "null"}, b)
+        options: dict[str, Any] = {"encoder_hidden_states": self._text(given, config).to(**place)}
+        if "class_labels" in given and "class_labels" in inspect.signature(self.unet.forward).parameters:
+            options["class_labels"] = given["class_labels"].to(weight.device)
+        if getattr(config, "addition_embed_type", None) == "text_time":
+            names = ("text_embeds", "time_ids")
+            options["added_cond_kwargs"] = {
+                name: require(given, name, "SDXL's UNet").to(**place) for name in names
+            }
+        n = self.timestep(t).to(weight.device).expand(b)
+        inner = x.to(**place) if self.video else x[:, :, 0].to(**place)
+        out: Tensor = self.unet(inner, n, return_dict=False, **options)[0][:, :c]
+        return (out if self.video else out.unsqueeze(2)).to(x.device)
+
+    def _text(self, cond: Condition, config: Any) -> Tensor:
+        text = require(cond, "text", f"this {type(self.unet).__name__}")
+        if isinstance(text, PerFrame):
+            raise InputError("a video UNet takes one text for the clip: got PerFrame; expected (b, n, w)")
+        width = config.cross_attention_dim
+        if text.ndim != 3 or (isinstance(width, int) and text.shape[-1] != width):
+            raise InputError(
+                f"the condition 'text' has shape {tuple(text.shape)}: this UNet takes (b, n, {width}); "
+                "use the text encoder that it was trained with"
+            )
+        return text
+
+
+def from_pretrained(
+    folder: str | Path,
+    scheduler: Any = None,
+    prediction: Prediction | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> Parameterized:
+    """A denoiser from a local diffusers folder: a pipeline's (``unet``, ``scheduler``), or a UNet's alone.
+
+    ``scheduler`` as in `from_unet`; default: the folder's own. Weights are read from safetensors only.
+    Raises MissingDependencyError where a file is absent, InputError where one is corrupt or not understood.
+    """
+    root = Path(folder)
+    inner = root / "unet" if (root / "unet").is_dir() else root
+    kind = _read_json(inner / "config.json", "a diffusers UNet").get("_class_name", "UNet2DConditionModel")
+    if kind not in _IMAGE + _VIDEO:
+        raise InputError(f"{inner} holds a {kind}: expected one of {', '.join(_IMAGE + _VIDEO)}")
+    if scheduler is None:
+        scheduler = _read_json(
+            root / "scheduler" / "scheduler_config.json", "its scheduler (or give scheduler=)"
+        )
+    try:
+        unet = getattr(diffusers, kind).from_pretrained(
+            inner, local_files_only=True, use_safetensors=True, torch_dtype=dtype or torch.float32
+        )
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise InputError(f"cannot load a UNet from {inner}: {str(error).splitlines()[0]}") from None
+    return from_unet(unet, scheduler, prediction, dtype=dtype, device=device)
+
+
+def _read_json(path: Path, what: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise MissingDependencyError(f"no {path}: expected a local diffusers folder with {what}")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise InputError(f"cannot read {path}: {error}; expected JSON as diffusers writes it") from None

@@ -1,0 +1,202 @@
+"""A trained pair in a folder: image and video UNet, video decoder, table of prompts, and what they agree on.
+
+    image.safetensors  video.safetensors  decoder.safetensors  prompts.safetensors  pair.json  CARD.md
+
+pair.json (written by `jvid_models.export`) holds the networks' options, the schedule as diffusers writes it, the latents' shape,
+mean and deviation, frames per second, prompts and the recommended strategy. Weights are fp16 and
+are read when a network is first asked for: planning needs none of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jvid.errors import InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from jvid.parameterized import Parameterized
+    from jvid.protocols import NoiseSchedule
+    from jvid.strategy import Strategy
+    from jvid_models.codecs import ImageCodec
+    from jvid_models.text import EmbeddingTable
+    from jvid_models.video_decoder import VideoDecoderCodec
+
+__all__ = ["FORMAT", "Pair", "actions_64", "load_pair"]
+
+FORMAT = 1
+_KEYS = ("format", "name", "image", "video", "decoder", "schedule", "latents", "fps", "prompts", "strategy")
+
+
+class Pair:
+    """What stands in ``folder``; see the module's head. Networks load when first used.
+
+    ``device`` and ``dtype`` ("float32", "bfloat16", ...) are the networks': latents and decoded frames stay
+    float32. ``decoder``: "video" (the pair's own) or "taesd", which needs its weights (`jvid_models.codecs.taesd`).
+    Raises MissingDependencyError where the folder or a file is absent, InputError where one is damaged.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: str | torch.dtype = "float32",
+        decoder: str = "video",
+    ) -> None:
+        if decoder not in ("video", "taesd"):
+            raise InputError(f"decoder={decoder!r}: expected 'video' or 'taesd'")
+        self.folder = Path(folder)
+        self.device = device
+        self._dtype = dtype
+        self._decoder = decoder
+        self._meta = _read_meta(self.folder)
+
+    def __repr__(self) -> str:
+        return f"Pair({self.name!r}, shape={self.shape}, fps={self.fps:g}, prompts={len(self.prompts)})"
+
+    @property
+    def name(self) -> str:
+        """Its name, as registered."""
+        return str(self._meta["name"])
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(c, f, h, w) of the latents that it was trained on."""
+        c, f, h, w = self._meta["latents"]["shape"]
+        return c, f, h, w
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the training clips."""
+        return float(self._meta["fps"])
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Every prompt that the text encoder knows but the empty one."""
+        return tuple(self._meta["prompts"])
+
+    @cached_property
+    def strategy(self) -> Strategy:
+        """The recommended strategy."""
+        from jvid.strategy import Strategy
+
+        return Strategy.from_dict(self._meta["strategy"])
+
+    @cached_property
+    def schedule(self) -> NoiseSchedule:
+        """The schedule that both networks were trained on."""
+        from jvid_models.adapters import schedule_of
+
+        return schedule_of(self._meta["schedule"])[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the networks compute in."""
+        import torch
+
+        if isinstance(self._dtype, torch.dtype):
+            return self._dtype
+        names = ("float32", "bfloat16", "float16", "float64")
+        if self._dtype not in names:
+            raise InputError(f"dtype {self._dtype!r}: expected one of {', '.join(names)}")
+        return getattr(torch, self._dtype)  # type: ignore[no-any-return]
+
+    @cached_property
+    def image(self) -> Parameterized:
+        """The image model, a denoiser of single frames ``(b c 1 h w)``: lift it with `jvid.Framewise`."""
+        return self._denoiser("image")
+
+    @cached_property
+    def video(self) -> Parameterized:
+        """The video model, a denoiser of clips ``(b c f h w)``."""
+        return self._denoiser("video")
+
+    @cached_property
+    def codec(self) -> VideoDecoderCodec | ImageCodec:
+        """Latents to frames; encoding frames needs TAESD's weights."""
+        from jvid_models.codecs import taesd
+        from jvid_models.video_decoder import VideoDecoder, VideoDecoderCodec
+
+        latents = self._meta["latents"]
+
+        def image_codec() -> ImageCodec:
+            return taesd(mean=latents["mean"], std=latents["std"]).to(self.device)
+
+        if self._decoder == "taesd":
+            return image_codec()
+        decoder = self._network("decoder", lambda: VideoDecoder(**self._meta["decoder"]))
+        return VideoDecoderCodec(decoder.to(self.device), encoder=image_codec)
+
+    @cached_property
+    def text_encoder(self) -> EmbeddingTable:
+        """Prompts to conditions, from the table of the prompts that it was trained on."""
+        from jvid_models.text import EmbeddingTable
+
+        table = EmbeddingTable.load(self.folder / "prompts.safetensors")
+        table.embeddings = table.embeddings.to(self.device)
+        return table
+
+    def _denoiser(self, which: str) -> Parameterized:
+        from jvid_models.adapters import from_unet
+        from jvid_models.unets import build_unet
+
+        unet = self._network(which, lambda: build_unet(**self._meta[which]))
+        return from_unet(unet, self._meta["schedule"], dtype=self.dtype, device=self.device)
+
+    def _network(self, which: str, make: Callable[[], nn.Module]) -> nn.Module:
+        import torch
+
+        from jvid_models.codecs import read_weights
+
+        path = self.folder / f"{which}.safetensors"
+        weights = {name: tensor.float() for name, tensor in read_weights(path).items()}
+        # On the meta device no time goes into random weights that are overwritten at once.
+        with torch.device("meta"):
+            network = make()
+        try:
+            network.load_state_dict(weights, strict=True, assign=True)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"weights {path} do not fit pair.json: {reason}; export the pair again"
+            ) from None
+        return network.eval().requires_grad_(False)
+
+
+def load_pair(folder: str | Path, **options: Any) -> Pair:
+    """The pair in a folder that `jvid_models.export.export_pair` wrote."""
+    return Pair(folder, **options)
+
+
+def actions_64(
+    *, device: str | torch.device = "cpu", dtype: str | torch.dtype = "float32", decoder: str = "video"
+) -> Pair:
+    """The bundled pair: ten actions of the Weizmann clips, 16 frames of 64x64 at 12.5 per second."""
+    return Pair(Path(__file__).parent / "actions_64", device=device, dtype=dtype, decoder=decoder)
+
+
+def _read_meta(folder: Path) -> Mapping[str, Any]:
+    path = folder / "pair.json"
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingDependencyError(
+            f"no pair.json in {folder}: expected a folder that jvid_models.export.export_pair wrote"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}; expected JSON, export the pair again") from None
+    missing = [key for key in _KEYS if not isinstance(meta, dict) or key not in meta]
+    if missing:
+        raise InputError(f"{path} lacks {', '.join(missing)}: export the pair again")
+    if meta["format"] != FORMAT:
+        raise InputError(
+            f"{path} is of format {meta['format']}: this version reads {FORMAT}; export the pair again"
+        )
+    return meta
