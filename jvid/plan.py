@@ -86,7 +86,9 @@ class Plan:
         """One line, such as ``plan seed 0: 50 steps, video 29, image 21, 17 switches``."""
         shares = ", ".join(f"{name} {count}" for name, count in self.counts.items())
         switches = sum(step.switched for step in self.steps)
-        return f"plan seed {self.seed}: {len(self)} steps, {shares}, {switches} switches"
+        return (
+            f"plan seed {self.seed}: {len(self)} steps, {shares}, {switches} switch{'es' * (switches != 1)}"
+        )
 
     def __rich__(self) -> Table:
         """A table with a row for each step."""

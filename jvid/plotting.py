@@ -125,4 +125,7 @@ def _affine(plan: Plan) -> PiecewiseAffine | None:
     if values.pop("name", None) != PiecewiseAffine.__name__:
         return None
     values.pop("experts", None)
-    return PiecewiseAffine(**values)
+    try:
+        return PiecewiseAffine(**values)
+    except TypeError:  # somebody else's class of that name
+        return None
