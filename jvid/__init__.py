@@ -1,0 +1,106 @@
+"""jvid: diffusion models of one latent space take turns inside one reverse diffusion.
+
+Names are exported lazily (PEP 562): ``import jvid`` loads neither torch nor numpy; the first use
+of a name loads its module.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jvid import paper as paper
+    from jvid.bridged import Bridged as Bridged
+    from jvid.conditions import PerFrame as PerFrame
+    from jvid.errors import InputError as InputError
+    from jvid.errors import JvidError as JvidError
+    from jvid.errors import MissingDependencyError as MissingDependencyError
+    from jvid.errors import NonFiniteError as NonFiniteError
+    from jvid.errors import UnknownNameError as UnknownNameError
+    from jvid.framewise import Framewise as Framewise
+    from jvid.grids import Explicit as Explicit
+    from jvid.grids import Leading as Leading
+    from jvid.grids import Linspace as Linspace
+    from jvid.grids import Trailing as Trailing
+    from jvid.guided import Guided as Guided
+    from jvid.keyed import keyed_normal as keyed_normal
+    from jvid.noise import IndependentNoise as IndependentNoise
+    from jvid.noise import ScaledNoise as ScaledNoise
+    from jvid.noise import SharedNoise as SharedNoise
+    from jvid.parameterized import Parameterized as Parameterized
+    from jvid.plan import Plan as Plan
+    from jvid.plotting import plot_plan as plot_plan
+    from jvid.protocols import Condition as Condition
+    from jvid.protocols import Denoise as Denoise
+    from jvid.protocols import Denoiser as Denoiser
+    from jvid.protocols import Draw as Draw
+    from jvid.protocols import LatentPostprocessor as LatentPostprocessor
+    from jvid.protocols import Noise as Noise
+    from jvid.protocols import NoiseSampler as NoiseSampler
+    from jvid.protocols import NoiseSchedule as NoiseSchedule
+    from jvid.protocols import Selector as Selector
+    from jvid.protocols import Solver as Solver
+    from jvid.registry import load as load
+    from jvid.sampler import Sampler as Sampler
+    from jvid.schedules import FlowMatching as FlowMatching
+    from jvid.schedules import TabulatedSchedule as TabulatedSchedule
+    from jvid.schedules import VarianceExploding as VarianceExploding
+    from jvid.selectors import Always as Always
+    from jvid.selectors import PiecewiseAffine as PiecewiseAffine
+    from jvid.smoothing import GaussianSmoothing as GaussianSmoothing
+    from jvid.smoothing import TemporalSmoothing as TemporalSmoothing
+    from jvid.smoothing import UniformSmoothing as UniformSmoothing
+    from jvid.solvers import DDIM as DDIM
+    from jvid.solvers import DDPM as DDPM
+    from jvid.state import State as State
+    from jvid.step import Expert as Expert
+    from jvid.step import Level as Level
+    from jvid.step import Step as Step
+
+__version__ = "0.1.0"
+
+# One line a module, for the interpreter; the imports above say the same to type checkers, and a
+# test holds the two together.
+_MODULES = {
+    "bridged": ("Bridged",),
+    "conditions": ("PerFrame",),
+    "errors": ("InputError", "JvidError", "MissingDependencyError", "NonFiniteError", "UnknownNameError"),
+    "framewise": ("Framewise",),
+    "grids": ("Explicit", "Leading", "Linspace", "Trailing"),
+    "guided": ("Guided",),
+    "keyed": ("keyed_normal",),
+    "noise": ("IndependentNoise", "ScaledNoise", "SharedNoise"),
+    "parameterized": ("Parameterized",),
+    "plan": ("Plan",),
+    "plotting": ("plot_plan",),
+    "protocols": (
+        "Condition", "Denoise", "Denoiser", "Draw", "LatentPostprocessor", "Noise", "NoiseSampler",
+        "NoiseSchedule", "Selector", "Solver",
+    ),
+    "registry": ("load",),
+    "sampler": ("Sampler",),
+    "schedules": ("FlowMatching", "TabulatedSchedule", "VarianceExploding"),
+    "selectors": ("Always", "PiecewiseAffine"),
+    "smoothing": ("GaussianSmoothing", "TemporalSmoothing", "UniformSmoothing"),
+    "solvers": ("DDIM", "DDPM"),
+    "state": ("State",),
+    "step": ("Expert", "Level", "Step"),
+}  # fmt: skip
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = ["__version__", "paper", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "paper":
+        return importlib.import_module("jvid.paper")
+    if name not in _HOME:
+        raise AttributeError(f"module 'jvid' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"jvid.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
