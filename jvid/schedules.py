@@ -17,6 +17,7 @@ import attrs
 import torch
 from torch import Tensor
 
+from jvid._arrays import double
 from jvid.errors import InputError
 from jvid.protocols import NoiseSchedule
 from jvid.step import Level
@@ -142,7 +143,7 @@ class TabulatedSchedule:
 
     def _position(self, t: Tensor) -> Tensor:
         _check_time(t)
-        position = t.detach().to(torch.float64) * self.timesteps
+        position = double(t) * self.timesteps
         nearest = position.round()
         return torch.where((position - nearest).abs() < SNAP, nearest, position)
 
@@ -153,7 +154,7 @@ class TabulatedSchedule:
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """t ``(*)`` in [0, 1] -> ``alpha (*)``, ``sigma (*)``, computed in float64, in t's dtype and device."""
         position = self._position(t)
-        alphas, sigmas, angles = (table.to(t.device) for table in self._tables)
+        alphas, sigmas, angles = (table.to(position.device) for table in self._tables)
         low = position.floor().long().clamp_max(self.timesteps - 1)
         weight = position - low
         high = low + 1
@@ -161,17 +162,17 @@ class TabulatedSchedule:
         # The table's own values where t is an entry: cos(pi/2) is not 0.
         alpha = torch.where(weight == 0, alphas[low], torch.where(weight == 1, alphas[high], angle.cos()))
         sigma = torch.where(weight == 0, sigmas[low], torch.where(weight == 1, sigmas[high], angle.sin()))
-        return alpha.to(t.dtype), sigma.to(t.dtype)
+        return alpha.to(t), sigma.to(t)
 
     def time_at(self, angle: Tensor) -> Tensor:
         """Inverse of the angle ``(*)``, clamped to [0, 1]; where the table is flat, its earliest time."""
-        angles = self._tables[2].to(angle.device)
-        wanted = angle.detach().to(torch.float64).contiguous()
+        wanted = double(angle).contiguous()
+        angles = self._tables[2].to(wanted.device)
         high = torch.searchsorted(angles, wanted).clamp(1, self.timesteps)
         below, above = angles[high - 1], angles[high]
         gap = above - below
         weight = torch.where(gap > 0, (wanted - below) / torch.where(gap > 0, gap, 1.0), 0.0).clamp(0.0, 1.0)
-        return ((high - 1 + weight) / self.timesteps).to(angle.dtype)
+        return ((high - 1 + weight) / self.timesteps).to(angle)
 
 
 def _length(T: int) -> int:
@@ -210,18 +211,18 @@ class VarianceExploding:
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """t ``(*)`` in [0, 1] -> ``alpha (*)``, ``sigma (*)``, computed in float64, in t's dtype and device."""
         _check_time(t)
-        time = t.detach().to(torch.float64)
+        time = double(t)
         ramp = self.sigma_min * time / self.t_min
         geometric = self.sigma_min * ((time - self.t_min) * self._rate).exp()
-        return torch.ones_like(t), torch.where(time < self.t_min, ramp, geometric).to(t.dtype)
+        return torch.ones_like(t), torch.where(time < self.t_min, ramp, geometric).to(t)
 
     def time_at(self, angle: Tensor) -> Tensor:
         """Inverse of the angle ``(*)``, clamped to [0, 1]."""
         # tan would turn negative past pi/2, which is as much noise as there can be.
-        sigma = angle.detach().to(torch.float64).clamp(0.0, math.atan(self.sigma_max)).tan()
+        sigma = double(angle).clamp(0.0, math.atan(self.sigma_max)).tan()
         ramp = sigma / self.sigma_min * self.t_min
         geometric = self.t_min + (sigma / self.sigma_min).clamp_min(1.0).log() / self._rate
-        return torch.where(sigma < self.sigma_min, ramp, geometric).clamp(0.0, 1.0).to(angle.dtype)
+        return torch.where(sigma < self.sigma_min, ramp, geometric).clamp(0.0, 1.0).to(angle)
 
 
 @attrs.frozen
@@ -240,13 +241,13 @@ class FlowMatching:
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """t ``(*)`` in [0, 1] -> ``alpha (*)``, ``sigma (*)``, computed in float64, in t's dtype and device."""
         _check_time(t)
-        time = t.detach().to(torch.float64)
+        time = double(t)
         denominator = 1.0 + (self.shift - 1.0) * time
         # alpha is not taken as 1 - sigma: it would cancel near t = 1.
-        return ((1.0 - time) / denominator).to(t.dtype), (self.shift * time / denominator).to(t.dtype)
+        return ((1.0 - time) / denominator).to(t), (self.shift * time / denominator).to(t)
 
     def time_at(self, angle: Tensor) -> Tensor:
         """Inverse of the angle ``(*)``, clamped to [0, 1]."""
-        theta = angle.detach().to(torch.float64).clamp(0.0, math.pi / 2)
+        theta = double(angle).clamp(0.0, math.pi / 2)
         sigma, alpha = theta.sin(), theta.cos()
-        return (sigma / (sigma + self.shift * alpha)).clamp(0.0, 1.0).to(angle.dtype)
+        return (sigma / (sigma + self.shift * alpha)).clamp(0.0, 1.0).to(angle)
