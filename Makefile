@@ -55,7 +55,7 @@ $(MODELS): $(SETUP)
 	@touch $@
 
 $(DEV): $(SETUP)
-	$(PIP) --editable '.[models,minilm,training,test]'
+	$(PIP) --editable '.[models,training,test]'
 	@touch $(MODELS) $@
 
 $(DOCS): $(SETUP)
