@@ -105,7 +105,7 @@ def test_a_network_sees_x_t_and_cond_as_they_came():
     x, t, cond = randn(2, 4, 1, 2, 2, dtype=torch.float32), torch.tensor([0.1, 0.9], dtype=F64), {"text": 1}
     kept = x.clone()
     denoiser(x, t, cond)
-    assert seen[0] == (x, t, cond) or (seen[0][0] is x and seen[0][1] is t and seen[0][2] is cond)
+    assert all(got is given for got, given in zip(seen[0], (x, t, cond), strict=True))
     assert torch.equal(x, kept)
 
 

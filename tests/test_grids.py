@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +39,7 @@ def test_every_grid_falls_strictly_from_within_the_unit_interval_to_clean(data):
     for grid in (Leading(steps, T=T), Trailing(steps, T), Linspace(steps, T)):
         times = grid()
         assert len(times) == steps + 1
-        assert all(0.0 <= low < high <= 1.0 for high, low in zip(times, times[1:], strict=False))
+        assert all(0.0 <= low < high <= 1.0 for high, low in pairwise(times))
         assert times[-1] == 0.0
 
 
