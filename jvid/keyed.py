@@ -2,8 +2,8 @@
 
     key    = blake2b-128(seed, *key)             seed and key encoded without ambiguity, full width
     raw    = Philox4x64-10(key), counter from 0  64-bit words; numpy promises this stream
-    u, v   = (raw >> 11) 2^-53                   u moved to (0, 1], v in [0, 1)
-    z, z'  = sqrt(-2 ln u) (cos, sin)(2 pi v)    Box-Muller, float64, cast last
+    u, v   = 32-bit halves 2^-32                 u moved to (0, 1], v in [0, 1)
+    z, z'  = sqrt(-2 ln u) (cos, sin)(2 pi v)    Box-Muller, float64, cast last; |z| < 6.7
 
 So the noise of a clip at a step is the same in any batch, in any order, on any number of
 processes. ``torch.Generator`` is not used: on the CPU it keeps 32 bits of its seed; numpy's
@@ -60,13 +60,16 @@ def keyed_uniform(seed: int, key: Key) -> float:
     return float(_raw(seed, key, 1)[0] >> np.uint64(11)) * 2.0**-53
 
 
-def _normal(seed: int, key: Key, count: int) -> np.ndarray:
-    """``count`` numbers (float64) of N(0, 1); fewer of them are a prefix of more."""
-    unit = (_raw(seed, key, count + count % 2) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    radius = np.sqrt(-2.0 * np.log(unit[0::2] + 2.0**-53))
-    angle = (2.0 * math.pi) * unit[1::2]
-    pairs = np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=1)
-    return pairs.reshape(-1)[:count]
+def _fill(out: Tensor, seed: int, key: Key) -> None:
+    """Write N(0, 1) into a contiguous ``(n,)`` tensor on the CPU, cosines first, then sines."""
+    half = (out.numel() + 1) // 2
+    words = _raw(seed, key, half).astype("<u8", copy=False).view("<u4")
+    unit = torch.from_numpy(words.astype(np.float64))
+    # torch's functions are several times as fast as numpy's, and contiguous halves than pairs.
+    radius = unit[:half].add_(1.0).mul_(2.0**-32).log_().mul_(-2.0).sqrt_()
+    angle = unit[half:].mul_(2.0 * math.pi * 2.0**-32)
+    out[:half].copy_(angle.cos().mul_(radius))
+    out[half:].copy_(angle.sin_().mul_(radius)[: out.numel() - half])
 
 
 def keyed_normal(
@@ -88,6 +91,8 @@ def keyed_normal(
     Raises:
         InputError: a seed is negative or not an integer.
     """
-    count = math.prod(shape)
-    samples = [_normal(seed, key, count).reshape(tuple(shape)) for seed in check_seeds(seeds)]
-    return torch.from_numpy(np.stack(samples)).to(dtype=dtype).to(device=device)
+    seeds = check_seeds(seeds)
+    out = torch.empty(len(seeds), math.prod(shape), dtype=dtype)
+    for row, seed in zip(out, seeds, strict=True):
+        _fill(row, seed, key)
+    return out.view(len(seeds), *shape).to(device=device)

@@ -59,7 +59,10 @@ def describe(selector: Any) -> dict[str, Any]:
 
 def draw_plan(selector: Selector, levels: Sequence[Level], experts: Sequence[str], seed: int) -> Plan:
     """Ask the selector once a step; the number handed in is keyed by the plan seed and the step."""
-    (seed,) = check_seeds([seed])
+    try:
+        (seed,) = check_seeds([seed])
+    except InputError:
+        raise InputError(f"plan seed {seed!r}: expected a non-negative integer") from None
     steps: list[Step] = []
     count = len(levels) - 1
     for index in range(count):

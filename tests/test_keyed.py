@@ -22,20 +22,19 @@ def test_streams_are_frozen() -> None:
     assert keyed_uniform(7, ("plan", 3)) == GOLDEN_UNIFORM
     values = keyed_normal([1 + 2**64], (3, "z"), (5,), torch.float64)[0]
     # libm may differ in the last bit between machines; the words may not.
-    np.testing.assert_allclose(values.numpy(), GOLDEN_NORMAL, rtol=1e-14)
+    np.testing.assert_allclose(values.numpy(), GOLDEN_NORMAL, rtol=1e-12)
 
 
 def test_box_muller_against_its_definition() -> None:
-    raw = [int(word) >> 11 for word in _raw(5, (1, "a"), 4)]
-    expected = []
-    for word, other in ((raw[0], raw[1]), (raw[2], raw[3])):
-        radius = math.sqrt(-2 * math.log((word + 1) / 2**53))
-        expected += [
-            radius * math.cos(2 * math.pi * other / 2**53),
-            radius * math.sin(2 * math.pi * other / 2**53),
-        ]
-    got = keyed_normal([5], (1, "a"), (2, 2), torch.float64)
-    np.testing.assert_allclose(got.numpy().ravel(), expected, rtol=1e-14)
+    words = [half for word in _raw(5, (1, "a"), 3) for half in (int(word) & 0xFFFFFFFF, int(word) >> 32)]
+    pairs = [
+        (math.sqrt(-2 * math.log((u + 1) / 2**32)), 2 * math.pi * v / 2**32)
+        for u, v in zip(words[:3], words[3:], strict=True)
+    ]
+    expected = [r * math.cos(angle) for r, angle in pairs] + [r * math.sin(angle) for r, angle in pairs]
+    for count in (5, 6):  # an odd count drops the last sine
+        got = keyed_normal([5], (1, "a"), (count,), torch.float64)
+        np.testing.assert_allclose(got.numpy().ravel(), expected[:count], rtol=1e-12)
 
 
 @given(st.lists(SEEDS, min_size=1, max_size=4), st.integers(0, 999), st.tuples(*[st.integers(1, 3)] * 4))
@@ -87,7 +86,7 @@ def test_moments_and_independence() -> None:
         assert abs((x**2).mean() - 1) < 6 * (2 / n) ** 0.5
         assert abs((x**4).mean() - 3) < 6 * (96 / n) ** 0.5
     # Cosine and sine of a pair, seeds, steps.
-    for x, y in ((a[0::2], a[1::2]), (a, b), (a, c)):
+    for x, y in ((a[: n // 2], a[n // 2 :]), (a, b), (a, c)):
         assert abs((x * y).mean()) < 6 / len(x) ** 0.5
     u = np.array([keyed_uniform(0, ("plan", i)) for i in range(4000)])
     assert u.min() >= 0
@@ -104,9 +103,9 @@ def test_bad_seeds_are_refused(seeds: list) -> None:
 GOLDEN_RAW = [3336610855636551709, 6827338509500572735, 4285374074760990039]
 GOLDEN_UNIFORM = 0.015081870353428672
 GOLDEN_NORMAL = [
-    1.0947117080483242,
-    0.7153924613147646,
-    1.3546511415014777,
-    -0.7647361337728947,
-    0.5704754304041183,
+    0.7323981699358135,
+    1.3063129450006432,
+    -0.08415348188902225,
+    0.4786211054400756,
+    -0.061045776427101024,
 ]

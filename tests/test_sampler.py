@@ -380,7 +380,7 @@ def test_wrong_strategies_are_refused() -> None:
         ({"seeds": [0]}, "no shape"),
         ({"shape": SHAPE}, "no seeds"),
         ({"shape": SHAPE, "seeds": [-3]}, "seeds"),
-        ({"shape": SHAPE, "seeds": [0], "plan": -1}, "seeds"),
+        ({"shape": SHAPE, "seeds": [0], "plan": -1}, "plan seed -1: expected"),
         ({"shape": SHAPE, "seeds": [0], "dtype": torch.float16}, "dtype torch.float16"),
         ({"x": torch.zeros(2, *SHAPE), "seeds": [0]}, "b = 1 seeds"),
         ({"x": torch.zeros(*SHAPE), "seeds": [0]}, "x of shape"),
