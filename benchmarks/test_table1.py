@@ -1,0 +1,59 @@
+"""Table 1's exact pair: seconds and memory of the mixture's two kinds of step, at 64x64 pixels.
+
+Latents 4x16x8x8, guidance 2 (a batch of two clips), random weights in float32 (5.9 GB). The step is
+the sampler's own: selection, guidance, network and DDPM together. On two threads of the reference
+machine a step takes seconds, so each is measured a few times only.
+"""
+
+from __future__ import annotations
+
+import resource
+
+import pytest
+import torch
+
+from jvid.framewise import Framewise
+from jvid.grids import Leading
+from jvid.guided import Guided
+from jvid.sampler import Sampler
+from jvid.selectors import Always
+from jvid.solvers import DDPM
+from jvid.step import Expert
+from jvid_models import table1
+
+SHAPE = (4, 16, 8, 8)
+
+
+@pytest.fixture(scope="module")
+def experts() -> dict[str, Expert]:
+    return {
+        "video": Expert(Guided(table1.video(), 2.0)),
+        "image": Expert(Guided(Framewise(table1.image()), 2.0)),
+    }
+
+
+@pytest.mark.parametrize("name", ["video", "image"])
+def test_one_step_of_table_1(benchmark, experts, name):
+    sampler = Sampler(experts, Always(name), DDPM(), Leading(50))
+    text = torch.randn(1, 77, 768)
+    cond = {"text": text, "null": {"text": torch.zeros_like(text)}}
+
+    def one_step() -> torch.Tensor:
+        return next(iter(sampler.trace(SHAPE, seeds=[0], cond=cond))).x
+
+    x = benchmark.pedantic(one_step, rounds=3, warmup_rounds=1)
+    assert x.shape == (1, *SHAPE)
+    assert bool(x.isfinite().all())
+    weights = sum(
+        weight.numel() for expert in experts.values() for weight in _network(expert.denoiser).parameters()
+    )
+    benchmark.extra_info["parameters of the pair"] = weights
+    benchmark.extra_info["threads"] = torch.get_num_threads()
+    benchmark.extra_info["peak memory, GB"] = round(
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2
+    )
+
+
+def _network(guided: Guided) -> torch.nn.Module:
+    inner = guided.denoiser.image if isinstance(guided.denoiser, Framewise) else guided.denoiser
+    return inner.network.unet
