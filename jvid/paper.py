@@ -223,7 +223,7 @@ def sampler(
     return Sampler(
         experts={
             "video": Expert(Guided(video, guidance)),
-            # Guidance outside: both its halves fold into one batch of 2 b f frames.
+            # Guided outside, as the video model is; its halves fold into one batch of 2 b f frames.
             "image": Expert(
                 Guided(Framewise(image), guidance), ScaledNoise(IndependentNoise(), GAMMA[resolution])
             ),

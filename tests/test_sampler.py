@@ -105,6 +105,7 @@ def test_call_is_the_last_of_the_trace_postprocessed() -> None:
     expected = 2 * TemporalSmoothing(2.0)(states[-1].x)
     assert torch.equal(sampler(SHAPE, seeds=[3, 4]), expected)
     assert not torch.equal(expected, 2 * states[-1].x)
+    assert [sum(state.calls.values()) for state in states] == list(range(1, 13))  # states do not move on
     assert states[0].next == states[1].step
     assert states[-1].next is None
 
@@ -309,6 +310,9 @@ def test_a_mixture_of_equal_oracles_reaches_their_distribution() -> None:
 
 
 def test_gradient_mode_does_not_leak_across_steps() -> None:
+    modes: list[bool] = []
+    mixture(postprocessors=[lambda x: modes.append(torch.is_grad_enabled()) or x])(SHAPE, seeds=[0])
+    assert modes == [False]
     trace = mixture().trace(SHAPE, seeds=[0])
     assert torch.is_grad_enabled()
     for state in trace:
