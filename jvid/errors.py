@@ -25,3 +25,11 @@ class MissingDependencyError(JvidError, ImportError):
 
 class NonFiniteError(JvidError, ArithmeticError):
     """An expert predicted NaN or infinity; the message names expert, step and level."""
+
+
+class PluginError(JvidError, RuntimeError):
+    """A plugin, or something that it registers, is broken; the message names its distribution."""
+
+
+class PluginWarning(UserWarning):
+    """A plugin was left out because it is broken; everything else goes on."""

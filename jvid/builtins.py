@@ -1,0 +1,62 @@
+"""The built-ins, registered through the hook that any plugin uses. Targets are lazy: no torch here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jvid.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from jvid.protocols import NoiseSampler
+    from jvid.registrar import Registrar
+    from jvid.schedules import TabulatedSchedule
+
+JVID_API = 1
+
+
+@hookimpl
+def jvid_register(register: Registrar) -> None:
+    """Everything of the core that has a name."""
+    register.selector("piecewise-affine", "jvid.selectors:PiecewiseAffine", help="P_V of the paper.")
+    register.selector("always", "jvid.selectors:Always", help="One expert at every step.")
+
+    register.solver("ddpm", "jvid.solvers:DDPM", help="Ancestral sampling, the paper's.")
+    register.solver("ddim", "jvid.solvers:DDIM", help="Implicit sampling; eta 0 is deterministic, 1 is DDPM.")
+
+    register.grid("leading", "jvid.grids:Leading", help="From below the noisiest timestep, the paper's.")
+    register.grid("trailing", "jvid.grids:Trailing", help="From the noisiest timestep.")
+    register.grid("linspace", "jvid.grids:Linspace", help="Evenly from the noisiest to the cleanest.")
+    register.grid("explicit", "jvid.grids:Explicit", help="Times as given.")
+
+    tabulated = "jvid.schedules:TabulatedSchedule"
+    register.schedule("linear", f"{tabulated}.linear", help="Betas linear, as in DDPM.")
+    register.schedule("scaled-linear", f"{tabulated}.scaled_linear", help="Square roots of betas linear.")
+    register.schedule("cosine", f"{tabulated}.cosine", help="Cosine, of improved DDPM.")
+    register.schedule("zero-terminal-snr", zero_terminal_snr, help="A table rescaled to end in pure noise.")
+    register.schedule("variance-exploding", "jvid.schedules:VarianceExploding", help="x_0 + sigma eps.")
+    register.schedule("flow-matching", "jvid.schedules:FlowMatching", help="(1 - t) x_0 + t eps, shifted.")
+
+    register.noise("independent", "jvid.noise:IndependentNoise", help="N(0, 1) at each element.")
+    register.noise("shared", "jvid.noise:SharedNoise", help="A part is the same in all frames.")
+    register.noise("scaled", scaled_noise, help="gamma times shared or independent noise.")
+
+    register.postprocessor("temporal", "jvid.smoothing:TemporalSmoothing", help="Section 3.6 of the paper.")
+    register.postprocessor(
+        "gaussian", "jvid.smoothing:GaussianSmoothing", help="A Gaussian filter over time."
+    )
+    register.postprocessor("uniform", "jvid.smoothing:UniformSmoothing", help="A mean over frames.")
+
+
+def scaled_noise(gamma: float, ratio: float = 0.0) -> NoiseSampler:
+    """``ScaledNoise`` of ``SharedNoise(ratio)``: section 3.5, both techniques."""
+    from jvid.noise import ScaledNoise, SharedNoise
+
+    return ScaledNoise(SharedNoise(ratio), gamma)
+
+
+def zero_terminal_snr(of: str = "scaled-linear", **options: Any) -> TabulatedSchedule:
+    """The tabulated schedule named ``of``, rescaled (Lin et al. 2023, arXiv 2305.08891)."""
+    from jvid.registry import load
+
+    schedule: TabulatedSchedule = load("schedule", of, **options)
+    return schedule.zero_terminal_snr()

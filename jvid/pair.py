@@ -1,0 +1,94 @@
+"""A video and an image model of one latent space, with what turns prompts into them and latents out of them.
+
+Anybody's object with these attributes can be registered as a ``pair``. Its factory takes ``device``
+and ``dtype`` (names, such as "cpu" and "float32"); the networks should load at their first use, so
+that a plan costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from jvid.protocols import Condition, Denoiser, NoiseSchedule
+    from jvid.strategy import Strategy
+
+__all__ = ["Codec", "Pair", "TextEncoder"]
+
+
+class Codec(Protocol):
+    """Latents and pixels of one latent space."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents ``(b c f h w)`` -> video ``(b 3 f H W)`` in [-1, 1]."""
+        ...
+
+
+class TextEncoder(Protocol):
+    """Prompts to what the denoisers are conditioned on."""
+
+    def __call__(self, prompts: Sequence[str]) -> Condition:
+        """b prompts -> ``{"text": (b n w), "null": {"text": (b n w)}}``; "" is the empty sentence.
+
+        Raises:
+            InputError: a prompt that it cannot encode.
+        """
+        ...
+
+
+@runtime_checkable
+class Pair(Protocol):
+    """The two experts and their surroundings."""
+
+    @property
+    def name(self) -> str:
+        """As registered."""
+        ...
+
+    @property
+    def video(self) -> Denoiser:
+        """Denoises clips ``(b c f h w)``, without guidance."""
+        ...
+
+    @property
+    def image(self) -> Denoiser:
+        """Denoises single frames ``(b c 1 h w)``, without guidance."""
+        ...
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """The reference schedule; known without loading a network."""
+        ...
+
+    @property
+    def codec(self) -> Codec:
+        """Of the pair's latent space."""
+        ...
+
+    @property
+    def text_encoder(self) -> TextEncoder:
+        """Of both experts."""
+        ...
+
+    @property
+    def strategy(self) -> Strategy:
+        """The recommended one."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(c, f, h, w)`` of one clip's latents."""
+        ...
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of its clips."""
+        ...
+
+    @property
+    def prompts(self) -> Sequence[str]:
+        """The prompts that it knows; none if it takes any sentence."""
+        ...

@@ -1,0 +1,231 @@
+"""How a pair is sampled, as plain values: what travels in a clip's metadata and in a pair's card.
+
+    Strategy.sampler(pair):  experts   video = Guided(pair.video, g)
+                                       image = Guided(Framewise(pair.image), g)
+                             noise     gamma z, z of shared variance r (3.5), on each expert's own steps
+                             selector, solver, grid, smoothing: loaded from the registry by name
+
+A strategy is JSON and back without loss; ``Strategy.plan`` draws who predicts when without a network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from jvid.choices import Choice
+from jvid.errors import InputError
+
+if TYPE_CHECKING:
+    from jvid.pair import Pair
+    from jvid.plan import Plan
+    from jvid.protocols import LatentPostprocessor, NoiseSampler, NoiseSchedule, Selector
+    from jvid.sampler import Sampler
+
+__all__ = ["EXPERTS", "NoiseShape", "Strategy"]
+
+EXPERTS = ("video", "image")
+"""The experts of a pair, by name."""
+
+
+@attrs.frozen
+class NoiseShape:
+    """gamma and r of section 3.5, on the steps of one expert."""
+
+    gamma: float = 1.0
+    ratio: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        if not 0.0 <= self.gamma < math.inf:
+            raise InputError(f"gamma {self.gamma!r}: expected a finite number, 0 or more")
+        if not 0.0 <= self.ratio <= 1.0:
+            raise InputError(f"ratio {self.ratio!r}: expected a number from 0 to 1")
+
+    def sampler(self) -> NoiseSampler | None:
+        """The noise sampler; None where it is plain independent noise."""
+        from jvid.noise import IndependentNoise, ScaledNoise, SharedNoise
+
+        inner = SharedNoise(self.ratio) if self.ratio else IndependentNoise()
+        if self.gamma != 1.0:
+            return ScaledNoise(inner, self.gamma)
+        return inner if self.ratio else None
+
+
+@attrs.frozen
+class Strategy:
+    """A sampling strategy for a pair.
+
+    Attributes:
+        selector: who predicts at a step.
+        solver: how a prediction becomes the next latents.
+        grid: which times are visited, for a number of ``steps``; steps is not among its options.
+        steps: of the grid.
+        guidance: the scale g of equation (4), of both experts.
+        noise: gamma and r by expert; an expert that is absent draws plain noise.
+        smoothing: of the finished latents (section 3.6), or None.
+        plan_seed: draws the plan; a clip's own seed draws its noise.
+
+    Raises:
+        InputError: a value out of range, or noise for an unknown expert.
+    """
+
+    selector: Choice
+    solver: Choice = Choice("ddpm")
+    grid: Choice = Choice("leading")
+    steps: int = 50
+    guidance: float = 2.0
+    noise: Mapping[str, NoiseShape] = attrs.field(
+        factory=dict, converter=lambda noise: MappingProxyType(dict(noise)), hash=False
+    )
+    smoothing: Choice | None = None
+    plan_seed: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+            raise InputError(f"steps {self.steps!r}: expected a whole number, 1 or more")
+        if not math.isfinite(self.guidance):
+            raise InputError(f"guidance {self.guidance!r}: expected a finite number (1 is unguided)")
+        if isinstance(self.plan_seed, bool) or not isinstance(self.plan_seed, int) or self.plan_seed < 0:
+            raise InputError(f"plan seed {self.plan_seed!r}: expected a whole number, 0 or more")
+        if unknown := sorted(set(self.noise) - set(EXPERTS)):
+            raise InputError(f"noise for expert {unknown[0]!r}: expected one of {', '.join(EXPERTS)}")
+
+    @classmethod
+    def paper(cls, resolution: int = 64) -> Strategy:
+        """The paper's at 64, 128 or 256 pixels: Table 6, gamma on image steps, smoothing of factor 2.
+
+        Raises:
+            InputError: another resolution.
+        """
+        from jvid import paper
+
+        if resolution not in paper.TABLE_6:
+            known = ", ".join(map(str, paper.TABLE_6))
+            raise InputError(f"resolution {resolution!r}: expected one of {known}")
+        affine = paper.TABLE_6[resolution]
+        return cls(
+            selector=Choice("piecewise-affine", {key: getattr(affine, key) for key in ("t_v", "t_e", "p_e", "p_f")}),
+            steps=paper.STEPS,
+            guidance=paper.GUIDANCE,
+            noise={"image": NoiseShape(gamma=paper.GAMMA[resolution], ratio=paper.RATIO)},
+            smoothing=Choice("temporal", {"threshold": paper.SMOOTHING}),
+        )  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Strategy:
+        """A strategy from ``to_dict``'s values; a choice may also be text, ``"ddim:eta=0"``.
+
+        Raises:
+            InputError: a key is missing or unknown, or a value has another form.
+        """
+        converter = _converter()
+        try:
+            return converter.structure(values, cls)
+        except InputError:
+            raise
+        except Exception as error:  # cattrs raises whatever a value provokes
+            raise InputError(
+                f"not a strategy ({_cause(error)}): expected what Strategy.to_dict gives"
+            ) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        values: dict[str, Any] = _converter().unstructure(self)
+        return values
+
+    def experts(self) -> tuple[str, ...]:
+        """Those of ``EXPERTS`` that the selector may choose; all if it does not tell."""
+        told = getattr(self._selector(), "experts", None)
+        return tuple(name for name in EXPERTS if told is None or name in told) or EXPERTS
+
+    def plan(self, schedule: NoiseSchedule | None = None) -> Plan:
+        """The plan on a reference schedule, the paper's if None; no network is needed.
+
+        Raises:
+            InputError: an option that a component refuses.
+            UnknownNameError: a component that nobody registers.
+        """
+        from jvid.paper import SCHEDULE
+        from jvid.planning import draw_plan, levels_of
+
+        levels = levels_of(self._grid(), SCHEDULE() if schedule is None else schedule)
+        return draw_plan(self._selector(), levels, self.experts(), self.plan_seed)
+
+    def sampler(self, pair: Pair) -> Sampler:
+        """Compose the strategy from a pair's experts; only those that the selector may choose are loaded.
+
+        Raises:
+            InputError: an option that a component refuses.
+            UnknownNameError: a component that nobody registers.
+        """
+        from jvid.framewise import Framewise
+        from jvid.guided import Guided
+        from jvid.sampler import Sampler
+        from jvid.step import Expert
+
+        # First what costs nothing: a wrong option is told before weights are read.
+        selector, grid, smoothing = self._selector(), self._grid(), self.postprocessors()
+        solver = self.solver.load("solver")
+        experts = {}
+        for name in self.experts():
+            raw = pair.video if name == "video" else Framewise(pair.image)
+            experts[name] = Expert(Guided(raw, self.guidance), self.noise.get(name, NoiseShape()).sampler())
+        return Sampler(experts, selector, solver, grid, pair.schedule, smoothing)
+
+    def check(self) -> None:
+        """Load every component but the experts.
+
+        Raises:
+            InputError: an option that a component refuses.
+            UnknownNameError: a component that nobody registers.
+        """
+        self._selector(), self._grid(), self.postprocessors(), self.solver.load("solver")
+
+    def postprocessors(self) -> tuple[LatentPostprocessor, ...]:
+        """The smoothing, or nothing."""
+        return () if self.smoothing is None else (self.smoothing.load("postprocessor"),)
+
+    def _selector(self) -> Selector:
+        selector: Selector = self.selector.load("selector")
+        return selector
+
+    def _grid(self) -> Iterable[float] | Any:
+        return self.grid.load("grid", steps=self.steps)
+
+
+def _converter() -> Any:
+    import cattrs
+
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+    plain = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+
+    def choice(value: Any, _: type) -> Choice:
+        if isinstance(value, str):
+            return Choice.parse(value)
+        if not isinstance(value, Mapping):
+            raise InputError(f"{value!r}: expected a component's name and options")
+        return Choice(plain.structure(value["name"], str), plain.structure(value.get("options", {}), dict))
+
+    def number(value: Any, _: type) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError(f"{value!r}: expected a number")
+        return float(value)
+
+    def whole(value: Any, _: type) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InputError(f"{value!r}: expected a whole number")
+        return value
+
+    converter.register_structure_hook(Choice, choice)
+    converter.register_structure_hook(float, number)
+    converter.register_structure_hook(int, whole)
+    converter.register_unstructure_hook(Choice, lambda c: {"name": c.name, "options": dict(c.options)})
+    return converter
+
+
+def _cause(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
