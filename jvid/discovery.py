@@ -12,6 +12,7 @@ import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -97,7 +98,7 @@ def installed_sources() -> Iterator[Source]:
     names = {source.name for foreign, _, _, source in found if not foreign}
     for name, module in _OWN.items():
         if name not in names and _is_there(module):
-            source = Source(name, "jvid (source tree)", lambda module=module: importlib.import_module(module))
+            source = Source(name, "jvid (source tree)", partial(importlib.import_module, module))
             found.append((False, name, "", source))
     yield from (source for *_, source in sorted(found, key=lambda row: row[:3]))
 

@@ -124,7 +124,7 @@ class Registrar:
             setattr(self, kind, Slot(kind, self._add))
 
     def _add(self, kind: str, name: str, target: str | Callable[..., Any], help: str) -> None:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name):
             raise InputError(f"{kind} {name!r}: expected a name of a-z, 0-9, '.', '_' and '-'")
         if isinstance(target, str):
             module, colon, attribute = target.partition(":")

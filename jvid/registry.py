@@ -150,7 +150,7 @@ class Registry:
             raise PluginError(f"{component} failed: {_said(error)}") from error
 
     def _unknown(self, kind: str, name: str, found: Iterable[Component]) -> str:
-        known = [c.name for c in found] + [c.qualified for c in found]
+        known = [c.qualified if "/" in name else c.name for c in found]
         close = list(dict.fromkeys(difflib.get_close_matches(name, known, n=3, cutoff=0.5)))
         if close:
             hint = f"did you mean {' or '.join(close)}?"

@@ -11,7 +11,7 @@ A strategy is JSON and back without loss; ``Strategy.plan`` draws who predicts w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,10 @@ class NoiseShape:
         return inner if self.ratio else None
 
 
+def _frozen(noise: Mapping[str, NoiseShape]) -> Mapping[str, NoiseShape]:
+    return MappingProxyType(dict(noise))
+
+
 @attrs.frozen
 class Strategy:
     """A sampling strategy for a pair.
@@ -74,22 +78,20 @@ class Strategy:
     """
 
     selector: Choice
-    solver: Choice = Choice("ddpm")
-    grid: Choice = Choice("leading")
+    solver: Choice = attrs.field(factory=lambda: Choice("ddpm"))
+    grid: Choice = attrs.field(factory=lambda: Choice("leading"))
     steps: int = 50
     guidance: float = 2.0
-    noise: Mapping[str, NoiseShape] = attrs.field(
-        factory=dict, converter=lambda noise: MappingProxyType(dict(noise)), hash=False
-    )
+    noise: Mapping[str, NoiseShape] = attrs.field(factory=dict, converter=_frozen, hash=False)
     smoothing: Choice | None = None
     plan_seed: int = 0
 
     def __attrs_post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+        if not _is_whole(self.steps, least=1):
             raise InputError(f"steps {self.steps!r}: expected a whole number, 1 or more")
         if not math.isfinite(self.guidance):
             raise InputError(f"guidance {self.guidance!r}: expected a finite number (1 is unguided)")
-        if isinstance(self.plan_seed, bool) or not isinstance(self.plan_seed, int) or self.plan_seed < 0:
+        if not _is_whole(self.plan_seed, least=0):
             raise InputError(f"plan seed {self.plan_seed!r}: expected a whole number, 0 or more")
         if unknown := sorted(set(self.noise) - set(EXPERTS)):
             raise InputError(f"noise for expert {unknown[0]!r}: expected one of {', '.join(EXPERTS)}")
@@ -124,13 +126,14 @@ class Strategy:
         """
         converter = _converter()
         try:
-            return converter.structure(values, cls)
+            strategy: Strategy = converter.structure(values, cls)
         except InputError:
             raise
         except Exception as error:  # cattrs raises whatever a value provokes
             raise InputError(
                 f"not a strategy ({_cause(error)}): expected what Strategy.to_dict gives"
             ) from error
+        return strategy
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -193,8 +196,13 @@ class Strategy:
         selector: Selector = self.selector.load("selector")
         return selector
 
-    def _grid(self) -> Iterable[float] | Any:
-        return self.grid.load("grid", steps=self.steps)
+    def _grid(self) -> Callable[[], Sequence[float]]:
+        grid: Callable[[], Sequence[float]] = self.grid.load("grid", steps=self.steps)
+        return grid
+
+
+def _is_whole(value: Any, least: int | None = None) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least)
 
 
 def _converter() -> Any:
@@ -216,9 +224,9 @@ def _converter() -> Any:
         return float(value)
 
     def whole(value: Any, _: type) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
+        if not _is_whole(value):
             raise InputError(f"{value!r}: expected a whole number")
-        return value
+        return int(value)
 
     converter.register_structure_hook(Choice, choice)
     converter.register_structure_hook(float, number)
