@@ -293,6 +293,41 @@ def test_bridged_hands_exact_entries_on():
     assert seen[1] == 980
 
 
+@pytest.mark.parametrize("outer", SCHEDULES)
+@pytest.mark.parametrize("inner", SCHEDULES)
+def test_bridged_is_exact_to_1e_10_away_from_entries(outer, inner):
+    # Within SNAP of an entry the level is the entry's, which costs up to 1e-6 of a table step.
+    x = randn(1, 4, 1, 2, 2)
+    for t in (0.0312345, 0.3123456, 0.7654321, 0.8543219):
+        time = torch.tensor(t, dtype=F64)
+        if level_angle(outer, time) < level_angle(inner, torch.tensor(1.0, dtype=F64)):
+            ours, theirs = (
+                Bridged(TwoModeOracle(inner), outer)(x, time, {}),
+                TwoModeOracle(outer)(x, time, {}),
+            )
+            torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("outer", SCHEDULES)
+@pytest.mark.parametrize("inner", SCHEDULES)
+def test_bridged_is_finite_at_both_ends(outer, inner):
+    x = randn(1, 4, 1, 2, 2)
+    for t in (0.0, 1.0):
+        out = Bridged(GaussianOracle(inner, 0.3, 0.5), outer)(x, torch.tensor(t, dtype=F64), {})
+        assert torch.isfinite(out).all()
+        if t == 0.0:
+            torch.testing.assert_close(out, x)
+
+
+def test_pure_noise_goes_to_the_noisiest_level_there_is():
+    seen = []
+    inner = Parameterized(lambda x, t, cond: seen.append((x, float(t))) or x, VP, "x0")
+    x = randn(1, 4, 1, 2, 2)
+    Bridged(inner, FLOW)(x, torch.tensor(1.0, dtype=F64), {})
+    assert seen[0][1] == 1.0
+    torch.testing.assert_close(seen[0][0], x)  # both have norm 1 there
+
+
 def test_bridged_keeps_the_dtype_of_x():
     for dtype in (torch.bfloat16, torch.float32, F64):
         out = Bridged(GaussianOracle(VE), VP)(

@@ -7,6 +7,7 @@ test's name or comment says which one is taken.
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -93,6 +94,27 @@ def test_equation_2_the_step_is_the_posterior_of_the_chain_by_bayes(n):
 
 
 # (3) L = E || eps - eps_theta(s_t, t) ||^2
+
+
+def test_equation_3_the_training_loss():
+    objectives = pytest.importorskip("jvid_training.objectives")
+    s_t, eps, predicted = normal(2, 4, 3, 2, 2), normal(2, 4, 3, 2, 2, seed=1), normal(2, 4, 3, 2, 2, seed=2)
+
+    def network(x: torch.Tensor, n: torch.Tensor, text: torch.Tensor) -> SimpleNamespace:
+        np.testing.assert_array_equal(x.numpy(), np.float32(s_t))
+        return SimpleNamespace(sample=torch.tensor(predicted, dtype=torch.float32))
+
+    objective = objectives.PredictNoise(SimpleNamespace(kind="video"), SCHEDULE, 1000, None)
+    batch = {
+        "x": torch.tensor(s_t),
+        "target": torch.tensor(eps),
+        "n": torch.tensor([3, 900]),
+        "text": torch.zeros(2, 1, 1),
+    }
+    batch |= {key: batch[key].float() for key in ("x", "target")}
+    # The mean over elements of the squared norm, a sample at a time.
+    theirs = ((eps - predicted) ** 2).reshape(2, -1).sum(1) / (4 * 3 * 2 * 2)
+    np.testing.assert_allclose(objective.loss(network, batch).numpy(), theirs, rtol=1e-5)
 
 
 @pytest.mark.parametrize("n", [50, 400, 900])

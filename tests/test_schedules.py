@@ -112,6 +112,19 @@ def test_entries_come_out_exactly(T):
     assert schedule.timesteps == T
 
 
+def test_float_noise_beside_an_entry_is_rounded_off_and_nothing_more():
+    schedule = TabulatedSchedule.scaled_linear().zero_terminal_snr()
+    for n in (0, 1, 500, 998, 999):
+        t = (n + 1) / 1000
+        for noise in (-5e-10, -1e-15, 1e-15, 5e-10):
+            near = torch.tensor(min(t + noise, 1.0), dtype=F64)
+            assert schedule.timestep(near) == n
+            assert schedule(near) == schedule(torch.tensor(t, dtype=F64))
+        assert schedule.timestep(torch.tensor(t - 2e-7, dtype=F64)) == pytest.approx(
+            max(n - 2e-4, 0), abs=1e-9
+        )
+
+
 def test_between_entries_the_angle_is_linear():
     schedule = TabulatedSchedule.scaled_linear()
     low, mid, high = (level_at(schedule, t).angle for t in (0.5, 0.50025, 0.501))

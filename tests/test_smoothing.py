@@ -73,6 +73,16 @@ def test_what_moves_where_the_mean_is_flat_is_kept(shape, value):
     assert torch.equal(TemporalSmoothing(2.0)(x), x)
 
 
+def test_a_channel_that_is_flat_and_still_counts_for_nothing():
+    x = clip((1, 3, 6, 5, 5))
+    x[:, 1] = 0.25
+    out = TemporalSmoothing(3.0)(x)
+    others = TemporalSmoothing(3.0)(x[:, [0, 2]])
+    assert torch.equal(out[:, [0, 2]], others)
+    assert torch.equal(out[:, 1], x[:, 1])
+    assert not torch.equal(others, x[:, [0, 2]])
+
+
 def test_thresholds_run_from_nothing_to_the_mean():
     x = clip((2, 4, 6, 5, 5))
     assert torch.equal(TemporalSmoothing(0.0)(x), x)
