@@ -69,11 +69,11 @@ class ImageCodec:
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Normalised latents ``(b c f h w)`` -> video ``(b 3 f H W)``, about [-1, 1], float32."""
+        """Normalised latents ``(b c f h w)`` -> video ``(b 3 f H W)`` in [-1, 1], float32."""
         _expect_five(latents, f"latents (b {self.latent_channels} f h w)", self.latent_channels)
         latents = latents.float()
         raw = latents * self._column(self.std, latents) + self._column(self.mean, latents)
-        return self._framewise(self._decode_frames, raw)
+        return self._framewise(self._decode_frames, raw).clamp(-1.0, 1.0)
 
     def to(self, device: Any = None, dtype: torch.dtype | None = None) -> ImageCodec:
         """Moves the autoencoder; returns self."""

@@ -19,11 +19,11 @@ from jvid.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     import torch
-    from jvid.strategy import Strategy
     from torch import nn
 
     from jvid.parameterized import Parameterized
     from jvid.protocols import NoiseSchedule
+    from jvid.strategy import Strategy
     from jvid_models.codecs import ImageCodec
     from jvid_models.text import EmbeddingTable
     from jvid_models.video_decoder import VideoDecoderCodec
@@ -92,7 +92,7 @@ class Pair:
     @cached_property
     def schedule(self) -> NoiseSchedule:
         """The schedule that both networks were trained on."""
-        from jvid_models.adapters import schedule_of
+        from jvid_models.scheduler_configs import schedule_of
 
         return schedule_of(self._meta["schedule"])[0]
 

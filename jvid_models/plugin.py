@@ -1,7 +1,10 @@
-"""What jvid_models registers, by the same hook as any other plugin. Imports nothing heavy: targets are lazy."""
+"""What jvid_models registers, by the same hook as any other plugin; targets are lazy, so listing is light."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from jvid.hookspecs import hookimpl
@@ -10,17 +13,42 @@ from jvid.hookspecs import hookimpl
 @hookimpl
 def jvid_register(register: Any) -> None:
     """Pairs, codecs, text encoders and denoisers."""
-    register.pair("actions-64", "jvid_models.pair:actions_64")
-    register.pair("folder", "jvid_models.pair:load_pair")
+    register.pair(
+        "actions-64",
+        "jvid_models.pair:actions_64",
+        help="ten actions of the Weizmann clips: 16 frames of 64x64",
+    )
 
-    register.codec("taesd", "jvid_models.codecs:taesd")
-    register.codec("autoencoder-kl", "jvid_models.codecs:autoencoder_kl")
+    register.codec(
+        "taesd", "jvid_models.codecs:taesd", help="tiny autoencoder of Stable Diffusion 1.5's latents"
+    )
+    register.codec(
+        "autoencoder-kl",
+        "jvid_models.codecs:autoencoder_kl",
+        help="Stable Diffusion's autoencoder, from a folder",
+    )
 
-    register.text("minilm", "jvid_models.text:MiniLM")
-    register.text("clip", "jvid_models.text:CLIPText")
-    register.text("table", "jvid_models.text:EmbeddingTable.load")
+    register.text("minilm", "jvid_models.text:MiniLM", help="all-MiniLM-L6-v2, 384 per token")
+    register.text("clip", "jvid_models.text:CLIPText", help="CLIP's text encoder, from a folder")
+    register.text("table", "jvid_models.text:EmbeddingTable.load", help="prompt embeddings computed ahead")
 
-    register.denoiser("diffusers", "jvid_models.adapters:from_pretrained")
-    register.denoiser("unet", "jvid_models.adapters:from_unet")
-    register.denoiser("table-1-image", "jvid_models.table1:image")
-    register.denoiser("table-1-video", "jvid_models.table1:video")
+    register.denoiser("diffusers", "jvid_models.adapters:from_pretrained", help="a local diffusers folder")
+    register.denoiser(
+        "unet", "jvid_models.adapters:from_unet", help="a diffusers UNet and its scheduler's config"
+    )
+    register.denoiser(
+        "table-1-image", "jvid_models.table1:image", help="the paper's image UNet, untrained, 546 M"
+    )
+    register.denoiser(
+        "table-1-video", "jvid_models.table1:video", help="the paper's video UNet, untrained, 927 M"
+    )
+
+
+@hookimpl
+def jvid_resolve(kind: str, name: str) -> Callable[..., Any] | None:
+    """A folder that `jvid_models.export.export_pair` wrote is a pair by its path."""
+    if kind != "pair" or not (Path(name) / "pair.json").is_file():
+        return None
+    from jvid_models.pair import load_pair
+
+    return partial(load_pair, name)

@@ -114,10 +114,11 @@ class VideoDecoderCodec:
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents ``(b c f h w)`` -> video ``(b 3 f H W)``, about [-1, 1], float32."""
+        """Latents ``(b c f h w)`` -> video ``(b 3 f H W)`` in [-1, 1], float32."""
         weight = next(self.decoder.parameters())
         parts = latents.to(weight.device, weight.dtype).split(self.chunk)
-        return torch.cat([self.decoder(part).float() for part in parts]).to(latents.device)
+        video = torch.cat([self.decoder(part).float() for part in parts])
+        return video.clamp(-1.0, 1.0).to(latents.device)
 
 
 class _Block(nn.Module):

@@ -19,7 +19,8 @@ from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 from jvid.selectors import Always
 from jvid.solvers import DDPM
 from jvid.step import Expert
-from jvid_models.adapters import from_pretrained, from_unet, schedule_of
+from jvid_models.adapters import from_pretrained, from_unet
+from jvid_models.scheduler_configs import schedule_of
 from jvid_models.table1 import SCHEDULER
 from jvid_models.unets import build_unet, image_unet, options_of, video_unet
 
