@@ -1,0 +1,27 @@
+"""Clips to files and the story of a clip back from its file; the ending picks the form.
+
+    .mp4            H.264, yuv420p         metadata: the container's comment
+    .gif            Pillow                 the comment
+    .webp           Pillow, animated       EXIF ImageDescription
+    .png            contact sheet          text chunk "jvid"
+    .safetensors    latents                header "jvid"
+
+Metadata is JSON under the one key "jvid". A file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+from jvid.media.files import ENDINGS, MOVING, check_path
+from jvid.media.reading import read_latents, read_metadata
+from jvid.media.writing import default_scale, write_latents, write_video
+
+__all__ = [
+    "ENDINGS",
+    "MOVING",
+    "check_path",
+    "default_scale",
+    "read_latents",
+    "read_metadata",
+    "write_latents",
+    "write_video",
+]
