@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -34,7 +34,7 @@ from jvid.errors import (
 from jvid.options import check_options
 from jvid.registrar import KINDS, Component
 
-__all__ = ["KINDS", "Component", "Registry", "current", "load", "names", "using"]
+__all__ = ["KINDS", "Component", "Registry", "current", "imported", "load", "names", "using"]
 
 
 class Registry:
@@ -127,14 +127,7 @@ class Registry:
             PluginError: its target cannot be imported, or it fails in an unforeseen way.
         """
         component = self.find(kind, name)
-        try:
-            factory = component.factory()
-        except JvidError:
-            raise
-        except ImportError as error:
-            raise MissingDependencyError(f"{component} cannot be imported: {_said(error)}") from error
-        except Exception as error:
-            raise PluginError(f"{component} cannot be imported: {_said(error)}") from error
+        factory = imported(component)
         check_options(f"{kind} {name!r}", factory, options)
         try:
             return factory(**options)
@@ -176,6 +169,23 @@ class Registry:
         if is_strict() if self._strict is None else self._strict:
             raise PluginError(str(outcome)) from outcome.error
         warnings.warn(str(outcome), PluginWarning, stacklevel=4)
+
+
+def imported(component: Component) -> Callable[..., Any]:
+    """The component's factory; a lazy target is imported now.
+
+    Raises:
+        MissingDependencyError: a package that it needs is not there.
+        PluginError: its target fails to import, or is not there.
+    """
+    try:
+        return component.factory()
+    except JvidError:
+        raise
+    except ImportError as error:
+        raise MissingDependencyError(f"{component} cannot be imported: {_said(error)}") from error
+    except Exception as error:
+        raise PluginError(f"{component} cannot be imported: {_said(error)}") from error
 
 
 _default: Registry | None = None

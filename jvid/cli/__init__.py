@@ -1,0 +1,66 @@
+"""The command ``jvid``: ``sample``, ``plan``, ``names``, and the commands that plugins contribute.
+
+A mistake of the user is one line on stderr and exit code 2; an interrupt is exit code 130. Nothing
+heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from jvid.errors import JvidError, PluginWarning
+
+__all__ = ["main"]
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line; ``args`` without the program's name, ``sys.argv``'s if None. Returns the exit code."""
+    import typer
+
+    from jvid.cli.app import command
+
+    given = list(sys.argv[1:] if args is None else args)
+    # Public in every version of typer, whether it carries click itself or not.
+    usage_error: Any = typer.BadParameter.__mro__[2]
+    with warnings.catch_warnings():
+        _tell_plugin_warnings_in_a_line()
+        try:
+            code = command().main(given or ["--help"], prog_name="jvid", standalone_mode=False)
+        except JvidError as error:
+            return _fail(str(error))
+        except usage_error as error:
+            return _fail(error.format_message())
+        except (KeyboardInterrupt, typer.Abort):
+            code = 130
+        except SystemExit as error:
+            code = error.code
+    if code == 130:
+        print("jvid: interrupted", file=sys.stderr)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str) -> int:
+    print(f"jvid: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _tell_plugin_warnings_in_a_line() -> None:
+    usual = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> Any:
+        if issubclass(category, PluginWarning):
+            print(f"jvid: warning: {message}", file=sys.stderr)
+        else:
+            usual(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show

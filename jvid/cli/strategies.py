@@ -1,0 +1,116 @@
+"""The options of ``sample`` and ``plan`` that change a strategy, and what they make of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+import typer
+
+from jvid.errors import InputError
+
+if TYPE_CHECKING:
+    from jvid.strategy import NoiseShape, Strategy
+
+__all__ = [
+    "Gamma", "Grid", "Guidance", "PairName", "Paper", "PlanSeed", "Ratio", "Selector", "Smooth", "Solver", "Steps",
+    "changed",
+]  # fmt: skip
+
+_PANEL = "Strategy (the pair's recommended one where nothing is said)"
+
+
+def _option(*names: str, metavar: str, help: str) -> Any:
+    return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=_PANEL)
+
+
+PairName = Annotated[
+    str | None, typer.Option("--pair", metavar="NAME", help="Pair of models (default: actions-64).")
+]
+Paper = Annotated[
+    int | None, _option("--paper", metavar="64|128|256", help="Start from the paper's strategy for this size of frame.")
+]  # fmt: skip
+Steps = Annotated[int | None, _option("--steps", metavar="N", help="Steps of the solver.")]
+Guidance = Annotated[
+    float | None, _option("--guidance", metavar="G", help="Scale of equation (4); 1 is unguided.")
+]
+Selector = Annotated[
+    str | None,
+    _option(
+        "--selector", metavar="NAME:A=1,B=2",
+        help="Who predicts when: piecewise-affine:t_v=.2,t_e=.7,p_e=.3,p_f=.3 or always:name=video.",
+    ),
+]  # fmt: skip
+Gamma = Annotated[
+    str | None,
+    _option("--gamma", metavar="X", help="Scale of the noise on image steps; or by expert: video=1,image=.1."),
+]  # fmt: skip
+Ratio = Annotated[
+    str | None,
+    _option("--ratio", metavar="R", help="Share of noise that frames have in common, on image steps; or by expert."),
+]  # fmt: skip
+Smooth = Annotated[
+    str | None,
+    _option("--smooth", metavar="NAME:A=1", help="temporal:threshold=2, gaussian:std=1, uniform:size=3 or none."),
+]  # fmt: skip
+Solver = Annotated[str | None, _option("--solver", metavar="NAME:A=1", help="ddpm or ddim:eta=0.")]
+Grid = Annotated[
+    str | None, _option("--grid", metavar="NAME:A=1", help="Times visited: leading, trailing, linspace.")
+]
+PlanSeed = Annotated[int | None, _option("--plan-seed", metavar="N", help="Draws who predicts at each step.")]
+
+
+def changed(
+    base: Strategy,
+    *,
+    steps: int | None = None,
+    guidance: float | None = None,
+    selector: str | None = None,
+    gamma: str | None = None,
+    ratio: str | None = None,
+    smooth: str | None = None,
+    solver: str | None = None,
+    grid: str | None = None,
+    plan_seed: int | None = None,
+) -> Strategy:
+    """``base`` with what was said on the command line; every component's options are checked.
+
+    Raises:
+        InputError: a value of another form, or one that a component refuses.
+        UnknownNameError: a component that nobody registers.
+    """
+    from jvid.choices import Choice
+
+    said: dict[str, Any] = {"steps": steps, "guidance": guidance, "plan_seed": plan_seed}
+    texts = {"selector": selector, "solver": solver, "grid": grid}
+    said |= {key: None if text is None else Choice.parse(text) for key, text in texts.items()}
+    changes = {key: value for key, value in said.items() if value is not None}
+    if smooth is not None:
+        changes["smoothing"] = None if smooth == "none" else Choice.parse(smooth)
+    noise = dict(base.noise)
+    for field, text in (("gamma", gamma), ("ratio", ratio)):
+        for expert, value in () if text is None else _by_expert(field, text):
+            noise[expert] = _with(noise.get(expert), field, value)
+    strategy = attrs.evolve(base, noise=noise, **changes)
+    strategy.check()
+    return strategy
+
+
+def _by_expert(field: str, text: str) -> list[tuple[str, float]]:
+    """``0.1`` is the image expert's; ``video=1,image=.1`` names them."""
+    from jvid.choices import parse_value
+
+    pairs = []
+    for part in text.split(","):
+        expert, equals, value = part.rpartition("=")
+        number = parse_value(value.strip())
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            raise InputError(f"--{field} {text!r}: expected a number, or video=1,image=.1")
+        pairs.append((expert.strip() if equals else "image", float(number)))
+    return pairs
+
+
+def _with(shape: NoiseShape | None, field: str, value: float) -> NoiseShape:
+    from jvid.strategy import NoiseShape
+
+    return attrs.evolve(shape or NoiseShape(), **{field: value})
