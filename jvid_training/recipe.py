@@ -18,19 +18,27 @@ from jvid.errors import InputError
 PHRASE_PREFIXES = ("A human", "A person", "Someone")
 
 
+class _WrongValue(ValueError):
+    """A value outside its range; it knows its key, which cattrs does not pass to validators."""
+
+    def __init__(self, key: str, value: float, expected: str) -> None:
+        super().__init__(f"got {value}, expected {expected}")
+        self.key = key
+
+
 def _positive(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
     if not value > 0:
-        raise ValueError(f"got {value}, expected a number above 0")
+        raise _WrongValue(attribute.name, value, "a number above 0")
 
 
 def _fraction(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
     if not 0 <= value <= 1:
-        raise ValueError(f"got {value}, expected a number in [0, 1]")
+        raise _WrongValue(attribute.name, value, "a number in [0, 1]")
 
 
 def _not_negative(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
     if not value >= 0:
-        raise ValueError(f"got {value}, expected 0 or more")
+        raise _WrongValue(attribute.name, value, "0 or more")
 
 
 @attrs.frozen
@@ -199,6 +207,8 @@ def _reasons(error: BaseException, key: str = "") -> list[str]:
             for inner in error.exceptions:
                 lines += _reasons(inner, key)
         return lines
+    if isinstance(error, _WrongValue):
+        return [f"{'.'.join(filter(None, [key, error.key]))}: {error}"]
     if isinstance(error, KeyError):
         return [f"{key}: missing, it must be given"]
     return [f"{key or 'recipe'}: {error}"]

@@ -1,0 +1,18 @@
+"""What `jvid_training` registers: the commands of its part of the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jvid.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from jvid.registrar import Registrar
+
+
+@hookimpl
+def jvid_register(register: Registrar) -> None:
+    """Lazy targets: nothing heavy is imported before a command runs."""
+    register.command("encode", "jvid_training.cli:encode", help="Encode a recipe's clips into latents.")
+    register.command("train", "jvid_training.cli:train", help="Train a recipe's network.")
+    register.command("sheets", "jvid_training.cli:sheets", help="Contact sheets of a pair's strategies, per action.")

@@ -1,0 +1,209 @@
+"""The trainer: equation (3), resuming, processes, signals, damage."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+import tomllib
+import torch
+from safetensors.torch import load_file
+
+from jvid.errors import InputError
+from jvid.schedules import TabulatedSchedule
+from jvid_models.text import EmbeddingTable
+from jvid_models.unets import image_unet, video_unet
+from jvid_training.checkpoints import checkpoints, start_from
+from jvid_training.objectives import PredictNoise
+from jvid_training.prompts import draw_prompt
+from jvid_training.recipe import Recipe
+from jvid_training.trainer import TrainingError, train
+from jvid_training.windows import Windows, generator
+from tests.training_tools import document, prepare
+
+
+def objective(recipe: Recipe, folder: Path) -> PredictNoise:
+    table = EmbeddingTable.load(folder / "prompts.safetensors")
+    return PredictNoise(recipe, TabulatedSchedule.scaled_linear(), 1000, table)
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_samples_follow_equation_3(tmp_path: Path, kind: str) -> None:
+    """x = sqrt(alpha_bar_n) x_0 + sqrt(1 - alpha_bar_n) eps, with the table written out here."""
+    recipe = prepare(tmp_path, kind)
+    task, windows = objective(recipe, tmp_path), Windows(tmp_path / "latents")
+    betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    alpha_bar = np.cumprod(1 - betas)
+    seen = []
+    for place in range(8):
+        sample = task.sample(windows, 3, 5, place, 8)
+        n = int(sample["n"])
+        seen.append(n)
+        x_0 = (sample["x"].numpy() - np.sqrt(1 - alpha_bar[n]) * sample["target"].numpy()) / np.sqrt(alpha_bar[n])
+        random = generator(3, 5, place)
+        window = windows.draw(random)
+        frame = int(random.integers(windows.length)) if kind == "image" else None
+        np.testing.assert_allclose(x_0, windows.latents(window, frame).numpy(), atol=2e-4)
+        assert sample["x"].shape == (4, 1 if kind == "image" else 8, 4, 4)
+    shift = generator(3, 5, 1 << 40).random()
+    parts = sorted(int(((n + 0.5) / 1000 - shift) % 1 * 8) for n in seen)
+    assert parts == list(range(8)), "stratified: one timestep in each eighth, all shifted by one number"
+
+
+def test_noise_offset_and_prompt_dropping_have_their_statistics(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "video", offset=0.5)
+    task, windows = objective(recipe, tmp_path), Windows(tmp_path / "latents")
+    eps = torch.stack([task.sample(windows, 0, step, 0, 1)["target"] for step in range(300)])
+    means = eps.mean((2, 3, 4))
+    # 128 independent numbers average to variance 1/128; the offset adds .25 that does not average out.
+    variance = 0.25 + 1 / 128
+    assert abs(float(means.var()) - variance) < 6 * variance * (2 / (300 * 4)) ** 0.5
+    dropped = np.mean([draw_prompt("walk", recipe.data, 0.3, generator(1, step, 0)) == "" for step in range(2000)])
+    assert abs(dropped - 0.3) < 6 * (0.3 * 0.7 / 2000) ** 0.5
+    kept = {draw_prompt("walk", recipe.data, 0.0, generator(1, step, 0)) for step in range(50)}
+    assert kept == {"A human walk", "A person walk", "Someone walk"}
+
+
+def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
+    whole = prepare(tmp_path, "video")
+    train(whole)
+    half = attrs.evolve(whole, out=str(tmp_path / "half"), training=attrs.evolve(whole.training, steps=2))
+    train(half)
+    train(attrs.evolve(half, training=whole.training))
+    one, two = (load_file(tmp_path / name / "final/model.safetensors") for name in ("run", "half"))
+    assert one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=0)
+    run = json.loads((tmp_path / "half/final/run.json").read_text())
+    assert run["steps"] == 4
+    assert [entry["step"] for entry in run["curve"]] == [1, 2, 3, 4]
+    assert all("validation" in run["curve"][index] for index in (1, 3))
+
+
+def test_the_average_is_what_is_written(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "image", ema=0.5)
+    train(recipe)
+    last = checkpoints(tmp_path / "run")[-1]
+    assert last.name == "checkpoint-00000004"
+    ema, final, model = load_file(last / "ema.safetensors"), load_file(tmp_path / "run/final/model.safetensors"), load_file(last / "model.safetensors")
+    assert all(torch.equal(ema[name], final[name]) for name in ema)
+    assert any(not torch.equal(model[name], final[name]) for name in ema)
+    assert len(checkpoints(tmp_path / "run")) == 2
+
+
+def test_the_decoder_learns(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "decoder", steps=40, batch=2, checkpoint_every=20)
+    recipe = attrs.evolve(recipe, optimiser=attrs.evolve(recipe.optimiser, lr=3e-3))
+    losses: list[float] = []
+    train(recipe, lambda progress: losses.append(progress.loss))
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+
+
+def test_accumulation_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "image", steps=1)
+    train(recipe)
+    parts = attrs.evolve(recipe, out=str(tmp_path / "parts"), training=attrs.evolve(recipe.training, accumulate=2))
+    train(parts)
+    one, two = (load_file(tmp_path / name / "checkpoint-00000001/model.safetensors") for name in ("run", "parts"))
+    for name in one:
+        # Adam's first step is lr * sign(gradient): where the gradient is rounding noise its sign is too.
+        assert float((one[name] - two[name]).abs().max()) <= 2.1e-3
+    differing = np.mean([float(((one[name] - two[name]).abs() > 1e-5).float().mean()) for name in one])
+    assert differing < 0.02
+
+
+def write_recipe(path: Path, recipe: dict) -> Path:
+    def lines(table: dict, head: str = "") -> list[str]:
+        plain = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
+        tables = [line for key, value in table.items() if isinstance(value, dict) for line in lines(value, f"{head}.{key}".strip("."))]
+        return ([f"[{head}]"] if head else []) + plain + tables
+
+    path.write_text("\n".join(lines(recipe)))
+    assert tomllib.loads(path.read_text()) == recipe
+    return path
+
+
+def command(*launcher: str, recipe: Path) -> list[str]:
+    return [sys.executable, *launcher, "-m", "jvid", "train", str(recipe)]
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    """gloo, two processes of half the batch each: the same weights but for the order of a sum."""
+    prepare(tmp_path, "image")
+    recipe = write_recipe(tmp_path / "recipe.toml", document(tmp_path))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    subprocess.run(command(recipe=recipe), check=True, env=environment, capture_output=True, timeout=300)
+    document_two = document(tmp_path)
+    document_two["out"] = str(tmp_path / "two")
+    recipe = write_recipe(tmp_path / "two.toml", document_two)
+    launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(29500 + os.getpid() % 1000))
+    done = subprocess.run(command(*launcher, recipe=recipe), env=environment, capture_output=True, timeout=300, text=True)
+    assert done.returncode == 0, done.stderr
+    run = json.loads((tmp_path / "two/final/run.json").read_text())
+    assert run["processes"] == 2
+    one = json.loads((tmp_path / "run/final/run.json").read_text())
+    np.testing.assert_allclose([e["loss"] for e in run["curve"]], [e["loss"] for e in one["curve"]], rtol=2e-3)
+    assert len(checkpoints(tmp_path / "two")) == 2
+
+
+def test_a_signal_leaves_a_checkpoint_and_the_command_goes_on(tmp_path: Path) -> None:
+    prepare(tmp_path, "image")
+    long = document(tmp_path, steps=5000, checkpoint_every=5000)
+    recipe = write_recipe(tmp_path / "recipe.toml", long)
+    process = subprocess.Popen(command(recipe=recipe), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    log = tmp_path / "run/log.jsonl"
+    deadline = time.monotonic() + 120
+    while not log.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "goes on from it" in out
+    (last,) = checkpoints(tmp_path / "run")
+    step = json.loads((last / "state.json").read_text())["step"]
+    assert step >= 1
+    assert not list((tmp_path / "run").glob(".*part*"))
+    long["training"]["steps"] = step + 1
+    done = subprocess.run(command(recipe=write_recipe(recipe, long)), capture_output=True, text=True, timeout=120)
+    assert "weights in" in done.stdout, done.stderr
+    assert json.loads((tmp_path / "run/final/run.json").read_text())["steps"] == step + 1
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "image")
+    train(recipe)
+    with pytest.raises(InputError, match=r"another recipe \(training.seed differ\)"):
+        train(attrs.evolve(recipe, training=attrs.evolve(recipe.training, seed=1)))
+    weights = checkpoints(tmp_path / "run")[-1] / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(InputError, match="is damaged"):
+        train(recipe)
+    with pytest.raises(InputError, match=r"training.batch: 4 cannot be shared by 1 processes of 3 parts"):
+        train(attrs.evolve(recipe, out=str(tmp_path / "x"), training=attrs.evolve(recipe.training, accumulate=3)))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "image", steps=50)
+    wild = attrs.evolve(recipe, optimiser=attrs.evolve(recipe.optimiser, lr=1e30, warmup=0))
+    with pytest.raises(TrainingError, match="the loss is .* at step"):
+        train(wild)
+
+
+def test_image_weights_start_a_video_network(tmp_path: Path) -> None:
+    options = {"channels": (32, 64), "layers": 1, "groups": 8, "head_width": 16, "text_width": 16}
+    image, video = image_unet(**options), video_unet(**options)
+    taken = start_from(video, image.state_dict())
+    assert taken == len(image.state_dict())
+    own = video.state_dict()
+    for name, tensor in image.state_dict().items():
+        torch.testing.assert_close(own[name].flatten(), tensor.flatten(), rtol=0, atol=0)
+    with pytest.raises(InputError, match="no tensor of the file fits"):
+        start_from(video, {"other": torch.zeros(3)})

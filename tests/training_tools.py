@@ -1,0 +1,81 @@
+"""A data set, a codec and a table of prompts small enough to train on within a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from torch import Tensor
+
+from jvid_models.text import EmbeddingTable
+from jvid_training.latents import encode
+from jvid_training.recipe import Recipe, structure_recipe
+
+
+def write_clip(path: Path, frames: np.ndarray, fps: int = 25) -> None:
+    """Lossless enough: mjpeg at its best quality, ``(f, h, w, 3)`` uint8."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=fps)
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuvj444p"
+        stream.codec_context.qmin = stream.codec_context.qmax = 1
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def walker(count: int, speed: float, height: int = 48, width: int = 64, shade: int = 40) -> np.ndarray:
+    """A dark block that crosses a bright picture at ``speed`` pixels a frame."""
+    frames = np.full((count, height, width, 3), 200, np.uint8)
+    for number, frame in enumerate(frames):
+        left = round(4 + speed * number) % (width - 8)
+        frame[12:40, left : left + 8] = shade
+    return frames
+
+
+def make_clips(root: Path) -> None:
+    """Two actions by three actors."""
+    for shade, actor in ((20, "ann"), (60, "bob"), (100, "eve")):
+        write_clip(root / "walk" / f"{actor}_walk.avi", walker(30, 1.0, shade=shade))
+        write_clip(root / "stand" / f"{actor}_stand.avi", walker(24, 0.0, shade=shade))
+
+
+def pooled(video: Tensor) -> Tensor:
+    """A codec's ``encode``: 4 channels, an eighth of the size."""
+    small = torch.nn.functional.avg_pool3d(video, (1, 8, 8))
+    return torch.cat([small, small.mean(1, keepdim=True)], 1)
+
+
+def document(folder: Path, kind: str = "image", **training: Any) -> dict[str, Any]:
+    """A recipe as TOML would give it."""
+    network: dict[str, Any] = {"channels": [32, 64], "layers": 1, "groups": 8, "head_width": 16, "text_width": 16}
+    if kind == "decoder":
+        network = {"channels": [16, 16, 8, 8], "blocks": 1}
+    return {
+        "name": "tiny",
+        "kind": kind,
+        "out": str(folder / "run"),
+        "data": {
+            "root": str(folder / "clips"), "latents": str(folder / "latents"), "fps": 12.5, "frames": 8, "size": 32,
+            "crop": "person", "crop_size": 40, "holdout": ["eve"], "flip": True,
+        },
+        "text": {"name": "table", "options": {"path": str(folder / "prompts.safetensors")}},
+        "network": network,
+        "optimiser": {"lr": 1e-3, "warmup": 2},
+        "training": {"steps": 4, "batch": 4, "checkpoint_every": 2, "log_every": 1, "threads": 1, "ema": 0.9, **training},
+    }
+
+
+def prepare(folder: Path, kind: str = "image", **training: Any) -> Recipe:
+    """Clips, latents and prompts on disk, and the recipe that uses them."""
+    recipe = structure_recipe(document(folder, kind, **training))
+    if not (folder / "clips").exists():
+        make_clips(folder / "clips")
+        prompts = ["", *(f"{prefix} {action}" for action in ("stand", "walk") for prefix in recipe.data.prefixes)]
+        values = np.random.Generator(np.random.Philox(7)).standard_normal((len(prompts), 3, 16), np.float32)
+        EmbeddingTable(prompts, torch.from_numpy(values)).save(folder / "prompts.safetensors")
+    encode(recipe.data, recipe.codec, folder / "clips", pooled)
+    return recipe
