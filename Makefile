@@ -20,7 +20,7 @@ help: ## list the targets
 demo: $(MODELS) ## set up, then sample a video with the bundled pair into demo/
 	@mkdir -p demo
 	@$(BIN)/jvid sample "a person waving two hands" --seed $(SEED) -o demo/wave.mp4 -o demo/wave.png
-	@$(BIN)/jvid plan -o demo/plan.png
+	@$(BIN)/jvid plan -o demo/plan.png >/dev/null
 	@echo && printf '%s\n' demo/wave.mp4 demo/wave.png demo/plan.png
 
 test: lint ## set up, lint, then run every test

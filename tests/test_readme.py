@@ -39,7 +39,8 @@ def commands() -> list[str]:
 
 
 def needs_pair(text: str) -> bool:
-    return "actions-64" in text or text.startswith("jvid sample")
+    by_default = text.startswith(("jvid sample", "jvid plan")) and "--paper" not in text
+    return by_default or '"actions-64"' in text
 
 
 def skip_without_pair(text: str) -> None:
