@@ -141,9 +141,17 @@ class Strategy:
         return values
 
     def experts(self) -> tuple[str, ...]:
-        """Those of ``EXPERTS`` that the selector may choose; all if it does not tell."""
-        told = getattr(self._selector(), "experts", None)
-        return tuple(name for name in EXPERTS if told is None or name in told) or EXPERTS
+        """Those of ``EXPERTS`` that the selector may choose; all if it does not tell.
+
+        Raises:
+            InputError: the selector names another.
+        """
+        told = getattr(self._selector(), "experts", EXPERTS)
+        if unknown := [name for name in told if name not in EXPERTS]:
+            raise InputError(
+                f"selector {self.selector.name!r} asks for {unknown[0]!r}: expected video or image"
+            )
+        return tuple(name for name in EXPERTS if name in told)
 
     def plan(self, schedule: NoiseSchedule | None = None) -> Plan:
         """The plan on a reference schedule, the paper's if None; no network is needed.
@@ -186,7 +194,7 @@ class Strategy:
             InputError: an option that a component refuses.
             UnknownNameError: a component that nobody registers.
         """
-        self._selector(), self._grid(), self.postprocessors(), self.solver.load("solver")
+        self.experts(), self._grid(), self.postprocessors(), self.solver.load("solver")
 
     def postprocessors(self) -> tuple[LatentPostprocessor, ...]:
         """The smoothing, or nothing."""

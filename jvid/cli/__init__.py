@@ -32,7 +32,7 @@ def main(args: Sequence[str] | None = None) -> int:
         except JvidError as error:
             return _fail(str(error))
         except usage_error as error:
-            return _fail(error.format_message())
+            return _fail(_with_value(error, given))
         except (KeyboardInterrupt, typer.Abort):
             code = 130
         except SystemExit as error:
@@ -40,6 +40,18 @@ def main(args: Sequence[str] | None = None) -> int:
     if code == 130:
         print("jvid: interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
+
+
+def _with_value(error: Any, given: Sequence[str]) -> str:
+    """The message of a usage error with the value that was got, which the parser leaves out."""
+    message = str(error.format_message())
+    names = tuple(getattr(getattr(error, "param", None), "opts", ()))
+    for i, argument in enumerate(given):
+        option, equals, value = argument.partition("=")
+        if option in names and ": " in message and (equals or i + 1 < len(given)):
+            head, _, rest = message.partition(": ")
+            return f"{head}: got {(value if equals else given[i + 1])!r}. {rest}"
+    return message
 
 
 def _fail(message: str) -> int:

@@ -1,0 +1,315 @@
+"""The registry: names, options, and plugins that must not break one another."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import jvid
+from jvid import builtins, discovery
+from jvid.errors import InputError, MissingDependencyError, PluginError, PluginWarning, UnknownNameError
+from jvid.hookspecs import hookimpl
+from jvid.registrar import KINDS, Registrar
+from jvid.registry import Registry, current, using
+from jvid.selectors import Always, PiecewiseAffine
+from jvid.solvers import DDIM
+from tests.toy import toy_registry
+
+ROOT = Path(__file__).resolve().parents[1]
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return toy_registry()
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Put a distribution with one plugin module on the path, as pip would."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("JVID_PLUGINS", raising=False)
+    monkeypatch.delenv("JVID_STRICT_PLUGINS", raising=False)
+    modules: list[str] = []
+
+    def put(distribution: str, source: str, *, entry: str | None = None, module: str | None = None) -> None:
+        module = module or distribution.replace("-", "_")
+        modules.append(module)
+        (tmp_path / f"{module}.py").write_text("from jvid.hookspecs import hookimpl\n" + source)
+        info = tmp_path / f"{distribution.replace('-', '_')}-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[jvid]\n{entry or module} = {module}\n")
+
+    yield put
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+def plugin(**components: Callable[..., object]) -> SimpleNamespace:
+    """A plugin that registers selectors."""
+
+    @hookimpl
+    def jvid_register(register: Registrar) -> None:
+        for name, factory in components.items():
+            register.selector(name, factory)
+
+    return SimpleNamespace(jvid_register=jvid_register)
+
+
+HELLO = """
+@hookimpl
+def jvid_register(register):
+    register.selector("hello", lambda: "hello")
+"""
+
+
+def test_builtins_load_by_bare_and_qualified_name(registry: Registry) -> None:
+    assert registry.load("selector", "always", name="video") == Always("video")
+    assert registry.load("solver", "builtin/ddim", eta=0.5) == DDIM(0.5)
+
+
+def test_every_builtin_is_what_its_kind_says(registry: Registry) -> None:
+    from jvid import protocols
+
+    needs = {
+        "piecewise-affine": {"t_v": 0.2, "t_e": 0.7, "p_e": 0.3, "p_f": 0.3},
+        "always": {"name": "video"},
+        "explicit": {"times": (1.0, 0.0)},
+        "shared": {"ratio": 0.5},
+        "scaled": {"gamma": 0.5},
+    }
+    kinds = {
+        "selector": protocols.Selector, "solver": protocols.Solver, "schedule": protocols.NoiseSchedule,
+        "noise": protocols.NoiseSampler, "postprocessor": protocols.LatentPostprocessor,
+    }  # fmt: skip
+    seen = 0
+    for kind in (*kinds, "grid"):
+        for name in registry.names(kind):
+            options = needs.get(name, {"steps": 4} if kind == "grid" else {})
+            built = registry.load(kind, name, **options)
+            assert isinstance(built, kinds[kind]) if kind in kinds else built()[-1] == 0.0
+            seen += 1
+    assert seen >= 16
+
+
+def test_the_installed_distribution_registers_all_three_plugins() -> None:
+    registry = Registry()
+    names = [plugin.name for plugin in registry.plugins]
+    assert names[:3] == ["builtin", "models", "training"]
+    assert "actions-64" in registry.names("pair")
+
+
+def test_a_source_tree_knows_the_plugins_that_pyproject_declares(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"]["jvid"] == discovery._OWN
+    monkeypatch.setattr(discovery.importlib.metadata, "entry_points", lambda group: ())
+    assert "ddpm" in Registry().names("solver")
+
+
+def test_jvid_load_asks_the_current_registry(registry: Registry) -> None:
+    registry.add(plugin(mine=lambda: 42), "me")
+    before = current()
+    with using(registry):
+        assert jvid.load("selector", "mine") == 42
+    assert current() is before
+    with pytest.raises(UnknownNameError):
+        jvid.load("selector", "mine")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "words"),
+    [
+        ("selector", "piecewise-afine", "did you mean piecewise-affine?"),
+        ("selector", "builtin/alway", "did you mean builtin/always or"),
+        ("selector", "zzz", "expected one of piecewise-affine, always"),
+        ("denoiser", "zzz", "no plugin registers any"),
+        ("selectr", "always", "unknown kind 'selectr': expected one of pair"),
+    ],
+)
+def test_unknown_names_say_what_there_is(registry: Registry, kind: str, name: str, words: str) -> None:
+    with pytest.raises(UnknownNameError, match=words.replace("?", r"\?")):
+        registry.load(kind, name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "options", "words"),
+    [
+        ("solver", "ddim", {"et": 1}, "solver 'ddim' has no option 'et': it accepts eta=0.0"),
+        ("solver", "ddim", {"eta": "much"}, "solver 'ddim' got eta='much': expected a number"),
+        ("solver", "ddim", {"eta": 3}, "eta=3; expected a number from 0"),
+        ("solver", "ddpm", {"eta": 1}, "it accepts no options"),
+        ("selector", "always", {}, "needs 'name'"),
+        ("selector", "always", {"name": 3}, "expected text"),
+        ("grid", "leading", {"steps": True}, "expected a whole number"),
+        ("grid", "leading", {"steps": 2.5}, "expected a whole number"),
+        ("selector", "piecewise-affine", {"t_v": 0.7, "t_e": 0.2, "p_e": 0, "p_f": 0}, "t_v < t_e"),
+        ("postprocessor", "uniform", {"size": 4}, "odd number"),
+    ],
+)
+def test_wrong_options_name_component_and_option(
+    registry: Registry, kind: str, name: str, options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        registry.load(kind, name, **options)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_collision_lists_every_candidate(registry: Registry) -> None:
+    registry.add(plugin(always=lambda: "theirs"), "cartoon", "cartoon 2.0")
+    assert {"builtin/always", "cartoon/always"} <= set(registry.names("selector"))
+    with pytest.raises(
+        UnknownNameError, match=r"builtin/always \(jvid test\), cartoon/always \(cartoon 2\.0\)"
+    ):
+        registry.load("selector", "always", name="video")
+    assert registry.load("selector", "cartoon/always") == "theirs"
+    assert registry.load("selector", "builtin/always", name="video") == Always("video")
+
+
+def test_the_registrar_decorates_and_takes_lazy_targets(registry: Registry) -> None:
+    @hookimpl
+    def jvid_register(register: Registrar) -> None:
+        @register.selector("coin")
+        def coin(p: float = 0.5) -> PiecewiseAffine:
+            return PiecewiseAffine(0.0, 0.1, p, p)
+
+        assert coin(0.25).p_e == 0.25
+        register.selector("lazy", "jvid.selectors:Always")
+        register.selector("gone", "no_such_package:Thing")
+        register.selector("typo", "jvid.selectors:Allways")
+
+    registry.add(SimpleNamespace(jvid_register=jvid_register), "cartoon", "cartoon 2.0")
+    assert registry.load("selector", "coin", p=0.1).p_f == 0.1
+    assert registry.load("selector", "lazy", name="image") == Always("image")
+    with pytest.raises(MissingDependencyError, match=r"cartoon/gone \(cartoon 2\.0\).*no_such_package"):
+        registry.load("selector", "gone")
+    with pytest.raises(PluginError, match=r"cartoon/typo \(cartoon 2\.0\).*Allways"):
+        registry.load("selector", "typo")
+
+
+def test_a_factory_that_fails_is_named_with_its_distribution(registry: Registry) -> None:
+    def bad() -> None:
+        raise RuntimeError("oh\nno")
+
+    registry.add(plugin(bad=bad), "cartoon", "cartoon 2.0")
+    with pytest.raises(PluginError, match=r"cartoon/bad \(cartoon 2\.0\) failed: RuntimeError: oh no"):
+        registry.load("selector", "bad")
+
+
+def test_dynamic_names_are_resolved_last(registry: Registry) -> None:
+    @hookimpl
+    def jvid_resolve(kind: str, name: str) -> object:
+        if name == "trouble":
+            raise OSError("no network")
+        return (lambda: f"{kind}:{name}") if name in ("anything", "always") else None
+
+    registry.add(SimpleNamespace(jvid_resolve=jvid_resolve), "hub", "hub 3")
+    assert registry.load("selector", "anything") == "selector:anything"
+    assert registry.load("selector", "hub/always") == "selector:always"
+    assert registry.load("selector", "always", name="video") == Always("video")
+    with pytest.raises(UnknownNameError):
+        registry.load("selector", "nothing")
+    with pytest.raises(PluginError, match=r"hub 3.*no network"):
+        registry.load("selector", "trouble")
+
+
+BROKEN = {
+    "import": "raise RuntimeError('cannot start')",
+    "exit": "raise SystemExit(3)",
+    "syntax": "def broken(:",
+    "version": "JVID_API = 99" + HELLO,
+    "misspelt": "@hookimpl\ndef jvid_registr(register): pass",
+    "no-hook": "def jvid_register(register): pass",
+    "half": HELLO + "    raise KeyError('half way')",
+    "bad-target": HELLO + "    register.selector('later', 'not a target')",
+    "bad-kind": HELLO + "    register.sorcerer('x', 'a:b')",
+    "twice": HELLO + "    register.selector('hello', 'a:b')",
+    "bad-name": HELLO + "    register.selector('Hello World', 'a:b')",
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_plugin_changes_nothing_else(install: Install, how: str) -> None:
+    install("cartoon-broken", BROKEN[how])
+    install("cartoon-good", HELLO.replace("hello", "good"))
+    registry = Registry()
+    with pytest.warns(PluginWarning, match=r"'cartoon_broken' of cartoon-broken 1\.2 failed at") as told:
+        good = registry.load("selector", "good")
+    assert good == "good"
+    assert len(told) == 1
+    assert [failure.plugin for failure in registry.failures] == ["cartoon_broken"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "ddpm" in registry.names("solver")
+        with pytest.raises(UnknownNameError, match=r"hello.*cartoon-broken 1\.2 failed at"):
+            registry.load("selector", "hello")
+
+
+def test_strict_raises(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("cartoon-broken", BROKEN["import"])
+    monkeypatch.setenv("JVID_STRICT_PLUGINS", "1")
+    with pytest.raises(PluginError, match="cannot start"):
+        Registry().names("solver")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "there"),
+    [("", False), ("cartoon_good", True), ("models , cartoon_good", True), ("models", False)],
+)
+def test_plugins_can_be_restricted(
+    install: Install, monkeypatch: pytest.MonkeyPatch, allowed: str, there: bool
+) -> None:
+    install("cartoon-broken", BROKEN["import"])
+    install("cartoon-good", HELLO)
+    monkeypatch.setenv("JVID_PLUGINS", allowed)
+    registry = Registry()
+    assert ("hello" in registry.names("selector")) is there
+    assert ("actions-64" in registry.names("pair")) is ("models" in allowed)
+    assert "always" in registry.names("selector")
+    assert registry.failures == ()
+
+
+def test_a_namespace_is_taken_once(install: Install) -> None:
+    install("first", HELLO, entry="toon")
+    install("second", HELLO.replace("hello", "other"), entry="toon")
+    install("usurper", HELLO, entry="builtin")
+    registry = Registry()
+    with pytest.warns(PluginWarning, match="taken by") as told:
+        names = registry.names("selector")
+    assert len(told) == 2
+    assert "hello" in names
+    assert "other" not in names
+    assert {failure.distribution for failure in registry.failures} == {"second 1.2", "usurper 1.2"}
+
+
+def test_a_registry_without_entry_points_is_empty() -> None:
+    assert all(Registry(entry_points=False).names(kind) == () for kind in KINDS)
+
+
+def test_the_registrar_has_a_method_for_each_kind() -> None:
+    assert set(KINDS) == set(Registrar.__annotations__)
+
+
+def test_listing_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, jvid, jvid.registry, jvid.cli, jvid.cli.app\n"
+        "[jvid.registry.names(kind) for kind in jvid.registry.KINDS]\n"
+        "jvid.cli.app.command()\n"
+        "assert jvid.cli.main(['names']) == 0 and jvid.cli.main([]) == 0\n"
+        "print(sorted({'torch', 'diffusers', 'transformers', 'matplotlib', 'av', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_builtins_declare_the_hooks_that_they_were_written_for() -> None:
+    assert builtins.JVID_API == 1
