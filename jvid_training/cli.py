@@ -77,3 +77,34 @@ def train(recipe: RecipeArgument) -> None:
 def _figures(progress: Progress) -> str:
     held_out = "" if progress.validation is None else f" held-out {progress.validation:.4f}"
     return f"loss {progress.loss:.4f}{held_out} {progress.rate:.2f} steps/s"
+
+
+def sheets(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the sheets.")],
+    pair: Annotated[str, typer.Option(help="A registered pair, or an exported pair's folder.")] = "actions-64",
+    prefix: Annotated[str, typer.Option(help="Sheets are made of the prompts that begin so.")] = "A person",
+    seed: Annotated[int, typer.Option(min=0, help="Of the first prompt; the next takes the next.")] = 0,
+    ending: Annotated[str, typer.Option(help=".png, .jpg or .webp")] = ".png",
+) -> None:
+    """Contact sheets of the pair's strategy and the parts it is made of, one per prompt (Table 2's rows)."""
+    import jvid
+    from jvid_training.sheets import make_sheets
+
+    files = make_sheets(jvid.load("pair", pair), out, prefix, seed, ending, lambda row: typer.echo(f"sampling: {row}", err=True))
+    for file in files:
+        typer.echo(str(file))
+
+
+def export(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Finished run of the image recipe: its `out` folder.")],
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Finished run of the video recipe.")],
+    decoder: Annotated[Path, typer.Argument(metavar="DECODER", help="Finished run of the decoder recipe.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the pair.")],
+    strategy: Annotated[Path | None, typer.Option(help="JSON of the recommended strategy; the paper's when absent.")] = None,
+) -> None:
+    """Put the weights of three finished runs together into a pair."""
+    from jvid_training.pairs import export_runs
+
+    made = export_runs(image, video, decoder, out, strategy)
+    size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
+    typer.echo(f"{out}: pair {made.name}, {size:.1f} MB, {len(made.prompts)} prompts")

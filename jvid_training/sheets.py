@@ -1,0 +1,99 @@
+"""Contact sheets that show what each part of a strategy does: the rows of the paper's Table 2, per action.
+
+    video model | image model | mixture | + reduced entropy (gamma, r) | + smoothing (3.6)
+
+All rows of a sheet start from the same noise; the last is the whole strategy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import numpy as np
+
+from jvid.choices import Choice
+from jvid.errors import InputError
+from jvid.media.frames import to_frames
+from jvid.strategy import Strategy
+from jvid_training.files import write_whole
+
+if TYPE_CHECKING:
+    from jvid.pair import Pair
+
+LABEL = 150
+GAP = 2
+
+
+def ablation(strategy: Strategy) -> dict[str, Strategy]:
+    """Table 2's rows that lead to ``strategy``, in its order; each adds one part to the row before."""
+    plain = attrs.evolve(strategy, noise={}, smoothing=None)
+    rows = {
+        "video model": attrs.evolve(plain, selector=Choice("always", {"name": "video"})),
+        "image model": attrs.evolve(plain, selector=Choice("always", {"name": "image"})),
+        "mixture": plain,
+        "+ reduced entropy": attrs.evolve(strategy, smoothing=None),
+    }
+    if strategy.smoothing is not None:
+        rows["+ smoothing"] = strategy
+    return rows
+
+
+def sample_rows(
+    pair: Pair, prompts: Sequence[str], rows: dict[str, Strategy], seeds: Sequence[int], tell: Callable[[str], None]
+) -> dict[str, np.ndarray]:
+    """Each row's clips ``(prompts, f, H, W, 3)`` uint8, prompt k from ``seeds[k]`` in every row."""
+    import torch
+
+    cond = pair.text_encoder(prompts)
+    clips = {}
+    for label, strategy in rows.items():
+        tell(label)
+        latents = strategy.sampler(pair)(pair.shape, seeds=seeds, cond=cond)
+        # One clip at a time: the decoder's activations at full size are what takes memory.
+        clips[label] = to_frames(torch.cat([pair.codec.decode(clip[None]) for clip in latents]))
+    return clips
+
+
+def write_sheet(path: Path, title: str, rows: dict[str, np.ndarray]) -> None:
+    """One labelled row of frames ``(f, H, W, 3)`` for each entry, as PNG, JPEG or WebP by the ending."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    first = next(iter(rows.values()))
+    count, height, width, _ = first.shape
+    head = 22
+    page = Image.new("RGB", (LABEL + count * (width + GAP), head + len(rows) * (height + GAP)), "white")
+    draw = ImageDraw.Draw(page)
+    font = ImageFont.load_default(size=13)
+    draw.text((4, 3), title, fill="black", font=font)
+    for number, (label, frames) in enumerate(rows.items()):
+        top = head + number * (height + GAP)
+        draw.text((4, top + height // 2 - 8), label, fill="black", font=font)
+        for column, frame in enumerate(frames):
+            page.paste(Image.fromarray(frame), (LABEL + column * (width + GAP), top))
+    options = {"quality": 92} if path.suffix.lower() in {".jpg", ".jpeg", ".webp"} else {"optimize": True}
+    write_whole(path, lambda part: page.save(part, **options))
+
+
+def make_sheets(
+    pair: Pair, out: Path, prefix: str, seed: int, ending: str = ".png", tell: Callable[[str], None] = lambda row: None
+) -> list[Path]:
+    """One sheet for every prompt of the pair that begins with ``prefix``; returns the files.
+
+    Raises `InputError` when no prompt does, or the ending is not a picture's.
+    """
+    if ending not in {".png", ".jpg", ".webp"}:
+        raise InputError(f"ending {ending!r}: expected .png, .jpg or .webp")
+    prompts = [prompt for prompt in pair.prompts if prompt.startswith(f"{prefix} ")]
+    if not prompts:
+        raise InputError(f"no prompt of {pair.name} begins with {prefix!r}: it has {', '.join(map(repr, pair.prompts[:3]))}, ...")
+    rows = ablation(pair.strategy)
+    clips = sample_rows(pair, prompts, rows, [seed + number for number in range(len(prompts))], tell)
+    files = []
+    for number, prompt in enumerate(prompts):
+        path = out / f"{prompt.removeprefix(prefix).strip().replace(' ', '-')}{ending}"
+        write_sheet(path, f"{prompt} (seed {seed + number})", {label: clips[label][number] for label in rows})
+        files.append(path)
+    return files
