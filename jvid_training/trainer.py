@@ -71,7 +71,11 @@ def train(recipe: Recipe, tell: Callable[[Progress], None] = lambda progress: No
     `InputError` for a recipe or checkpoint that does not fit, `TrainingError` when the loss is not finite.
     """
     run = _Run(recipe, tell)
-    return run.finish() if run.loop() else run.out
+    try:
+        return run.finish() if run.loop() else run.out
+    finally:
+        # It ends the process group too: nothing that waits for other processes may come after.
+        run.accelerator.end_training()
 
 
 class _Run:
@@ -153,7 +157,6 @@ class _Run:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-            self.accelerator.end_training()
         return self.step >= training.steps
 
     def _one_step(self) -> float:
