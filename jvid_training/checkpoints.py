@@ -1,9 +1,9 @@
 """Checkpoints of a run: one folder each, written whole or not at all, weights in safetensors.
 
-    checkpoint-00000500/model.safetensors   the network
-                        ema.safetensors     its exponential moving average
-                        optimizer.pt        AdamW's moments, read with weights_only=True
-                        state.json          step, seconds, samples, recipe, losses
+checkpoint-00000500/model.safetensors   the network
+                    ema.safetensors     its exponential moving average
+                    optimizer.pt        AdamW's moments, read with weights_only=True
+                    state.json          step, seconds, samples, recipe, losses
 """
 
 from __future__ import annotations
@@ -23,11 +23,19 @@ from jvid_training.files import remove, write_json, write_whole
 KEEP = 2
 # What may differ between the recipe of a checkpoint and the one that resumes it: none of it changes the samples
 # or the steps that were already made.
-MAY_CHANGE = {"training": {"steps", "checkpoint_every", "log_every", "threads", "accumulate"}, "optimiser": {"decay"}}
+MAY_CHANGE = {
+    "training": {"steps", "checkpoint_every", "log_every", "threads", "accumulate"},
+    "optimiser": {"decay"},
+}
 
 
 def save_checkpoint(
-    out: Path, step: int, model: dict[str, Tensor], ema: dict[str, Tensor], optimizer: dict[str, Any], state: dict[str, Any]
+    out: Path,
+    step: int,
+    model: dict[str, Tensor],
+    ema: dict[str, Tensor],
+    optimizer: dict[str, Any],
+    state: dict[str, Any],
 ) -> Path:
     """Write ``checkpoint-<step>`` and delete all but the last two."""
     path = out / f"checkpoint-{step:08d}"
@@ -50,7 +58,9 @@ def checkpoints(out: Path) -> list[Path]:
     return sorted(path for path in out.glob("checkpoint-*") if (path / "state.json").is_file())
 
 
-def load_checkpoint(path: Path, recipe: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any], dict[str, Any]]:
+def load_checkpoint(
+    path: Path, recipe: dict[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any], dict[str, Any]]:
     """model, ema, optimizer, state. Raises `InputError` when it is damaged or of another recipe."""
     try:
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
@@ -58,7 +68,9 @@ def load_checkpoint(path: Path, recipe: dict[str, Any]) -> tuple[dict[str, Tenso
         ema = load_file(path / "ema.safetensors")
         optimizer = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
     except (OSError, ValueError, SafetensorError, RuntimeError, EOFError) as error:
-        raise InputError(f"checkpoint {path} is damaged ({type(error).__name__}: {error}): delete it to resume from the one before") from None
+        raise InputError(
+            f"checkpoint {path} is damaged ({type(error).__name__}: {error}): delete it to resume from the one before"
+        ) from None
     differing = sorted(_differences(state["recipe"], json.loads(json.dumps(recipe))))
     if differing:
         raise InputError(
@@ -74,7 +86,9 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise InputError(f"no weights at {path}: expected a .safetensors file") from None
     except (SafetensorError, OSError) as error:
-        raise InputError(f"weights {path} cannot be read ({error}): expected a whole .safetensors file") from None
+        raise InputError(
+            f"weights {path} cannot be read ({error}): expected a whole .safetensors file"
+        ) from None
 
 
 def start_from(network: torch.nn.Module, weights: dict[str, Tensor]) -> int:
@@ -87,10 +101,14 @@ def start_from(network: torch.nn.Module, weights: dict[str, Tensor]) -> int:
     taken = {
         name: tensor.reshape(own[name].shape)
         for name, tensor in weights.items()
-        if name in own and own[name].numel() == tensor.numel() and own[name].squeeze().shape == tensor.squeeze().shape
+        if name in own
+        and own[name].numel() == tensor.numel()
+        and own[name].squeeze().shape == tensor.squeeze().shape
     }
     if not taken:
-        raise InputError("training.init: no tensor of the file fits the network; expected weights of one with the same channels")
+        raise InputError(
+            "training.init: no tensor of the file fits the network; expected weights of one with the same channels"
+        )
     network.load_state_dict(taken, strict=False)
     return len(taken)
 

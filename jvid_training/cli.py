@@ -10,7 +10,9 @@ import typer
 if TYPE_CHECKING:
     from jvid_training.trainer import Progress
 
-RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="TOML file, such as recipes/actions-64/image.toml")]
+RecipeArgument = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="TOML file, such as recipes/actions-64/image.toml")
+]
 
 
 def encode(recipe: RecipeArgument) -> None:
@@ -41,7 +43,8 @@ def encode(recipe: RecipeArgument) -> None:
     frames = sum(sequence.length for sequence in manifest.sequences)
     windows = sum(sequence.length - manifest.frames + 1 for sequence in manifest.sequences)
     clips = len({sequence.clip for sequence in manifest.sequences})
-    typer.echo(f"{data.latents}: {clips} clips, {frames} frames, {windows} windows of {manifest.frames}; {len(manifest.skipped)} clips skipped")
+    skipped = len(manifest.skipped)
+    typer.echo(f"{data.latents}: {clips} clips, {frames} frames, {windows} windows; {skipped} clips skipped")
     for reason in manifest.skipped.values():
         typer.echo(f"  skipped {reason}")
 
@@ -56,7 +59,13 @@ def train(recipe: RecipeArgument) -> None:
 
     chosen = load_recipe(recipe)
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(chosen.name, total=chosen.training.steps, figures="")
 
@@ -65,7 +74,10 @@ def train(recipe: RecipeArgument) -> None:
             bar.update(task, completed=progress.step, figures=figures)
             if not console.is_terminal:
                 left = (progress.steps - progress.step) / progress.rate / 60
-                console.print(f"{chosen.name} {progress.step}/{progress.steps} {figures}, {left:.0f} min left", highlight=False)
+                console.print(
+                    f"{chosen.name} {progress.step}/{progress.steps} {figures}, {left:.0f} min left",
+                    highlight=False,
+                )
 
         final = run(chosen, tell)
     if final.name == "final":
@@ -81,7 +93,9 @@ def _figures(progress: Progress) -> str:
 
 def sheets(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the sheets.")],
-    pair: Annotated[str, typer.Option(help="A registered pair, or an exported pair's folder.")] = "actions-64",
+    pair: Annotated[
+        str, typer.Option(help="A registered pair, or an exported pair's folder.")
+    ] = "actions-64",
     prefix: Annotated[str, typer.Option(help="Sheets are made of the prompts that begin so.")] = "A person",
     seed: Annotated[int, typer.Option(min=0, help="Of the first prompt; the next takes the next.")] = 0,
     ending: Annotated[str, typer.Option(help=".png, .jpg or .webp")] = ".png",
@@ -90,17 +104,28 @@ def sheets(
     import jvid
     from jvid_training.sheets import make_sheets
 
-    files = make_sheets(jvid.load("pair", pair), out, prefix, seed, ending, lambda row: typer.echo(f"sampling: {row}", err=True))
+    files = make_sheets(
+        jvid.load("pair", pair),
+        out,
+        prefix,
+        seed,
+        ending,
+        lambda row: typer.echo(f"sampling: {row}", err=True),
+    )
     for file in files:
         typer.echo(str(file))
 
 
 def export(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Finished run of the image recipe: its `out` folder.")],
+    image: Annotated[
+        Path, typer.Argument(metavar="IMAGE", help="Finished run of the image recipe: its `out` folder.")
+    ],
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Finished run of the video recipe.")],
     decoder: Annotated[Path, typer.Argument(metavar="DECODER", help="Finished run of the decoder recipe.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the pair.")],
-    strategy: Annotated[Path | None, typer.Option(help="JSON of the recommended strategy; the paper's when absent.")] = None,
+    strategy: Annotated[
+        Path | None, typer.Option(help="JSON of the recommended strategy; the paper's when absent.")
+    ] = None,
 ) -> None:
     """Put the weights of three finished runs together into a pair."""
     from jvid_training.pairs import export_runs
@@ -108,3 +133,14 @@ def export(
     made = export_runs(image, video, decoder, out, strategy)
     size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
     typer.echo(f"{out}: pair {made.name}, {size:.1f} MB, {len(made.prompts)} prompts")
+
+
+def curves(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="`out` folders of recipes.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Picture: .png, .svg or .pdf.")],
+) -> None:
+    """Plot the losses of runs."""
+    from jvid_training.curves import plot_curves
+
+    plot_curves(runs, out)
+    typer.echo(str(out))

@@ -48,7 +48,9 @@ def find_clips(root: Path, actor_pattern: str) -> list[ClipFile]:
     held-out split is made by actor, so a stem without one is an error.
     """
     if not root.is_dir():
-        raise InputError(f"no folder of clips at {root}: expected {root}/<class>/<clip>.avi; set data.root, or JVID_SHARED")
+        raise InputError(
+            f"no folder of clips at {root}: expected {root}/<class>/<clip>.avi; set data.root, or JVID_SHARED"
+        )
     pattern = re.compile(actor_pattern)
     found = []
     for path in sorted(root.glob("*/*")):
@@ -56,10 +58,14 @@ def find_clips(root: Path, actor_pattern: str) -> list[ClipFile]:
             continue
         match = pattern.search(path.stem)
         if match is None:
-            raise InputError(f"clip {path.name}: data.actor = {actor_pattern!r} does not match its name; mend the pattern")
+            raise InputError(
+                f"clip {path.name}: data.actor = {actor_pattern!r} does not match its name; mend the pattern"
+            )
         found.append(ClipFile(path, f"{path.parent.name}/{path.name}", path.parent.name, match["actor"]))
     if not found:
-        raise InputError(f"no clips in {root}: expected {root}/<class>/<clip> ending in {', '.join(sorted(SUFFIXES))}")
+        raise InputError(
+            f"no clips in {root}: expected {root}/<class>/<clip> ending in {', '.join(sorted(SUFFIXES))}"
+        )
     return found
 
 
@@ -75,7 +81,9 @@ def read_clip(path: Path) -> Clip:
             declared, rate = stream.frames, stream.average_rate
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
     except (av.error.FFmpegError, OSError) as error:
-        raise ClipError(f"clip {path.name}: it cannot be decoded ({type(error).__name__}: {error})") from error
+        raise ClipError(
+            f"clip {path.name}: it cannot be decoded ({type(error).__name__}: {error})"
+        ) from error
     if not frames:
         raise ClipError(f"clip {path.name}: it decodes to no frames")
     if declared and len(frames) < 0.9 * declared:

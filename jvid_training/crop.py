@@ -33,7 +33,9 @@ def centre_crop(frames: np.ndarray, size: int | None = None) -> Crop:
     return Crop(np.full(count, width / 2), height / 2, size)
 
 
-def person_crop(frames: np.ndarray, fps: float, size: int, vertical: float = 0.5, seconds: float = 0.4) -> Crop:
+def person_crop(
+    frames: np.ndarray, fps: float, size: int, vertical: float = 0.5, seconds: float = 0.4
+) -> Crop:
     """Follow what moves.
 
     ``frames`` ``(f, h, w, 3)`` at ``fps``; ``vertical`` is the crop's centre as a fraction of the height (a
@@ -52,8 +54,18 @@ def person_crop(frames: np.ndarray, fps: float, size: int, vertical: float = 0.5
     columns = np.arange(width) + 0.5
     cumulated = np.cumsum(energy, 1) / np.maximum(total[:, None], 1e-9)
     # The midpoint of the 10-90 % range: less drawn to a dark torso than the mean, blind to specks.
-    low = np.array([columns[np.searchsorted(row, 0.1)] if weight else np.nan for row, weight in zip(cumulated, total, strict=True)])
-    high = np.array([columns[min(np.searchsorted(row, 0.9), width - 1)] if weight else np.nan for row, weight in zip(cumulated, total, strict=True)])
+    low = np.array(
+        [
+            columns[np.searchsorted(row, 0.1)] if weight else np.nan
+            for row, weight in zip(cumulated, total, strict=True)
+        ]
+    )
+    high = np.array(
+        [
+            columns[min(np.searchsorted(row, 0.9), width - 1)] if weight else np.nan
+            for row, weight in zip(cumulated, total, strict=True)
+        ]
+    )
     track = (low + high) / 2
     seen = total > 0.25 * np.median(total[total > 0])
     track = np.interp(np.arange(count), np.flatnonzero(seen), track[seen])
@@ -80,14 +92,22 @@ def apply_crop(frames: np.ndarray, crop: Crop, size: int) -> np.ndarray:
             piece = (1 - part) * piece + part * beside
         pieces.append(piece)
     tensor = torch.from_numpy(np.stack(pieces)).permute(0, 3, 1, 2)
-    scaled = torch.nn.functional.interpolate(tensor, (size, size), mode="bicubic", antialias=True, align_corners=False)
+    scaled = torch.nn.functional.interpolate(
+        tensor, (size, size), mode="bicubic", antialias=True, align_corners=False
+    )
     return scaled.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def _clamp(centre: np.ndarray | float, size: float, extent: int) -> np.ndarray | float:
-    return np.clip(centre, size / 2, extent - size / 2) if isinstance(centre, np.ndarray) else float(np.clip(centre, size / 2, extent - size / 2))
+    return (
+        np.clip(centre, size / 2, extent - size / 2)
+        if isinstance(centre, np.ndarray)
+        else float(np.clip(centre, size / 2, extent - size / 2))
+    )
 
 
 def _check(size: int, height: int, width: int) -> None:
     if not 0 < size <= min(height, width):
-        raise InputError(f"crop of {size} px does not fit a picture of {width}x{height}: set data.crop_size to at most {min(height, width)}")
+        raise InputError(
+            f"crop of {size} px does not fit a picture of {width}x{height}: set data.crop_size to at most {min(height, width)}"
+        )

@@ -85,14 +85,22 @@ def load_manifest(folder: Path) -> Manifest:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document.get("format") != FORMAT:
-            raise InputError(f"{path}: format {document.get('format')}, expected {FORMAT}; delete the folder and encode again")
+            raise InputError(
+                f"{path}: format {document.get('format')}, expected {FORMAT}; delete the folder and encode again"
+            )
         return cattrs.structure(document, Manifest)
     except (json.JSONDecodeError, cattrs.BaseValidationError, AttributeError) as error:
-        raise InputError(f"{path} is damaged ({type(error).__name__}): delete the folder and encode again") from None
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}): delete the folder and encode again"
+        ) from None
 
 
 def encode(
-    data: Data, codec: Codec, root: Path, encoder: Encode, advance: Callable[[int, int, str], None] = lambda done, total, clip: None
+    data: Data,
+    codec: Codec,
+    root: Path,
+    encoder: Encode,
+    advance: Callable[[int, int, str], None] = lambda done, total, clip: None,
 ) -> Manifest:
     """Encode every clip below ``root`` into ``data.latents``; return at once what an equal encoding left there.
 
@@ -104,16 +112,22 @@ def encode(
     if (folder / "manifest.json").is_file():
         manifest = load_manifest(folder)
         if manifest.key != key:
-            raise InputError(f"{folder} holds latents of other settings: give data.latents another folder, or delete that one")
+            raise InputError(
+                f"{folder} holds latents of other settings: give data.latents another folder, or delete that one"
+            )
         return manifest
     if (folder / "key.json").is_file() and json.loads((folder / "key.json").read_text()) != key:
-        raise InputError(f"{folder} holds an unfinished encoding of other settings: give data.latents another folder, or delete it")
+        raise InputError(
+            f"{folder} holds an unfinished encoding of other settings: give data.latents another folder, or delete it"
+        )
     write_json(folder / "key.json", key)
 
     clips = find_clips(root, data.actor)
     unknown = sorted(set(data.holdout) - {clip.actor for clip in clips})
     if unknown:
-        raise InputError(f"data.holdout: no clip of {', '.join(unknown)}; actors are {', '.join(sorted({c.actor for c in clips}))}")
+        raise InputError(
+            f"data.holdout: no clip of {', '.join(unknown)}; actors are {', '.join(sorted({c.actor for c in clips}))}"
+        )
     done, skipped = _finished(folder)
     writer = _Writer(folder, len(list(folder.glob("shard-*.json"))))
     for number, file in enumerate(clips, 1):
@@ -147,7 +161,9 @@ def _sequences(file: ClipFile, clip: Clip, data: Data) -> Iterator[tuple[Sequenc
             shown = np.ascontiguousarray(frames[:, :, ::-1]) if flip else frames
             yield Sequence(file.name, file.action, file.actor, phase, flip, 0, len(frames)), shown
     if max(lengths) < data.frames:
-        raise ClipError(f"clip {file.name}: {max(lengths)} frames at {data.fps:g} fps, expected at least {data.frames}")
+        raise ClipError(
+            f"clip {file.name}: {max(lengths)} frames at {data.fps:g} fps, expected at least {data.frames}"
+        )
 
 
 def _crop(clip: Clip, data: Data) -> Crop:
@@ -191,7 +207,9 @@ class _Writer:
             for kind, arrays in (("latents", self.latents), ("frames", self.frames)):
                 whole = np.concatenate(arrays)
                 write_whole(stem.with_suffix(f".{kind}.npy"), lambda path, whole=whole: np.save(path, whole))
-        write_json(stem.with_suffix(".json"), {"sequences": cattrs.unstructure(self.sequences), "clips": self.clips})
+        write_json(
+            stem.with_suffix(".json"), {"sequences": cattrs.unstructure(self.sequences), "clips": self.clips}
+        )
         self.number += 1
         self._reset()
 
@@ -209,13 +227,19 @@ def _finished(folder: Path) -> tuple[set[str], dict[str, str]]:
 def _summarise(folder: Path, data: Data, key: dict[str, Any], skipped: dict[str, str]) -> Manifest:
     sequences: list[Sequence] = []
     for path in sorted(folder.glob("shard-*.json")):
-        sequences += cattrs.structure(json.loads(path.read_text(encoding="utf-8"))["sequences"], list[Sequence])
+        sequences += cattrs.structure(
+            json.loads(path.read_text(encoding="utf-8"))["sequences"], list[Sequence]
+        )
     train = [sequence for sequence in sequences if sequence.actor not in data.holdout]
     if not train:
-        raise InputError(f"no clip is left to train on: {len(skipped)} skipped, holdout {', '.join(data.holdout) or 'empty'}")
+        raise InputError(
+            f"no clip is left to train on: {len(skipped)} skipped, holdout {', '.join(data.holdout) or 'empty'}"
+        )
     total, squares, count = 0.0, 0.0, 0
     for sequence in train:
-        part = np.load(folder / f"{sequence.shard}.latents.npy", mmap_mode="r")[sequence.offset : sequence.offset + sequence.length]
+        part = np.load(folder / f"{sequence.shard}.latents.npy", mmap_mode="r")[
+            sequence.offset : sequence.offset + sequence.length
+        ]
         part = part.astype(np.float64)
         total = total + part.sum((0, 2, 3))
         squares = squares + (part**2).sum((0, 2, 3))
@@ -223,5 +247,12 @@ def _summarise(folder: Path, data: Data, key: dict[str, Any], skipped: dict[str,
     mean = np.asarray(total) / count
     std = np.sqrt(np.asarray(squares) / count - mean**2)
     return Manifest(
-        key, tuple(sequences), tuple(mean.tolist()), tuple(std.tolist()), skipped, data.fps, data.frames, data.holdout
+        key,
+        tuple(sequences),
+        tuple(mean.tolist()),
+        tuple(std.tolist()),
+        skipped,
+        data.fps,
+        data.frames,
+        data.holdout,
     )

@@ -27,7 +27,9 @@ def build_network(recipe: Recipe) -> nn.Module:
     for name in recipe.network:
         if name not in known:
             raise InputError(f"network.{name}: unknown key, expected one of {', '.join(known)}")
-    options: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.network.items()}
+    options: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in recipe.network.items()
+    }
     try:
         return factory(**options)
     except (TypeError, ValueError) as error:

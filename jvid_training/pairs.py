@@ -29,10 +29,14 @@ def read_run(folder: Path, kind: str) -> tuple[Recipe, nn.Module]:
     elif found := checkpoints(folder):
         described, weights = found[-1] / "state.json", found[-1] / "ema.safetensors"
     else:
-        raise InputError(f"no run in {folder}: expected the `out` folder of a {kind} recipe, after `jvid train`")
+        raise InputError(
+            f"no run in {folder}: expected the `out` folder of a {kind} recipe, after `jvid train`"
+        )
     recipe = structure_recipe(json.loads(described.read_text(encoding="utf-8"))["recipe"], str(described))
     if recipe.kind != kind:
-        raise InputError(f"{folder} is a run of kind {recipe.kind}: expected {kind}; the order is IMAGE VIDEO DECODER")
+        raise InputError(
+            f"{folder} is a run of kind {recipe.kind}: expected {kind}; the order is IMAGE VIDEO DECODER"
+        )
     network = build_network(recipe)
     state = network.state_dict()
     state.update(load_weights(weights))
@@ -44,20 +48,31 @@ def export_runs(image: Path, video: Path, decoder: Path, out: Path, strategy: Pa
     """Write the pair's folder whole or not at all. Raises `InputError` when the runs do not belong together."""
     from jvid_models.export import export_pair
 
-    runs = {kind: read_run(folder, kind) for kind, folder in (("image", image), ("video", video), ("decoder", decoder))}
+    runs = {
+        kind: read_run(folder, kind)
+        for kind, folder in (("image", image), ("video", video), ("decoder", decoder))
+    }
     recipe = runs["video"][0]
     for kind, (other, _) in runs.items():
         if key_of(other.data, other.codec) != key_of(recipe.data, recipe.codec):
-            raise InputError(f"the {kind} run was trained on other latents than the video run: export runs of one encoding")
+            raise InputError(
+                f"the {kind} run was trained on other latents than the video run: export runs of one encoding"
+            )
     if runs["image"][0].schedule != recipe.schedule or runs["image"][0].text != recipe.text:
-        raise InputError("the image and the video run differ in schedule or text: export runs that share both")
+        raise InputError(
+            "the image and the video run differ in schedule or text: export runs that share both"
+        )
     manifest = load_manifest(Path(recipe.data.latents))
     factor = runs["decoder"][1].factor
     side = recipe.data.size // int(factor)
     meta: dict[str, Any] = {
         "name": recipe.name.removesuffix("-video"),
         "schedule": _scheduler_config(recipe),
-        "latents": {"shape": [len(manifest.mean), recipe.data.frames, side, side], "mean": manifest.mean, "std": manifest.std},
+        "latents": {
+            "shape": [len(manifest.mean), recipe.data.frames, side, side],
+            "mean": manifest.mean,
+            "std": manifest.std,
+        },
         "fps": recipe.data.fps,
         "strategy": _strategy(recipe, strategy),
     }
@@ -70,7 +85,9 @@ def _strategy(recipe: Recipe, path: Path | None) -> dict[str, Any]:
         try:
             return Strategy.from_dict(json.loads(path.read_text(encoding="utf-8"))).to_dict()
         except (OSError, json.JSONDecodeError) as error:
-            raise InputError(f"strategy {path} cannot be read ({error}): expected JSON, as Strategy.to_dict gives it") from None
+            raise InputError(
+                f"strategy {path} cannot be read ({error}): expected JSON, as Strategy.to_dict gives it"
+            ) from None
     # The paper tuned three resolutions; another size takes the nearest.
     return Strategy.paper(min(TABLE_6, key=lambda size: abs(size - recipe.data.size))).to_dict()
 
@@ -79,5 +96,7 @@ def _scheduler_config(recipe: Recipe) -> dict[str, Any]:
     from jvid_models.table1 import SCHEDULER
 
     if recipe.schedule.name != "scaled-linear" or recipe.schedule.options:
-        raise InputError(f"schedule {recipe.schedule.name}: a pair is exported on the paper's scaled-linear schedule only")
+        raise InputError(
+            f"schedule {recipe.schedule.name}: a pair is exported on the paper's scaled-linear schedule only"
+        )
     return dict(SCHEDULER)

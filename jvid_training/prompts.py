@@ -28,7 +28,9 @@ def build_table(actions: tuple[str, ...], data: Data, text: Text) -> EmbeddingTa
 
     unknown = sorted(set(data.phrases) - set(actions))
     if unknown:
-        raise InputError(f"data.phrases: no class named {', '.join(unknown)}; classes are {', '.join(actions)}")
+        raise InputError(
+            f"data.phrases: no class named {', '.join(unknown)}; classes are {', '.join(actions)}"
+        )
     sentences = ["", *(prompt for action in actions for prompt in prompts_of(action, data))]
     encoder = jvid.load("text", text.name, **text.options)
     return EmbeddingTable(sentences, encoder.embed(sentences))

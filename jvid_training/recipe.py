@@ -176,7 +176,9 @@ def load_recipe(path: Path) -> Recipe:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"no recipe at {path}: give the path of a TOML file, such as recipes/actions-64/image.toml") from None
+        raise InputError(
+            f"no recipe at {path}: give the path of a TOML file, such as recipes/actions-64/image.toml"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"recipe {path} is not TOML: {error}") from None
     return structure_recipe(document, str(path))
@@ -194,7 +196,10 @@ def _reasons(error: BaseException, key: str = "") -> list[str]:
     """Flatten cattrs' tree of exceptions into ``key: reason`` lines."""
     if isinstance(error, cattrs.ForbiddenExtraKeysError):
         known = ", ".join(sorted(field.name for field in attrs.fields(error.cl)))
-        return [f"{'.'.join(filter(None, [key, extra]))}: unknown key, expected one of {known}" for extra in sorted(error.extra_fields)]
+        return [
+            f"{'.'.join(filter(None, [key, extra]))}: unknown key, expected one of {known}"
+            for extra in sorted(error.extra_fields)
+        ]
     if isinstance(error, cattrs.BaseValidationError):
         lines = []
         if isinstance(error, cattrs.ClassValidationError):

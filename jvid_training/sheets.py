@@ -42,7 +42,11 @@ def ablation(strategy: Strategy) -> dict[str, Strategy]:
 
 
 def sample_rows(
-    pair: Pair, prompts: Sequence[str], rows: dict[str, Strategy], seeds: Sequence[int], tell: Callable[[str], None]
+    pair: Pair,
+    prompts: Sequence[str],
+    rows: dict[str, Strategy],
+    seeds: Sequence[int],
+    tell: Callable[[str], None],
 ) -> dict[str, np.ndarray]:
     """Each row's clips ``(prompts, f, H, W, 3)`` uint8, prompt k from ``seeds[k]`` in every row."""
     import torch
@@ -78,7 +82,12 @@ def write_sheet(path: Path, title: str, rows: dict[str, np.ndarray]) -> None:
 
 
 def make_sheets(
-    pair: Pair, out: Path, prefix: str, seed: int, ending: str = ".png", tell: Callable[[str], None] = lambda row: None
+    pair: Pair,
+    out: Path,
+    prefix: str,
+    seed: int,
+    ending: str = ".png",
+    tell: Callable[[str], None] = lambda row: None,
 ) -> list[Path]:
     """One sheet for every prompt of the pair that begins with ``prefix``; returns the files.
 
@@ -88,7 +97,9 @@ def make_sheets(
         raise InputError(f"ending {ending!r}: expected .png, .jpg or .webp")
     prompts = [prompt for prompt in pair.prompts if prompt.startswith(f"{prefix} ")]
     if not prompts:
-        raise InputError(f"no prompt of {pair.name} begins with {prefix!r}: it has {', '.join(map(repr, pair.prompts[:3]))}, ...")
+        raise InputError(
+            f"no prompt of {pair.name} begins with {prefix!r}: it has {', '.join(map(repr, pair.prompts[:3]))}, ..."
+        )
     rows = ablation(pair.strategy)
     clips = sample_rows(pair, prompts, rows, [seed + number for number in range(len(prompts))], tell)
     files = []

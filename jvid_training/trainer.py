@@ -87,7 +87,9 @@ class _Run:
         if training.threads:
             torch.set_num_threads(training.threads)
         self.out = Path(recipe.out)
-        self.accelerator = Accelerator(mixed_precision=training.precision, log_with="tensorboard", project_dir=str(self.out / "logs"))
+        self.accelerator = Accelerator(
+            mixed_precision=training.precision, log_with="tensorboard", project_dir=str(self.out / "logs")
+        )
         world = self.accelerator.num_processes
         if training.batch % (world * training.accumulate):
             raise InputError(
@@ -109,7 +111,12 @@ class _Run:
             network.set_attn_processor(AttnProcessor())
         optimiser = recipe.optimiser
         optimizer = torch.optim.AdamW(
-            network.parameters(), optimiser.lr, betas=optimiser.betas, eps=optimiser.eps, weight_decay=optimiser.weight_decay, fused=True
+            network.parameters(),
+            optimiser.lr,
+            betas=optimiser.betas,
+            eps=optimiser.eps,
+            weight_decay=optimiser.weight_decay,
+            fused=True,
         )
         self.ema = EMAModel(network.parameters(), decay=training.ema, foreach=True)
         self.step, self.seconds = 0, 0.0
@@ -127,7 +134,13 @@ class _Run:
         network.load_state_dict(model)
         optimizer.load_state_dict(moments)
         names = [name for name, _ in network.named_parameters()]
-        self.ema.load_state_dict({**self.ema.state_dict(), "optimization_step": state["step"], "shadow_params": [ema[name] for name in names]})
+        self.ema.load_state_dict(
+            {
+                **self.ema.state_dict(),
+                "optimization_step": state["step"],
+                "shadow_params": [ema[name] for name in names],
+            }
+        )
         self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
 
     def loop(self) -> bool:
@@ -148,7 +161,9 @@ class _Run:
                 if self.step % training.log_every == 0 or validation is not None:
                     rate = (self.step - first) / (time.monotonic() - began)
                     lr = learning_rate(self.recipe.optimiser, self.step - 1, training.steps)
-                    self._log(Progress(self.step, training.steps, sum(losses) / len(losses), lr, rate, validation))
+                    self._log(
+                        Progress(self.step, training.steps, sum(losses) / len(losses), lr, rate, validation)
+                    )
                     losses.clear()
                 if validation is not None:
                     self.checkpoint()
@@ -197,7 +212,10 @@ class _Run:
     def _batch(self, split: Split, step: int, places: range, batch: int) -> dict[str, Tensor]:
         seed = self.recipe.training.seed
         samples = [self.objective.sample(self.windows[split], seed, step, place, batch) for place in places]
-        return {name: torch.stack([sample[name] for sample in samples]).to(self.accelerator.device) for name in samples[0]}
+        return {
+            name: torch.stack([sample[name] for sample in samples]).to(self.accelerator.device)
+            for name in samples[0]
+        }
 
     def validate(self) -> float | None:
         """Loss of the moving average on the held-out actors: the same samples each time; None without any."""
@@ -211,7 +229,9 @@ class _Run:
         with torch.no_grad(), self.accelerator.autocast():
             for first in range(0, count, self.part):
                 places = range(first, min(first + self.part, count))
-                total += float(self.objective.loss(network, self._batch("holdout", 1 << 40, places, count)).sum())
+                total += float(
+                    self.objective.loss(network, self._batch("holdout", 1 << 40, places, count)).sum()
+                )
         self.ema.restore(network.parameters())
         return total / count
 
@@ -219,8 +239,20 @@ class _Run:
         """Write the state on the main process; the others wait."""
         if self.accelerator.is_main_process:
             network = self.accelerator.unwrap_model(self.network)
-            state = {"step": self.step, "seconds": self.seconds, "curve": self.curve, "recipe": to_document(self.recipe)}
-            save_checkpoint(self.out, self.step, network.state_dict(), self._average(network), self.optimizer.state_dict(), state)
+            state = {
+                "step": self.step,
+                "seconds": self.seconds,
+                "curve": self.curve,
+                "recipe": to_document(self.recipe),
+            }
+            save_checkpoint(
+                self.out,
+                self.step,
+                network.state_dict(),
+                self._average(network),
+                self.optimizer.state_dict(),
+                state,
+            )
         self.accelerator.wait_for_everyone()
 
     def finish(self) -> Path:
@@ -229,15 +261,21 @@ class _Run:
         if self.accelerator.is_main_process:
             network = self.accelerator.unwrap_model(self.network)
             summary: dict[str, Any] = {
-                "recipe": to_document(self.recipe), "steps": self.step, "minutes": self.seconds / 60, "curve": self.curve,
+                "recipe": to_document(self.recipe),
+                "steps": self.step,
+                "minutes": self.seconds / 60,
+                "curve": self.curve,
                 "parameters": sum(parameter.numel() for parameter in network.parameters()),
-                "processes": self.accelerator.num_processes, "torch": torch.__version__,
+                "processes": self.accelerator.num_processes,
+                "torch": torch.__version__,
             }
 
             def write(folder: Path) -> None:
                 folder.mkdir()
                 save_file({**network.state_dict(), **self._average(network)}, folder / "model.safetensors")
-                write_json(folder / "network.json", {"kind": self.recipe.kind, "options": self.recipe.network})
+                write_json(
+                    folder / "network.json", {"kind": self.recipe.kind, "options": self.recipe.network}
+                )
                 write_json(folder / "run.json", summary)
 
             write_whole(final, write)
@@ -246,7 +284,9 @@ class _Run:
 
     def _average(self, network: nn.Module) -> dict[str, Tensor]:
         names = [name for name, _ in network.named_parameters()]
-        return {name: shadow.detach().clone() for name, shadow in zip(names, self.ema.shadow_params, strict=True)}
+        return {
+            name: shadow.detach().clone() for name, shadow in zip(names, self.ema.shadow_params, strict=True)
+        }
 
     def _log(self, progress: Progress) -> None:
         values = {"loss": progress.loss, "lr": progress.lr, "rate": progress.rate}
@@ -276,5 +316,9 @@ def _objective(recipe: Recipe, windows: Windows) -> Objective:
     schedule = jvid.load("schedule", recipe.schedule.name, **recipe.schedule.options)
     timesteps = getattr(schedule, "timesteps", None)
     if timesteps is None:
-        raise InputError(f"schedule.name: {recipe.schedule.name} has no table of timesteps; the eps objective needs a tabulated schedule")
-    return PredictNoise(recipe, schedule, timesteps, build_table(windows.manifest.actions, recipe.data, recipe.text))
+        raise InputError(
+            f"schedule.name: {recipe.schedule.name} has no table of timesteps; the eps objective needs a tabulated schedule"
+        )
+    return PredictNoise(
+        recipe, schedule, timesteps, build_table(windows.manifest.actions, recipe.data, recipe.text)
+    )

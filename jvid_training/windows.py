@@ -45,7 +45,9 @@ class Windows:
         held = set(self.manifest.holdout)
         self.sequences = [s for s in self.manifest.sequences if (s.actor in held) == (split == "holdout")]
         if not self.sequences:
-            raise InputError(f"{folder}: the {split} split is empty; set data.holdout to one actor of several")
+            raise InputError(
+                f"{folder}: the {split} split is empty; set data.holdout to one actor of several"
+            )
         self.length = self.manifest.frames
         self.by_action: dict[str, list[Window]] = {}
         for sequence in self.sequences:
@@ -80,7 +82,9 @@ class Windows:
             try:
                 self._maps[name] = np.load(self.folder / name, mmap_mode="r")
             except (OSError, ValueError) as error:
-                raise InputError(f"{self.folder / name} is damaged ({error}): delete the folder and encode again") from None
+                raise InputError(
+                    f"{self.folder / name} is damaged ({error}): delete the folder and encode again"
+                ) from None
         first = window.sequence.offset + window.start
         if frame is not None:
             return self._maps[name][first + frame : first + frame + 1]

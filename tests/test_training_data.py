@@ -84,7 +84,10 @@ def test_broken_clips_are_skipped_counted_and_named(tmp_path: Path) -> None:
     recipe = structure_recipe(document(tmp_path))
     manifest = encode(recipe.data, recipe.codec, tmp_path / "clips", pooled)
     assert set(manifest.skipped) == {f"walk/{name}_walk.avi" for name in ("cut", "junk", "void", "short")}
-    assert "truncated" in manifest.skipped["walk/cut_walk.avi"] or "decode" in manifest.skipped["walk/cut_walk.avi"]
+    assert (
+        "truncated" in manifest.skipped["walk/cut_walk.avi"]
+        or "decode" in manifest.skipped["walk/cut_walk.avi"]
+    )
     assert "expected at least 8" in manifest.skipped["walk/short_walk.avi"]
     assert {sequence.actor for sequence in manifest.sequences} == {"ann", "bob", "eve"}
 
@@ -102,7 +105,10 @@ def test_latents_are_the_codec_of_the_frames_and_normalised(tmp_path: Path) -> N
     np.testing.assert_allclose(latents.numpy(), (pooled(video[None])[0].numpy() - mean) / std, atol=1e-5)
     everything = np.concatenate(
         [windows._slice(type(window)(s, 0), "latents", None)[:0] for s in windows.sequences]
-        + [np.load(tmp_path / f"latents/{s.shard}.latents.npy")[s.offset : s.offset + s.length] for s in windows.sequences]
+        + [
+            np.load(tmp_path / f"latents/{s.shard}.latents.npy")[s.offset : s.offset + s.length]
+            for s in windows.sequences
+        ]
     )
     np.testing.assert_allclose(everything.mean((0, 2, 3)), manifest.mean, atol=1e-5)
     np.testing.assert_allclose(everything.std((0, 2, 3)), manifest.std, atol=1e-5)

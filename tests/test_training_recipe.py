@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,11 @@ def test_committed_recipes_load_and_build(path: Path) -> None:
 
 
 def test_the_pairs_recipes_share_one_encoding() -> None:
-    keys = [key_of(recipe.data, recipe.codec) for recipe in map(load_recipe, RECIPES) if recipe.name.startswith("actions-64")]
+    keys = [
+        key_of(recipe.data, recipe.codec)
+        for recipe in map(load_recipe, RECIPES)
+        if recipe.name.startswith("actions-64")
+    ]
     assert len(keys) == 3
     assert keys[0] == keys[1] == keys[2]
 
@@ -67,7 +72,7 @@ def test_wrong_files_and_networks_are_named(tmp_path: Path) -> None:
         load_recipe(tmp_path / "bad.toml")
     wrong = document(tmp_path)
     wrong["network"]["width"] = 3
-    with pytest.raises(InputError, match="network.width: unknown key, expected one of channels"):
+    with pytest.raises(InputError, match=r"network\.width: unknown key, expected one of channels"):
         build_network(structure_recipe(wrong))
 
 
@@ -77,5 +82,5 @@ def test_learning_rate_warms_up_stays_and_falls() -> None:
     assert rates[0] == pytest.approx(0.1)
     assert rates[9:75] == pytest.approx([1.0] * 66)
     assert rates[99] == pytest.approx(0.04)
-    assert all(a >= b for a, b in zip(rates[75:], rates[76:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates[75:]))
     assert {learning_rate(Optimiser(), step, 10**6) for step in (500, 10**5, 10**6 - 1)} == {1e-4}

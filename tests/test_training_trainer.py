@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import attrs
 import numpy as np
 import pytest
-import tomllib
 import torch
 from safetensors.torch import load_file
 
@@ -47,7 +47,9 @@ def test_samples_follow_equation_3(tmp_path: Path, kind: str) -> None:
         sample = task.sample(windows, 3, 5, place, 8)
         n = int(sample["n"])
         seen.append(n)
-        x_0 = (sample["x"].numpy() - np.sqrt(1 - alpha_bar[n]) * sample["target"].numpy()) / np.sqrt(alpha_bar[n])
+        x_0 = (sample["x"].numpy() - np.sqrt(1 - alpha_bar[n]) * sample["target"].numpy()) / np.sqrt(
+            alpha_bar[n]
+        )
         random = generator(3, 5, place)
         window = windows.draw(random)
         frame = int(random.integers(windows.length)) if kind == "image" else None
@@ -66,7 +68,9 @@ def test_noise_offset_and_prompt_dropping_have_their_statistics(tmp_path: Path) 
     # 128 independent numbers average to variance 1/128; the offset adds .25 that does not average out.
     variance = 0.25 + 1 / 128
     assert abs(float(means.var()) - variance) < 6 * variance * (2 / (300 * 4)) ** 0.5
-    dropped = np.mean([draw_prompt("walk", recipe.data, 0.3, generator(1, step, 0)) == "" for step in range(2000)])
+    dropped = np.mean(
+        [draw_prompt("walk", recipe.data, 0.3, generator(1, step, 0)) == "" for step in range(2000)]
+    )
     assert abs(dropped - 0.3) < 6 * (0.3 * 0.7 / 2000) ** 0.5
     kept = {draw_prompt("walk", recipe.data, 0.0, generator(1, step, 0)) for step in range(50)}
     assert kept == {"A human walk", "A person walk", "Someone walk"}
@@ -93,7 +97,11 @@ def test_the_average_is_what_is_written(tmp_path: Path) -> None:
     train(recipe)
     last = checkpoints(tmp_path / "run")[-1]
     assert last.name == "checkpoint-00000004"
-    ema, final, model = load_file(last / "ema.safetensors"), load_file(tmp_path / "run/final/model.safetensors"), load_file(last / "model.safetensors")
+    ema, final, model = (
+        load_file(last / "ema.safetensors"),
+        load_file(tmp_path / "run/final/model.safetensors"),
+        load_file(last / "model.safetensors"),
+    )
     assert all(torch.equal(ema[name], final[name]) for name in ema)
     assert any(not torch.equal(model[name], final[name]) for name in ema)
     assert len(checkpoints(tmp_path / "run")) == 2
@@ -110,9 +118,13 @@ def test_the_decoder_learns(tmp_path: Path) -> None:
 def test_accumulation_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> None:
     recipe = prepare(tmp_path, "image", steps=1)
     train(recipe)
-    parts = attrs.evolve(recipe, out=str(tmp_path / "parts"), training=attrs.evolve(recipe.training, accumulate=2))
+    parts = attrs.evolve(
+        recipe, out=str(tmp_path / "parts"), training=attrs.evolve(recipe.training, accumulate=2)
+    )
     train(parts)
-    one, two = (load_file(tmp_path / name / "checkpoint-00000001/model.safetensors") for name in ("run", "parts"))
+    one, two = (
+        load_file(tmp_path / name / "checkpoint-00000001/model.safetensors") for name in ("run", "parts")
+    )
     for name in one:
         # Adam's first step is lr * sign(gradient): where the gradient is rounding noise its sign is too.
         assert float((one[name] - two[name]).abs().max()) <= 2.1e-3
@@ -122,8 +134,15 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> N
 
 def write_recipe(path: Path, recipe: dict) -> Path:
     def lines(table: dict, head: str = "") -> list[str]:
-        plain = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
-        tables = [line for key, value in table.items() if isinstance(value, dict) for line in lines(value, f"{head}.{key}".strip("."))]
+        plain = [
+            f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)
+        ]
+        tables = [
+            line
+            for key, value in table.items()
+            if isinstance(value, dict)
+            for line in lines(value, f"{head}.{key}".strip("."))
+        ]
         return ([f"[{head}]"] if head else []) + plain + tables
 
     path.write_text("\n".join(lines(recipe)))
@@ -144,13 +163,24 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     document_two = document(tmp_path)
     document_two["out"] = str(tmp_path / "two")
     recipe = write_recipe(tmp_path / "two.toml", document_two)
-    launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(29500 + os.getpid() % 1000))
-    done = subprocess.run(command(*launcher, recipe=recipe), env=environment, capture_output=True, timeout=300, text=True)
+    launcher = (
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "--master_port",
+        str(29500 + os.getpid() % 1000),
+    )
+    done = subprocess.run(
+        command(*launcher, recipe=recipe), env=environment, capture_output=True, timeout=300, text=True
+    )
     assert done.returncode == 0, done.stderr
     run = json.loads((tmp_path / "two/final/run.json").read_text())
     assert run["processes"] == 2
     one = json.loads((tmp_path / "run/final/run.json").read_text())
-    np.testing.assert_allclose([e["loss"] for e in run["curve"]], [e["loss"] for e in one["curve"]], rtol=2e-3)
+    np.testing.assert_allclose(
+        [e["loss"] for e in run["curve"]], [e["loss"] for e in one["curve"]], rtol=2e-3
+    )
     assert len(checkpoints(tmp_path / "two")) == 2
 
 
@@ -158,7 +188,9 @@ def test_a_signal_leaves_a_checkpoint_and_the_command_goes_on(tmp_path: Path) ->
     prepare(tmp_path, "image")
     long = document(tmp_path, steps=5000, checkpoint_every=5000)
     recipe = write_recipe(tmp_path / "recipe.toml", long)
-    process = subprocess.Popen(command(recipe=recipe), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command(recipe=recipe), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     log = tmp_path / "run/log.jsonl"
     deadline = time.monotonic() + 120
     while not log.exists() and time.monotonic() < deadline:
@@ -172,7 +204,9 @@ def test_a_signal_leaves_a_checkpoint_and_the_command_goes_on(tmp_path: Path) ->
     assert step >= 1
     assert not list((tmp_path / "run").glob(".*part*"))
     long["training"]["steps"] = step + 1
-    done = subprocess.run(command(recipe=write_recipe(recipe, long)), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command(recipe=write_recipe(recipe, long)), capture_output=True, text=True, timeout=120
+    )
     assert "weights in" in done.stdout, done.stderr
     assert json.loads((tmp_path / "run/final/run.json").read_text())["steps"] == step + 1
 
@@ -187,13 +221,17 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is damaged"):
         train(recipe)
     with pytest.raises(InputError, match=r"training.batch: 4 cannot be shared by 1 processes of 3 parts"):
-        train(attrs.evolve(recipe, out=str(tmp_path / "x"), training=attrs.evolve(recipe.training, accumulate=3)))
+        train(
+            attrs.evolve(
+                recipe, out=str(tmp_path / "x"), training=attrs.evolve(recipe.training, accumulate=3)
+            )
+        )
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     recipe = prepare(tmp_path, "image", steps=50)
     wild = attrs.evolve(recipe, optimiser=attrs.evolve(recipe.optimiser, lr=1e30, warmup=0))
-    with pytest.raises(TrainingError, match="the loss is .* at step"):
+    with pytest.raises(TrainingError, match=r"the loss is .* at step"):
         train(wild)
 
 

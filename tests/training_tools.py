@@ -51,7 +51,13 @@ def pooled(video: Tensor) -> Tensor:
 
 def document(folder: Path, kind: str = "image", **training: Any) -> dict[str, Any]:
     """A recipe as TOML would give it."""
-    network: dict[str, Any] = {"channels": [32, 64], "layers": 1, "groups": 8, "head_width": 16, "text_width": 16}
+    network: dict[str, Any] = {
+        "channels": [32, 64],
+        "layers": 1,
+        "groups": 8,
+        "head_width": 16,
+        "text_width": 16,
+    }
     if kind == "decoder":
         network = {"channels": [16, 16, 8, 8], "blocks": 1}
     return {
@@ -59,13 +65,28 @@ def document(folder: Path, kind: str = "image", **training: Any) -> dict[str, An
         "kind": kind,
         "out": str(folder / "run"),
         "data": {
-            "root": str(folder / "clips"), "latents": str(folder / "latents"), "fps": 12.5, "frames": 8, "size": 32,
-            "crop": "person", "crop_size": 40, "holdout": ["eve"], "flip": True,
+            "root": str(folder / "clips"),
+            "latents": str(folder / "latents"),
+            "fps": 12.5,
+            "frames": 8,
+            "size": 32,
+            "crop": "person",
+            "crop_size": 40,
+            "holdout": ["eve"],
+            "flip": True,
         },
         "text": {"name": "table", "options": {"path": str(folder / "prompts.safetensors")}},
         "network": network,
         "optimiser": {"lr": 1e-3, "warmup": 2},
-        "training": {"steps": 4, "batch": 4, "checkpoint_every": 2, "log_every": 1, "threads": 1, "ema": 0.9, **training},
+        "training": {
+            "steps": 4,
+            "batch": 4,
+            "checkpoint_every": 2,
+            "log_every": 1,
+            "threads": 1,
+            "ema": 0.9,
+            **training,
+        },
     }
 
 
@@ -74,7 +95,10 @@ def prepare(folder: Path, kind: str = "image", **training: Any) -> Recipe:
     recipe = structure_recipe(document(folder, kind, **training))
     if not (folder / "clips").exists():
         make_clips(folder / "clips")
-        prompts = ["", *(f"{prefix} {action}" for action in ("stand", "walk") for prefix in recipe.data.prefixes)]
+        prompts = [
+            "",
+            *(f"{prefix} {action}" for action in ("stand", "walk") for prefix in recipe.data.prefixes),
+        ]
         values = np.random.Generator(np.random.Philox(7)).standard_normal((len(prompts), 3, 16), np.float32)
         EmbeddingTable(prompts, torch.from_numpy(values)).save(folder / "prompts.safetensors")
     encode(recipe.data, recipe.codec, folder / "clips", pooled)
