@@ -1,0 +1,107 @@
+"""From three finished runs to a pair, its contact sheets and its curves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import jvid
+from jvid.choices import Choice
+from jvid.errors import InputError
+from jvid.strategy import Strategy
+from jvid_training.curves import plot_curves
+from jvid_training.pairs import export_runs
+from jvid_training.sheets import ablation, make_sheets
+from jvid_training.trainer import train
+from tests.training_tools import prepare
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """One step of each kind on the same latents, and a strategy of two steps."""
+    folder = tmp_path_factory.mktemp("runs")
+    for kind in ("image", "video", "decoder"):
+        recipe = prepare(folder, kind, steps=1, batch=2)
+        train(attrs.evolve(recipe, name=f"tiny-{kind}", out=str(folder / kind)))
+    (folder / "strategy.json").write_text(json.dumps(attrs.evolve(Strategy.paper(64), steps=2).to_dict()))
+    return folder
+
+
+def export(runs: Path, out: Path, order: tuple[str, str, str] = ("image", "video", "decoder")):
+    return export_runs(*(runs / kind for kind in order), out, runs / "strategy.json")
+
+
+def test_a_pair_holds_the_averages_and_samples(runs: Path, tmp_path: Path) -> None:
+    export(runs, tmp_path / "pair")
+    pair = jvid.load("pair", str(tmp_path / "pair"))
+    assert (pair.name, pair.shape, pair.fps) == ("tiny", (4, 8, 4, 4), 12.5)
+    assert len(pair.prompts) == 6
+    for kind in ("image", "video", "decoder"):
+        trained = load_file(runs / kind / "final/model.safetensors")
+        shipped = load_file(tmp_path / "pair" / f"{kind}.safetensors")
+        assert trained.keys() == shipped.keys()
+        for name in trained:
+            torch.testing.assert_close(shipped[name], trained[name].half(), rtol=0, atol=0)
+    latents = pair.strategy.sampler(pair)(pair.shape, seeds=[1], cond=pair.text_encoder(["A person walk"]))
+    assert pair.codec.decode(latents).shape == (1, 3, 8, 32, 32)
+
+
+def test_runs_that_do_not_belong_together_are_refused(runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a run of kind video: expected image"):
+        export(runs, tmp_path / "pair", ("video", "image", "decoder"))
+    with pytest.raises(InputError, match="no run in"):
+        export_runs(runs / "none", runs / "video", runs / "decoder", tmp_path / "pair")
+    other = tmp_path / "other"
+    (other / "final").mkdir(parents=True)
+    for name in ("model.safetensors", "network.json"):
+        (other / "final" / name).write_bytes((runs / "image/final" / name).read_bytes())
+    described = json.loads((runs / "image/final/run.json").read_text())
+    described["recipe"]["data"]["fps"] = 10.0
+    (other / "final/run.json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match="trained on other latents"):
+        export_runs(other, runs / "video", runs / "decoder", tmp_path / "pair")
+    assert not (tmp_path / "pair").exists()
+
+
+def test_the_rows_of_a_sheet_add_one_part_at_a_time() -> None:
+    whole = Strategy.paper(128)
+    rows = ablation(whole)
+    assert list(rows) == ["video model", "image model", "mixture", "+ reduced entropy", "+ smoothing"]
+    assert rows["video model"].selector == Choice("always", {"name": "video"})
+    assert rows["image model"].selector == Choice("always", {"name": "image"})
+    assert rows["mixture"] == attrs.evolve(whole, noise={}, smoothing=None)
+    assert rows["+ reduced entropy"] == attrs.evolve(whole, smoothing=None)
+    assert rows["+ smoothing"] == whole
+    assert "+ smoothing" not in ablation(attrs.evolve(whole, smoothing=None))
+
+
+def test_sheets_show_every_prompt_and_row(runs: Path, tmp_path: Path) -> None:
+    pair = export(runs, tmp_path / "pair")
+    files = make_sheets(pair, tmp_path / "sheets", "A person", 0)
+    assert [file.name for file in files] == ["stand.png", "walk.png"]
+    picture = np.asarray(Image.open(files[0]).convert("RGB"))
+    assert picture.shape == (22 + 5 * 34, 150 + 8 * 34, 3)
+    rows = [picture[22 + 34 * row : 54 + 34 * row, 150:] for row in range(5)]
+    assert all(row.std() > 0 for row in rows)
+    assert not np.array_equal(rows[0], rows[1]), "the video model and the image model differ"
+    with pytest.raises(InputError, match="no prompt of tiny begins with 'A cat'"):
+        make_sheets(pair, tmp_path / "sheets", "A cat", 0)
+    with pytest.raises(InputError, match=r"expected .png, .jpg or .webp"):
+        make_sheets(pair, tmp_path / "sheets", "A person", 0, ".bmp")
+
+
+def test_curves_are_drawn_for_runs_only(runs: Path, tmp_path: Path) -> None:
+    plot_curves([runs / "image", runs / "decoder"], tmp_path / "curves.png")
+    assert Image.open(tmp_path / "curves.png").size[0] > 800
+    with pytest.raises(InputError, match="no run in"):
+        plot_curves([tmp_path], tmp_path / "x.png")
+    with pytest.raises(InputError, match=r"ending in .png, .svg or .pdf"):
+        plot_curves([runs / "image"], tmp_path / "x.txt")
+    assert not list(tmp_path.glob("x*"))
