@@ -17,13 +17,13 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from jvid.errors import InputError, MissingDependencyError
 from jvid_models.paths import shared_file
+from jvid_models.weights import read_weights
 
-__all__ = ["ImageCodec", "autoencoder_kl", "read_weights", "taesd"]
+__all__ = ["ImageCodec", "autoencoder_kl", "taesd"]
 
 
 class ImageCodec:
@@ -157,19 +157,6 @@ def autoencoder_kl(
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise InputError(f"cannot load an autoencoder from {root}: {str(error).splitlines()[0]}") from None
     return ImageCodec(model, mean, std, chunk)
-
-
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file; InputError in one line where it is corrupt or truncated."""
-    try:
-        return load_file(str(path))
-    except FileNotFoundError:
-        raise MissingDependencyError(f"no weights file {path}: put it there or give its path") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"cannot read weights {path}: {reason}; expected a whole safetensors file, fetch it again"
-        ) from None
 
 
 def _per_channel(

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from jvid.errors import InputError
@@ -22,6 +21,7 @@ from jvid_models.pair import FORMAT, Pair
 from jvid_models.text import EmbeddingTable
 from jvid_models.unets import options_of
 from jvid_models.video_decoder import VideoDecoder
+from jvid_models.weights import save_weights
 
 __all__ = ["export_pair"]
 
@@ -68,7 +68,7 @@ def export_pair(
     fresh.mkdir()
     try:
         for name, weights in parts.items():
-            save_file(weights, fresh / f"{name}.safetensors")
+            save_weights(weights, fresh / f"{name}.safetensors")
         EmbeddingTable(table.prompts, table.embeddings.half()).save(fresh / "prompts.safetensors")
         (fresh / "pair.json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
         if card is not None:

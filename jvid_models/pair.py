@@ -153,7 +153,7 @@ class Pair:
     def _network(self, which: str, make: Callable[[], nn.Module]) -> nn.Module:
         import torch
 
-        from jvid_models.codecs import read_weights
+        from jvid_models.weights import read_weights
 
         path = self.folder / f"{which}.safetensors"
         weights = {name: tensor.float() for name, tensor in read_weights(path).items()}
@@ -179,7 +179,13 @@ def actions_64(
     *, device: str | torch.device = "cpu", dtype: str | torch.dtype = "float32", decoder: str = "video"
 ) -> Pair:
     """The bundled pair: ten actions of the Weizmann clips, 16 frames of 64x64 at 12.5 per second."""
-    return Pair(Path(__file__).parent / "actions_64", device=device, dtype=dtype, decoder=decoder)
+    folder = Path(__file__).parent / "actions_64"
+    if not (folder / "pair.json").is_file():
+        raise MissingDependencyError(
+            f"this installation of jvid carries no weights of actions-64 (no {folder}): install it whole, or name "
+            "the folder of a pair of your own"
+        )
+    return Pair(folder, device=device, dtype=dtype, decoder=decoder)
 
 
 def _read_meta(folder: Path) -> Mapping[str, Any]:

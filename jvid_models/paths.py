@@ -1,7 +1,7 @@
 """Where weights and clips that are not part of the distribution are looked for.
 
-``$JVID_SHARED`` names the folder; without it, ``../shared`` beside the repository is taken.
-This is the only place that knows the default.
+``$JVID_SHARED`` names the folder; without it, ``../shared`` beside the repository is taken, or, where
+jvid is installed without its repository, ``shared`` in the working directory. Nothing else knows the default.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ def shared_root() -> Path:
     chosen = os.environ.get("JVID_SHARED")
     if chosen:
         return Path(chosen).expanduser()
-    return Path(__file__).resolve().parents[1].parent / "shared"
+    root = Path(__file__).resolve().parents[1]
+    return (root.parent if (root / "pyproject.toml").is_file() else Path.cwd()) / "shared"
 
 
 def shared_file(relative: str) -> Path:

@@ -18,12 +18,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from jvid.errors import InputError, MissingDependencyError
 from jvid.protocols import Condition
 from jvid_models.prompts import normalise_prompt
+from jvid_models.weights import save_weights
 
 __all__ = ["CLIPText", "EmbeddingTable", "MiniLM"]
 
@@ -140,8 +140,7 @@ class EmbeddingTable(_Encoder):
 
     def save(self, path: str | Path) -> None:
         """Writes one safetensors file: tensor ``embeddings``, prompts as JSON in its metadata."""
-        tensors = {"embeddings": self.embeddings.contiguous().cpu()}
-        save_file(tensors, str(path), metadata={"prompts": json.dumps(self.prompts)})
+        save_weights({"embeddings": self.embeddings}, path, {"prompts": json.dumps(self.prompts)})
 
     @classmethod
     def load(cls, path: str | Path) -> EmbeddingTable:

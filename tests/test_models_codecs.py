@@ -8,7 +8,8 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 
 from jvid.errors import InputError, MissingDependencyError
-from jvid_models.codecs import ImageCodec, autoencoder_kl, read_weights, taesd
+from jvid_models.codecs import ImageCodec, autoencoder_kl, taesd
+from jvid_models.weights import read_weights
 
 MEAN, STD = (0.1, -0.2, 0.0, 0.3), (0.5, 0.6, 0.7, 0.8)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,8 @@ from jvid_models import export as exporting
 from jvid_models import plugin
 from jvid_models.adapters import from_unet
 from jvid_models.export import export_pair
-from jvid_models.pair import Pair
+from jvid_models.pair import Pair, actions_64
+from jvid_models.paths import shared_root
 from jvid_models.table1 import SCHEDULER
 from jvid_models.text import EmbeddingTable
 from jvid_models.unets import image_unet, video_unet
@@ -46,10 +48,17 @@ def meta(**changes):
     } | changes
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pairs") / "tiny"
+    export_pair(folder, *parts(), meta(card="# Tiny\n"))
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path):
-    export_pair(tmp_path / "tiny", *parts(), meta(card="# Tiny\n"))
-    return tmp_path / "tiny"
+def folder(exported, tmp_path):
+    """An exported pair that a test may damage."""
+    return shutil.copytree(exported, tmp_path / "tiny")
 
 
 def test_what_goes_in_comes_out(folder):
@@ -89,8 +98,48 @@ def test_the_recommended_strategy_composes(folder):
     sampler = pair.strategy.sampler(pair)
     assert sampler.plan() == pair.strategy.plan(pair.schedule)
     assert sampler(pair.shape, seeds=[1], cond=pair.text_encoder([""])).shape == (1, *pair.shape)
-    # Not isinstance: it would look at every attribute, and so load every network.
-    assert all(hasattr(Pair, name) for name in vars(jvid.pair.Pair) if not name.startswith("_"))
+    assert [n for n in vars(jvid.pair.Pair) if not n.startswith("_") and not hasattr(Pair, n)] == []
+
+
+def test_another_strategy_composes_from_the_parts(folder):
+    pair = Pair(folder)
+    experts = {
+        "sharp": jvid.Expert(jvid.Guided(jvid.Framewise(pair.image), 3.0)),
+        "steady": jvid.Expert(jvid.Guided(pair.video, 1.0), noise=jvid.SharedNoise(0.5)),
+    }
+    sampler = jvid.Sampler(
+        experts, lambda step, u: {"sharp": 0.3, "steady": 0.7}, jvid.DDIM(), jvid.Trailing(3)
+    )
+    cond = pair.text_encoder(["a person running", "a person waving"])
+    video = pair.codec.decode(sampler(pair.shape, seeds=[1, 2], cond=cond))
+    assert video.shape == (2, 3, 3, 64, 64)
+    assert bool(video.isfinite().all())
+    again = pair.codec.decode(sampler(pair.shape, seeds=[2], cond=pair.text_encoder(["a person waving"])))
+    torch.testing.assert_close(again[0], video[1], atol=1e-4, rtol=0)
+
+
+def test_everybody_may_read_an_exported_pair(folder):
+    assert {path.name: path.stat().st_mode & 0o444 for path in folder.iterdir()} == {
+        path.name: 0o444 for path in folder.iterdir()
+    }
+
+
+def test_an_installation_without_weights_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("jvid_models.pair.__file__", str(tmp_path / "pair.py"))
+    with pytest.raises(MissingDependencyError, match=r"carries no weights of actions-64.*pair of your own"):
+        actions_64()
+
+
+def test_where_shared_files_are_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("JVID_SHARED", str(tmp_path / "mine"))
+    assert shared_root() == tmp_path / "mine"
+    monkeypatch.delenv("JVID_SHARED")
+    assert shared_root() == Path(__file__).resolve().parents[2] / "shared"
+    monkeypatch.setattr(
+        "jvid_models.paths.__file__", str(tmp_path / "site-packages" / "jvid_models" / "paths.py")
+    )
+    monkeypatch.chdir(tmp_path)
+    assert shared_root() == tmp_path / "shared"
 
 
 def test_the_dtype_is_the_networks(folder):
