@@ -8,7 +8,7 @@ that a plan costs nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,9 +39,11 @@ class TextEncoder(Protocol):
         ...
 
 
-@runtime_checkable
 class Pair(Protocol):
-    """The two experts and their surroundings."""
+    """The two experts and their surroundings.
+
+    Not for isinstance, which would look at every attribute and so load every network.
+    """
 
     @property
     def name(self) -> str:
