@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import re
@@ -44,6 +45,84 @@ def test_every_dependency_is_pinned_inside_its_range(requirement: Requirement) -
     pin = pins().get(canonicalize_name(requirement.name))
     assert pin is not None, f"constraints.txt does not pin {requirement.name}"
     assert pin in requirement.specifier
+
+
+SUPPLIED_BY = {"PIL": "pillow", "yaml": "pyyaml"}
+"""Imported names that are not their distribution's."""
+
+
+def declared(*extras: str) -> set[str]:
+    project = PROJECT["project"]
+    lines = [*project["dependencies"]]
+    for extra in extras:
+        lines += project["optional-dependencies"][extra]
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+def modules_imported(source: str) -> set[str]:
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [
+        ("jvid", ()),
+        ("jvid_models", ("models",)),
+        ("jvid_training", ("models", "training")),
+        ("tests", ("models", "training", "test")),
+        ("benchmarks", ("models", "test")),
+    ],
+)
+def test_what_a_package_imports_is_declared(folder: str, extras: tuple[str, ...]) -> None:
+    known = declared(*extras) | {*PACKAGES, "tests", "benchmarks"} | set(sys.stdlib_module_names)
+    missing = {}
+    for path in (ROOT / folder).rglob("*.py"):
+        names = {SUPPLIED_BY.get(name, name) for name in modules_imported(path.read_text(encoding="utf-8"))}
+        missing |= {
+            name: path.name for name in names if name not in known and canonicalize_name(name) not in known
+        }
+    assert missing == {}
+
+
+PICKLES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
+
+
+def unsafe_calls(source: str) -> list[str]:
+    """Calls that may run code out of a file of weights."""
+    found = []
+    for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+        name, text = ast.unparse(call.func), ast.unparse(call)
+        given = {f"{word.arg}={ast.unparse(word.value)}" for word in call.keywords}
+        if (
+            (name == "torch.load" and "weights_only=True" not in given)
+            or given & {"weights_only=False", "allow_pickle=True"}
+            or (
+                name.endswith(".from_pretrained")
+                and "tokenizer" not in name.lower()
+                and "use_safetensors=True" not in given
+            )
+        ):
+            found.append(text)
+    return found
+
+
+def test_unsafe_calls_are_found() -> None:
+    for source in ("torch.load(p)", "np.load(p, allow_pickle=True)", "UNet.from_pretrained(p)"):
+        assert unsafe_calls(source) == [source]
+    assert unsafe_calls("torch.load(p, weights_only=True); Tokenizer.from_pretrained(p)") == []
+
+
+def test_nothing_is_unpickled() -> None:
+    """Weights are safetensors; torch.load only with weights_only=True, which runs no code."""
+    found = {}
+    for path in (path for path in SOURCES if path.relative_to(ROOT).parts[0] in PACKAGES):
+        source = path.read_text(encoding="utf-8")
+        if said := unsafe_calls(source) + sorted(modules_imported(source) & PICKLES):
+            found[str(path.relative_to(ROOT))] = said
+    assert found == {}
 
 
 def test_entry_points_name_modules_and_functions_that_exist() -> None:
