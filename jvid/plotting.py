@@ -7,19 +7,19 @@ A blended step's tick is divided by weight.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jvid.errors import InputError
+from jvid.media.files import check_path, whole_file
 from jvid.selectors import PiecewiseAffine
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from jvid.plan import Plan
 
-__all__ = ["plot_plan"]
+__all__ = ["plan_figure", "plot_plan"]
 
 # Okabe and Ito's colours: told apart by colour-blind readers as well.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
@@ -33,16 +33,18 @@ def plot_plan(plan: Plan, path: str | Path) -> Path:
         The path that was written.
 
     Raises:
-        InputError: another ending, or a folder that is not there.
+        InputError: another ending, or a folder that is not there or cannot be written to.
     """
+    path = check_path(path, _ENDINGS)
+    with whole_file(path) as part:
+        plan_figure(plan).savefig(part, format=path.suffix.lower()[1:], dpi=160)
+    return path
+
+
+def plan_figure(plan: Plan) -> Figure:
+    """The figure itself, to change or to show in a notebook."""
     # The Figure class alone: pyplot would pick a window system and keep the figure.
     from matplotlib.figure import Figure
-
-    path = Path(path)
-    if path.suffix.lower() not in _ENDINGS:
-        raise InputError(f"{path.name}: expected a name that ends in one of {', '.join(_ENDINGS)}")
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent}: no such folder; make it or give another path")
 
     colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(plan.experts)}
     figure = Figure(figsize=(8.0, 4.2), layout="constrained")
@@ -50,12 +52,7 @@ def plot_plan(plan: Plan, path: str | Path) -> Path:
     _draw_curve(curve, plan, colours)
     _draw_ticks(ticks, plan, colours)
     figure.suptitle(plan.summary(), fontsize=11)
-
-    # Through memory, so that a failure leaves no half of a file.
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix.lower()[1:], dpi=160)
-    path.write_bytes(buffer.getvalue())
-    return path
+    return figure
 
 
 def _draw_curve(axes: Axes, plan: Plan, colours: dict[str, str]) -> None:
@@ -75,28 +72,34 @@ def _draw_curve(axes: Axes, plan: Plan, colours: dict[str, str]) -> None:
         across, up = [at for at, _ in knots], [height for _, height in knots]
         axes.plot(across, up, **style)
         axes.fill_between(across, up, color=colours[first], alpha=0.10, linewidth=0)
-        marks = [("$t_v$", affine.t_v, 1.0), ("$t_e$", affine.t_e, affine.p_e)]
-        for label, at, height in marks:
-            axes.plot([at, at], [-0.03, height], **guide)
-            axes.plot([at], [height], "o", color=colours[first], markersize=6)
-            axes.annotate(f"{label} = {at:g}", (at, 0.02), (5, 0), textcoords="offset points", fontsize=10)
-        ends = [("$p_e$", affine.t_e, affine.p_e)]
-        if affine.t_e < 1.0:
-            ends.append(("$p_f$", 1.0, affine.p_f))
-            axes.plot([1.0], [affine.p_f], "o", color=colours[first], markersize=6, clip_on=False)
-        for label, at, height in ends:
-            # The label of the end would leave the axes on its right.
-            side, shift = ("right", -6) if at > 0.85 else ("left", 6)
-            axes.annotate(
-                f"{label} = {height:g}", (at, height), (shift, 7), textcoords="offset points",
-                ha=side, fontsize=10,
-            )  # fmt: skip
+        _mark(axes, affine, {"color": colours[first], "markersize": 6, "clip_on": False}, guide)
     elif plan.probabilities is not None:
         axes.plot([step.progress for step in plan.steps], plan.probabilities, **style)
     else:
         axes.step([step.progress for step in plan.steps], [s.weights.get(first, 0.0) for s in plan.steps],
                   where="post", **style)  # fmt: skip
         axes.set_ylabel(f"weight of {first}")
+
+
+def _mark(axes: Axes, affine: PiecewiseAffine, dot: dict[str, Any], guide: dict[str, Any]) -> None:
+    """t_v and t_e above the axes, p_f right of them, p_e on the side that the curve leaves free."""
+    text: dict[str, Any] = {"textcoords": "offset points", "fontsize": 10, "annotation_clip": False}
+    near = affine.t_e - affine.t_v < 0.12
+    marks = [("$t_v$", affine.t_v, 1.0, "right"), ("$t_e$", affine.t_e, affine.p_e, "left")]
+    for label, at, height, side in marks:
+        axes.axvline(at, **guide)
+        axes.plot([at], [height], "o", **dot)
+        axes.annotate(
+            f"{label} = {at:g}", (at, 1.0), (0, 3), xycoords=("data", "axes fraction"),
+            ha=side if near else "center", va="bottom", **text,
+        )  # fmt: skip
+    ends = affine.t_e < 1.0
+    if ends:
+        axes.plot([1.0], [affine.p_f], "o", **dot)
+        axes.annotate(f"$p_f$ = {affine.p_f:g}", (1.0, affine.p_f), (9, 0), va="center", **text)
+    # The curve comes from above on the left; right of t_e it leaves upwards or not, or there is nothing.
+    shift, aligned = ((7, -6), "top") if ends and affine.p_f > affine.p_e else ((7, 5), "bottom")
+    axes.annotate(f"$p_e$ = {affine.p_e:g}", (affine.t_e, affine.p_e), shift, va=aligned, **text)
 
 
 def _draw_ticks(axes: Axes, plan: Plan, colours: dict[str, str]) -> None:
