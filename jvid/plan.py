@@ -20,11 +20,9 @@ from jvid.errors import InputError
 from jvid.step import Level, Step
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 __all__ = ["Plan"]
-
-_COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 
 
 @attrs.frozen
@@ -90,31 +88,11 @@ class Plan:
             f"plan seed {self.seed}: {len(self)} steps, {shares}, {switches} switch{'es' * (switches != 1)}"
         )
 
-    def __rich__(self) -> Table:
-        """A table with a row for each step."""
-        from rich.table import Table
-        from rich.text import Text
+    def __rich__(self) -> Group:
+        """A row for each run of steps with the same experts, one letter a step, and the summary."""
+        from jvid.plan_table import plan_table
 
-        colour = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(self.experts)}
-        table = Table(title=self.summary(), title_justify="left", show_edge=False, pad_edge=False)
-        for heading in ("step", "t", "progress"):
-            table.add_column(heading, justify="right")
-        told = self.probabilities is not None
-        if told:
-            names = self.selector.get("experts") or self.experts
-            table.add_column(f"P({names[0]})", justify="right")
-        table.add_column("expert")
-        table.add_column("switch", justify="center")
-        for position, step in enumerate(self.steps):
-            who = Text()
-            for name, weight in step.weights.items():
-                label = name if len(step.weights) == 1 else f"{name} {weight:.3g}"
-                who.append(("  " if who else "") + label, style=colour[name])
-            cells: list[str | Text] = [str(step.index), f"{step.start.t:.3f}", f"{step.progress:.3f}"]
-            if self.probabilities is not None:
-                cells.append(f"{self.probabilities[position]:.3f}")
-            table.add_row(*cells, who, "*" if step.switched else "")
-        return table
+        return plan_table(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; ``from_dict`` gives an equal plan back."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -17,7 +18,7 @@ from jvid.grids import Leading
 from jvid.keyed import keyed_uniform
 from jvid.plan import Plan
 from jvid.planning import draw_plan, levels_of
-from jvid.plotting import plot_plan
+from jvid.plotting import plan_figure, plot_plan
 from jvid.selectors import Always, PiecewiseAffine
 from jvid.step import Level, Step
 
@@ -102,6 +103,29 @@ def test_printed_table() -> None:
     assert text.count("0.981") == 1
 
 
+@pytest.mark.parametrize("width", [60, 100])
+def test_printed_plan_shows_every_step_on_one_screen(width: int) -> None:
+    from rich.console import Console
+
+    plan = plan_of(paper.TABLE_6[64])
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(plan)
+    lines = console.export_text().splitlines()
+    runs = 1 + sum(step.switched for step in plan.steps)
+    assert len(lines) == runs + 4
+    drawn = "".join(step.expert[0] for step in plan.steps)
+    assert lines[-2].replace(" ", "") == drawn
+    assert lines[-1] == plan.summary()
+    # The first column alone gives back who predicts when.
+    told = ""
+    for line in lines[1 : runs + 1]:
+        span, *_, expert = line.split()
+        first, _, last = span.partition("-")
+        assert len(told) == int(first) - 1
+        told += expert[0] * (int(last or first) - int(first) + 1)
+    assert told == drawn
+
+
 @pytest.mark.parametrize(
     "weights", [{}, {"video": 0.5}, {"video": 2.0, "image": -1.0}, {"video": float("nan")}]
 )
@@ -144,7 +168,49 @@ def test_plot(tmp_path: Path, ending: str, selector: object) -> None:
 
 
 def test_plot_refuses_other_files(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"plan.jpg: expected a name that ends in one of .png, .svg, .pdf"):
+    with pytest.raises(InputError, match=r"plan.jpg' ends in '.jpg': expected .png, .svg, .pdf"):
         plot_plan(plan_of(), tmp_path / "plan.jpg")
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="there is no folder"):
         plot_plan(plan_of(), tmp_path / "missing" / "plan.png")
+
+
+def test_a_plot_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.figure import Figure
+
+    def full(self: Figure, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        plot_plan(plan_of(), tmp_path / "plan.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+AFFINE = [(0.2, 0.7, 0.3, 0.3), (0.2, 0.7, 0.3, 0.95), (0.1, 0.6, 0.2, 0.1), (0.0, 1.0, 0.5, 0.5),
+          (0.4, 0.45, 0.3, 1.0), (0.9, 0.95, 0.8, 0.1)]  # fmt: skip
+
+
+@pytest.mark.parametrize("parameters", AFFINE)
+def test_labels_of_the_plot_are_clear_of_the_curve_and_of_each_other(parameters: tuple[float, ...]) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    selector = PiecewiseAffine(*parameters)
+    figure = plan_figure(plan_of(selector))
+    figure.set_dpi(160)
+    FigureCanvasAgg(figure).draw()
+    axes = figure.axes[0]
+    labels = {label.get_text(): label.get_window_extent() for label in axes.texts}
+    assert len(labels) == (4 if selector.t_e < 1 else 3)
+    ends = np.linspace(0.0, 1.0, 2001)
+    curve = axes.transData.transform([(u, selector.probability(u)) for u in ends])
+    for text, box in labels.items():
+        inside = (
+            (box.x0 < curve[:, 0]) & (curve[:, 0] < box.x1) & (box.y0 < curve[:, 1]) & (curve[:, 1] < box.y1)
+        )
+        assert not inside.any(), text
+        assert figure.bbox.x0 <= box.x0, text
+        assert box.x1 <= figure.bbox.x1, text
+        assert not [other for other, its in labels.items() if other != text and box.overlaps(its)], text
