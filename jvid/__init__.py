@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jvid import paper as paper
     from jvid.bridged import Bridged as Bridged
+    from jvid.choices import Choice as Choice
     from jvid.conditions import PerFrame as PerFrame
     from jvid.errors import InputError as InputError
     from jvid.errors import JvidError as JvidError
     from jvid.errors import MissingDependencyError as MissingDependencyError
     from jvid.errors import NonFiniteError as NonFiniteError
+    from jvid.errors import PluginError as PluginError
+    from jvid.errors import PluginWarning as PluginWarning
     from jvid.errors import UnknownNameError as UnknownNameError
     from jvid.framewise import Framewise as Framewise
     from jvid.grids import Explicit as Explicit
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from jvid.noise import IndependentNoise as IndependentNoise
     from jvid.noise import ScaledNoise as ScaledNoise
     from jvid.noise import SharedNoise as SharedNoise
+    from jvid.pair import Pair as Pair
     from jvid.parameterized import Parameterized as Parameterized
     from jvid.plan import Plan as Plan
     from jvid.plotting import plot_plan as plot_plan
@@ -41,7 +45,9 @@ if TYPE_CHECKING:
     from jvid.protocols import NoiseSchedule as NoiseSchedule
     from jvid.protocols import Selector as Selector
     from jvid.protocols import Solver as Solver
+    from jvid.registry import Registry as Registry
     from jvid.registry import load as load
+    from jvid.registry import names as names
     from jvid.sampler import Sampler as Sampler
     from jvid.schedules import FlowMatching as FlowMatching
     from jvid.schedules import TabulatedSchedule as TabulatedSchedule
@@ -57,6 +63,8 @@ if TYPE_CHECKING:
     from jvid.step import Expert as Expert
     from jvid.step import Level as Level
     from jvid.step import Step as Step
+    from jvid.strategy import NoiseShape as NoiseShape
+    from jvid.strategy import Strategy as Strategy
 
 __version__ = "0.1.0"
 
@@ -64,13 +72,18 @@ __version__ = "0.1.0"
 # test holds the two together.
 _MODULES = {
     "bridged": ("Bridged",),
+    "choices": ("Choice",),
     "conditions": ("PerFrame",),
-    "errors": ("InputError", "JvidError", "MissingDependencyError", "NonFiniteError", "UnknownNameError"),
+    "errors": (
+        "InputError", "JvidError", "MissingDependencyError", "NonFiniteError", "PluginError", "PluginWarning",
+        "UnknownNameError",
+    ),
     "framewise": ("Framewise",),
     "grids": ("Explicit", "Leading", "Linspace", "Trailing"),
     "guided": ("Guided",),
     "keyed": ("keyed_normal",),
     "noise": ("IndependentNoise", "ScaledNoise", "SharedNoise"),
+    "pair": ("Pair",),
     "parameterized": ("Parameterized",),
     "plan": ("Plan",),
     "plotting": ("plot_plan",),
@@ -78,7 +91,7 @@ _MODULES = {
         "Condition", "Denoise", "Denoiser", "Draw", "LatentPostprocessor", "Noise", "NoiseSampler",
         "NoiseSchedule", "Selector", "Solver",
     ),
-    "registry": ("load",),
+    "registry": ("Registry", "load", "names"),
     "sampler": ("Sampler",),
     "schedules": ("FlowMatching", "TabulatedSchedule", "VarianceExploding"),
     "selectors": ("Always", "PiecewiseAffine"),
@@ -86,6 +99,7 @@ _MODULES = {
     "solvers": ("DDIM", "DDPM"),
     "state": ("State",),
     "step": ("Expert", "Level", "Step"),
+    "strategy": ("NoiseShape", "Strategy"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -27,6 +27,12 @@ def test_import_loads_neither_torch_nor_numpy() -> None:
     assert run.stdout.strip() == "[]"
 
 
+def test_composing_a_strategy_by_name_takes_the_package_alone() -> None:
+    needed = "Strategy Choice NoiseShape Pair Registry load names PluginError PluginWarning"
+    assert set(needed.split()) <= set(jvid.__all__)
+    assert {n for n in vars(jvid.errors) if n.endswith(("Error", "Warning"))} <= {*jvid.__all__}
+
+
 @pytest.mark.parametrize("name", jvid.__all__)
 def test_every_export_is_there(name: str) -> None:
     value = getattr(jvid, name)
