@@ -2,6 +2,7 @@
 
 PYTHON ?=
 SEED ?= 3
+PAIR ?=
 VENV := .venv
 BIN := $(VENV)/bin
 # The models' stamp is implied by the development one: `make demo` after `make test` installs nothing.
@@ -32,8 +33,8 @@ lint: $(DEV) ## ruff, strict mypy on jvid, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(DEV) ## run the benchmarks
-	$(BIN)/python -m pytest benchmarks --benchmark-enable -q
+bench: $(DEV) ## run the benchmarks; PAIR=FOLDER samples with another pair
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-quiet -q --pair "$(PAIR)"
 
 docs: $(DOCS) ## build the documentation into site/
 	$(BIN)/sphinx-build -W --keep-going -q docs site

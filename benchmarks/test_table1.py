@@ -47,11 +47,9 @@ def test_one_step_of_table_1(benchmark, experts, name):
     weights = sum(
         weight.numel() for expert in experts.values() for weight in _network(expert.denoiser).parameters()
     )
-    benchmark.extra_info["parameters of the pair"] = weights
+    benchmark.extra_info["million parameters in the pair"] = round(weights / 1e6)
     benchmark.extra_info["threads"] = torch.get_num_threads()
-    benchmark.extra_info["peak memory, GB"] = round(
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2
-    )
+    benchmark.extra_info["gigabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def _network(guided: Guided) -> torch.nn.Module:
