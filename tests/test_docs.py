@@ -1,0 +1,68 @@
+"""Pages that repeat what code says: each key of a recipe, each sheet."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from jvid_models.prompts import WEIZMANN
+from jvid_training import recipe
+from jvid_training.checkpoints import MAY_CHANGE
+
+DOCS = Path(__file__).parents[1] / "docs"
+TRAINING = (DOCS / "training.md").read_text(encoding="utf-8")
+
+
+def table(heading: str) -> dict[str, str]:
+    """Key to default, of the table below a heading."""
+    section = TRAINING.split(f"### {heading}\n")[1].split("\n#")[0]
+    return dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\| .*\|$", section, re.MULTILINE))
+
+
+def toml(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"`{json.dumps(value)}`"
+
+
+@pytest.mark.parametrize(
+    ("heading", "part"),
+    [("`data`", recipe.Data), ("`optimiser`", recipe.Optimiser), ("`training`", recipe.Training)],
+)
+def test_every_key_of_a_recipe_is_explained_with_its_default(heading: str, part: type) -> None:
+    expected = {}
+    for field in attrs.fields(part):
+        default = field.default.factory() if isinstance(field.default, attrs.Factory) else field.default
+        expected[field.name] = "*needed*" if default is attrs.NOTHING else toml(default)
+    assert table(heading) == expected
+
+
+def test_the_recipes_own_keys_are_explained() -> None:
+    needed = {field.name: field.default is attrs.NOTHING for field in attrs.fields(recipe.Recipe)}
+    assert {key: default == "*needed*" for key, default in table("The recipe").items()} == needed
+    parts = [recipe.Codec, recipe.Text, recipe.Schedule]
+    names = ", ".join(toml(part().name) for part in parts)
+    assert table("`codec`, `text`, `schedule`") == {"name": names, "options": "`{}`"}
+    assert all([field.name for field in attrs.fields(part)] == ["name", "options"] for part in parts)
+
+
+def test_what_may_change_on_resuming_is_told() -> None:
+    told = TRAINING.split("These may change between the two:")[1].split("\n\n")[0]
+    keys = {f"{section}.{key}" for section, names in MAY_CHANGE.items() for key in names}
+    assert set(re.findall(r"`([\w.]+)`", told)) == keys
+
+
+def test_the_sheets_page_shows_every_action() -> None:
+    page = (DOCS / "sheets.md").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^!\[(.+)\]\((.+)\)$", page, re.MULTILINE))
+    expected = {
+        f"A person {phrase}": f"sheets/{phrase.replace(' ', '-')}.png" for phrase in WEIZMANN.values()
+    }
+    assert shown == expected
+    if (DOCS / "sheets").is_dir():
+        assert [file for file in shown.values() if not (DOCS / file).is_file()] == []
