@@ -64,12 +64,21 @@ def _fill(out: Tensor, seed: int, key: Key) -> None:
     """Write N(0, 1) into a contiguous ``(n,)`` tensor on the CPU, cosines first, then sines."""
     half = (out.numel() + 1) // 2
     words = _raw(seed, key, half).astype("<u8", copy=False).view("<u4")
-    unit = torch.from_numpy(words.astype(np.float64))
-    # torch's functions are several times as fast as numpy's, and contiguous halves than pairs.
-    radius = unit[:half].add_(1.0).mul_(2.0**-32).log_().mul_(-2.0).sqrt_()
-    angle = unit[half:].mul_(2.0 * math.pi * 2.0**-32)
-    out[:half].copy_(angle.cos().mul_(radius))
-    out[half:].copy_(angle.sin_().mul_(radius)[: out.numel() - half])
+    # torch's functions are several times as fast as numpy's, numpy's products cheaper to call, and
+    # contiguous halves faster than pairs. Both see the same memory; products round alike in both.
+    radius, angle = words[:half].astype(np.float64), words[half:].astype(np.float64)
+    radius += 1.0
+    radius *= 2.0**-32
+    torch.from_numpy(radius).log_()
+    radius *= -2.0
+    np.sqrt(radius, out=radius)
+    angle *= 2.0 * math.pi * 2.0**-32
+    cosine = torch.from_numpy(angle).cos().numpy()
+    torch.from_numpy(angle).sin_()
+    cosine *= radius
+    angle *= radius
+    out[:half].copy_(torch.from_numpy(cosine))
+    out[half:].copy_(torch.from_numpy(angle)[: out.numel() - half])
 
 
 def keyed_normal(

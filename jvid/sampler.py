@@ -11,6 +11,7 @@ nor the experts' names matter.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -225,7 +226,8 @@ class Sampler:
             where = f"expert {name!r} at step {step.index + 1} of {step.count}"
             if x_0.shape != x.shape or x_0.dtype != x.dtype:
                 raise InputError(f"{where} returned {_form(x_0)}: expected x_0 like its input, {_form(x)}")
-            if not bool(x_0.isfinite().all()):
+            # NaN and infinity survive a sum, which costs a tenth; a sum may also overflow, hence the second look.
+            if not math.isfinite(x_0.sum().item()) and not bool(x_0.isfinite().all()):
                 raise NonFiniteError(
                     f"{where} returned NaN or infinity, at t {level.t:.6g} (alpha {level.alpha:.6g}, "
                     f"sigma {level.sigma:.6g}): check its weights, or give it a wider dtype"

@@ -326,7 +326,14 @@ def test_gradient_mode_does_not_leak_across_steps() -> None:
     assert torch.is_grad_enabled()
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_prediction_whose_sum_overflows_is_finite() -> None:
+    experts = {"a": Expert(Broken(lambda x: torch.full_like(x, 3e38), until=1.0))}
+    state = next(Sampler(experts, Always("a"), DDPM(), Leading(10)).trace(SHAPE, seeds=[1]))
+    assert state.x_0.sum().isinf()
+    assert state.x_0.isfinite().all()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_prediction_that_is_not_finite_names_expert_step_and_level(value: float) -> None:
     def spoil(x: Tensor) -> Tensor:
         x = x.clone()

@@ -49,9 +49,9 @@ def transition(x: Tensor, x_0: Tensor, start: Level, end: Level, eta: float, noi
     c_x, c_0, c_z = coefficients(start, end, eta)
     dtype = working_dtype(x)
     # Separate products and sums: a fused multiply-add may round by position in the batch.
-    out = c_0 * x_0.to(dtype)
+    out = x_0.to(dtype) * c_0
     if c_x != 0.0:
-        out = c_x * x.to(dtype) + out
+        out += x.to(dtype) * c_x
     if c_z != 0.0:
-        out = out + c_z * noise("z").to(x.device, dtype)
+        out += noise("z").to(x.device, dtype) * c_z
     return out.to(x.dtype)
