@@ -133,6 +133,22 @@ def test_a_path_is_refused_before_anything_is_written(tmp_path: Path, name: str,
         check_path(tmp_path / name)
 
 
+def test_a_folder_that_takes_no_files_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, *args: object, **more: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(InputError, match=r"cannot be written to \(Read-only file system\), give another"):
+        check_path(tmp_path / "clip.mp4")
+
+
+def test_asking_for_a_path_leaves_nothing(tmp_path: Path) -> None:
+    assert check_path(tmp_path / "clip.mp4") == tmp_path / "clip.mp4"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("video", "words"),
     [

@@ -36,15 +36,27 @@ def check_path(path: str | Path, endings: tuple[str, ...] = ENDINGS) -> Path:
         raise InputError(f"output {str(path)!r}: there is no folder {str(path.parent)!r}, make it first")
     if path.is_dir():
         raise InputError(f"output {str(path)!r} is a folder: expected a file's name")
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"output {str(path)!r}: the folder {str(path.parent)!r} cannot be written to")
+    # Asked by trying: permission bits say nothing of read-only or special file systems.
+    part = _part(path)
+    try:
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise InputError(
+            f"output {str(path)!r}: the folder {str(path.parent)!r} cannot be written to "
+            f"({error.strerror or error}), give another"
+        ) from error
     return path
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A name to write to, which becomes ``path`` if the block ends well and vanishes otherwise."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _part(path)
     try:
         yield part
         os.replace(part, path)
