@@ -7,12 +7,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import attrs
 import pytest
 import torch
 
+from jvid.choices import Choice
 from jvid.cli import main, story
-from jvid.errors import PluginWarning
+from jvid.cli.running import make
+from jvid.cli.story import Clip
+from jvid.errors import InputError, PluginWarning
+from jvid.hookspecs import hookimpl
 from jvid.media import ENDINGS, read_latents, read_metadata, write_latents
 from jvid.registry import Registry, using
 from jvid.strategy import Strategy
@@ -131,6 +138,55 @@ def test_options_change_what_they_say() -> None:
         assert not torch.equal(plain, latents(WAVE, *options)), options
 
 
+def test_again_with_a_pair_that_moved() -> None:
+    assert sample(WAVE, "-o", "a.safetensors") == 0
+    moved = toy_registry()
+    moved.add(
+        SimpleNamespace(jvid_register=hookimpl(lambda register: register.pair("elsewhere", ToyPair))), "more"
+    )
+    with using(moved):
+        assert main(["sample", "--again", "a.safetensors", "--pair", "elsewhere", "-o", "b.safetensors"]) == 0
+    assert torch.equal(read_latents("a.safetensors"), read_latents("b.safetensors"))
+    assert read_metadata("b.safetensors")["pair"] == "elsewhere"
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".safetensors"])
+def test_a_codec_that_cannot_load_is_told_before_a_network_runs(
+    ending: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def absent(self: ToyPair) -> None:
+        raise InputError("no weights file decoder.safetensors")
+
+    def run(self: toy.Conditional, *args: object) -> None:
+        raise AssertionError("a network ran")
+
+    monkeypatch.setattr(ToyPair, "codec", property(absent))
+    if ending != ".safetensors":
+        monkeypatch.setattr(toy.Conditional, "__call__", run)
+    assert sample(WAVE, "-o", f"a{ending}") == (0 if ending == ".safetensors" else 2)
+
+
+def test_the_bar_names_the_expert_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.progress import Progress
+
+    seen: list[str] = []
+    usual = Progress.update
+
+    def watch(self: Progress, task: Any, *, description: str, **more: Any) -> None:
+        seen.append(description)
+        usual(self, task, description=description, **more)
+
+    monkeypatch.setattr(Progress, "update", watch)
+    pair = ToyPair()
+    strategy = attrs.evolve(
+        pair.strategy, selector=Choice.parse("piecewise-affine:t_v=.2,t_e=.3,p_e=0,p_f=0")
+    )
+    make(pair, strategy, [Clip(WAVE, 0), Clip(WAVE, 1)], 1, "cpu")
+    names = [step.expert for step in strategy.plan(pair.schedule).steps]
+    assert set(names) == {"video", "image"}
+    assert seen == [*names[1:], *names, names[0]]
+
+
 def test_unconditional_ignores_the_prompts() -> None:
     free = latents("--unconditional")
     told = read_metadata("z.safetensors")
@@ -195,7 +251,7 @@ WRONG = {
     "again beside": ([WAVE, "--again", "x.mp4"], "beside --again"),
     "again absent": (["sample", "--again", "x.mp4", "-o", "a.png"], "no file 'x.mp4'"),
     "NaN": (["sample", WAVE, "-o", "a.png", "--pair", "toy:broken=true"], "expert 'image' at step"),
-    "unknown command": (["sampel"], "sampel"),
+    "unknown command": (["sampel"], "Did you mean 'sample'? Expected one of sample, plan, names"),
     "unknown kind": (["names", "solvers"], "unknown kind 'solvers'"),
     "plan ending": (["plan", "--pair", "toy", "-o", "plan.mp4"], "expected .png, .svg, .pdf, .json"),
     "plan selector": (["plan", "--pair", "toy", "--selector", "alway"], "did you mean always"),
@@ -295,6 +351,18 @@ def test_a_broken_plugin_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
     assert said.startswith("jvid: warning: plugin 'bad' of bad 1.0 failed at api")
     assert said.count("\n") == 1
     assert issubclass(PluginWarning, UserWarning)
+
+
+@pytest.mark.parametrize("command", ["sample", "plan"])
+def test_help_swallows_and_cuts_nothing(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([command, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "…" not in said
+    assert "(default: actions-64)" in " ".join(said.replace("│", " ").split())
+    assert "p_f=.3" in said
 
 
 def test_help_is_light_and_version_is_told() -> None:

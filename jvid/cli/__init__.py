@@ -51,6 +51,8 @@ def _with_value(error: Any, given: Sequence[str]) -> str:
         if option in names and ": " in message and (equals or i + 1 < len(given)):
             head, _, rest = message.partition(": ")
             return f"{head}: got {(value if equals else given[i + 1])!r}. {rest}"
+    if message.startswith("No such command"):
+        message += f" Expected one of {', '.join(error.ctx.command.list_commands(error.ctx))}."
     return message
 
 

@@ -33,8 +33,10 @@ class Made:
     seconds: Mapping[str, float]
 
 
-def make(pair: Pair, strategy: Strategy, clips: Sequence[Clip], batch: int, device: str) -> Made:
-    """Sample the clips with the pair.
+def make(
+    pair: Pair, strategy: Strategy, clips: Sequence[Clip], batch: int, device: str, *, decoding: bool = False
+) -> Made:
+    """Sample the clips with the pair; with ``decoding``, a codec that cannot be loaded is told first.
 
     Raises:
         InputError: a prompt that the pair does not know; told before a network runs.
@@ -45,6 +47,8 @@ def make(pair: Pair, strategy: Strategy, clips: Sequence[Clip], batch: int, devi
     parts = [clips[start : start + batch] for start in range(0, len(clips), batch)]
     conditions = [pair.text_encoder([clip.prompt or "" for clip in part]) for part in parts]
     sampler = strategy.sampler(pair)
+    if decoding:
+        _ = pair.codec  # it loads at its first use, which would be after the long part
     plan = sampler.plan(strategy.plan_seed)
     calls = dict.fromkeys(plan.experts, 0)
     seconds = dict.fromkeys(plan.experts, 0.0)
@@ -55,8 +59,8 @@ def make(pair: Pair, strategy: Strategy, clips: Sequence[Clip], batch: int, devi
             seeds = [clip.seed for clip in part]
             state = None
             for state in sampler.trace(pair.shape, seeds=seeds, cond=cond, plan=plan, device=device):
-                following = state.next
-                bar.update(task, advance=1, description=(following or state.step).expert)
+                # The expert at work from here on; after a clip's last step that of the next clip's first.
+                bar.update(task, advance=1, description=(state.next or plan.steps[0]).expert)
             assert state is not None  # a plan has a step
             finished.append(sampler.finish(state.x))
             for name in calls:

@@ -42,7 +42,7 @@ Scale = Annotated[
 ]  # fmt: skip
 Again = Annotated[
     Path | None,
-    typer.Option("--again", metavar="FILE", help="Make the clips of this file again; strategy options change it."),
+    typer.Option("--again", metavar="FILE", help="Make the clips of this file again; --pair and strategy options change it."),
 ]  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def sample(
         raise InputError(f"--dtype {dtype!r}: expected {' or '.join(_DTYPES)}")
     story: Story | None = None
     if again is not None:
-        given = {"prompts": prompts, "--pair": pair, "--num": num, "--seed": seed, "--paper": paper,
+        given = {"prompts": prompts, "--num": num, "--seed": seed, "--paper": paper,
                  "--unconditional": unconditional or None}  # fmt: skip
         if said := [name for name, value in given.items() if value is not None]:
             raise InputError(f"{said[0]} beside --again: the file says it, leave it out")
@@ -105,7 +105,8 @@ def sample(
     targets = _targets(paths, len(clips))
     _prepare(device, threads)
 
-    chosen = (story.pair if story else pair) or "actions-64"
+    # A pair said beside --again is the file's pair at another place.
+    chosen = pair or (story.pair if story else "actions-64")
     wanted = dtype or (story.dtype if story else "float32")
     models: Pair = Choice.parse(chosen).load("pair", device=device, dtype=wanted)
     base = story.strategy if story else models.strategy if paper is None else Strategy.paper(paper)
@@ -116,7 +117,8 @@ def sample(
     strategy = options.changed(base, **changes)
     story = Story(chosen, clips, strategy, wanted, device)
 
-    made = make(models, strategy, clips, batch, device)
+    decoding = any(path.suffix.lower() != ".safetensors" for path, _ in targets)
+    made = make(models, strategy, clips, batch, device, decoding=decoding)
     seconds = _write(models, story, made, targets, scale)
     _tell(story, made, seconds, [path for path, _ in targets])
 

@@ -37,7 +37,7 @@ Guidance = Annotated[
 Selector = Annotated[
     str | None,
     _option(
-        "--selector", metavar="NAME:A=1,B=2",
+        "--selector", metavar="NAME:A=1",
         help="Who predicts when: piecewise-affine:t_v=.2,t_e=.7,p_e=.3,p_f=.3 or always:name=video.",
     ),
 ]  # fmt: skip
