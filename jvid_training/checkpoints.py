@@ -19,6 +19,7 @@ from torch import Tensor
 
 from jvid.errors import InputError
 from jvid_training.files import remove, write_json, write_whole
+from jvid_training.recipe import structure_recipe, to_document
 
 KEEP = 2
 # What may differ between the recipe of a checkpoint and the one that resumes it: none of it changes the samples
@@ -71,7 +72,9 @@ def load_checkpoint(
         raise InputError(
             f"checkpoint {path} is damaged ({type(error).__name__}: {error}): delete it to resume from the one before"
         ) from None
-    differing = sorted(_differences(state["recipe"], json.loads(json.dumps(recipe))))
+    # Structured first: a key that is newer than the checkpoint stands in it with its default.
+    before = to_document(structure_recipe(state["recipe"], f"{path / 'state.json'}"))
+    differing = sorted(_differences(*(json.loads(json.dumps(each)) for each in (before, recipe))))
     if differing:
         raise InputError(
             f"{path} was made by another recipe ({', '.join(differing)} differ): give `out` another folder, or restore those keys"

@@ -2,6 +2,10 @@
 
     image, video   x_t = alpha_t x_0 + sigma_t eps,   L = |eps - eps_theta(x_t, t, y)|^2      (equation 3)
     decoder        L = |v - D(z + noise)|_1 + |grad v - grad D|_1                            (pixels in [-1, 1])
+                       + w sum_l |phi_l(v) - phi_l(D)|_1 / mean |phi_l(v)|
+
+phi_l are features of the codec's own image encoder, its latents last: L1 alone averages what the latents leave
+open into a blur, which another encoding tells from the real frames.
 
 Noise offset: eps = z + offset * z', z' one number per sample and channel (the paper's 0.1).
 """
@@ -17,9 +21,12 @@ from torch import Tensor, nn
 
 from jvid.protocols import NoiseSchedule
 from jvid_models.text import EmbeddingTable
+from jvid_training.features import EncoderFeatures
 from jvid_training.prompts import draw_prompt
 from jvid_training.recipe import Recipe
 from jvid_training.windows import Windows, generator
+
+FEATURE_FRAMES = 4
 
 
 class Objective(Protocol):
@@ -83,22 +90,33 @@ class Reconstruct:
     """The video decoder: latents of real clips back to their pixels."""
 
     recipe: Recipe
+    features: EncoderFeatures | None = None
 
     def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
-        """Keys: ``x`` (c f h w) latents with a little noise, ``target`` (3 f H W)."""
+        """Keys: ``x`` (c f h w) latents with a little noise, ``target`` (3 f H W), ``shown`` () a frame."""
         random = generator(seed, step, place)
         window = windows.draw(random)
         x = windows.latents(window)
         noise = torch.from_numpy(random.standard_normal(tuple(x.shape), np.float32))
         # Between none and the full deviation: clean latents must stay in the decoder's experience.
         x = x + self.recipe.training.latent_noise * float(random.random()) * noise
-        return {"x": x, "target": windows.video(window)}
+        # Features of one stretch of frames a step cost a quarter of those of all.
+        first = int(random.integers(max(windows.length - FEATURE_FRAMES, 0) + 1))
+        return {"x": x, "target": windows.video(window), "first": torch.tensor(first)}
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """L1 of pixels and of their differences in h, w and f, per sample."""
-        error = network(batch["x"]).float() - batch["target"]
+        frames, target = network(batch["x"]).float(), batch["target"]
+        error = frames - target
         loss = error.abs().flatten(1).mean(1)
         for axis in (-1, -2, -3):
             if error.shape[axis] > 1:
                 loss = loss + error.diff(dim=axis).abs().flatten(1).mean(1)
+        if self.features is not None:
+            starts = batch["first"].tolist()
+            chosen = [
+                torch.stack([clip[:, s : s + FEATURE_FRAMES] for clip, s in zip(clips, starts, strict=True)])
+                for clips in (frames, target)
+            ]
+            loss = loss + self.recipe.training.perceptual * self.features.distance(*chosen)
         return loss

@@ -131,6 +131,8 @@ class Training:
     """Safetensors file to start from: an image network's weights start a video network where names agree."""
     latent_noise: float = attrs.field(default=0.0, validator=_not_negative)
     """Decoder only: deviation of the noise on its input latents, so that it forgives sampled ones."""
+    perceptual: float = attrs.field(default=0.0, validator=_not_negative)
+    """Decoder only: weight of the distance in features of the codec's encoder (taesd)."""
 
 
 @attrs.frozen

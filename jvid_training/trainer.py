@@ -27,6 +27,7 @@ from torch import Tensor, nn
 import jvid
 from jvid.errors import InputError, JvidError
 from jvid_training.checkpoints import checkpoints, load_checkpoint, load_weights, save_checkpoint, start_from
+from jvid_training.features import EncoderFeatures
 from jvid_training.files import write_json, write_whole
 from jvid_training.networks import build_network
 from jvid_training.objectives import Objective, PredictNoise, Reconstruct
@@ -100,7 +101,7 @@ class _Run:
         self.windows: dict[Split, Windows] = {"train": Windows(Path(recipe.data.latents))}
         if self.windows["train"].manifest.holdout:
             self.windows["holdout"] = Windows(Path(recipe.data.latents), "holdout")
-        self.objective = _objective(recipe, self.windows["train"])
+        self.objective = _objective(recipe, self.windows["train"], self.accelerator.device)
         # The initial weights are the one thing that torch's global generator decides.
         set_seed(training.seed)
         network = build_network(recipe)
@@ -310,9 +311,15 @@ class _Run:
         return bool(self.accelerator.reduce(flag, "sum") > 0)
 
 
-def _objective(recipe: Recipe, windows: Windows) -> Objective:
+def _features(recipe: Recipe, device: torch.device) -> EncoderFeatures | None:
+    if not recipe.training.perceptual:
+        return None
+    return EncoderFeatures(jvid.load("codec", recipe.codec.name, **recipe.codec.options)).to(device)
+
+
+def _objective(recipe: Recipe, windows: Windows, device: torch.device) -> Objective:
     if recipe.kind == "decoder":
-        return Reconstruct(recipe)
+        return Reconstruct(recipe, _features(recipe, device))
     schedule = jvid.load("schedule", recipe.schedule.name, **recipe.schedule.options)
     timesteps = getattr(schedule, "timesteps", None)
     if timesteps is None:

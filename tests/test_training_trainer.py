@@ -15,13 +15,17 @@ import attrs
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 from safetensors.torch import load_file
 
+import jvid
 from jvid.errors import InputError
 from jvid.schedules import TabulatedSchedule
+from jvid_models.codecs import ImageCodec
 from jvid_models.text import EmbeddingTable
 from jvid_models.unets import image_unet, video_unet
 from jvid_training.checkpoints import checkpoints, start_from
+from jvid_training.features import EncoderFeatures
 from jvid_training.objectives import PredictNoise
 from jvid_training.prompts import draw_prompt
 from jvid_training.recipe import Recipe
@@ -226,6 +230,57 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
                 recipe, out=str(tmp_path / "x"), training=attrs.evolve(recipe.training, accumulate=3)
             )
         )
+
+
+def test_a_checkpoint_older_than_a_key_of_the_recipe_resumes(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "image", steps=2)
+    train(recipe)
+    state = checkpoints(tmp_path / "run")[-1] / "state.json"
+    older = json.loads(state.read_text())
+    del older["recipe"]["training"]["perceptual"]
+    state.write_text(json.dumps(older))
+    longer = attrs.evolve(recipe, training=attrs.evolve(recipe.training, steps=3))
+    assert json.loads((train(longer) / "run.json").read_text())["steps"] == 3
+
+
+def tiny_autoencoder() -> AutoencoderTiny:
+    torch.manual_seed(0)
+    return AutoencoderTiny(encoder_block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 8, 8, 8))
+
+
+def test_features_tell_a_blur_from_the_frames_and_reach_only_the_decoder() -> None:
+    features = EncoderFeatures(ImageCodec(tiny_autoencoder()))
+    random = np.random.Generator(np.random.Philox(1))
+    target = torch.from_numpy(random.uniform(-1, 1, (2, 3, 4, 16, 16)).astype(np.float32))
+    blurred = torch.nn.functional.avg_pool3d(target, (1, 3, 3), 1, (0, 1, 1)).requires_grad_()
+    assert features.distance(target, target).tolist() == [0.0, 0.0]
+    distance = features.distance(blurred, target)
+    assert (distance > 0.1).all()
+    distance.sum().backward()
+    assert blurred.grad is not None
+    assert blurred.grad.abs().sum() > 0
+    assert all(weight.grad is None for weight in features.parameters())
+    alone = features.distance(blurred[:1], target[:1])
+    assert alone.shape == (1,)
+    with pytest.raises(InputError, match="needs a codec over AutoencoderTiny"):
+        EncoderFeatures(object())
+
+
+def test_the_decoder_trains_on_features(tmp_path: Path, monkeypatch) -> None:
+    recipe = prepare(tmp_path, "decoder", steps=2, batch=2, perceptual=1.0)
+    plain = attrs.evolve(
+        recipe, out=str(tmp_path / "plain"), training=attrs.evolve(recipe.training, perceptual=0.0)
+    )
+    real = jvid.load
+
+    def load(kind: str, name: str, **options: object) -> object:
+        return ImageCodec(tiny_autoencoder()) if kind == "codec" else real(kind, name, **options)
+
+    monkeypatch.setattr(jvid, "load", load)
+    losses: dict[str, list[float]] = {"run": [], "plain": []}
+    train(recipe, lambda progress: losses["run"].append(progress.loss))
+    train(plain, lambda progress: losses["plain"].append(progress.loss))
+    assert losses["run"][0] > losses["plain"][0]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
