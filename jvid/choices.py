@@ -32,6 +32,10 @@ class Choice:
     name: str
     options: Mapping[str, Any] = attrs.field(factory=dict, converter=_frozen, hash=False)
 
+    def __reduce__(self) -> tuple[type[Choice], tuple[object, ...]]:
+        # A mapping proxy does not pickle, and strategies travel to other processes.
+        return Choice, (self.name, dict(self.options))
+
     @classmethod
     def parse(cls, text: str) -> Choice:
         """``name`` or ``name:option=value,option=value``.

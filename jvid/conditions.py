@@ -8,7 +8,7 @@ which is passed on as it is. Per-frame values are tagged because a shape alone c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -18,7 +18,7 @@ from torch import Tensor
 from jvid.errors import InputError
 from jvid.protocols import Condition
 
-__all__ = ["PerFrame", "concat", "expand_rows", "fold_frames", "repeat", "require", "select_rows"]
+__all__ = ["PerFrame", "concat", "expand_rows", "fold_frames", "require"]
 
 
 @attrs.frozen(eq=False)
@@ -73,25 +73,6 @@ def _rows(name: str, value: Tensor, b: int) -> Tensor:
 def expand_rows(cond: Condition, b: int) -> dict[str, Any]:
     """Values of one row become b equal rows (without a copy); other row counts raise ``InputError``."""
     return _map(cond, lambda name, v: _rows(name, v, b), lambda name, v: PerFrame(_rows(name, v, b)))
-
-
-def repeat(cond: Condition, n: int) -> dict[str, Any]:
-    """Each row n times in a row: ``(b, ...)`` -> ``(b n, ...)``."""
-    return _map(
-        cond, lambda _, v: v.repeat_interleave(n, dim=0), lambda _, v: PerFrame(v.repeat_interleave(n, dim=0))
-    )
-
-
-def select_rows(cond: Condition, rows: slice | Sequence[int] | Tensor) -> dict[str, Any]:
-    """The given rows of every tensor; values of one row stay, they stand for any batch."""
-    index = rows if isinstance(rows, slice) else torch.as_tensor(rows, dtype=torch.long)
-
-    def take(value: Tensor) -> Tensor:
-        if value.shape[0] == 1:
-            return value
-        return value[index] if isinstance(index, slice) else value[index.to(value.device)]
-
-    return _map(cond, lambda _, v: take(v), lambda _, v: PerFrame(take(v)))
 
 
 def fold_frames(cond: Condition, b: int, f: int) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from einops import rearrange
 from torch import Tensor
 
 from jvid._arrays import require_latents
-from jvid.conditions import PerFrame, fold_frames
+from jvid.conditions import fold_frames
 from jvid.errors import InputError
 from jvid.protocols import Condition, Denoiser, NoiseSchedule
 
-__all__ = ["Framewise", "PerFrame"]
+__all__ = ["Framewise"]
 
 
 @attrs.frozen(eq=False)

@@ -96,6 +96,11 @@ class Strategy:
         if unknown := sorted(set(self.noise) - set(EXPERTS)):
             raise InputError(f"noise for expert {unknown[0]!r}: expected one of {', '.join(EXPERTS)}")
 
+    def __reduce__(self) -> tuple[Callable[..., Strategy], tuple[object, ...]]:
+        # A mapping proxy does not pickle, and strategies travel to other processes.
+        values = {field.name: getattr(self, field.name) for field in attrs.fields(Strategy)}
+        return Strategy, (*(values | {"noise": dict(self.noise)}).values(),)
+
     @classmethod
     def paper(cls, resolution: int = 64) -> Strategy:
         """The paper's at 64, 128 or 256 pixels: Table 6, gamma on image steps, smoothing of factor 2.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jvid.bridged import Bridged
-from jvid.conditions import PerFrame, concat, fold_frames, repeat, select_rows
+from jvid.conditions import PerFrame, concat, fold_frames
 from jvid.errors import InputError
 from jvid.framewise import Framewise
 from jvid.guided import Guided
@@ -339,26 +339,17 @@ def test_bridged_keeps_the_dtype_of_x():
 # Conditions
 
 
-def test_rows_repeat_and_selection_keep_what_is_not_a_batch():
+def test_folded_frames_keep_what_is_not_a_batch():
     cond = {
         "text": torch.arange(3)[:, None],
         "p": PerFrame(torch.arange(6).reshape(3, 2)),
         "n": {"one": torch.zeros(1, 2)},
         "s": "a",
     }
-    doubled = repeat(cond, 2)
-    assert doubled["text"].flatten().tolist() == [0, 0, 1, 1, 2, 2]
-    assert doubled["p"].tensor[:, 0].tolist() == [0, 0, 2, 2, 4, 4]
-    for rows in ([2, 0], torch.tensor([2, 0])):
-        chosen = select_rows(cond, rows)
-        assert chosen["text"].flatten().tolist() == [2, 0]
-        assert chosen["p"].tensor.tolist() == [[4, 5], [0, 1]]
-        assert chosen["n"]["one"].shape == (1, 2)
-        assert chosen["s"] == "a"
-    assert select_rows(cond, slice(1, 3))["text"].flatten().tolist() == [1, 2]
     folded = fold_frames(cond, 3, 2)
     assert folded["p"].tolist() == [0, 1, 2, 3, 4, 5]
     assert folded["n"]["one"].shape == (6, 2)
+    assert folded["s"] == "a"
 
 
 def test_concat_refuses_what_cannot_share_a_batch():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from collections.abc import Iterator
 
 import attrs
@@ -80,6 +82,8 @@ strategies = st.builds(
 @given(strategies)
 def test_a_strategy_is_json_and_back(strategy: Strategy) -> None:
     assert Strategy.from_dict(json.loads(json.dumps(strategy.to_dict()))) == strategy
+    assert pickle.loads(pickle.dumps(strategy)) == strategy
+    assert copy.deepcopy(strategy) == strategy
 
 
 def test_choices_may_be_text_in_json() -> None:
