@@ -77,6 +77,7 @@ def train(recipe: RecipeArgument) -> None:
                 console.print(
                     f"{chosen.name} {progress.step}/{progress.steps} {figures}, {left:.0f} min left",
                     highlight=False,
+                    soft_wrap=True,
                 )
 
         final = run(chosen, tell)
