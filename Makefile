@@ -25,7 +25,7 @@ demo: $(MODELS) ## set up, then sample a video with the bundled pair into demo/
 	@echo && printf '%s\n' demo/wave.mp4 demo/wave.png demo/plan.png
 
 test: lint ## set up, lint, then run every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 lint: $(DEV) ## ruff, strict mypy on jvid, import contracts
 	$(BIN)/ruff check .
