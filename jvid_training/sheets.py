@@ -2,7 +2,8 @@
 
     video model | image model | mixture | + reduced entropy (gamma, r) | + smoothing (3.6)
 
-All rows of a sheet start from the same noise; the last is the whole strategy.
+All rows of a sheet start from the same noise; the last of these is the whole strategy. A strategy whose figures
+are not the paper's gets one more row, the paper's as printed, to be compared with.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from jvid.choices import Choice
 from jvid.errors import InputError
 from jvid.media.frames import to_frames
+from jvid.paper import TABLE_6
 from jvid.strategy import Strategy
 from jvid_training.files import write_whole
 
@@ -39,6 +41,13 @@ def ablation(strategy: Strategy) -> dict[str, Strategy]:
     if strategy.smoothing is not None:
         rows["+ smoothing"] = strategy
     return rows
+
+
+def printed(strategy: Strategy, size: int) -> dict[str, Strategy]:
+    """The paper's at the tuned resolution nearest to ``size`` pixels, in as many steps; nothing if it is ``strategy``."""
+    resolution = min(TABLE_6, key=lambda tuned: abs(tuned - size))
+    paper = attrs.evolve(Strategy.paper(resolution), steps=strategy.steps)
+    return {} if paper == strategy else {f"Table 6 at {resolution}": paper}
 
 
 def sample_rows(
@@ -100,7 +109,7 @@ def make_sheets(
         raise InputError(
             f"no prompt of {pair.name} begins with {prefix!r}: it has {', '.join(map(repr, pair.prompts[:3]))}, ..."
         )
-    rows = ablation(pair.strategy)
+    rows = ablation(pair.strategy) | printed(pair.strategy, 8 * pair.shape[-1])
     clips = sample_rows(pair, prompts, rows, [seed + number for number in range(len(prompts))], tell)
     files = []
     for number, prompt in enumerate(prompts):

@@ -18,7 +18,7 @@ from jvid.errors import InputError
 from jvid.strategy import Strategy
 from jvid_training.curves import plot_curves
 from jvid_training.pairs import export_runs
-from jvid_training.sheets import ablation, make_sheets
+from jvid_training.sheets import ablation, make_sheets, printed
 from jvid_training.trainer import train
 from tests.training_tools import prepare
 
@@ -79,6 +79,10 @@ def test_the_rows_of_a_sheet_add_one_part_at_a_time() -> None:
     assert rows["mixture"] == attrs.evolve(whole, noise={}, smoothing=None)
     assert rows["+ reduced entropy"] == attrs.evolve(whole, smoothing=None)
     assert rows["+ smoothing"] == whole
+    assert printed(whole, 128) == {}
+    assert printed(attrs.evolve(whole, plan_seed=1, steps=7), 100) == {
+        "Table 6 at 128": attrs.evolve(Strategy.paper(128), steps=7)
+    }
     assert "+ smoothing" not in ablation(attrs.evolve(whole, smoothing=None))
 
 
