@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from jvid.errors import InputError
+from jvid.errors import InputError, MissingDependencyError
+from jvid_models.weights import read_weights, save_weights
 from jvid_training.files import remove, write_json, write_whole
 from jvid_training.recipe import structure_recipe, to_document
 
@@ -43,8 +42,8 @@ def save_checkpoint(
 
     def write(folder: Path) -> None:
         folder.mkdir()
-        save_file({name: tensor.contiguous() for name, tensor in model.items()}, folder / "model.safetensors")
-        save_file({name: tensor.contiguous() for name, tensor in ema.items()}, folder / "ema.safetensors")
+        save_weights(model, folder / "model.safetensors")
+        save_weights(ema, folder / "ema.safetensors")
         torch.save(optimizer, folder / "optimizer.pt")
         write_json(folder / "state.json", state)
 
@@ -65,10 +64,10 @@ def load_checkpoint(
     """model, ema, optimizer, state. Raises `InputError` when it is damaged or of another recipe."""
     try:
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        model = load_file(path / "model.safetensors")
-        ema = load_file(path / "ema.safetensors")
+        model = read_weights(path / "model.safetensors")
+        ema = read_weights(path / "ema.safetensors")
         optimizer = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
-    except (OSError, ValueError, SafetensorError, RuntimeError, EOFError) as error:
+    except (OSError, ValueError, MissingDependencyError, RuntimeError, EOFError) as error:
         raise InputError(
             f"checkpoint {path} is damaged ({type(error).__name__}: {error}): delete it to resume from the one before"
         ) from None
@@ -80,18 +79,6 @@ def load_checkpoint(
             f"{path} was made by another recipe ({', '.join(differing)} differ): give `out` another folder, or restore those keys"
         )
     return model, ema, optimizer, state
-
-
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """A safetensors file of weights. Raises `InputError` naming it when it is absent or damaged."""
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise InputError(f"no weights at {path}: expected a .safetensors file") from None
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"weights {path} cannot be read ({error}): expected a whole .safetensors file"
-        ) from None
 
 
 def start_from(network: torch.nn.Module, weights: dict[str, Tensor]) -> int:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from jvid.errors import InputError
 from jvid.paper import TABLE_6
 from jvid.strategy import Strategy
-from jvid_training.checkpoints import checkpoints, load_weights
+from jvid_models.weights import read_weights
+from jvid_training.checkpoints import checkpoints
 from jvid_training.latents import key_of, load_manifest
 from jvid_training.networks import build_network
 from jvid_training.prompts import build_table
@@ -39,7 +40,7 @@ def read_run(folder: Path, kind: str) -> tuple[Recipe, nn.Module]:
         )
     network = build_network(recipe)
     state = network.state_dict()
-    state.update(load_weights(weights))
+    state.update(read_weights(weights))
     network.load_state_dict(state)
     return recipe, network.eval()
 

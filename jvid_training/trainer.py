@@ -21,12 +21,12 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import EMAModel
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import jvid
 from jvid.errors import InputError, JvidError
-from jvid_training.checkpoints import checkpoints, load_checkpoint, load_weights, save_checkpoint, start_from
+from jvid_models.weights import read_weights, save_weights
+from jvid_training.checkpoints import checkpoints, load_checkpoint, save_checkpoint, start_from
 from jvid_training.features import EncoderFeatures
 from jvid_training.files import write_json, write_whole
 from jvid_training.networks import build_network
@@ -106,7 +106,7 @@ class _Run:
         set_seed(training.seed)
         network = build_network(recipe)
         if training.init:
-            start_from(network, load_weights(Path(training.init)))
+            start_from(network, read_weights(Path(training.init)))
         if self.accelerator.device.type == "cpu" and hasattr(network, "set_attn_processor"):
             # On the CPU the fused attention's backward takes twice the time of the plain one at these sizes.
             network.set_attn_processor(AttnProcessor())
@@ -273,7 +273,7 @@ class _Run:
 
             def write(folder: Path) -> None:
                 folder.mkdir()
-                save_file({**network.state_dict(), **self._average(network)}, folder / "model.safetensors")
+                save_weights({**network.state_dict(), **self._average(network)}, folder / "model.safetensors")
                 write_json(
                     folder / "network.json", {"kind": self.recipe.kind, "options": self.recipe.network}
                 )
