@@ -52,7 +52,7 @@ def encode(recipe: RecipeArgument) -> None:
 def train(recipe: RecipeArgument) -> None:
     """Train the recipe's network; goes on from the last checkpoint when there is one."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from jvid_training.recipe import load_recipe
     from jvid_training.trainer import train as run
@@ -60,11 +60,10 @@ def train(recipe: RecipeArgument) -> None:
     chosen = load_recipe(recipe)
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
+        TextColumn("{task.description} {task.completed}/{task.total}"),
+        BarColumn(bar_width=10),
         TextColumn("{task.fields[figures]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(chosen.name, total=chosen.training.steps, figures="")
@@ -88,8 +87,8 @@ def train(recipe: RecipeArgument) -> None:
 
 
 def _figures(progress: Progress) -> str:
-    held_out = "" if progress.validation is None else f" held-out {progress.validation:.4f}"
-    return f"loss {progress.loss:.4f}{held_out} {progress.rate:.2f} steps/s"
+    held_out = "" if progress.validation is None else f" held-out {progress.validation:.3f}"
+    return f"loss {progress.loss:.3f}{held_out} {progress.rate:.2f}/s"
 
 
 def sheets(
