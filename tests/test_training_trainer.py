@@ -159,7 +159,7 @@ def command(*launcher: str, recipe: Path) -> list[str]:
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    """gloo, two processes of half the batch each: the same weights but for the order of a sum."""
+    """gloo, two processes of half the batch each: the losses of every step but for the order of a sum."""
     prepare(tmp_path, "image")
     recipe = write_recipe(tmp_path / "recipe.toml", document(tmp_path))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
