@@ -10,30 +10,13 @@ from collections.abc import Mapping
 
 from jvid.errors import InputError
 
-__all__ = ["PREFIXES", "WEIZMANN", "normalise_prompt", "prompt_of"]
-
-PREFIXES = ("A human", "A person", "Someone")
-"""The paper draws one of these at random for each training example."""
-
-WEIZMANN: Mapping[str, str] = {
-    "bend": "bending down",
-    "jack": "doing jumping jacks",
-    "jump": "jumping forward",
-    "pjump": "jumping in place",
-    "run": "running",
-    "side": "moving sideways",
-    "skip": "skipping",
-    "walk": "walking",
-    "wave1": "waving one hand",
-    "wave2": "waving two hands",
-}
-"""The ten actions of the Weizmann data set, as a reader would say them."""
+__all__ = ["normalise_prompt", "prompt_of"]
 
 
 def prompt_of(class_name: str, prefix: str = "A person", phrases: Mapping[str, str] | None = None) -> str:
-    """The prompt of a class folder. ``phrases`` (class -> phrase) goes before the rule, as `WEIZMANN` does.
+    """The prompt of a class folder. ``phrases`` (class -> phrase) goes before the rule.
 
-    >>> prompt_of("ApplyEyeMakeup"), prompt_of("wave2", phrases=WEIZMANN)
+    >>> prompt_of("ApplyEyeMakeup"), prompt_of("wave2", phrases={"wave2": "waving two hands"})
     ('A person apply eye makeup', 'A person waving two hands')
     """
     if phrases is not None and class_name in phrases:

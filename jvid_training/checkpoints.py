@@ -3,7 +3,7 @@
 checkpoint-00000500/model.safetensors   the network
                     ema.safetensors     its exponential moving average
                     optimizer.pt        AdamW's moments, read with weights_only=True
-                    state.json          step, seconds, samples, recipe, losses
+                    state.json          step, seconds, recipe, losses
 """
 
 from __future__ import annotations

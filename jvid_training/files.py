@@ -6,22 +6,34 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from jvid.errors import InputError
+
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Call ``write(temporary)`` and move its file or folder to ``path`` when it has returned."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Call ``write(temporary)`` and move its file or folder to ``path`` when it has returned.
+
+    Raises `InputError` where the system refuses: a full disk, a folder that cannot be written.
+    """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    remove(temporary)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove(temporary)
         write(temporary)
         if path.is_dir():
             remove(path)
         os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; free the space or give another path"
+        ) from error
     finally:
-        remove(temporary)
+        # Where nothing could be written nothing can be removed: the first error is the one to tell.
+        with suppress(OSError):
+            remove(temporary)
 
 
 def write_json(path: Path, document: Any) -> None:

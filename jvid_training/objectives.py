@@ -93,7 +93,7 @@ class Reconstruct:
     features: EncoderFeatures | None = None
 
     def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
-        """Keys: ``x`` (c f h w) latents with a little noise, ``target`` (3 f H W), ``shown`` () a frame."""
+        """Keys: ``x`` (c f h w) latents with a little noise, ``target`` (3 f H W), ``first`` () frame for features."""
         random = generator(seed, step, place)
         window = windows.draw(random)
         x = windows.latents(window)

@@ -16,10 +16,7 @@ from jvid_training.recipe import Data, Text
 
 def prompts_of(action: str, data: Data) -> tuple[str, ...]:
     """Every sentence that a class may be trained on, one per prefix."""
-    phrase = data.phrases.get(action)
-    if phrase is not None:
-        return tuple(f"{prefix} {phrase}" for prefix in data.prefixes)
-    return tuple(prompt_of(action, prefix) for prefix in data.prefixes)
+    return tuple(prompt_of(action, prefix, data.phrases) for prefix in data.prefixes)
 
 
 def build_table(actions: tuple[str, ...], data: Data, text: Text) -> EmbeddingTable:

@@ -14,8 +14,7 @@ import attrs
 import cattrs
 
 from jvid.errors import InputError
-
-PHRASE_PREFIXES = ("A human", "A person", "Someone")
+from jvid.paper import PREFIXES
 
 
 class _WrongValue(ValueError):
@@ -65,7 +64,7 @@ class Data:
     """Actors kept out of training, for validation and evaluation."""
     phrases: dict[str, str] = attrs.field(factory=dict)
     """Class name -> words of the prompt; the paper's rule (split at capitals) for a class that is absent."""
-    prefixes: tuple[str, ...] = PHRASE_PREFIXES
+    prefixes: tuple[str, ...] = PREFIXES
 
 
 @attrs.frozen

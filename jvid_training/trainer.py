@@ -12,6 +12,7 @@ import math
 import signal
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -156,17 +157,16 @@ class _Run:
             while self.step < training.steps and not self._any_stopped():
                 losses.append(self._one_step())
                 self.seconds = before + time.monotonic() - began
-                validation = None
-                if self.step % training.checkpoint_every == 0 or self.step == training.steps:
-                    validation = self.validate()
-                if self.step % training.log_every == 0 or validation is not None:
+                due = self.step % training.checkpoint_every == 0 or self.step == training.steps
+                validation = self.validate() if due else None
+                if self.step % training.log_every == 0 or due:
                     rate = (self.step - first) / (time.monotonic() - began)
                     lr = learning_rate(self.recipe.optimiser, self.step - 1, training.steps)
                     self._log(
                         Progress(self.step, training.steps, sum(losses) / len(losses), lr, rate, validation)
                     )
                     losses.clear()
-                if validation is not None:
+                if due:
                     self.checkpoint()
             if self.step < training.steps:
                 self.checkpoint()
@@ -183,19 +183,12 @@ class _Run:
         for micro in range(training.accumulate):
             first = (micro * self.accelerator.num_processes + self.accelerator.process_index) * self.part
             batch = self._batch("train", self.step, range(first, first + self.part), training.batch)
-            last = micro == training.accumulate - 1
             # Gradients cross the processes once a step, with the last part.
-            with self.accelerator.autocast(), torch.enable_grad():
-                if last:
+            last = micro == training.accumulate - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.network):
+                with self.accelerator.autocast():
                     loss = self.objective.loss(self.network, batch).mean() / training.accumulate
-                else:
-                    with self.accelerator.no_sync(self.network):
-                        loss = self.objective.loss(self.network, batch).mean() / training.accumulate
-            if last:
                 self.accelerator.backward(loss)
-            else:
-                with self.accelerator.no_sync(self.network):
-                    self.accelerator.backward(loss)
             total += loss.detach()
         mean = float(self.accelerator.reduce(total, "mean"))
         if not math.isfinite(mean):

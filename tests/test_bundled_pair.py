@@ -65,22 +65,29 @@ def test_the_prompt_matters(pair) -> None:
     assert other > 1.5 * same
 
 
-def test_the_video_decoder_gives_back_a_clip_of_the_held_out_actor(pair, shared: Path) -> None:
-    """No worse than TAESD's own decoder on a person that neither experts nor decoder were trained on."""
+def test_the_video_decoder_gives_back_the_held_out_actors_clips(pair, shared: Path) -> None:
+    """Better than TAESD's own decoder on a person that neither experts nor decoder were trained on.
+
+    `pytest -rP -k held_out_actors` prints the two figures that the model card states.
+    """
     from jvid_training.clips import read_clip, resample_times
     from jvid_training.crop import apply_crop, person_crop
 
-    clip = read_clip(shared / "data/weizmann/wave2/shahar_wave2.avi")
-    frames = apply_crop(clip.frames, person_crop(clip.frames, clip.fps, 96), 64)
-    frames = frames[resample_times(len(frames), clip.fps, pair.fps)][:16]
-    video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-    latents = pair.codec.encode(video)
     tiny = jvid.load("pair", "actions-64", decoder="taesd")
-
-    def psnr(decoded: torch.Tensor) -> float:
-        return float(10 * torch.log10(4 / (decoded - video).square().mean()))
-
-    assert psnr(pair.codec.decode(latents)) > psnr(tiny.codec.decode(latents))
+    errors: dict[str, list[float]] = {"own": [], "taesd": []}
+    paths = sorted((shared / "data/weizmann").glob("*/shahar_*.avi"))
+    assert len(paths) == ACTIONS
+    for path in paths:
+        clip = read_clip(path)
+        frames = apply_crop(clip.frames, person_crop(clip.frames, clip.fps, 96), 64)
+        frames = frames[resample_times(len(frames), clip.fps, pair.fps)][:16]
+        video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        latents = pair.codec.encode(video)
+        for name, codec in (("own", pair.codec), ("taesd", tiny.codec)):
+            errors[name].append(float((codec.decode(latents) - video).square().mean()))
+    psnr = {name: float(np.mean(10 * np.log10(4 / np.array(each)))) for name, each in errors.items()}
+    print(f"PSNR over {len(paths)} held-out clips: own {psnr['own']:.1f} dB, TAESD {psnr['taesd']:.1f} dB")
+    assert psnr["own"] > psnr["taesd"]
 
 
 def test_the_command_of_the_readme_makes_a_clip(tmp_path: Path, capsys) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import attrs
 import pytest
 
-from jvid_models.prompts import WEIZMANN
 from jvid_training import recipe
 from jvid_training.checkpoints import MAY_CHANGE
 
@@ -59,10 +58,9 @@ def test_what_may_change_on_resuming_is_told() -> None:
 
 def test_the_sheets_page_shows_every_action() -> None:
     page = (DOCS / "sheets.md").read_text(encoding="utf-8")
+    phrases = recipe.load_recipe(DOCS.parent / "recipes/actions-64/image.toml").data.phrases
     shown = dict(re.findall(r"^!\[(.+)\]\((.+)\)$", page, re.MULTILINE))
-    expected = {
-        f"A person {phrase}": f"sheets/{phrase.replace(' ', '-')}.png" for phrase in WEIZMANN.values()
-    }
+    expected = {f"A person {phrase}": f"sheets/{phrase.replace(' ', '-')}.png" for phrase in phrases.values()}
     assert shown == expected
     if (DOCS / "sheets").is_dir():
         assert [file for file in shown.values() if not (DOCS / file).is_file()] == []

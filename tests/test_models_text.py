@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from jvid.errors import InputError, MissingDependencyError
-from jvid_models.prompts import PREFIXES, WEIZMANN, normalise_prompt, prompt_of
+from jvid.paper import PREFIXES
+from jvid_models.prompts import normalise_prompt, prompt_of
 from jvid_models.text import CLIPText, EmbeddingTable, MiniLM
 
 
@@ -29,8 +30,9 @@ def test_the_papers_prompt_rule(name, prompt):
 
 def test_phrases_go_before_the_rule():
     assert PREFIXES == ("A human", "A person", "Someone")
-    assert prompt_of("wave2", "Someone", WEIZMANN) == "Someone waving two hands"
-    assert prompt_of("Surfing", phrases=WEIZMANN) == "A person surfing"
+    phrases = {"wave2": "waving two hands"}
+    assert prompt_of("wave2", "Someone", phrases) == "Someone waving two hands"
+    assert prompt_of("Surfing", phrases=phrases) == "A person surfing"
     with pytest.raises(InputError, match="no letters"):
         prompt_of("__")
 

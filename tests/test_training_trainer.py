@@ -26,12 +26,14 @@ from jvid_models.text import EmbeddingTable
 from jvid_models.unets import image_unet, video_unet
 from jvid_training.checkpoints import checkpoints, start_from
 from jvid_training.features import EncoderFeatures
+from jvid_training.files import write_json
+from jvid_training.latents import encode
 from jvid_training.objectives import PredictNoise
 from jvid_training.prompts import draw_prompt
-from jvid_training.recipe import Recipe
+from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.trainer import TrainingError, train
 from jvid_training.windows import Windows, generator
-from tests.training_tools import document, prepare
+from tests.training_tools import document, pooled, prepare
 
 
 def objective(recipe: Recipe, folder: Path) -> PredictNoise:
@@ -94,6 +96,27 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
     assert run["steps"] == 4
     assert [entry["step"] for entry in run["curve"]] == [1, 2, 3, 4]
     assert all("validation" in run["curve"][index] for index in (1, 3))
+
+
+def test_a_run_without_held_out_actors_writes_its_checkpoints_too(tmp_path: Path) -> None:
+    recipe = structure_recipe(
+        document(tmp_path, steps=4) | {"data": document(tmp_path)["data"] | {"holdout": []}}
+    )
+    prepare(tmp_path, "image")
+    recipe = attrs.evolve(recipe, data=attrs.evolve(recipe.data, latents=str(tmp_path / "all")))
+    encode(recipe.data, recipe.codec, tmp_path / "clips", pooled)
+    train(recipe)
+    assert [path.name for path in checkpoints(tmp_path / "run")] == [
+        "checkpoint-00000002",
+        "checkpoint-00000004",
+    ]
+
+
+def test_a_file_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"cannot write .*state.json: File exists; free the space") as caught:
+        write_json(tmp_path / "file" / "state.json", {})
+    assert "\n" not in str(caught.value)
 
 
 def test_the_average_is_what_is_written(tmp_path: Path) -> None:
