@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from jvid.smoothing import UniformSmoothing as UniformSmoothing
     from jvid.solvers import DDIM as DDIM
     from jvid.solvers import DDPM as DDPM
+    from jvid.spaces import LatentSpace as LatentSpace
     from jvid.state import State as State
     from jvid.step import Expert as Expert
     from jvid.step import Level as Level
@@ -97,6 +98,7 @@ _MODULES = {
     "selectors": ("Always", "PiecewiseAffine"),
     "smoothing": ("GaussianSmoothing", "TemporalSmoothing", "UniformSmoothing"),
     "solvers": ("DDIM", "DDPM"),
+    "spaces": ("LatentSpace",),
     "state": ("State",),
     "step": ("Expert", "Level", "Step"),
     "strategy": ("NoiseShape", "Strategy"),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from jvid._arrays import levels_for, require_latents, working_dtype
 from jvid.protocols import Condition, Denoiser, NoiseSchedule
+from jvid.spaces import LatentSpace, space_of
 
 __all__ = ["Bridged"]
 
@@ -28,6 +29,11 @@ class Bridged:
 
     denoiser: Denoiser
     schedule: NoiseSchedule
+
+    @property
+    def space(self) -> LatentSpace | None:
+        """The inner denoiser's: a bridge changes the noise, never what latents mean."""
+        return space_of(self.denoiser)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)`` and t ``()`` or ``(b,)`` on ``self.schedule`` -> x_0 of x's shape and dtype."""

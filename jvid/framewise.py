@@ -15,6 +15,7 @@ from jvid._arrays import require_latents
 from jvid.conditions import fold_frames
 from jvid.errors import InputError
 from jvid.protocols import Condition, Denoiser, NoiseSchedule
+from jvid.spaces import LatentSpace, space_of
 
 __all__ = ["Framewise"]
 
@@ -32,6 +33,11 @@ class Framewise:
     def schedule(self) -> NoiseSchedule:
         """The image denoiser's."""
         return self.image.schedule
+
+    @property
+    def space(self) -> LatentSpace | None:
+        """The image denoiser's."""
+        return space_of(self.image)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype."""

@@ -1,7 +1,8 @@
 """The times that a sampler visits: t_0 > t_1 > ... > t_N = 0, or any walk that ends clean.
 
 A grid of N steps over a table of T entries picks timesteps n (diffusers' spacings) and visits
-t = (n + 1) / T, then the clean end 0. ``Explicit`` may step back up (restart, zigzag).
+t = (n + 1) / T, then the clean end 0. ``Explicit`` may step back up (restart, zigzag). A grid is called
+with the reference schedule, which those that speak of timesteps do not need.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 import attrs
 
 from jvid.errors import InputError
+from jvid.protocols import NoiseSchedule
 
 __all__ = ["Explicit", "Leading", "Linspace", "Trailing"]
 
@@ -50,7 +52,7 @@ class Leading:
                 f"expected at most {self.T - 1}: lower the offset"
             )
 
-    def __call__(self) -> tuple[float, ...]:
+    def __call__(self, schedule: NoiseSchedule | None = None) -> tuple[float, ...]:
         """The ``steps + 1`` times, the last 0.0."""
         stride = self.T // self.steps
         return _times((self.offset + i * stride for i in reversed(range(self.steps))), self.T)
@@ -66,7 +68,7 @@ class Trailing:
     def __attrs_post_init__(self) -> None:
         _check_steps(self.steps, self.T)
 
-    def __call__(self) -> tuple[float, ...]:
+    def __call__(self, schedule: NoiseSchedule | None = None) -> tuple[float, ...]:
         """The ``steps + 1`` times, the last 0.0."""
         return _times((round(self.T - i * self.T / self.steps) - 1 for i in range(self.steps)), self.T)
 
@@ -81,7 +83,7 @@ class Linspace:
     def __attrs_post_init__(self) -> None:
         _check_steps(self.steps, self.T)
 
-    def __call__(self) -> tuple[float, ...]:
+    def __call__(self, schedule: NoiseSchedule | None = None) -> tuple[float, ...]:
         """The ``steps + 1`` times, the last 0.0."""
         if self.steps == 1:
             return _times((self.T - 1,), self.T)
@@ -110,6 +112,6 @@ class Explicit:
                 + "; expected at least two, the last 0.0 (clean)"
             )
 
-    def __call__(self) -> tuple[float, ...]:
+    def __call__(self, schedule: NoiseSchedule | None = None) -> tuple[float, ...]:
         """The times as given."""
         return self.times

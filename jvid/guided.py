@@ -18,6 +18,7 @@ from jvid._arrays import require_latents, working_dtype
 from jvid.conditions import concat, expand_rows, require
 from jvid.errors import InputError
 from jvid.protocols import Condition, Denoiser, NoiseSchedule
+from jvid.spaces import LatentSpace, space_of
 
 __all__ = ["Guided"]
 
@@ -44,6 +45,11 @@ class Guided:
     def schedule(self) -> NoiseSchedule:
         """The inner denoiser's."""
         return self.denoiser.schedule
+
+    @property
+    def space(self) -> LatentSpace | None:
+        """The inner denoiser's."""
+        return space_of(self.denoiser)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> guided x_0 of x's shape and dtype."""

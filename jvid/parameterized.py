@@ -19,6 +19,7 @@ from torch import Tensor
 from jvid._arrays import levels_for, require_latents, working_dtype
 from jvid.errors import InputError
 from jvid.protocols import Condition, NoiseSchedule
+from jvid.spaces import LatentSpace
 
 __all__ = ["Network", "Parameterized", "Prediction"]
 
@@ -39,6 +40,7 @@ class Parameterized:
     network: Network
     schedule: NoiseSchedule
     prediction: Prediction = attrs.field(default="eps")
+    space: LatentSpace | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.prediction not in get_args(Prediction):

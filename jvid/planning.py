@@ -34,12 +34,12 @@ def check_names(names: Iterable[str], experts: Iterable[str], who: object) -> No
 
 
 def levels_of(
-    grid: Sequence[float] | Callable[[], Sequence[float]], schedule: NoiseSchedule
+    grid: Sequence[float] | Callable[[NoiseSchedule], Sequence[float]], schedule: NoiseSchedule
 ) -> tuple[Level, ...]:
     """The levels of a grid on a schedule, in double precision; they need not fall."""
     import torch
 
-    times = [float(t) for t in (grid() if callable(grid) else grid)]
+    times = [float(t) for t in (grid(schedule) if callable(grid) else grid)]
     if len(times) < 2 or not all(0.0 <= t <= 1.0 for t in times):
         raise InputError(f"grid {times}: expected at least two times, each from 0 (clean) to 1 (noise)")
     alpha, sigma = schedule(torch.tensor(times, dtype=torch.float64))
@@ -57,7 +57,13 @@ def describe(selector: Any) -> dict[str, Any]:
     return values
 
 
-def draw_plan(selector: Selector, levels: Sequence[Level], experts: Sequence[str], seed: int) -> Plan:
+def draw_plan(
+    selector: Selector,
+    levels: Sequence[Level],
+    experts: Sequence[str],
+    seed: int,
+    schedule: NoiseSchedule | None = None,
+) -> Plan:
     """Ask the selector once a step; the number handed in is keyed by the plan seed and the step."""
     try:
         (seed,) = check_seeds([seed])
@@ -66,9 +72,9 @@ def draw_plan(selector: Selector, levels: Sequence[Level], experts: Sequence[str
     steps: list[Step] = []
     count = len(levels) - 1
     for index in range(count):
-        step = Step(index, count, levels[index], levels[index + 1])
+        step = Step(index, count, levels[index], levels[index + 1], schedule=schedule)
         weights = _weights(selector(step, keyed_uniform(seed, ("plan", index))), experts, selector)
-        switched = bool(steps) and dict(steps[-1].weights) != weights
+        switched = bool(steps) and steps[-1].weights.keys() != weights.keys()
         steps.append(attrs.evolve(step, weights=weights, switched=switched))
     probability = getattr(selector, "probability", None)
     told = None if probability is None else tuple(float(probability(step.progress)) for step in steps)

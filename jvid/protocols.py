@@ -67,7 +67,11 @@ class NoiseSchedule(Protocol):
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """``E[x_0 | x_t]``, in its *own* schedule's scale and time."""
+    """``E[x_0 | x_t]``, in its *own* schedule's scale and time.
+
+    It may also have ``space``, the ``LatentSpace`` that it denoises: experts of different spaces are
+    not mixed. A wrapper of a denoiser forwards ``schedule`` and ``space``.
+    """
 
     @property
     def schedule(self) -> NoiseSchedule:
@@ -81,7 +85,11 @@ class Denoiser(Protocol):
 
 @runtime_checkable
 class Selector(Protocol):
-    """Which experts predict at a step. Pure: the uniform number is handed in."""
+    """Which experts predict at a step. Pure: the uniform number is handed in.
+
+    It may also have ``experts``, the names that it chooses among, and ``shares(step) -> Mapping[str, float]``,
+    the mean of its weights over u; a plan then shows them and the conformance kit measures them.
+    """
 
     def __call__(self, step: Step, u: float) -> Mapping[str, float]:
         """``u ~ U[0, 1)`` -> weights >= 0 that sum to 1, by expert; absent is not evaluated."""
@@ -99,7 +107,11 @@ class NoiseSampler(Protocol):
 
 @runtime_checkable
 class Solver(Protocol[Memory]):
-    """One transition of the reverse process. What it remembers is passed in and handed back."""
+    """One transition of the reverse process. What it remembers is passed in and handed back.
+
+    It may also have ``evaluations(step) -> int``, how often a step calls ``denoise`` (else once): a
+    plan is priced by it. Inner stages find their levels with ``step.level_at(t)``.
+    """
 
     @property
     def order(self) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import attrs
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "Component", "Registrar", "Slot"]
 
 KINDS = (
-    "pair", "denoiser", "selector", "solver", "grid", "schedule", "noise", "postprocessor", "codec", "text",
-    "command",
+    "pair", "denoiser", "wrapper", "selector", "solver", "grid", "schedule", "noise", "postprocessor", "codec",
+    "text", "command",
 )  # fmt: skip
 """Every kind of component, in the order of listings."""
 
@@ -106,12 +106,13 @@ class Registrar:
 
     schedule: Slot[NoiseSchedule]
     denoiser: Slot[Denoiser]
+    wrapper: Slot[Denoiser]
     selector: Slot[Selector]
     noise: Slot[NoiseSampler]
     solver: Slot[Solver[Any]]
     postprocessor: Slot[LatentPostprocessor]
     pair: Slot[Pair]
-    grid: Slot[Callable[[], tuple[float, ...]]]
+    grid: Slot[Callable[[NoiseSchedule], Sequence[float]]]
     codec: Slot[Any]
     text: Slot[Any]
     command: Slot[Any]

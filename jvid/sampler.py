@@ -26,6 +26,7 @@ from jvid.keyed import check_seeds, keyed_normal
 from jvid.noise import IndependentNoise
 from jvid.plan import Plan
 from jvid.planning import check_names, draw_plan, levels_of
+from jvid.spaces import same_space
 from jvid.state import State, start
 from jvid.step import Expert, Level, Step
 
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Sampler", "State"]
 
-Grid = Sequence[float] | Callable[[], Sequence[float]]
-"""Times of the reference schedule, the first the noisiest as a rule; or what gives them."""
+Grid = Sequence[float] | Callable[["NoiseSchedule"], Sequence[float]]
+"""Times of the reference schedule, the first the noisiest as a rule; or what gives them for it."""
 
 
 @attrs.frozen(eq=False, init=False)
@@ -47,12 +48,13 @@ class Sampler:
         selector: weights of the experts at each step, from a number drawn for the plan.
         solver: turns predictions into transitions.
         grid: times in [0, 1] of the reference schedule, at least two; or a value such as
-            ``Leading(50)`` that gives them when called.
+            ``Leading(50)`` that gives them when called with the schedule.
         schedule: the reference; the first expert's if None.
         postprocessors: applied in order to the finished latents.
 
     Raises:
-        InputError: no experts, a selector that names others, or a grid that is not one.
+        InputError: no experts, experts of different latent spaces, a selector that names others, or a grid
+            that is not one.
     """
 
     experts: Mapping[str, Expert]
@@ -79,6 +81,7 @@ class Sampler:
             if not isinstance(expert, Expert):
                 raise InputError(f"expert {name!r} is a {type(expert).__name__}: wrap it, Expert(denoiser)")
         check_names(getattr(selector, "experts", ()), experts, selector)
+        same_space({name: expert.denoiser for name, expert in experts.items()})
         reference = next(iter(experts.values())).denoiser.schedule if schedule is None else schedule
         denoisers = {
             name: expert.denoiser
@@ -96,7 +99,7 @@ class Sampler:
         Raises:
             InputError: the seed is negative, or the selector gives weights that are not weights.
         """
-        return draw_plan(self.selector, levels_of(self.grid, self.schedule), tuple(self.experts), seed)
+        return draw_plan(self.selector, levels_of(self.grid, self.schedule), tuple(self.experts), seed, self.schedule)
 
     def trace(
         self,

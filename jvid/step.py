@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from jvid.errors import InputError
+
 if TYPE_CHECKING:
-    from jvid.protocols import Denoiser, NoiseSampler
+    from jvid.protocols import Denoiser, NoiseSampler, NoiseSchedule
 
 
 def _read_only(weights: Mapping[str, float]) -> Mapping[str, float]:
@@ -44,7 +46,8 @@ class Step:
     """One transition of a plan, from ``start`` to ``end``.
 
     ``weights`` are the experts that predict (empty before a selector has spoken); ``switched``
-    tells a multistep solver that they differ from the step before.
+    tells a multistep solver that others predict than at the step before (weights that move among
+    the same experts are no switch). ``schedule`` is the reference, for solvers that ask between the ends.
     """
 
     index: int
@@ -53,10 +56,26 @@ class Step:
     end: Level
     weights: Mapping[str, float] = attrs.field(factory=dict, converter=_read_only, hash=False)
     switched: bool = False
+    schedule: NoiseSchedule | None = attrs.field(default=None, eq=False, repr=False)
 
     def __reduce__(self) -> tuple[type[Step], tuple[object, ...]]:
         # A mapping proxy does not pickle, and a state that is resumed elsewhere holds steps.
-        return Step, (self.index, self.count, self.start, self.end, dict(self.weights), self.switched)
+        values = (self.index, self.count, self.start, self.end, dict(self.weights), self.switched)
+        return Step, (*values, self.schedule)
+
+    def level_at(self, t: float) -> Level:
+        """The level of the reference schedule at time t in [0, 1], for a solver with inner stages.
+
+        Raises:
+            InputError: the step knows no schedule (a sampler's steps do).
+        """
+        if self.schedule is None:
+            raise InputError(
+                f"step {self.index} has no schedule to find the level at t {t:g} on: build it with Step(..., schedule=...)"
+            )
+        from jvid.schedules import level_at
+
+        return level_at(self.schedule, t)
 
     @property
     def progress(self) -> float:
@@ -67,6 +86,11 @@ class Step:
     def expert(self) -> str:
         """The expert with the largest weight (the first named, at a tie)."""
         return max(self.weights, key=lambda name: self.weights[name])
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """The experts that predict: what a solver may file its history under."""
+        return frozenset(self.weights)
 
 
 @attrs.frozen

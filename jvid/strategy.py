@@ -168,8 +168,9 @@ class Strategy:
         from jvid.paper import SCHEDULE
         from jvid.planning import draw_plan, levels_of
 
-        levels = levels_of(self._grid(), SCHEDULE() if schedule is None else schedule)
-        return draw_plan(self._selector(), levels, self.experts(), self.plan_seed)
+        reference = SCHEDULE() if schedule is None else schedule
+        levels = levels_of(self._grid(), reference)
+        return draw_plan(self._selector(), levels, self.experts(), self.plan_seed, reference)
 
     def sampler(self, pair: Pair) -> Sampler:
         """Compose the strategy from a pair's experts; only those that the selector may choose are loaded.
@@ -209,8 +210,8 @@ class Strategy:
         selector: Selector = self.selector.load("selector")
         return selector
 
-    def _grid(self) -> Callable[[], Sequence[float]]:
-        grid: Callable[[], Sequence[float]] = self.grid.load("grid", steps=self.steps)
+    def _grid(self) -> Callable[[NoiseSchedule], Sequence[float]]:
+        grid: Callable[[NoiseSchedule], Sequence[float]] = self.grid.load("grid", steps=self.steps)
         return grid
 
 
