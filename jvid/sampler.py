@@ -99,7 +99,9 @@ class Sampler:
         Raises:
             InputError: the seed is negative, or the selector gives weights that are not weights.
         """
-        return draw_plan(self.selector, levels_of(self.grid, self.schedule), tuple(self.experts), seed, self.schedule)
+        return draw_plan(
+            self.selector, levels_of(self.grid, self.schedule), tuple(self.experts), seed, self.schedule
+        )
 
     def trace(
         self,

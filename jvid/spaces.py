@@ -59,7 +59,9 @@ class LatentSpace:
                     f"LatentSpace got {name} of {len(value)} values; expected one number or {self.channels}, one a channel"
                 )
             if not all(map(math.isfinite, values)) or (name == "scaling" and 0.0 in values):
-                raise InputError(f"LatentSpace got {name}={value!r}; expected finite numbers, and no scaling of 0")
+                raise InputError(
+                    f"LatentSpace got {name}={value!r}; expected finite numbers, and no scaling of 0"
+                )
 
     def __str__(self) -> str:
         parts = [f"{self.channels} channels", f"factor {self.factor}", f"scaling {_text(self.scaling)}"]
