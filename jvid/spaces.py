@@ -45,7 +45,7 @@ class LatentSpace:
     frames: int = 1
 
     def __attrs_post_init__(self) -> None:
-        if not isinstance(self.autoencoder, str) or not self.autoencoder:
+        if not self.autoencoder:
             raise InputError(f"LatentSpace got autoencoder={self.autoencoder!r}; expected its name")
         for name in ("channels", "factor", "frames"):
             value = getattr(self, name)
