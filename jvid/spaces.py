@@ -62,6 +62,8 @@ class LatentSpace:
                 raise InputError(
                     f"LatentSpace got {name}={value!r}; expected finite numbers, and no scaling of 0"
                 )
+            if len(set(values)) == 1:  # the same for each channel is the same space
+                object.__setattr__(self, name, values[0])
 
     def __str__(self) -> str:
         parts = [f"{self.channels} channels", f"factor {self.factor}", f"scaling {_text(self.scaling)}"]

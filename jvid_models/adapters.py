@@ -25,7 +25,9 @@ from jvid.errors import InputError, MissingDependencyError
 from jvid.parameterized import Parameterized, Prediction
 from jvid.protocols import Condition, NoiseSchedule
 from jvid.schedules import FlowMatching, TabulatedSchedule
+from jvid.spaces import LatentSpace
 from jvid_models.scheduler_configs import schedule_of
+from jvid_models.space_configs import space_of_config
 
 __all__ = ["UNetNetwork", "from_pretrained", "from_unet", "schedule_of"]
 
@@ -40,12 +42,14 @@ def from_unet(
     *,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
+    space: LatentSpace | None = None,
 ) -> Parameterized:
     """A denoiser of ``unet``: UNet2DConditionModel (clips of one frame), UNet3DConditionModel or UNetMotionModel.
 
     ``scheduler``: a diffusers scheduler, its config (a mapping), or a jvid schedule, for which ``prediction``
     defaults to "eps". ``dtype`` and ``device`` move the UNet, not the latents. The condition holds "text"
-    ``(b, n, w)``, and for SDXL's UNet "text_embeds" and "time_ids" too.
+    ``(b, n, w)``, and for SDXL's UNet "text_embeds" and "time_ids" too. ``space``: the latents that it was trained
+    on, so that it is not mixed with a model of others.
     Raises InputError for a UNet or a scheduler that is not understood.
     """
     T = 1000
@@ -61,7 +65,11 @@ def from_unet(
         # Not diffusers' own `to`, which warns of modules to be kept in float32 where there are none.
         nn.Module.to(unet, device=device, dtype=dtype)
     network = UNetNetwork(unet.eval(), schedule, T)
-    return Parameterized(network, schedule, prediction or stated or "eps")
+    if space is not None and space.channels != (latent := int(unet.config.out_channels)):
+        raise InputError(
+            f"space {space} for a UNet that predicts {latent} channels: expected the space of its latents"
+        )
+    return Parameterized(network, schedule, prediction or stated or "eps", space)
 
 
 @attrs.frozen(eq=False)
@@ -141,10 +149,12 @@ def from_pretrained(
     *,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
+    space: LatentSpace | None = None,
 ) -> Parameterized:
     """A denoiser from a local diffusers folder: a pipeline's (``unet``, ``scheduler``), or a UNet's alone.
 
-    ``scheduler`` as in `from_unet`; default: the folder's own. Weights are read from safetensors only.
+    ``scheduler`` as in `from_unet`; default: the folder's own. ``space``: default, what the folder's ``vae`` says.
+    Weights are read from safetensors only.
     Raises MissingDependencyError where a file is absent, InputError where one is corrupt or not understood.
     """
     root = Path(folder)
@@ -162,7 +172,9 @@ def from_pretrained(
         )
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise InputError(f"cannot load a UNet from {inner}: {str(error).splitlines()[0]}") from None
-    return from_unet(unet, scheduler, prediction, dtype=dtype, device=device)
+    if space is None and (root / "vae" / "config.json").is_file():
+        space = space_of_config(_read_json(root / "vae" / "config.json", "its autoencoder"))
+    return from_unet(unet, scheduler, prediction, dtype=dtype, device=device, space=space)
 
 
 def _read_json(path: Path, what: str) -> dict[str, Any]:

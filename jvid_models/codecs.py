@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from jvid.errors import InputError, MissingDependencyError
+from jvid.spaces import LatentSpace
 from jvid_models.paths import shared_file
 from jvid_models.weights import read_weights
 
@@ -55,6 +56,14 @@ class ImageCodec:
         self.std = _per_channel("std", std, 1.0, self.latent_channels)
         if any(value <= 0 for value in self.std):
             raise InputError(f"std={self.std}: expected positive deviations")
+
+    @property
+    def space(self) -> LatentSpace:
+        """The latents that it makes, normalisation included."""
+        name = type(self.autoencoder).__name__
+        scaling = tuple(self.scaling / std for std in self.std)
+        shift = tuple(self.shift + mean / self.scaling for mean in self.mean)
+        return LatentSpace(name, self.latent_channels, self.factor, scaling, shift)
 
     @torch.no_grad()
     def encode(self, video: Tensor) -> Tensor:

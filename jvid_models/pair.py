@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from jvid.parameterized import Parameterized
     from jvid.protocols import NoiseSchedule
+    from jvid.spaces import LatentSpace
     from jvid.strategy import Strategy
     from jvid_models.codecs import ImageCodec
     from jvid_models.text import EmbeddingTable
@@ -71,6 +72,19 @@ class Pair:
         """(c, f, h, w) of the latents that it was trained on."""
         c, f, h, w = self._meta["latents"]["shape"]
         return c, f, h, w
+
+    @property
+    def space(self) -> LatentSpace:
+        """TAESD's latents, normalised by the training latents' mean and deviation."""
+        from jvid.spaces import LatentSpace
+
+        latents = self._meta["latents"]
+        return LatentSpace(
+            "AutoencoderTiny",
+            channels=self.shape[0],
+            scaling=[1.0 / std for std in latents["std"]],
+            shift=latents["mean"],
+        )
 
     @property
     def fps(self) -> float:
@@ -148,7 +162,7 @@ class Pair:
         from jvid_models.unets import build_unet
 
         unet = self._network(which, lambda: build_unet(**self._meta[which]))
-        return from_unet(unet, self._meta["schedule"], dtype=self.dtype, device=self.device)
+        return from_unet(unet, self._meta["schedule"], dtype=self.dtype, device=self.device, space=self.space)
 
     def _network(self, which: str, make: Callable[[], nn.Module]) -> nn.Module:
         import torch
