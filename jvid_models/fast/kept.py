@@ -1,0 +1,99 @@
+"""What a fast forward keeps between calls: projected text, and convolutions of tiny maps as matrices.
+
+Each entry holds the tensors that it came from, with their version counters: a tensor that was replaced or edited in
+place is noticed. Nothing is keyed by an address alone, which the next tensor may have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Kept", "marks"]
+
+TEXTS = 4
+"""Prompts whose keys and values are kept: two guided runs that take turns, with room for two more."""
+
+
+def _version(tensor: Tensor) -> int:
+    # Tensors made in inference mode count no versions, and cannot be edited outside of it.
+    return -1 if tensor.is_inference() else tensor._version
+
+
+Marks = tuple[tuple[Tensor, int, torch.dtype, torch.device], ...]
+
+
+def marks(*tensors: Tensor | None) -> Marks:
+    """The tensors with what changes when they do."""
+    return tuple((t, _version(t), t.dtype, t.device) for t in tensors if t is not None)
+
+
+def _same(one: Marks, other: Marks) -> bool:
+    return len(one) == len(other) and all(
+        a[0] is b[0] and a[1:] == b[1:] for a, b in zip(one, other, strict=True)
+    )
+
+
+class Kept:
+    """The memory of one accelerated UNet; ``clear`` empties it."""
+
+    def __init__(self) -> None:
+        self._texts: list[tuple[Marks, dict[nn.Module, tuple[Marks, tuple[Tensor, Tensor]]]]] = []
+        self._thinned: list[tuple[Marks, int, Tensor]] = []
+        self._matrices: dict[tuple[nn.Module, int, int], tuple[Marks, Tensor]] = {}
+
+    def clear(self) -> None:
+        """Forget everything, and let go of the tensors."""
+        self._texts.clear()
+        self._thinned.clear()
+        self._matrices.clear()
+
+    def text(
+        self, text: Tensor, attention: nn.Module, weights: Marks, make: Callable[[], tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        """Keys and values of ``text`` in one attention, made once for each prompt and each state of its weights."""
+        wanted = marks(text)
+        at = next((i for i, (known, _) in enumerate(self._texts) if _same(known, wanted)), None)
+        # The last used stands first; the longest unused is let go of.
+        self._texts.insert(0, (wanted, {}) if at is None else self._texts.pop(at))
+        del self._texts[TEXTS:]
+        values = self._texts[0][1]
+        entry = values.get(attention)
+        if entry is None or not _same(entry[0], weights):
+            entry = values[attention] = (weights, make())
+        return entry[1]
+
+    def thinned(self, text: Tensor, frames: int) -> Tensor:
+        """Every ``frames``-th row of ``text``: the same tensor for the same text, so that its keys are found again."""
+        wanted = marks(text)
+        for known, stride, rows in self._thinned:
+            if stride == frames and _same(known, wanted):
+                return rows
+        rows = text[::frames].contiguous()
+        self._thinned.insert(0, (wanted, frames, rows))
+        del self._thinned[TEXTS:]
+        return rows
+
+    def matrix(self, conv: nn.Conv2d, h: int, w: int) -> Tensor:
+        """``(c_out h_out w_out, c_in h w)``: the convolution of an ``h`` by ``w`` map as one product."""
+        weights = marks(conv.weight)
+        entry = self._matrices.get((conv, h, w))
+        if entry is None or not _same(entry[0], weights):
+            entry = self._matrices[conv, h, w] = (weights, _matrix(conv, h, w))
+        return entry[1]
+
+
+def _matrix(conv: nn.Conv2d, h: int, w: int) -> Tensor:
+    with torch.no_grad():
+        if (h, w) == (1, 1):  # all but the middle of the kernel meets padding
+            return conv.weight[:, :, 1, 1].contiguous()
+        size = conv.in_channels * h * w
+        columns = []
+        for part in torch.eye(size, dtype=conv.weight.dtype, device=conv.weight.device).split(256):
+            basis = part.view(-1, conv.in_channels, h, w)
+            columns.append(
+                nn.functional.conv2d(basis, conv.weight, stride=conv.stride, padding=conv.padding).flatten(1)
+            )
+        return torch.cat(columns).T.contiguous()

@@ -1,0 +1,120 @@
+"""The leaves of a fast forward: convolutions of tiny maps, attention, feed-forwards.
+
+conv of 3x3 on a 1x1 or 2x2 map    most of the kernel meets padding: one matrix product without it
+cross-attention                    keys and values once a prompt; all frames of a clip in one call
+convolution over frames            in two dimensions, (f, h w)
+self-attention of one token        softmax of one score is 1: the value itself
+feed-forward                       in blocks of rows, whose widened activations never stand all at once
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jvid_models.fast.kept import Kept, marks
+from jvid_models.fast.rows import Rows
+
+__all__ = ["attend", "convolve", "cross_attend", "feed_forward", "over_frames"]
+
+ROWS = 1024
+"""Rows of a feed-forward's block: fewer cost time, more cost memory."""
+
+
+def _quiet(module: nn.Module) -> bool:
+    return not (module._forward_hooks or module._forward_pre_hooks)
+
+
+def convolve(conv: nn.Module, x: Tensor, kept: Kept) -> Tensor:
+    """``conv(x)`` for x ``(n, c, h, w)``."""
+    h, w = x.shape[-2:]
+    if (
+        type(conv) is nn.Conv2d
+        and max(h, w) <= 2
+        and conv.kernel_size == (3, 3)
+        and conv.padding == (1, 1)
+        and conv.dilation == (1, 1)
+        and conv.groups == 1
+        and conv.padding_mode == "zeros"
+        and not torch.is_grad_enabled()
+        and _quiet(conv)
+    ):
+        out_h, out_w = ((size - 1) // stride + 1 for size, stride in zip((h, w), conv.stride, strict=True))
+        out = F.linear(x.flatten(1), kept.matrix(conv, h, w)).unflatten(1, (conv.out_channels, out_h, out_w))
+        return out if conv.bias is None else out + conv.bias.view(-1, 1, 1)
+    out_of: Tensor = conv(x)
+    return out_of
+
+
+def over_frames(conv: nn.Conv3d, x: Tensor) -> Tensor:
+    """``conv(x)`` for x ``(n, c, f, h, w)``; of a kernel (k, 1, 1) as a convolution in two dimensions."""
+    plain = type(conv) is nn.Conv3d and conv.padding_mode == "zeros" and _quiet(conv)
+    if not plain or conv.kernel_size[1:] != (1, 1) or conv.stride != (1, 1, 1) or conv.padding[1:] != (0, 0):
+        out: Tensor = conv(x)
+        return out
+    # On processors torch has no fast convolution in three dimensions.
+    flat = F.conv2d(
+        x.flatten(3), conv.weight.flatten(3), conv.bias, padding=(conv.padding[0], 0), dilation=(conv.dilation[0], 1),
+        groups=conv.groups,
+    )  # fmt: skip
+    return flat.unflatten(3, x.shape[3:])
+
+
+def feed_forward(module: nn.Module, x: Tensor) -> Tensor:
+    """``module(x)`` for x ``(n, tokens, c)``, in blocks of rows."""
+    rows = x.flatten(0, 1)
+    if len(rows) <= ROWS or torch.is_grad_enabled() or not _quiet(module):
+        whole: Tensor = module(x)
+        return whole
+    out = torch.empty_like(rows)
+    for start in range(0, len(rows), ROWS):
+        out[start : start + ROWS] = module(rows[start : start + ROWS])
+    return out.view_as(x)
+
+
+def _heads(x: Tensor, heads: int) -> Tensor:
+    """``(n, tokens, heads d)`` -> ``(n, heads, tokens, d)``."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def _out(attention: nn.Module, x: Tensor) -> Tensor:
+    for module in attention.to_out:
+        x = module(x)
+    return x
+
+
+def attend(attention: nn.Module, x: Tensor) -> Tensor:
+    """Self-attention of x ``(n, tokens, c)``."""
+    if x.shape[1] == 1:
+        return _out(attention, attention.to_v(x))
+    q, k, v = (
+        _heads(project(x), attention.heads) for project in (attention.to_q, attention.to_k, attention.to_v)
+    )
+    mixed = F.scaled_dot_product_attention(q, k, v)
+    return _out(attention, mixed.transpose(1, 2).flatten(2))
+
+
+def cross_attend(attention: nn.Module, x: Tensor, rows: Rows, kept: Kept) -> Tensor:
+    """Attention of x ``(k b f, tokens, c)`` to ``rows.text``: ``(halves b f, tokens, c)``.
+
+    All frames of a clip ask at once. Where x still holds one half (k = 1) both halves answer the same questions.
+    """
+    text = rows.text
+
+    def project() -> tuple[Tensor, Tensor]:
+        return _heads(attention.to_k(text), attention.heads), _heads(attention.to_v(text), attention.heads)
+
+    projections = (attention.to_k, attention.to_v)
+    if torch.is_grad_enabled() or not all(type(p) is nn.Linear and _quiet(p) for p in projections):
+        k, v = project()
+    else:
+        k, v = kept.text(
+            text, attention, marks(*(w for p in projections for w in (p.weight, p.bias))), project
+        )
+    n, tokens, _ = x.shape
+    q = _heads(attention.to_q(x).reshape(n // rows.frames, rows.frames * tokens, -1), attention.heads)
+    if len(q) < len(k):
+        q = q.repeat(rows.halves, 1, 1, 1)
+    mixed = F.scaled_dot_product_attention(q, k, v)
+    return _out(attention, mixed.transpose(1, 2).reshape(len(k) * rows.frames, tokens, -1))
