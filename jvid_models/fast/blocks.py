@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from jvid_models.fast.kept import Kept
-from jvid_models.fast.layers import attend, convolve, cross_attend, feed_forward, over_frames
+from jvid_models.fast.layers import activate, attend, convolve, cross_attend, feed_forward, over_frames
 from jvid_models.fast.rows import Rows
 
 __all__ = ["downsample", "residual", "spatial", "temporal", "temporal_convolution", "upsample"]
@@ -15,7 +15,7 @@ __all__ = ["downsample", "residual", "spatial", "temporal", "temporal_convolutio
 
 def residual(block: Any, x: Tensor, rows: Rows, kept: Kept) -> Tensor:
     """``ResnetBlock2D``: x ``(n, c, h, w)`` -> ``(n, c', h, w)``; time is projected once for rows that share it."""
-    hidden = convolve(block.conv1, block.nonlinearity(block.norm1(x)), kept)
+    hidden = convolve(block.conv1, activate(block.nonlinearity, block.norm1(x)), kept)
     if block.time_emb_proj is not None:
         time = rows.time if block.skip_time_act else block.nonlinearity(rows.time)
         time = block.time_emb_proj(time)
@@ -26,7 +26,7 @@ def residual(block: Any, x: Tensor, rows: Rows, kept: Kept) -> Tensor:
             hidden = block.norm2(rows.timed(hidden, time))
     else:
         hidden = block.norm2(hidden)
-    hidden = convolve(block.conv2, block.dropout(block.nonlinearity(hidden)), kept)
+    hidden = convolve(block.conv2, block.dropout(activate(block.nonlinearity, hidden)), kept)
     if block.conv_shortcut is not None:
         x = block.conv_shortcut(x)
     out = x + hidden
@@ -38,8 +38,11 @@ def temporal_convolution(layer: Any, x: Tensor, rows: Rows) -> Tensor:
     clips = x.unflatten(0, (-1, rows.frames)).transpose(1, 2)
     hidden = clips
     for stage in (layer.conv1, layer.conv2, layer.conv3, layer.conv4):
-        for module in stage:
-            hidden = over_frames(module, hidden) if isinstance(module, nn.Conv3d) else module(hidden)
+        norm, act, *dropout, conv = stage
+        hidden = activate(act, norm(hidden))
+        for module in dropout:
+            hidden = module(hidden)
+        hidden = over_frames(conv, hidden)
     return (clips + hidden).transpose(1, 2).flatten(0, 1)
 
 
