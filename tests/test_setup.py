@@ -69,11 +69,11 @@ def modules_imported(source: str) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("jvid", ()),
+        ("jvid", ("testing",)),
         ("jvid_models", ("models",)),
         ("jvid_training", ("models", "training")),
-        ("tests", ("models", "training", "test")),
-        ("benchmarks", ("models", "test")),
+        ("tests", ("models", "training", "testing", "test")),
+        ("benchmarks", ("models", "testing", "test")),
     ],
 )
 def test_what_a_package_imports_is_declared(folder: str, extras: tuple[str, ...]) -> None:

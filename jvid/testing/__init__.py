@@ -1,7 +1,17 @@
-"""Tools to prove a denoiser, solver or strategy: models whose exact answer is known."""
+"""Tools to prove a component: ``conforms`` runs the checks of its protocol, oracles know the exact answer.
+
+The oracles need nothing more; the checks need ``pip install jvid[testing]``, which is asked for when they run.
+"""
 
 from __future__ import annotations
 
+from jvid.testing.checking import Check, Skip, Trial, check, checks_of, declare
+from jvid.testing.conforms import conforms
+from jvid.testing.decorator import conformance
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
+from jvid.testing.report import NonConforming, Outcome, Report
 
-__all__ = ["GaussianOracle", "TwoModeOracle"]
+__all__ = [
+    "Check", "GaussianOracle", "NonConforming", "Outcome", "Report", "Skip", "Trial", "TwoModeOracle", "check",
+    "checks_of", "conformance", "conforms", "declare",
+]  # fmt: skip

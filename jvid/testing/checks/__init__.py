@@ -1,0 +1,1 @@
+"""The checks of each kind, one module a kind; ``jvid.testing.checks_of`` loads them."""

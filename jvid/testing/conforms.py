@@ -1,0 +1,113 @@
+"""``conforms``: all checks of a kind on a subject, one report."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import attrs
+
+from jvid.errors import InputError
+from jvid.testing.checking import GLOBALS, Check, Skip, Trial, checks_of, options_of
+from jvid.testing.report import Outcome, Report
+from jvid.testing.running import example_text, one_line
+
+__all__ = ["conforms"]
+
+_TRIAL = tuple(
+    field.name
+    for field in attrs.fields(Trial)
+    if field.init and field.name not in ("examples", "options", "at")
+)
+
+
+def conforms(
+    kind: str,
+    subject: Any,
+    *,
+    expected_failures: Mapping[str, str] | None = None,
+    examples: int = 25,
+    only: str | Collection[str] | None = None,
+    at: Mapping[str, Any] | None = None,
+    **context: Any,
+) -> Report:
+    """Run the checks of a kind on a subject.
+
+    Args:
+        kind: such as "schedule", "denoiser" or "wrapper".
+        subject: the component; for a wrapper the factory ``(denoiser) -> denoiser``.
+        expected_failures: check to the reason why it fails; one that passes after all makes the report not ok.
+        examples: how many each property is tried on; 5 or fewer are not made small when they fail.
+        only: the checks to run; all if None.
+        at: the example to run alone, as a report's ``reproduce`` says it.
+        context: sizes and conditions that the subject takes (``batch``, ``channels``, ``frames``,
+            ``sides``, ``times``, ``cond``, ``dtype``, ``tolerance``; see ``Trial``), and the kind's own options.
+
+    Raises:
+        InputError: an unknown kind, check or option.
+        MissingDependencyError: hypothesis is not installed.
+    """
+    checks = checks_of(kind)
+    expected = dict(expected_failures or {})
+    wanted = list(checks) if only is None else [only] if isinstance(only, str) else list(only)
+    for name in (*wanted, *expected):
+        if name not in checks:
+            raise InputError(f"{kind} has no check {name!r}: expected one of {', '.join(checks)}")
+    if type(examples) is not int or examples < 1:
+        raise InputError(f"examples={examples!r}: expected a whole number, at least 1")
+    own = options_of(kind)
+    for name in context:
+        if name not in _TRIAL and name not in own:
+            raise InputError(
+                f"{kind} is checked without an option {name!r}: expected one of {', '.join((*_TRIAL, *own))}"
+            )
+    settings = {name: value for name, value in context.items() if name in _TRIAL}
+    options = own | {name: value for name, value in context.items() if name not in _TRIAL}
+    leaks: list[str] = []
+    outcomes: list[Outcome] = []
+    for name, each in checks.items():
+        # What changes global state shows in the other checks, so they run for it, too.
+        if name in wanted or GLOBALS in wanted:
+            asked = examples if name in wanted else min(examples, 3)
+            trial = Trial(examples=asked, options=options, at=at, **settings)
+            trial.leaks = leaks
+            outcome = _outcome(each, subject, trial, context, expected.get(name))
+            if name in wanted:
+                outcomes.append(outcome)
+    return Report(kind, _text(subject), outcomes)
+
+
+def _outcome(
+    check: Check, subject: Any, trial: Trial, context: Mapping[str, Any], excuse: str | None
+) -> Outcome:
+    from jvid.testing.globals import watched
+
+    try:
+        with watched(lambda what: trial.leaks.append(f"{what} ({check.name})")):
+            check.run(subject, trial)
+    except Skip as reason:
+        return Outcome(check.name, "skipped", str(reason))
+    except Exception as error:
+        if excuse is not None:
+            return Outcome(check.name, "expected failure", excuse)
+        return Outcome(check.name, "failed", one_line(error), _reproduce(check, trial, context))
+    if excuse is not None:
+        return Outcome(check.name, "unexpected pass", f"expected to fail: {excuse}")
+    return Outcome(check.name, "passed")
+
+
+def _reproduce(check: Check, trial: Trial, context: Mapping[str, Any]) -> str:
+    example = trial.falsified if trial.falsified is not None else trial.at
+    at = "" if example is None else f", at={example_text(example)}"
+    plain = (int, float, str, bool, range, tuple, list)
+    given = "".join(
+        f", {name}={value!r}" if isinstance(value, plain) else f", {name}={name}"
+        for name, value in context.items()
+    )
+    return f'conforms("{check.kind}", subject, only="{check.name}"{at}{given})'
+
+
+def _text(subject: Any) -> str:
+    named = isinstance(subject, type) or (callable(subject) and hasattr(subject, "__qualname__"))
+    text = " ".join((subject.__qualname__ if named else repr(subject)).split())
+    return text if len(text) <= 100 else f"{text[:97]}..."
