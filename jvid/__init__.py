@@ -59,6 +59,13 @@ if TYPE_CHECKING:
     from jvid.smoothing import UniformSmoothing as UniformSmoothing
     from jvid.solvers import DDIM as DDIM
     from jvid.solvers import DDPM as DDPM
+    from jvid.solvers import DPMPP2M as DPMPP2M
+    from jvid.solvers import DPMPP2MSDE as DPMPP2MSDE
+    from jvid.solvers import PNDM as PNDM
+    from jvid.solvers import Euler as Euler
+    from jvid.solvers import EulerAncestral as EulerAncestral
+    from jvid.solvers import Heun as Heun
+    from jvid.solvers import UniPC as UniPC
     from jvid.spaces import LatentSpace as LatentSpace
     from jvid.state import State as State
     from jvid.step import Expert as Expert
@@ -97,7 +104,7 @@ _MODULES = {
     "schedules": ("FlowMatching", "TabulatedSchedule", "VarianceExploding"),
     "selectors": ("Always", "PiecewiseAffine"),
     "smoothing": ("GaussianSmoothing", "TemporalSmoothing", "UniformSmoothing"),
-    "solvers": ("DDIM", "DDPM"),
+    "solvers": ("DDIM", "DDPM", "DPMPP2M", "DPMPP2MSDE", "PNDM", "Euler", "EulerAncestral", "Heun", "UniPC"),
     "spaces": ("LatentSpace",),
     "state": ("State",),
     "step": ("Expert", "Level", "Step"),

@@ -23,6 +23,14 @@ def jvid_register(register: Registrar) -> None:
     register.solver("ddpm", "jvid.solvers:DDPM", help="Ancestral sampling, the paper's.")
     register.solver("ddim", "jvid.solvers:DDIM", help="Implicit sampling; eta 0 is deterministic, 1 is DDPM.")
 
+    register.solver("euler", "jvid.solvers:Euler", help="Euler over sigma / alpha, with churn if asked.")
+    register.solver("euler-ancestral", "jvid.solvers:EulerAncestral", help="k-diffusion's; at eta 1 DDPM.")
+    register.solver("heun", "jvid.solvers:Heun", help="Second order, two calls a step.")
+    register.solver("pndm", "jvid.solvers:PNDM", help="PLMS, with its start by trapezoid or Runge-Kutta.")
+    register.solver("dpmpp-2m", "jvid.solvers:DPMPP2M", help="DPM-Solver++, second order, one call a step.")
+    register.solver("dpmpp-2m-sde", "jvid.solvers:DPMPP2MSDE", help="Its stochastic form.")
+    register.solver("unipc", "jvid.solvers:UniPC", help="Predictor and corrector, one call a step.")
+
     register.grid("leading", "jvid.grids:Leading", help="From below the noisiest timestep, the paper's.")
     register.grid("trailing", "jvid.grids:Trailing", help="From the noisiest timestep.")
     register.grid("linspace", "jvid.grids:Linspace", help="Evenly from the noisiest to the cleanest.")
