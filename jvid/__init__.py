@@ -22,13 +22,19 @@ if TYPE_CHECKING:
     from jvid.errors import PluginWarning as PluginWarning
     from jvid.errors import UnknownNameError as UnknownNameError
     from jvid.framewise import Framewise as Framewise
+    from jvid.grids import ByAngle as ByAngle
     from jvid.grids import Explicit as Explicit
+    from jvid.grids import Karras as Karras
     from jvid.grids import Leading as Leading
     from jvid.grids import Linspace as Linspace
     from jvid.grids import Trailing as Trailing
+    from jvid.grids import Zigzag as Zigzag
     from jvid.guided import Guided as Guided
     from jvid.keyed import keyed_normal as keyed_normal
     from jvid.noise import IndependentNoise as IndependentNoise
+    from jvid.noise import MixedNoise as MixedNoise
+    from jvid.noise import OffsetNoise as OffsetNoise
+    from jvid.noise import ProgressiveNoise as ProgressiveNoise
     from jvid.noise import ScaledNoise as ScaledNoise
     from jvid.noise import SharedNoise as SharedNoise
     from jvid.pair import Pair as Pair
@@ -87,10 +93,12 @@ _MODULES = {
         "UnknownNameError",
     ),
     "framewise": ("Framewise",),
-    "grids": ("Explicit", "Leading", "Linspace", "Trailing"),
+    "grids": ("ByAngle", "Explicit", "Karras", "Leading", "Linspace", "Trailing", "Zigzag"),
     "guided": ("Guided",),
     "keyed": ("keyed_normal",),
-    "noise": ("IndependentNoise", "ScaledNoise", "SharedNoise"),
+    "noise": (
+        "IndependentNoise", "MixedNoise", "OffsetNoise", "ProgressiveNoise", "ScaledNoise", "SharedNoise",
+    ),
     "pair": ("Pair",),
     "parameterized": ("Parameterized",),
     "plan": ("Plan",),

@@ -34,6 +34,9 @@ def jvid_register(register: Registrar) -> None:
     register.grid("leading", "jvid.grids:Leading", help="From below the noisiest timestep, the paper's.")
     register.grid("trailing", "jvid.grids:Trailing", help="From the noisiest timestep.")
     register.grid("linspace", "jvid.grids:Linspace", help="Evenly from the noisiest to the cleanest.")
+    register.grid("karras", "jvid.grids:Karras", help="Evenly in the seventh root of sigma / alpha.")
+    register.grid("by-angle", "jvid.grids:ByAngle", help="Evenly in atan2(sigma, alpha).")
+    register.grid("zigzag", "jvid.grids:Zigzag", help="Down, and in between back up.")
     register.grid("explicit", "jvid.grids:Explicit", help="Times as given.")
 
     tabulated = "jvid.schedules:TabulatedSchedule"
@@ -47,6 +50,12 @@ def jvid_register(register: Registrar) -> None:
     register.noise("independent", "jvid.noise:IndependentNoise", help="N(0, 1) at each element.")
     register.noise("shared", "jvid.noise:SharedNoise", help="A part is the same in all frames.")
     register.noise("scaled", scaled_noise, help="gamma times shared or independent noise.")
+
+    register.noise("mixed", "jvid.noise:MixedNoise", help="PYoCo's: a shared part of weight alpha.")
+    register.noise(
+        "progressive", "jvid.noise:ProgressiveNoise", help="PYoCo's: each frame goes on from the last."
+    )
+    register.noise("offset", "jvid.noise:OffsetNoise", help="A number for each clip and channel on top.")
 
     register.postprocessor("temporal", "jvid.smoothing:TemporalSmoothing", help="Section 3.6 of the paper.")
     register.postprocessor(

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import attrs
+import torch
 from torch import Tensor
 
 from jvid.errors import InputError
@@ -23,7 +24,9 @@ from jvid.errors import InputError
 if TYPE_CHECKING:
     from jvid.protocols import Draw
 
-__all__ = ["DeclaredNoise", "IndependentNoise", "ScaledNoise", "SharedNoise"]
+__all__ = [
+    "DeclaredNoise", "IndependentNoise", "MixedNoise", "OffsetNoise", "ProgressiveNoise", "ScaledNoise", "SharedNoise",
+]  # fmt: skip
 
 
 class DeclaredNoise(Protocol):
@@ -117,3 +120,95 @@ class ScaledNoise:
     def __call__(self, shape: Sequence[int], draw: Draw) -> Tensor:
         """shape ``(b c f h w)`` -> noise of that shape."""
         return self.gamma * self.inner(shape, draw)
+
+
+def _check_alpha(self: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not 0.0 <= value < math.inf:
+        raise InputError(f"alpha {value!r}: expected a finite number, 0 (independent frames) or more")
+
+
+@attrs.frozen
+class MixedNoise:
+    """PYoCo's mixed noise (Ge et al. 2023, arXiv 2305.10474, equation 3): a shared part beside an own one.
+
+    z^f = z_shared + z_own^f with variances alpha^2 / (1 + alpha^2) and 1 / (1 + alpha^2): ``SharedNoise`` by another
+    measure. Their video models are trained with it, initial noise included.
+    """
+
+    alpha: float = attrs.field(validator=_check_alpha)
+
+    @property
+    def std(self) -> float:
+        return 1.0
+
+    def correlation(self, i: int, j: int) -> float:
+        return 1.0 if i == j else self.alpha**2 / (1.0 + self.alpha**2)
+
+    def __call__(self, shape: Sequence[int], draw: Draw) -> Tensor:
+        """shape ``(b c f h w)`` -> noise of that shape."""
+        return SharedNoise(self.correlation(0, 1))(shape, draw)
+
+
+@attrs.frozen
+class ProgressiveNoise:
+    """PYoCo's progressive noise (arXiv 2305.10474, equation 4): each frame's noise goes on from the last one's.
+
+    z^f = alpha / sqrt(1 + alpha^2) z^(f-1) + z_own^f, z_own of variance 1 / (1 + alpha^2): frames i and j correlate by
+    (alpha / sqrt(1 + alpha^2))^|i - j|.
+    """
+
+    alpha: float = attrs.field(validator=_check_alpha)
+
+    @property
+    def std(self) -> float:
+        return 1.0
+
+    def correlation(self, i: int, j: int) -> float:
+        return float((self.alpha / math.sqrt(1.0 + self.alpha**2)) ** abs(i - j))
+
+    def __call__(self, shape: Sequence[int], draw: Draw) -> Tensor:
+        """shape ``(b c f h w)`` -> noise of that shape."""
+        own = draw("independent", shape)
+        keep = self.alpha / math.sqrt(1.0 + self.alpha**2)
+        fresh = 1.0 / math.sqrt(1.0 + self.alpha**2)
+        frames = [own[:, :, 0]]
+        for frame in own.unbind(2)[1:]:
+            frames.append(keep * frames[-1] + fresh * frame)
+        return torch.stack(frames, dim=2)
+
+
+@attrs.frozen
+class OffsetNoise:
+    """The noise of ``inner`` plus a number for each clip and channel: noise offset, as the paper trains with.
+
+    The added draws have deviation ``strength`` and are the same at every pixel, and in every frame unless ``frames`` is
+    "own". https://www.crosslabs.org/blog/diffusion-with-offset-noise. The sum's deviation grows with it.
+    """
+
+    strength: float = attrs.field(default=0.1)
+    inner: DeclaredNoise = attrs.field(factory=IndependentNoise)
+    frames: Literal["shared", "own"] = "shared"
+
+    def __attrs_post_init__(self) -> None:
+        if not 0.0 <= self.strength < math.inf:
+            raise InputError(f"strength {self.strength!r}: expected a finite number, 0 or more")
+        if self.frames not in ("shared", "own"):
+            raise InputError(
+                f"frames {self.frames!r}: expected 'shared' (one offset a clip) or 'own' (one a frame)"
+            )
+
+    @property
+    def std(self) -> float:
+        return math.hypot(self.inner.std, self.strength)
+
+    def correlation(self, i: int, j: int) -> float:
+        offset = float(i == j or self.frames == "shared") * self.strength**2
+        return (self.inner.correlation(i, j) * self.inner.std**2 + offset) / self.std**2
+
+    def __call__(self, shape: Sequence[int], draw: Draw) -> Tensor:
+        """shape ``(b c f h w)`` -> noise of that shape."""
+        b, c, f, _, _ = shape
+        z = self.inner(shape, draw)
+        if self.strength == 0.0:
+            return z
+        return z + self.strength * draw("offset", (b, c, f if self.frames == "own" else 1, 1, 1))

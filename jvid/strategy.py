@@ -211,7 +211,13 @@ class Strategy:
         return selector
 
     def _grid(self) -> Callable[[NoiseSchedule], Sequence[float]]:
-        grid: Callable[[NoiseSchedule], Sequence[float]] = self.grid.load("grid", steps=self.steps)
+        from jvid.options import parameters
+        from jvid.registry import current, imported
+
+        # A grid of explicit times has as many steps as it has.
+        factory = imported(current().find("grid", self.grid.name))
+        counted = {"steps": self.steps} if "steps" in parameters(factory) else {}
+        grid: Callable[[NoiseSchedule], Sequence[float]] = self.grid.load("grid", **counted)
         return grid
 
 
