@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from jvid import paper as paper
     from jvid.bridged import Bridged as Bridged
     from jvid.choices import Choice as Choice
+    from jvid.choosing import Blend as Blend
+    from jvid.choosing import Boundary as Boundary
+    from jvid.choosing import Cycle as Cycle
+    from jvid.choosing import Random as Random
+    from jvid.choosing import Table as Table
     from jvid.conditions import PerFrame as PerFrame
     from jvid.errors import InputError as InputError
     from jvid.errors import JvidError as JvidError
@@ -87,6 +92,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "bridged": ("Bridged",),
     "choices": ("Choice",),
+    "choosing": ("Blend", "Boundary", "Cycle", "Random", "Table"),
     "conditions": ("PerFrame",),
     "errors": (
         "InputError", "JvidError", "MissingDependencyError", "NonFiniteError", "PluginError", "PluginWarning",

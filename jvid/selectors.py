@@ -79,6 +79,11 @@ class PiecewiseAffine:
             return 1.0 + (progress - self.t_v) / (self.t_e - self.t_v) * (self.p_e - 1.0)
         return self.p_e + (progress - self.t_e) / (1.0 - self.t_e) * (self.p_f - self.p_e)
 
+    def shares(self, step: Step) -> Mapping[str, float]:
+        """P_V and its rest."""
+        p = self.probability(step.progress)
+        return {self.video: p, self.image: 1.0 - p}
+
     def __call__(self, step: Step, u: float) -> Mapping[str, float]:
         """The video model if ``u < P_V``, else the image model; with weight 1."""
         return {self.video if u < self.probability(step.progress) else self.image: 1.0}
@@ -98,6 +103,10 @@ class Always:
     def probability(self, progress: float) -> float:
         """1 at any progress."""
         return 1.0
+
+    def shares(self, step: Step) -> Mapping[str, float]:
+        """All for the one name."""
+        return {self.name: 1.0}
 
     def __call__(self, step: Step, u: float) -> Mapping[str, float]:
         """Weight 1 for the one name."""

@@ -18,6 +18,7 @@ from jvid.errors import InputError, MissingDependencyError, PluginError, PluginW
 from jvid.hookspecs import hookimpl
 from jvid.registrar import KINDS, Registrar
 from jvid.registry import Registry, current, using
+from jvid.schedules import TabulatedSchedule
 from jvid.selectors import Always, PiecewiseAffine
 from jvid.solvers import DDIM
 from tests.toy import toy_registry
@@ -85,7 +86,15 @@ def test_every_builtin_is_what_its_kind_says(registry: Registry) -> None:
         "explicit": {"times": (1.0, 0.0)},
         "shared": {"ratio": 0.5},
         "scaled": {"gamma": 0.5},
+        "mixed": {"alpha": 1.0},
+        "progressive": {"alpha": 1.0},
+        "random": {"experts": "a+b"},
+        "boundary": {"experts": "a+b", "at": 0.5},
+        "cycle": {"experts": "a+b"},
+        "table": {"rows": "a*2+b"},
+        "blend": {"experts": "a+b", "knots": "0:1:0+1:0:1"},
     }
+    reference = TabulatedSchedule.scaled_linear()
     kinds = {
         "selector": protocols.Selector, "solver": protocols.Solver, "schedule": protocols.NoiseSchedule,
         "noise": protocols.NoiseSampler, "postprocessor": protocols.LatentPostprocessor,
@@ -95,9 +104,9 @@ def test_every_builtin_is_what_its_kind_says(registry: Registry) -> None:
         for name in registry.names(kind):
             options = needs.get(name, {"steps": 4} if kind == "grid" else {})
             built = registry.load(kind, name, **options)
-            assert isinstance(built, kinds[kind]) if kind in kinds else built()[-1] == 0.0
+            assert isinstance(built, kinds[kind]) if kind in kinds else built(reference)[-1] == 0.0
             seen += 1
-    assert seen >= 16
+    assert seen >= 34
 
 
 def test_the_installed_distribution_registers_all_three_plugins() -> None:
