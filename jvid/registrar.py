@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import attrs
@@ -21,10 +22,10 @@ import attrs
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
-    from jvid.pair import Pair
+    from jvid.pair import Codec, Pair, TextEncoder
     from jvid.protocols import Denoiser, LatentPostprocessor, NoiseSampler, NoiseSchedule, Selector, Solver
 
-__all__ = ["KINDS", "Component", "Registrar", "Slot"]
+__all__ = ["KINDS", "NAME", "Component", "Registrar", "Slot"]
 
 KINDS = (
     "pair", "denoiser", "wrapper", "selector", "solver", "grid", "schedule", "noise", "postprocessor", "codec",
@@ -32,13 +33,24 @@ KINDS = (
 )  # fmt: skip
 """Every kind of component, in the order of listings."""
 
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""What names of components and of plugins look like."""
+
 T = TypeVar("T")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 @attrs.frozen
 class Component:
-    """One registered factory and where it comes from."""
+    """One registered factory and where it comes from.
+
+    Attributes:
+        kind: one of ``KINDS``.
+        plugin: the namespace of who registered it.
+        name: bare, unique within kind and plugin.
+        target: the factory, or its "module:attribute".
+        help: one line, for listings; a factory given as such lends the first of its docstring.
+        distribution: name and version of what brought the plugin.
+    """
 
     kind: str
     plugin: str
@@ -113,20 +125,29 @@ class Registrar:
     postprocessor: Slot[LatentPostprocessor]
     pair: Slot[Pair]
     grid: Slot[Callable[[NoiseSchedule], Sequence[float]]]
-    codec: Slot[Any]
-    text: Slot[Any]
+    codec: Slot[Codec]
+    text: Slot[TextEncoder]
     command: Slot[Any]
 
     def __init__(self, plugin: str, distribution: str = "unknown") -> None:
         self.plugin = plugin
         self.distribution = distribution
         self.components: dict[tuple[str, str], Component] = {}
+        self._closed = False
         for kind in KINDS:
             setattr(self, kind, Slot(kind, self._add))
 
-    def _add(self, kind: str, name: str, target: str | Callable[..., Any], help: str) -> None:
-        if not _NAME.fullmatch(name):
-            raise InputError(f"{kind} {name!r}: expected a name of a-z, 0-9, '.', '_' and '-'")
+    if not TYPE_CHECKING:  # a type checker should miss a kind that is not there
+
+        def __getattr__(self, kind):
+            raise AttributeError(f"there is no kind {kind!r}: expected register.{', register.'.join(KINDS)}")
+
+    def component(self, kind: str, name: str, target: object, help: str = "") -> Component:
+        """The component of a target that is a factory, or its "module:attribute"; it is not registered.
+
+        Raises:
+            InputError: it is neither.
+        """
         if isinstance(target, str):
             module, colon, attribute = target.partition(":")
             parts = [*module.split("."), *attribute.split(".")]
@@ -134,6 +155,19 @@ class Registrar:
                 raise InputError(f"{kind} {name!r} has target {target!r}: expected 'module:attribute'")
         elif not callable(target):
             raise InputError(f"{kind} {name!r} is a {type(target).__name__}: expected a factory to call")
+        if not help and isinstance(target, type | FunctionType):
+            help = (target.__doc__ or "").strip().partition("\n\n")[0]
+        return Component(kind, self.plugin, name, target, " ".join(help.split()), self.distribution)
+
+    def close(self) -> None:
+        """Take nothing more: the plugin's hook has returned."""
+        self._closed = True
+
+    def _add(self, kind: str, name: str, target: str | Callable[..., Any], help: str) -> None:
+        if self._closed:
+            raise InputError(f"{kind} {name!r} comes too late: register it before jvid_register returns")
+        if not NAME.fullmatch(name):
+            raise InputError(f"{kind} {name!r}: expected a name of a-z, 0-9, '.', '_' and '-'")
         if (kind, name) in self.components:
             raise InputError(f"{kind} {name!r} is registered twice by one plugin")
-        self.components[kind, name] = Component(kind, self.plugin, name, target, help, self.distribution)
+        self.components[kind, name] = self.component(kind, name, target, help)

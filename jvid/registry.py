@@ -8,6 +8,7 @@ question (see ``jvid.discovery``); torch and its like load with the factory.
 from __future__ import annotations
 
 import difflib
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from jvid.discovery import (
     allowed_plugins,
     installed_sources,
     is_strict,
+    missing_source,
 )
 from jvid.errors import (
     InputError,
@@ -31,8 +33,10 @@ from jvid.errors import (
     PluginWarning,
     UnknownNameError,
 )
+from jvid.guarding import said
 from jvid.options import check_options
 from jvid.registrar import KINDS, Component
+from jvid.structure import flaw
 
 __all__ = ["KINDS", "Component", "Registry", "current", "imported", "load", "names", "using"]
 
@@ -51,6 +55,8 @@ class Registry:
         self._strict = strict
         self._plugins: list[Plugin] = []
         self._failures: list[Failure] = []
+        self._left_out: list[str] = []
+        self._lock = threading.RLock()  # a plugin may ask for names while it is imported
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
@@ -60,18 +66,32 @@ class Registry:
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """The plugins that were left out, and why."""
+        """The plugins that were left out because they are broken, and why."""
         self._discover()
         return tuple(self._failures)
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The installed plugins that ``JVID_PLUGINS`` leaves out; they were not imported."""
+        self._discover()
+        return tuple(self._left_out)
+
     def add(self, module: object, name: str, distribution: str = "unknown") -> None:
-        """Register a plugin by hand: a module, or any object with the hooks.
+        """Register a plugin by hand.
+
+        Args:
+            module: a module, any object with the hooks, or a hook by itself (a function
+                ``jvid_register`` marked with ``hookimpl``).
+            name: its namespace.
+            distribution: what errors say that it came with.
 
         Raises:
             PluginError: it is broken, and ``strict`` is set; otherwise a ``PluginWarning`` tells it.
         """
         self._discover()
-        self._admit(Source(name, distribution, lambda: module))
+        with self._lock:
+            failures = self._admit([Source(name, distribution, lambda: module)])
+        self._tell(failures)
 
     def names(self, kind: str) -> tuple[str, ...]:
         """The shortest name of each component of a kind: bare where unique, else qualified.
@@ -90,7 +110,7 @@ class Registry:
             UnknownNameError: no such kind.
         """
         if kind not in KINDS:
-            raise UnknownNameError(f"unknown kind {kind!r}: expected one of {', '.join(KINDS)}")
+            raise UnknownNameError(f"unknown kind {kind!r}: {_close(kind, KINDS)}")
         return tuple(c for plugin in self.plugins for c in plugin.components if c.kind == kind)
 
     def find(self, kind: str, name: str) -> Component:
@@ -104,18 +124,13 @@ class Registry:
         if len(matches) == 1:
             return matches[0]
         if matches:
-            listed = ", ".join(f"{c.qualified} ({c.distribution})" for c in matches)
-            raise UnknownNameError(f"{kind} {name!r} is ambiguous: use one of {listed}")
-        plugin, slash, rest = name.partition("/")
-        owners = [owner for owner in self.plugins if owner.name == plugin] if slash else []
-        for owner in owners or self.plugins:
-            try:
-                resolved = owner.resolve(kind, rest if owners else name)
-            except Exception as error:
-                raise PluginError(str(Failure(owner.name, owner.distribution, "resolve", error))) from error
-            if resolved is not None:
-                return resolved
-        raise UnknownNameError(self._unknown(kind, name, found))
+            raise UnknownNameError(_ambiguous(kind, name, matches))
+        resolved, failures = self._resolve(kind, name)
+        if len(resolved) == 1:
+            return resolved[0]
+        if resolved:
+            raise UnknownNameError(_ambiguous(kind, name, resolved))
+        raise UnknownNameError(self._unknown(kind, name, found, failures))
 
     def load(self, kind: str, name: str, /, **options: Any) -> Any:
         """Build a component: find its factory, check the options, call it.
@@ -124,51 +139,100 @@ class Registry:
             UnknownNameError: no such kind or name, or an ambiguous one.
             InputError: an option that the factory does not take, or a value that it refuses.
             MissingDependencyError: it needs a package or a file that is not there.
-            PluginError: its target cannot be imported, or it fails in an unforeseen way.
+            PluginError: its target cannot be imported, it fails in an unforeseen way, or it returns
+                what cannot be of the kind.
         """
         component = self.find(kind, name)
         factory = imported(component)
         check_options(f"{kind} {name!r}", factory, options)
         try:
-            return factory(**options)
+            made = factory(**options)
         except InputError as error:
             raise InputError(f"{kind} {name!r}: {error}") from error
-        except JvidError:
+        except MissingDependencyError as error:
+            raise MissingDependencyError(f"{component}: {error}") from error
+        except (JvidError, KeyboardInterrupt):
             raise
         except ValueError as error:
-            raise InputError(f"{kind} {name!r}: {_said(error)}") from error
+            raise InputError(f"{component}: {said(error)}") from error
         except (ImportError, FileNotFoundError) as error:
-            raise MissingDependencyError(f"{component} lacks something: {_said(error)}") from error
-        except Exception as error:
-            raise PluginError(f"{component} failed: {_said(error)}") from error
+            raise MissingDependencyError(f"{component} lacks something: {said(error)}") from error
+        except BaseException as error:
+            raise PluginError(f"{component} failed: {said(error)}") from error
+        if wrong := flaw(kind, made):
+            raise PluginError(f"{component} {wrong}")
+        return made
 
-    def _unknown(self, kind: str, name: str, found: Iterable[Component]) -> str:
+    def _resolve(self, kind: str, name: str) -> tuple[list[Component], list[Failure]]:
+        """What the plugins' ``jvid_resolve`` make of a name; of ``plugin/name``, that plugin's alone."""
+        plugin, slash, rest = name.partition("/")
+        owners = [owner for owner in self.plugins if owner.name == plugin] if slash else []
+        answers = [owner.resolve(kind, rest if owners else name) for owner in owners or self.plugins]
+        return (
+            [answer for answer in answers if isinstance(answer, Component)],
+            [answer for answer in answers if isinstance(answer, Failure)],
+        )
+
+    def _unknown(
+        self, kind: str, name: str, found: Iterable[Component], failures: Iterable[Failure] = ()
+    ) -> str:
         known = [c.qualified if "/" in name else c.name for c in found]
-        close = list(dict.fromkeys(difflib.get_close_matches(name, known, n=3, cutoff=0.5)))
-        if close:
-            hint = f"did you mean {' or '.join(close)}?"
-        else:
-            hint = f"expected one of {', '.join(self.names(kind)) or 'none: no plugin registers any'}"
-        return "; ".join([f"unknown {kind} {name!r}: {hint}", *map(str, self._failures)])
+        parts = [f"unknown {kind} {name!r}: {_close(name, known, self.names(kind))}"]
+        if others := [c.kind for plugin in self.plugins for c in plugin.components
+                      if name in (c.name, c.qualified)]:  # fmt: skip
+            parts.append(f"there is a {' and a '.join(dict.fromkeys(others))} of this name")
+        if self._left_out:
+            parts.append(f"JVID_PLUGINS leaves out {', '.join(self._left_out)}")
+        return "; ".join([*parts, *map(str, (*self._failures, *failures))])
 
     def _discover(self) -> None:
-        if not self._pending:
-            return
-        self._pending = False
-        allowed = allowed_plugins()
-        for source in installed_sources():
-            if allowed is None or source.name in allowed:
-                self._admit(source)
+        with self._lock:
+            if not self._pending:
+                return
+            self._pending = False
+            try:
+                failures = self._admit(self._sources())
+            except BaseException:
+                self._forget()
+                raise
+        self._tell(failures, forget=True)
 
-    def _admit(self, source: Source) -> None:
-        outcome = admit(source, self._plugins)
-        if isinstance(outcome, Plugin):
-            self._plugins.append(outcome)
-            return
-        self._failures.append(outcome)
-        if is_strict() if self._strict is None else self._strict:
-            raise PluginError(str(outcome)) from outcome.error
-        warnings.warn(str(outcome), PluginWarning, stacklevel=4)
+    def _sources(self) -> Iterator[Source]:
+        """What is installed, but for what ``JVID_PLUGINS`` leaves out."""
+        allowed = allowed_plugins()
+        wanted = set(allowed or ())
+        for source in installed_sources():
+            wanted.discard(source.name)
+            if allowed is None or source.name in allowed:
+                yield source
+            else:
+                self._left_out.append(source.name)
+        for name in sorted(wanted - {"builtin"}):
+            yield missing_source(name, self._left_out)
+
+    def _admit(self, sources: Iterable[Source]) -> list[Failure]:
+        failures = []
+        for source in sources:
+            outcome = admit(source, self._plugins)
+            if isinstance(outcome, Plugin):
+                self._plugins.append(outcome)
+            else:
+                failures.append(outcome)
+        self._failures += failures
+        return failures
+
+    def _tell(self, failures: Iterable[Failure], forget: bool = False) -> None:
+        """Once all are admitted, so that a warning turned into an error leaves no half of them."""
+        for failure in failures:
+            if is_strict() if self._strict is None else self._strict:
+                if forget:
+                    self._forget()
+                raise PluginError(str(failure)) from failure.error
+            warnings.warn(str(failure), PluginWarning, stacklevel=4)
+
+    def _forget(self) -> None:
+        """As before the first question: what failed then fails again, rather than half of it going on."""
+        self._plugins, self._failures, self._left_out, self._pending = [], [], [], True
 
 
 def imported(component: Component) -> Callable[..., Any]:
@@ -180,12 +244,12 @@ def imported(component: Component) -> Callable[..., Any]:
     """
     try:
         return component.factory()
-    except JvidError:
+    except KeyboardInterrupt:
         raise
     except ImportError as error:
-        raise MissingDependencyError(f"{component} cannot be imported: {_said(error)}") from error
-    except Exception as error:
-        raise PluginError(f"{component} cannot be imported: {_said(error)}") from error
+        raise MissingDependencyError(f"{component} cannot be imported: {said(error)}") from error
+    except BaseException as error:
+        raise PluginError(f"{component} cannot be imported: {said(error)}") from error
 
 
 _default: Registry | None = None
@@ -222,5 +286,16 @@ def names(kind: str) -> tuple[str, ...]:
     return current().names(kind)
 
 
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
+def _ambiguous(kind: str, name: str, candidates: Iterable[Component]) -> str:
+    listed = ", ".join(f"{c.qualified} ({c.distribution})" for c in candidates)
+    return f"{kind} {name!r} is ambiguous: use one of {listed}"
+
+
+def _close(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:
+    """What was probably meant, else all there is."""
+    known = tuple(known)
+    if close := list(dict.fromkeys(difflib.get_close_matches(name, known, n=3, cutoff=0.5))):
+        return f"did you mean {' or '.join(close)}?"
+    return (
+        f"expected one of {', '.join(known if listed is None else listed) or 'none: no plugin registers any'}"
+    )

@@ -68,7 +68,7 @@ def plugin(**components: Callable[..., object]) -> SimpleNamespace:
 HELLO = """
 @hookimpl
 def jvid_register(register):
-    register.selector("hello", lambda: "hello")
+    register.selector("hello", "jvid.selectors:Always")
 """
 
 
@@ -119,15 +119,15 @@ def test_the_installed_distribution_registers_all_three_plugins() -> None:
 def test_a_source_tree_knows_the_plugins_that_pyproject_declares(monkeypatch: pytest.MonkeyPatch) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["entry-points"]["jvid"] == discovery._OWN
-    monkeypatch.setattr(discovery.importlib.metadata, "entry_points", lambda group: ())
+    monkeypatch.setattr(discovery.importlib.metadata, "distributions", lambda: ())
     assert "ddpm" in Registry().names("solver")
 
 
 def test_jvid_load_asks_the_current_registry(registry: Registry) -> None:
-    registry.add(plugin(mine=lambda: 42), "me")
+    registry.add(plugin(mine=lambda: Always("me")), "me")
     before = current()
     with using(registry):
-        assert jvid.load("selector", "mine") == 42
+        assert jvid.load("selector", "mine") == Always("me")
     assert current() is before
     with pytest.raises(UnknownNameError):
         jvid.load("selector", "mine")
@@ -140,7 +140,10 @@ def test_jvid_load_asks_the_current_registry(registry: Registry) -> None:
         ("selector", "builtin/alway", "did you mean builtin/always or"),
         ("selector", "zzz", "expected one of piecewise-affine, always"),
         ("denoiser", "zzz", "no plugin registers any"),
-        ("selectr", "always", "unknown kind 'selectr': expected one of pair"),
+        ("selectr", "always", "unknown kind 'selectr': did you mean selector or solver"),
+        ("zzz", "always", "unknown kind 'zzz': expected one of pair, denoiser"),
+        ("solver", "always", "expected one of ddpm"),
+        ("solver", "always", "there is a selector of this name"),
     ],
 )
 def test_unknown_names_say_what_there_is(registry: Registry, kind: str, name: str, words: str) -> None:
@@ -173,13 +176,13 @@ def test_wrong_options_name_component_and_option(
 
 
 def test_a_collision_lists_every_candidate(registry: Registry) -> None:
-    registry.add(plugin(always=lambda: "theirs"), "cartoon", "cartoon 2.0")
+    registry.add(plugin(always=lambda: Always("theirs")), "cartoon", "cartoon 2.0")
     assert {"builtin/always", "cartoon/always"} <= set(registry.names("selector"))
     with pytest.raises(
         UnknownNameError, match=r"builtin/always \(jvid test\), cartoon/always \(cartoon 2\.0\)"
     ):
         registry.load("selector", "always", name="video")
-    assert registry.load("selector", "cartoon/always") == "theirs"
+    assert registry.load("selector", "cartoon/always") == Always("theirs")
     assert registry.load("selector", "builtin/always", name="video") == Always("video")
 
 
@@ -218,15 +221,17 @@ def test_dynamic_names_are_resolved_last(registry: Registry) -> None:
     def jvid_resolve(kind: str, name: str) -> object:
         if name == "trouble":
             raise OSError("no network")
-        return (lambda: f"{kind}:{name}") if name in ("anything", "always") else None
+        return (lambda: Always(f"{kind}:{name}")) if name in ("anything", "always") else None
 
     registry.add(SimpleNamespace(jvid_resolve=jvid_resolve), "hub", "hub 3")
-    assert registry.load("selector", "anything") == "selector:anything"
-    assert registry.load("selector", "hub/always") == "selector:always"
+    assert registry.load("selector", "anything") == Always("selector:anything")
+    assert registry.load("selector", "hub/always") == Always("selector:always")
     assert registry.load("selector", "always", name="video") == Always("video")
     with pytest.raises(UnknownNameError):
         registry.load("selector", "nothing")
-    with pytest.raises(PluginError, match=r"hub 3.*no network"):
+    with pytest.raises(
+        UnknownNameError, match=r"unknown selector 'trouble'.*'hub' of hub 3 failed at resolve.*no network"
+    ):
         registry.load("selector", "trouble")
 
 
@@ -251,8 +256,8 @@ def test_a_broken_plugin_changes_nothing_else(install: Install, how: str) -> Non
     install("cartoon-good", HELLO.replace("hello", "good"))
     registry = Registry()
     with pytest.warns(PluginWarning, match=r"'cartoon_broken' of cartoon-broken 1\.2 failed at") as told:
-        good = registry.load("selector", "good")
-    assert good == "good"
+        good = registry.load("selector", "good", name="video")
+    assert good == Always("video")
     assert len(told) == 1
     assert [failure.plugin for failure in registry.failures] == ["cartoon_broken"]
     with warnings.catch_warnings():
