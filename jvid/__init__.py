@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jvid import paper as paper
     from jvid.bridged import Bridged as Bridged
+    from jvid.cached import Cached as Cached
     from jvid.choices import Choice as Choice
     from jvid.choosing import Blend as Blend
     from jvid.choosing import Boundary as Boundary
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from jvid.choosing import Random as Random
     from jvid.choosing import Table as Table
     from jvid.conditions import PerFrame as PerFrame
+    from jvid.corrected import Corrected as Corrected
     from jvid.errors import InputError as InputError
     from jvid.errors import JvidError as JvidError
     from jvid.errors import MissingDependencyError as MissingDependencyError
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from jvid.grids import Zigzag as Zigzag
     from jvid.guided import Guided as Guided
     from jvid.keyed import keyed_normal as keyed_normal
+    from jvid.known import Known as Known
     from jvid.noise import IndependentNoise as IndependentNoise
     from jvid.noise import MixedNoise as MixedNoise
     from jvid.noise import OffsetNoise as OffsetNoise
@@ -84,6 +87,7 @@ if TYPE_CHECKING:
     from jvid.step import Step as Step
     from jvid.strategy import NoiseShape as NoiseShape
     from jvid.strategy import Strategy as Strategy
+    from jvid.windowed import Windowed as Windowed
 
 __version__ = "0.1.0"
 
@@ -91,9 +95,11 @@ __version__ = "0.1.0"
 # test holds the two together.
 _MODULES = {
     "bridged": ("Bridged",),
+    "cached": ("Cached",),
     "choices": ("Choice",),
     "choosing": ("Blend", "Boundary", "Cycle", "Random", "Table"),
     "conditions": ("PerFrame",),
+    "corrected": ("Corrected",),
     "errors": (
         "InputError", "JvidError", "MissingDependencyError", "NonFiniteError", "PluginError", "PluginWarning",
         "UnknownNameError",
@@ -102,6 +108,7 @@ _MODULES = {
     "grids": ("ByAngle", "Explicit", "Karras", "Leading", "Linspace", "Trailing", "Zigzag"),
     "guided": ("Guided",),
     "keyed": ("keyed_normal",),
+    "known": ("Known",),
     "noise": (
         "IndependentNoise", "MixedNoise", "OffsetNoise", "ProgressiveNoise", "ScaledNoise", "SharedNoise",
     ),
@@ -123,6 +130,7 @@ _MODULES = {
     "state": ("State",),
     "step": ("Expert", "Level", "Step"),
     "strategy": ("NoiseShape", "Strategy"),
+    "windowed": ("Windowed",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -17,6 +17,16 @@ JVID_API = 1
 @hookimpl
 def jvid_register(register: Registrar) -> None:
     """Everything of the core that has a name."""
+    register.wrapper("guided", "jvid.guided:Guided", help="Classifier-free guidance.")
+    register.wrapper(
+        "framewise", "jvid.framewise:Framewise", help="An image model over the frames of a clip."
+    )
+    register.wrapper("bridged", "jvid.bridged:Bridged", help="A model on another schedule than its own.")
+    register.wrapper("windowed", "jvid.windowed:Windowed", help="Clips longer than a model knows.")
+    register.wrapper("known", "jvid.known:Known", help="Parts of a clip that are known.")
+    register.wrapper("corrected", "jvid.corrected:Corrected", help="A postprocessor on x_0 at each step.")
+    register.wrapper("cached", "jvid.cached:Cached", help="Conditions prepared once a run.")
+
     register.selector("piecewise-affine", "jvid.selectors:PiecewiseAffine", help="P_V of the paper.")
     register.selector("always", "jvid.selectors:Always", help="One expert at every step.")
     register.selector("random", "jvid.choosing:Random", help="One of k experts, with fixed probabilities.")

@@ -18,7 +18,7 @@ from torch import Tensor
 from jvid.errors import InputError
 from jvid.protocols import Condition
 
-__all__ = ["PerFrame", "concat", "expand_rows", "fold_frames", "require"]
+__all__ = ["PerFrame", "concat", "expand_rows", "fold_frames", "map_condition", "require"]
 
 
 @attrs.frozen(eq=False)
@@ -34,7 +34,7 @@ class PerFrame:
             )
 
 
-def _map(
+def map_condition(
     cond: Condition, plain: Callable[[str, Tensor], Any], per_frame: Callable[[str, Tensor], Any]
 ) -> dict[str, Any]:
     """Apply ``plain`` to tensors and ``per_frame`` to the tensors of ``PerFrame`` values, nested ones too."""
@@ -72,7 +72,7 @@ def _rows(name: str, value: Tensor, b: int) -> Tensor:
 
 def expand_rows(cond: Condition, b: int) -> dict[str, Any]:
     """Values of one row become b equal rows (without a copy); other row counts raise ``InputError``."""
-    return _map(cond, lambda name, v: _rows(name, v, b), lambda name, v: PerFrame(_rows(name, v, b)))
+    return map_condition(cond, lambda name, v: _rows(name, v, b), lambda name, v: PerFrame(_rows(name, v, b)))
 
 
 def fold_frames(cond: Condition, b: int, f: int) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def fold_frames(cond: Condition, b: int, f: int) -> dict[str, Any]:
             )
         return _rows(name, value, b).flatten(0, 1)
 
-    return _map(cond, lambda name, v: _rows(name, v, b).repeat_interleave(f, dim=0), fold)
+    return map_condition(cond, lambda name, v: _rows(name, v, b).repeat_interleave(f, dim=0), fold)
 
 
 def concat(first: Condition, second: Condition) -> dict[str, Any]:

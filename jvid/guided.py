@@ -9,6 +9,7 @@ g = 1 is the conditional model, g = 0 the unconditional one; each then costs one
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import attrs
 import torch
@@ -16,7 +17,9 @@ from torch import Tensor
 
 from jvid._arrays import require_latents, working_dtype
 from jvid.conditions import concat, expand_rows, require
+from jvid.corrected import check_interval
 from jvid.errors import InputError
+from jvid.memo import Memo
 from jvid.protocols import Condition, Denoiser, NoiseSchedule
 from jvid.spaces import LatentSpace, space_of
 
@@ -29,13 +32,24 @@ class Guided:
 
     The null condition is ``null``, or else ``cond["null"]``; it replaces the values that it names, and
     the others hold for both halves. Both are evaluated as one batch, conditional rows first.
+
+    ``interval``: (low, high) of the denoiser's own t within which guidance acts, ends included; elsewhere the conditional
+    stands alone, at half the cost (Kynkäänniemi et al. 2024, arXiv 2404.07724). ``rescale``: phi of Lin et al. (2023, arXiv
+    2305.08891, equation 16): how far the deviation of the guided x_0, clip by clip, is drawn back to the conditional's.
     """
 
     denoiser: Denoiser
     scale: float = attrs.field(default=2.0, converter=float)
     null: Condition | None = None
+    interval: tuple[float, float] | None = None
+    rescale: float = attrs.field(default=0.0, converter=float)
+    _both: Memo[dict[str, Any]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_both", Memo())
+        check_interval("Guided", self.interval)
+        if not 0.0 <= self.rescale <= 1.0:
+            raise InputError(f"Guided got rescale={self.rescale:g}; expected a number from 0 (none) to 1")
         if not math.isfinite(self.scale):
             raise InputError(
                 f"Guided got scale={self.scale:g}; expected a finite number: 1 is unguided, the paper uses 2"
@@ -56,7 +70,7 @@ class Guided:
         require_latents(x, "Guided")
         b = x.shape[0]
         plain = {name: value for name, value in cond.items() if name != "null"}
-        if self.scale == 1.0:
+        if self.scale == 1.0 or self._outside(t).all():
             return self.denoiser(x, t, expand_rows(plain, b))
         null = self.null if self.null is not None else require(cond, "null", "Guided")
         if self.scale == 0.0:
@@ -67,9 +81,27 @@ class Guided:
                 f"Guided needs the condition {missing[0]!r} beside its null value; got {', '.join(map(repr, plain)) or 'none'}: "
                 "pass it in cond, or use scale=0 for an unconditional clip"
             )
-        both = concat(expand_rows(plain, b), expand_rows({**plain, **null}, b))
+        # The same tensors at each step of a run: what is kept for them further inside is found again.
+        both = self._both(
+            {"cond": plain, "null": null, "rows": b},
+            lambda: concat(expand_rows(plain, b), expand_rows({**plain, **null}, b)),
+        )
         times = torch.cat([t, t]) if t.ndim else t
         dtype = working_dtype(x)
         x_0 = self.denoiser(torch.cat([x, x]), times, both).to(dtype)
         conditional, unconditional = x_0[:b], x_0[b:]
-        return (unconditional + self.scale * (conditional - unconditional)).to(x.dtype)
+        guided = unconditional + self.scale * (conditional - unconditional)
+        if self.rescale:
+            axes = tuple(range(1, x.ndim))
+            wanted, had = (part.std(axes, keepdim=True, correction=0) for part in (conditional, guided))
+            ratio = torch.where(had > 0, wanted / had, torch.ones_like(had))
+            guided = guided * (self.rescale * ratio + (1.0 - self.rescale))
+        if t.ndim and self._outside(t).any():
+            guided = torch.where(self._outside(t).to(x.device).view(-1, 1, 1, 1, 1), conditional, guided)
+        return guided.to(x.dtype)
+
+    def _outside(self, t: Tensor) -> Tensor:
+        """Whether t lies where guidance does not act, of t's shape."""
+        if self.interval is None:
+            return torch.zeros_like(t, dtype=torch.bool)
+        return (t < self.interval[0]) | (t > self.interval[1])

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import attrs
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jvid.choices import Choice
 from jvid.errors import InputError
-from jvid.grids import Explicit, Leading, Linspace, Trailing
+from jvid.grids import ByAngle, Explicit, Karras, Leading, Linspace, Trailing, Zigzag
+from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
+from jvid.strategy import Strategy
 
 SPACINGS = [("leading", Leading), ("trailing", Trailing), ("linspace", Linspace)]
 
@@ -70,3 +75,76 @@ def test_bad_input_is_told_in_one_line(build, said):
         build()
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+SCHEDULES = [TabulatedSchedule.scaled_linear(), VarianceExploding(), FlowMatching(3.0)]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("rho", [1.0, 7.0])
+def test_karras_is_equation_5(schedule, rho) -> None:
+    low, high = 0.05, 12.0
+    times = Karras(9, rho, low, high)(schedule)
+    expected = [(high ** (1 / rho) + i / 8 * (low ** (1 / rho) - high ** (1 / rho))) ** rho for i in range(9)]
+    alpha, sigma = schedule(torch.tensor(times[:-1], dtype=torch.float64))
+    torch.testing.assert_close((sigma / alpha).tolist(), expected, rtol=1e-9, atol=0)
+    assert times[-1] == 0.0
+
+
+def test_karras_has_diffusers_default_range() -> None:
+    from diffusers import EulerDiscreteScheduler
+
+    scheduler = EulerDiscreteScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, use_karras_sigmas=True
+    )
+    scheduler.set_timesteps(8)
+    schedule = TabulatedSchedule.scaled_linear()
+    alpha, sigma = schedule(torch.tensor(Karras(8)(schedule), dtype=torch.float64))
+    torch.testing.assert_close((sigma / alpha).float(), scheduler.sigmas, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", [*SCHEDULES, FlowMatching()], ids=repr)
+@given(steps=st.integers(1, 30))
+def test_by_angle_is_even_in_the_angle(schedule, steps) -> None:
+    alpha, sigma = schedule(torch.tensor(ByAngle(steps)(schedule), dtype=torch.float64))
+    gaps = torch.atan2(sigma, alpha).diff()
+    torch.testing.assert_close(gaps, gaps.mean().expand(steps), atol=1e-9, rtol=0)
+
+
+@given(steps=st.integers(2, 60), back=st.integers(1, 5), repeats=st.integers(0, 3))
+def test_zigzag_walks_the_leading_grid_and_rises_within_its_range(steps, back, repeats) -> None:
+    times = Zigzag(steps, back, repeats)()
+    base = Leading(steps)()
+    assert set(times) == set(base)
+    assert times[-1] == 0.0
+    rises = [(a, b) for a, b in pairwise(times) if b > a]
+    assert all(0.3 <= a < b <= 0.8 for a, b in rises)
+    assert len(times) == len(base) + len(rises) * (back + 1)
+    assert (repeats == 0) <= (not rises)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Karras(4)(), "without a schedule"),
+        (lambda: ByAngle(4)(), "without a schedule"),
+        (lambda: Karras(4, sigma_min=2.0, sigma_max=1.0)(SCHEDULES[0]), "sigma_min < sigma_max"),
+        (lambda: Karras(4, sigma_max=100.0)(SCHEDULES[0]), "at most 14.6"),
+        (lambda: Karras(4)(FlowMatching()), "pure noise"),
+        (lambda: Karras(0), "steps=0"),
+        (lambda: Karras(4, rho=-1), "rho=-1"),
+        (lambda: Zigzag(10, 0), "back=0"),
+        (lambda: Zigzag(10, low=0.9, high=0.2), "low=0.9"),
+        (lambda: Explicit("1+x"), "as text 1+.5+0"),
+    ],
+)
+def test_what_new_grids_refuse(make, said) -> None:
+    with pytest.raises(InputError) as caught:
+        make()
+    assert said in str(caught.value)
+
+
+def test_explicit_times_go_through_a_strategy() -> None:
+    strategy = attrs.evolve(Strategy.paper(64), grid=Choice.parse("explicit:times=1+.5+.25+0"))
+    assert [step.start.t for step in strategy.plan().steps] == [1.0, 0.5, 0.25]
+    assert Strategy.from_dict(strategy.to_dict()) == strategy

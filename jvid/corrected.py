@@ -1,0 +1,56 @@
+"""A postprocessor on x_0 at each step: x_0 <- P(D(x, t)), so that what follows is made of the corrected prediction."""
+
+from __future__ import annotations
+
+import attrs
+import torch
+from torch import Tensor
+
+from jvid._arrays import require_latents
+from jvid.errors import InputError
+from jvid.protocols import Condition, Denoiser, LatentPostprocessor, NoiseSchedule
+from jvid.spaces import LatentSpace, space_of
+
+__all__ = ["Corrected", "check_interval"]
+
+
+def check_interval(who: str, interval: tuple[float, float] | None) -> None:
+    """Refuse an interval of t that is not one."""
+    if interval is None:
+        return
+    if not 0.0 <= interval[0] <= interval[1] <= 1.0:
+        raise InputError(f"{who} got interval={interval!r}; expected (low, high) in t, 0 <= low <= high <= 1")
+
+
+@attrs.frozen(eq=False)
+class Corrected:
+    """``denoiser`` whose x_0 passes through ``postprocessor``; within ``interval`` of its own t alone, if given."""
+
+    denoiser: Denoiser
+    postprocessor: LatentPostprocessor
+    interval: tuple[float, float] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check_interval("Corrected", self.interval)
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """The inner denoiser's."""
+        return self.denoiser.schedule
+
+    @property
+    def space(self) -> LatentSpace | None:
+        """The inner denoiser's."""
+        return space_of(self.denoiser)
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype."""
+        require_latents(x, "Corrected")
+        x_0 = self.denoiser(x, t, cond)
+        if self.interval is None:
+            return self.postprocessor(x_0)
+        inside = (t >= self.interval[0]) & (t <= self.interval[1])
+        if not bool(inside.any()):
+            return x_0
+        corrected = self.postprocessor(x_0)
+        return corrected if bool(inside.all()) else torch.where(inside.view(-1, 1, 1, 1, 1), corrected, x_0)
