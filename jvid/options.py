@@ -2,13 +2,15 @@
 
 ``accepted`` says what a factory accepts; ``check_options`` refuses unknown names, missing ones and
 values of another type than annotated, in one line that names the component and the option. Only
-plain annotations (bool, int, float, str, None and unions of them) are checked: the factory itself
-checks the rest.
+plain annotations (bool, int, float, str, None, unions of them, and a ``Literal``) are checked: the
+factory itself checks the rest.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -18,7 +20,7 @@ import attrs
 
 from jvid.errors import InputError
 
-__all__ = ["accepted", "check_options", "parameters", "plain_types"]
+__all__ = ["accepted", "check_options", "choices", "parameters", "plain_types"]
 
 _PLAIN: dict[str, type | None] = {"bool": bool, "int": int, "float": float, "str": str, "None": None}
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "none"}
@@ -37,13 +39,17 @@ def parameters(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
         else {}
     )
     skip = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY)
-    return {
-        name: parameter.replace(annotation=fields[name])
-        if parameter.annotation is parameter.empty and fields.get(name) is not None
-        else parameter
-        for name, parameter in found.items()
-        if parameter.kind not in skip
-    }
+    module = sys.modules.get(getattr(factory, "__module__", None) or "")
+    shown = {}
+    for name, parameter in found.items():
+        if parameter.kind not in skip:
+            annotation: Any = parameter.annotation
+            if annotation is parameter.empty and fields.get(name) is not None:
+                annotation = fields[name]
+            if isinstance(annotation, str) and annotation.isidentifier():  # an alias, such as Mode
+                annotation = getattr(module, annotation, annotation)
+            shown[name] = parameter.replace(annotation=annotation)
+    return shown
 
 
 def accepted(factory: Callable[..., Any]) -> str:
@@ -76,6 +82,18 @@ def plain_types(annotation: object) -> tuple[type, ...] | None:
     return (annotation,) if isinstance(annotation, type) and annotation in _WORDS else None
 
 
+def choices(annotation: object) -> tuple[Any, ...] | None:
+    """The values of a ``Literal``, evaluated or not; None where it is another annotation."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return typing.get_args(annotation)
+    if isinstance(annotation, str) and annotation.startswith("Literal[") and annotation.endswith("]"):
+        try:
+            return tuple(ast.literal_eval(f"({annotation[len('Literal[') : -1]},)"))
+        except (SyntaxError, ValueError):
+            return None
+    return None
+
+
 def check_options(who: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Refuse options that the factory does not take.
 
@@ -94,6 +112,10 @@ def check_options(who: str, factory: Callable[..., Any], options: Mapping[str, A
     if missing:
         raise InputError(f"{who} needs {' and '.join(map(repr, missing))}: it accepts {accepted(factory)}")
     for name, value in options.items():
+        among = choices(named[name].annotation) if name in named else None
+        if among is not None and value not in among:
+            words = " or ".join(map(repr, among))
+            raise InputError(f"{who} got {name}={value!r}: expected {words} (it accepts {accepted(factory)})")
         expected = plain_types(named[name].annotation) if name in named else None
         if expected and not _fits(value, expected):
             words = " or ".join(_WORDS[kind] for kind in expected)

@@ -103,6 +103,11 @@ class Registry:
         bare = [component.name for component in found]
         return tuple(c.name if bare.count(c.name) == 1 else c.qualified for c in found)
 
+    def shortest(self, component: Component) -> str:
+        """The name that loads a registered component: bare while it is unique, else qualified."""
+        bare = [c.name for c in self.components(component.kind)]
+        return component.name if bare.count(component.name) == 1 else component.qualified
+
     def components(self, kind: str) -> tuple[Component, ...]:
         """The components of a kind, in order of plugins and of registration; nothing is imported for it.
 

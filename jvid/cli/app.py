@@ -88,11 +88,13 @@ def command() -> Any:
     """The command object of ``jvid``."""
     from jvid.cli.names import names
     from jvid.cli.plan import plan
+    from jvid.cli.plugins import plugins
     from jvid.cli.sample import sample
+    from jvid.cli.show import show
 
     app = typer.Typer(cls=_Group, add_completion=False)
     app.callback()(_root)
-    for function in (sample, plan, names):
+    for function in (sample, plan, names, show, plugins):
         app.command(help=_unwrapped(function.__doc__))(function)
     return typer.main.get_command(app)
 
