@@ -19,9 +19,9 @@ from torch import Tensor
 from jvid._arrays import working_dtype
 from jvid.errors import InputError
 from jvid.protocols import Denoise, Noise
-from jvid.solvers.history import EMPTY, Entry, History, Mode, check_mode, log_snr
+from jvid.solvers.history import EMPTY, Entry, History, Mode, check_mode, log_snr, within_reach
 from jvid.solvers.kernel import coefficients
-from jvid.step import Step
+from jvid.step import Level, Step
 
 __all__ = ["DPMPP2M", "DPMPP2MSDE"]
 
@@ -104,17 +104,17 @@ def _step(
     start, end = step.start, step.end
     x_0 = denoise(x, start)
     dtype = working_dtype(x)
-    rising = end.angle > start.angle
-    if start.sigma == 0.0 or (rising and eta > 0.0):
-        c_x, c_0, c_z = coefficients(start, end, 1.0)
-        slope = 0.0
+    past: tuple[Entry, ...] = ()
+    if start.sigma == 0.0 or (eta > 0.0 and end.angle > start.angle):
+        c_x, c_0, c_z = coefficients(start, end, 1.0)  # the forward process
     else:
         c_x, c_0, c_z = _coefficients(step, eta)
-        slope = _slope(step, memory.recall(step, mode), c_0, eta, form)
+        past = within_reach(step, memory.recall(step, mode))
+    slope = _slope(step, past[0].level, c_0, eta, form) if past else 0.0
     # Separate products and sums: a fused multiply-add may round by position in the batch.
     out = x_0.to(dtype) * (c_0 + slope)
     if slope:
-        out -= memory.recall(step, mode)[0].value.to(dtype) * slope
+        out -= past[0].value.to(dtype) * slope
     if c_x:
         out += x.to(dtype) * c_x
     if c_z:
@@ -131,13 +131,11 @@ def _coefficients(step: Step, eta: float) -> tuple[float, float, float]:
     return c_x, end.alpha * (1.0 - q ** (1.0 + eta)), end.sigma * math.sqrt(1.0 - q ** (2.0 * eta))
 
 
-def _slope(step: Step, past: tuple[Entry, ...], c_0: float, eta: float, form: Form) -> float:
-    """The weight of ``x_0 - x_0'``; 0 where there is no past to take a slope from."""
-    if not past:
-        return 0.0
-    now, then = log_snr(step.start), log_snr(past[0].level)
-    h, h_past = log_snr(step.end) - now, now - then
-    if not all(map(math.isfinite, (h, h_past))) or abs(h_past) < 1e-9 or h == 0.0:
+def _slope(step: Step, then: Level, c_0: float, eta: float, form: Form) -> float:
+    """The weight of ``x_0 - x_0'``, from a prediction at the level ``then``."""
+    now = log_snr(step.start)
+    h, h_past = log_snr(step.end) - now, now - log_snr(then)
+    if h == 0.0:
         return 0.0
     if form == "midpoint":
         return 0.5 * c_0 * h / h_past

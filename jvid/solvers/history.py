@@ -7,13 +7,14 @@ predict change (``Step.switched``), a history may be
     restart      emptied: the next step is of first order
     ignore       read on, as if one model had predicted all along
 
-docs/solvers.md holds the measurements behind the default. A history is a value: a step makes a new one.
+docs/solvers.md holds the measurements behind the default. Past is what lies behind on the same way: where the walk
+turned round it ends, because what was ahead then is ahead now. A history is a value: a step makes a new one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args
 
 import attrs
@@ -22,9 +23,16 @@ from torch import Tensor
 from jvid.errors import InputError
 from jvid.step import Level, Step
 
-__all__ = ["EMPTY", "Entry", "History", "Mode", "check_mode", "log_snr"]
+__all__ = ["EMPTY", "REACH", "Entry", "History", "Mode", "check_mode", "log_snr", "within_reach"]
 
 Mode = Literal["per-expert", "restart", "ignore"]
+
+REACH = 8.0
+"""A step is at most this many times as long, in lambda, as the way back to the newest entry that it is extrapolated from.
+
+Grids in use stay below 6 (the last steps of "leading" and "linspace"); what goes beyond is a chance encounter of levels,
+where a difference of predictions over next to nothing would be thrown far ahead.
+"""
 
 
 def check_mode(who: str, mode: str) -> None:
@@ -56,10 +64,10 @@ class History:
     entries: tuple[tuple[frozenset[str], tuple[Entry, ...]], ...] = ()
 
     def recall(self, step: Step, mode: Mode) -> tuple[Entry, ...]:
-        """The past of this step, the newest first."""
+        """The past of this step, the newest first: each entry farther behind than the one before."""
         if mode == "restart" and step.switched:
             return ()
-        return dict(self.entries).get(_key(step, mode), ())
+        return tuple(_behind(step, dict(self.entries).get(_key(step, mode), ())))
 
     def add(self, step: Step, mode: Mode, value: Tensor, length: int, level: Level | None = None) -> History:
         """With this step's prediction in front of its past; ``length`` entries of it are kept."""
@@ -74,6 +82,27 @@ class History:
 
 EMPTY = History()
 """Before the first step."""
+
+
+def within_reach(step: Step, past: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """The part of a past that a step in lambda may be extrapolated from; all finite, none if ``step`` is not."""
+    now, end = log_snr(step.start), log_snr(step.end)
+    if not (math.isfinite(now) and math.isfinite(end)):
+        return ()
+    past = tuple(entry for entry in past if math.isfinite(log_snr(entry.level)))
+    if not past or abs(end - now) > REACH * abs(now - log_snr(past[0].level)):
+        return ()
+    return past
+
+
+def _behind(step: Step, entries: tuple[Entry, ...]) -> Iterator[Entry]:
+    rising, last = step.end.angle > step.start.angle, step.start.angle
+    for entry in entries:
+        angle = entry.level.angle
+        if angle == last or (angle < last) != rising:
+            return
+        yield entry
+        last = angle
 
 
 def _key(step: Step, mode: Mode) -> frozenset[str]:

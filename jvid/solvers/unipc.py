@@ -19,7 +19,7 @@ from torch import Tensor
 from jvid._arrays import working_dtype
 from jvid.errors import InputError
 from jvid.protocols import Denoise, Noise
-from jvid.solvers.history import EMPTY, Entry, History, Mode, check_mode, log_snr
+from jvid.solvers.history import EMPTY, Entry, History, Mode, check_mode, log_snr, within_reach
 from jvid.solvers.kernel import coefficients, transition
 from jvid.step import Level, Step
 
@@ -50,6 +50,7 @@ class UniPC:
 
     solver_order: int = 2
     variant: Variant = "bh2"
+    lower_order_final: bool = True
     history: Mode = "per-expert"
 
     def __attrs_post_init__(self) -> None:
@@ -77,17 +78,13 @@ class UniPC:
         foreign = step.switched and self.history != "ignore"
         if memory.x is not None and memory.end == start and not foreign:
             x = _update(memory.x, memory.past, start, memory.order, self.variant, x_0)
-        now = Entry(step.index, start, x_0)
-        past = tuple(
-            entry
-            for entry in memory.history.recall(step, self.history)
-            if math.isfinite(log_snr(entry.level)) and abs(log_snr(entry.level) - log_snr(start)) > 1e-9
-        )
+        past = within_reach(step, memory.history.recall(step, self.history))
         history = memory.history.add(step, self.history, x_0, length=self.solver_order - 1 or 1)
         if not math.isfinite(log_snr(start)) or not math.isfinite(log_snr(end)) or start.angle == end.angle:
             return transition(x, x_0, start, end, 0.0, noise), Memory(history)
-        order = min(self.solver_order, step.count - step.index, len(past) + 1)
-        used = (now, *past)[:order]
+        left = step.count - step.index if self.lower_order_final else self.solver_order
+        order = min(self.solver_order, left, len(past) + 1)
+        used = (Entry(step.index, start, x_0), *past)[:order]
         return _update(x, used, end, order, self.variant, None), Memory(history, x, used, order, end)
 
 
@@ -114,17 +111,19 @@ def _update(
 def _rho(ratios: list[float], h: float, variant: Variant, corrects: bool) -> tuple[list[float], float]:
     """The weights of the differences at ``ratios``, the last of which (1) is the corrector's, and B."""
     order = len(ratios)
-    grown = math.expm1(-h)
-    b_h = -h if variant == "bh1" else grown
-    phi, factorial, rows, right = grown / -h - 1.0, 1.0, [], []
-    for i in range(1, order + 1):
-        rows.append([ratio ** (i - 1) for ratio in ratios])
-        right.append(phi * factorial / b_h)
-        factorial *= i + 1
-        phi = phi / -h - 1.0 / factorial
+    b_h = -h if variant == "bh1" else math.expm1(-h)
+    rows = [[ratio**i for ratio in ratios] for i in range(order)]
+    right = [-h * _phi(i + 1, -h) * math.factorial(i) / b_h for i in range(1, order + 1)]
     if corrects:
         return ([0.5] if order == 1 else np.linalg.solve(rows, right).tolist()), b_h
     if order == 2:
         return [0.5], b_h  # as the paper and diffusers have it
     solved = np.linalg.solve([row[:-1] for row in rows[:-1]], right[:-1]).tolist() if order > 1 else []
     return solved, b_h
+
+
+def _phi(k: int, z: float) -> float:
+    """``phi_k(z) = (phi_(k-1)(z) - 1 / (k-1)!) / z``, ``phi_0 = exp``: as a series where that would cancel."""
+    if abs(z) < 1.0:
+        return sum(z**j / math.factorial(j + k) for j in range(18))
+    return math.exp(z) if k == 0 else (_phi(k - 1, z) - 1.0 / math.factorial(k - 1)) / z
