@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import attrs
 from torch import Tensor
 
-from jvid._arrays import levels_for, require_latents, working_dtype
+from jvid._arrays import level_floats, levels_for, require_latents, working_dtype
 from jvid.errors import InputError
 from jvid.protocols import Condition, NoiseSchedule
 from jvid.spaces import LatentSpace
@@ -51,8 +51,18 @@ class Parameterized:
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype."""
         require_latents(x, "a denoiser")
-        alpha64, sigma64 = levels_for(self.schedule, t, x)
-        if self.prediction == "eps" and bool((alpha64 == 0).any()):
+        dtype = working_dtype(x)
+        alpha: Tensor | float
+        sigma: Tensor | float
+        if self.prediction == "eps" and t.ndim == 0 and x.device.type == t.device.type == "cpu":
+            # A number rounds like a tensor of the dtype where it only scales one, and costs a tenth.
+            alpha, sigma = level_floats(self.schedule, t)
+            silent = alpha == 0.0
+        else:
+            alpha64, sigma64 = levels_for(self.schedule, t, x)
+            silent = self.prediction == "eps" and bool((alpha64 == 0).any())
+            alpha, sigma = alpha64.to(x.device, dtype), sigma64.to(x.device, dtype)
+        if silent:
             raise InputError(
                 f"an eps prediction was asked for at t = {t.max().item():g}, where alpha = 0 and x holds no signal; "
                 "expected alpha > 0: start the grid lower, or use a network that predicts v, flow or x0"
@@ -63,11 +73,9 @@ class Parameterized:
                 f"the network returned shape {tuple(predicted.shape)} for latents of shape {tuple(x.shape)}; "
                 "expected the same shape"
             )
-        dtype = working_dtype(x)
-        alpha, sigma = alpha64.to(x.device, dtype), sigma64.to(x.device, dtype)
         x_t, out = x.to(dtype), predicted.to(dtype)
         if self.prediction == "eps":
-            x_0 = (x_t - sigma * out) / alpha
+            x_0 = (x_t - sigma * out).div_(alpha)
         elif self.prediction == "v":
             x_0 = (alpha * x_t - sigma * out) / (alpha * alpha + sigma * sigma)
         elif self.prediction == "flow":
