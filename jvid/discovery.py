@@ -153,24 +153,23 @@ def admit(source: Source, taken: Iterable[Plugin]) -> Plugin | Failure:
     """Take one plugin through the stages; never raises for what the plugin does."""
     stage = "name"
     try:
+        if source.stage == "import" and not NAME.fullmatch(source.name):
+            raise InputError(f"namespace {source.name!r}: expected a-z, 0-9, '.', '_' and '-'")
+        for other in taken:
+            if other.name == source.name:
+                raise InputError(f"the namespace {source.name!r} is taken by {other.distribution}")
+        stage = source.stage
         with contained():
-            if source.stage == "import" and not NAME.fullmatch(source.name):
-                raise InputError(f"namespace {source.name!r}: expected a-z, 0-9, '.', '_' and '-'")
-            for other in taken:
-                if other.name == source.name:
-                    raise InputError(f"the namespace {source.name!r} is taken by {other.distribution}")
-            stage = source.stage
             module = source.load()
-            stage = "api"
-            manager = _manager(module)
-            stage = "register"
-            registrar = Registrar(source.name, source.distribution)
+        stage = "api"
+        manager = _manager(module)
+        stage = "register"
+        registrar = Registrar(source.name, source.distribution)
+        with contained():
             returned = manager.hook.jvid_register(register=registrar)
-            if returned:
-                what = type(returned[0]).__name__
-                raise InputError(
-                    f"jvid_register returned a {what}: expected nothing, call register.<kind>(...)"
-                )
+        if returned:
+            what = type(returned[0]).__name__
+            raise InputError(f"jvid_register returned a {what}: expected nothing, call register.<kind>(...)")
     except KeyboardInterrupt:
         raise
     except BaseException as error:

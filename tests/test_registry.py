@@ -5,8 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +13,7 @@ import pytest
 
 import jvid
 from jvid import builtins, discovery
-from jvid.errors import InputError, MissingDependencyError, PluginError, PluginWarning, UnknownNameError
+from jvid.errors import InputError, MissingDependencyError, PluginError, UnknownNameError
 from jvid.hookspecs import hookimpl
 from jvid.registrar import KINDS, Registrar
 from jvid.registry import Registry, current, using
@@ -32,28 +31,6 @@ def registry() -> Registry:
     return toy_registry()
 
 
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Put a distribution with one plugin module on the path, as pip would."""
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delenv("JVID_PLUGINS", raising=False)
-    monkeypatch.delenv("JVID_STRICT_PLUGINS", raising=False)
-    modules: list[str] = []
-
-    def put(distribution: str, source: str, *, entry: str | None = None, module: str | None = None) -> None:
-        module = module or distribution.replace("-", "_")
-        modules.append(module)
-        (tmp_path / f"{module}.py").write_text("from jvid.hookspecs import hookimpl\n" + source)
-        info = tmp_path / f"{distribution.replace('-', '_')}-1.2.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[jvid]\n{entry or module} = {module}\n")
-
-    yield put
-    for module in modules:
-        sys.modules.pop(module, None)
-
-
 def plugin(**components: Callable[..., object]) -> SimpleNamespace:
     """A plugin that registers selectors."""
 
@@ -63,13 +40,6 @@ def plugin(**components: Callable[..., object]) -> SimpleNamespace:
             register.selector(name, factory)
 
     return SimpleNamespace(jvid_register=jvid_register)
-
-
-HELLO = """
-@hookimpl
-def jvid_register(register):
-    register.selector("hello", "jvid.selectors:Always")
-"""
 
 
 def test_builtins_load_by_bare_and_qualified_name(registry: Registry) -> None:
@@ -233,75 +203,6 @@ def test_dynamic_names_are_resolved_last(registry: Registry) -> None:
         UnknownNameError, match=r"unknown selector 'trouble'.*'hub' of hub 3 failed at resolve.*no network"
     ):
         registry.load("selector", "trouble")
-
-
-BROKEN = {
-    "import": "raise RuntimeError('cannot start')",
-    "exit": "raise SystemExit(3)",
-    "syntax": "def broken(:",
-    "version": "JVID_API = 99" + HELLO,
-    "misspelt": "@hookimpl\ndef jvid_registr(register): pass",
-    "no-hook": "def jvid_register(register): pass",
-    "half": HELLO + "    raise KeyError('half way')",
-    "bad-target": HELLO + "    register.selector('later', 'not a target')",
-    "bad-kind": HELLO + "    register.sorcerer('x', 'a:b')",
-    "twice": HELLO + "    register.selector('hello', 'a:b')",
-    "bad-name": HELLO + "    register.selector('Hello World', 'a:b')",
-}
-
-
-@pytest.mark.parametrize("how", BROKEN)
-def test_a_broken_plugin_changes_nothing_else(install: Install, how: str) -> None:
-    install("cartoon-broken", BROKEN[how])
-    install("cartoon-good", HELLO.replace("hello", "good"))
-    registry = Registry()
-    with pytest.warns(PluginWarning, match=r"'cartoon_broken' of cartoon-broken 1\.2 failed at") as told:
-        good = registry.load("selector", "good", name="video")
-    assert good == Always("video")
-    assert len(told) == 1
-    assert [failure.plugin for failure in registry.failures] == ["cartoon_broken"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert "ddpm" in registry.names("solver")
-        with pytest.raises(UnknownNameError, match=r"hello.*cartoon-broken 1\.2 failed at"):
-            registry.load("selector", "hello")
-
-
-def test_strict_raises(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
-    install("cartoon-broken", BROKEN["import"])
-    monkeypatch.setenv("JVID_STRICT_PLUGINS", "1")
-    with pytest.raises(PluginError, match="cannot start"):
-        Registry().names("solver")
-
-
-@pytest.mark.parametrize(
-    ("allowed", "there"),
-    [("", False), ("cartoon_good", True), ("models , cartoon_good", True), ("models", False)],
-)
-def test_plugins_can_be_restricted(
-    install: Install, monkeypatch: pytest.MonkeyPatch, allowed: str, there: bool
-) -> None:
-    install("cartoon-broken", BROKEN["import"])
-    install("cartoon-good", HELLO)
-    monkeypatch.setenv("JVID_PLUGINS", allowed)
-    registry = Registry()
-    assert ("hello" in registry.names("selector")) is there
-    assert ("actions-64" in registry.names("pair")) is ("models" in allowed)
-    assert "always" in registry.names("selector")
-    assert registry.failures == ()
-
-
-def test_a_namespace_is_taken_once(install: Install) -> None:
-    install("first", HELLO, entry="toon")
-    install("second", HELLO.replace("hello", "other"), entry="toon")
-    install("usurper", HELLO, entry="builtin")
-    registry = Registry()
-    with pytest.warns(PluginWarning, match="taken by") as told:
-        names = registry.names("selector")
-    assert len(told) == 2
-    assert "hello" in names
-    assert "other" not in names
-    assert {failure.distribution for failure in registry.failures} == {"second 1.2", "usurper 1.2"}
 
 
 def test_a_registry_without_entry_points_is_empty() -> None:
