@@ -10,7 +10,7 @@ MODELS := $(VENV)/models.stamp
 DEV := $(VENV)/dev.stamp
 DOCS := $(VENV)/docs.stamp
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
-SETUP := pyproject.toml constraints.txt | $(BIN)/python
+SETUP := pyproject.toml constraints.txt benchmarks/peers.txt | $(BIN)/python
 
 .PHONY: help demo test lint bench docs clean
 .DEFAULT_GOAL := help
@@ -57,6 +57,7 @@ $(MODELS): $(SETUP)
 
 $(DEV): $(SETUP)
 	$(PIP) --editable '.[models,training,test]'
+	$(PIP) --no-deps --requirement benchmarks/peers.txt
 	@touch $(MODELS) $@
 
 $(DOCS): $(SETUP)
