@@ -3,9 +3,9 @@
     x_s = alpha_s (x_t - sigma_t e) / alpha_t + sigma_s e,   e = 3/2 e_0 - 1/2 e_1,  (23, -16, 5)/12,  (55, -59, 37, -9)/24
 
 The past that is missing at first comes from one step of the trapezoid ("plms") or from three pseudo Runge-Kutta steps
-of four evaluations ("runge-kutta"). The weights belong to steps of equal length in t; where an expert returns after a
-gap, they are those of its own steps' distances. A step from alpha = 0, or from or to sigma = 0 at
-the start of a run, takes DDIM's.
+of four evaluations ("runge-kutta"). Those weights are the ones of equal steps in t, where they are diffusers'; for
+others, and where an expert returns after a gap, the same integrals are taken over the true times, so that order 2 holds on any
+grid. A step from alpha = 0 or sigma = 0, where eps is not known, is DDIM's.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ from torch import Tensor
 from jvid._arrays import working_dtype
 from jvid.errors import InputError
 from jvid.protocols import Denoise, Noise
-from jvid.solvers.history import EMPTY, History, Mode, check_mode
+from jvid.solvers.history import EMPTY, Entry, History, Mode, check_mode
 from jvid.solvers.kernel import transition
 from jvid.step import Level, Step
 
 __all__ = ["PNDM"]
 
 Start = Literal["plms", "runge-kutta"]
+
+REACH = 8.0
+"""The most that the weights' absolute values may sum to; four equal steps have 6.7. A longer past is cut where a step
+is so long against those behind it that their differences would be thrown far ahead."""
 
 
 def _weights(nodes: Sequence[float]) -> list[float]:
@@ -102,18 +106,27 @@ class PNDM:
             e_3 = eps(at, end, denoise(at, end))
             e = (e_0 + 2 * e_1 + 2 * e_2 + e_3) / 6
         else:
-            rising = end.angle > start.angle
-            past = [
-                entry
-                for entry in memory.recall(step, self.history)
-                # A walk that turned round has no past on this way.
-                if (entry.level.angle < start.angle) == rising and entry.level.angle != start.angle
-            ]
-            weights = _weights([0.0, *(float(entry.index - step.index) for entry in past)])
+            past = memory.recall(step, self.history)
+            weights = _over(step, past)
             e = e_0 * weights[0]
-            for weight, entry in zip(weights[1:], past, strict=True):
+            for weight, entry in zip(weights[1:], past, strict=False):
                 e += entry.value.to(dtype) * weight
         return _transfer(x, e, start, end), memory.add(step, self.history, e_0, length=3)
+
+
+def _over(step: Step, past: Sequence[Entry]) -> list[float]:
+    """The weights of this step's eps and of as much of its past as they bear."""
+    start, end = step.start, step.end
+    length = end.t - start.t
+    if past and end.sigma == 0.0:
+        # The last step of a table's grid is a remainder; diffusers takes it to be as long as the others.
+        length = (start.t - past[0].level.t) / (step.index - past[0].index)
+    if length == 0.0:
+        return [1.0]
+    nodes = [0.0, *((entry.level.t - start.t) / length for entry in past)]
+    while sum(map(abs, weights := _weights(nodes))) > REACH:
+        nodes.pop()
+    return weights
 
 
 def _defined(level: Level) -> bool:
