@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -44,12 +44,12 @@ def show(
             typer.echo(f"  {line}".rstrip())
 
 
-def _names(registry: Registry, component: Component) -> Iterator[str]:
+def _names(registry: Registry, component: Component) -> list[str]:
     """What it is loaded by: bare while that is unique, qualified, and names registered for the same target."""
-    for other in registry.components(component.kind):
-        if other == component or other.target == component.target:
-            shortest = registry.shortest(other)
-            yield from dict.fromkeys((shortest, other.qualified))
+    same = [c for c in registry.components(component.kind) if c.target == component.target]
+    own = [c for c in same if c == component] or [component]  # one made on demand is not listed
+    shown = [n for c in (*own, *same) for n in (registry.shortest(c), c.qualified)]
+    return list(dict.fromkeys(shown))
 
 
 def _source(component: Component, factory: Callable[..., Any]) -> str:

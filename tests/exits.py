@@ -1,0 +1,3 @@
+"""Exits when it is imported: what a careless plugin does."""
+
+raise SystemExit(4)
