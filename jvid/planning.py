@@ -14,13 +14,14 @@ import attrs
 
 from jvid.errors import InputError
 from jvid.keyed import check_seeds, keyed_uniform
+from jvid.origins import blame
 from jvid.plan import Plan
 from jvid.step import Level, Step
 
 if TYPE_CHECKING:
     from jvid.protocols import NoiseSchedule, Selector
 
-__all__ = ["check_names", "describe", "draw_plan", "levels_of"]
+__all__ = ["check_names", "describe", "draw_plan", "levels_of", "on_schedule"]
 
 
 def check_names(names: Iterable[str], experts: Iterable[str], who: object) -> None:
@@ -71,18 +72,56 @@ def draw_plan(
         raise InputError(f"plan seed {seed!r}: expected a non-negative integer") from None
     steps: list[Step] = []
     count = len(levels) - 1
+    asked: frozenset[str] | None = None
     for index in range(count):
-        step = Step(index, count, levels[index], levels[index + 1], schedule=schedule)
-        weights = _weights(selector(step, keyed_uniform(seed, ("plan", index))), experts, selector)
-        switched = bool(steps) and steps[-1].weights.keys() != weights.keys()
-        steps.append(attrs.evolve(step, weights=weights, switched=switched))
+        start, end = levels[index], levels[index + 1]
+        step = Step(index, count, start, end, schedule=schedule)
+        try:
+            given = selector(step, keyed_uniform(seed, ("plan", index)))
+        except Exception as error:
+            blame(error, f"the selector at step {index + 1} of {count}, t {start.t:.6g}", selector)
+            raise
+        weights = _weights(given, experts, selector)
+        switched = asked is not None and asked != weights.keys()
+        asked = frozenset(weights)
+        steps.append(Step(index, count, start, end, weights, switched, schedule))
     probability = getattr(selector, "probability", None)
     told = None if probability is None else tuple(float(probability(step.progress)) for step in steps)
     return Plan(tuple(steps), seed, tuple(experts), told, describe(selector))
 
 
+def on_schedule(plan: Plan, schedule: NoiseSchedule) -> Plan:
+    """The plan with its steps on ``schedule``: one that was read from a file knows none.
+
+    Raises:
+        InputError: its levels are another schedule's; the message names the first of them.
+    """
+    import torch
+
+    if all(step.schedule is schedule for step in plan.steps):
+        return plan
+    levels = list(dict.fromkeys(level for step in plan.steps for level in (step.start, step.end)))
+    if wrong := next((level for level in levels if not 0.0 <= level.t <= 1.0), None):
+        raise InputError(f"the plan has a step at t {wrong.t:g}: expected times from 0 (clean) to 1 (noise)")
+    alphas, sigmas = schedule(torch.tensor([level.t for level in levels], dtype=torch.float64))
+    for level, alpha, sigma in zip(levels, alphas.tolist(), sigmas.tolist(), strict=True):
+        if not (_near(level.alpha, alpha) and _near(level.sigma, sigma)):
+            raise InputError(
+                f"the plan is of another schedule: at t {level.t:g} it has alpha {level.alpha:.9g}, sigma {level.sigma:.9g}; "
+                f"expected alpha {alpha:.9g}, sigma {sigma:.9g} of {type(schedule).__name__}: replay it with the "
+                "strategy that it was drawn for, or draw another from its seed"
+            )
+    return attrs.evolve(plan, steps=tuple(attrs.evolve(step, schedule=schedule) for step in plan.steps))
+
+
+def _near(got: float, expected: float) -> bool:
+    # NaN is near to nothing.
+    return abs(got - expected) <= 1e-9 * max(1.0, abs(expected))
+
+
 def _weights(weights: Mapping[str, float], experts: Sequence[str], selector: object) -> dict[str, float]:
-    check_names(weights, experts, selector)
+    if not all(name in experts for name in weights):
+        check_names(weights, experts, selector)
     if not all(0.0 <= weight < math.inf for weight in weights.values()) or not math.isclose(
         sum(weights.values()), 1.0, abs_tol=1e-6
     ):

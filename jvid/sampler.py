@@ -6,13 +6,11 @@
 Levels are the *reference* schedule's; an expert of another schedule is bridged to it. Only
 experts of the step's weights are evaluated. The noise of a step is shaped by the noise sampler of
 its dominant expert (``Step.expert``) and keyed by (clip seed, step index, name): neither the batch
-nor the experts' names matter.
+nor the experts' names matter. ``jvid.run`` takes the steps; here a strategy is composed and checked.
 """
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +19,27 @@ import torch
 from torch import Tensor
 
 from jvid.bridged import Bridged
-from jvid.errors import InputError, NonFiniteError
-from jvid.keyed import check_seeds, keyed_normal
-from jvid.noise import IndependentNoise
+from jvid.errors import InputError
+from jvid.fingerprint import check_same, fingerprint
+from jvid.keyed import check_seeds
+from jvid.origins import blame
 from jvid.plan import Plan
-from jvid.planning import check_names, draw_plan, levels_of
+from jvid.planning import check_names, draw_plan, levels_of, on_schedule
+from jvid.run import Run
 from jvid.spaces import same_space
-from jvid.state import State, start
-from jvid.step import Expert, Level, Step
+from jvid.state import State, check_initial, start
+from jvid.step import Expert, Level
 
 if TYPE_CHECKING:
-    from jvid.protocols import Condition, Denoiser, LatentPostprocessor, NoiseSchedule, Selector, Solver
+    from jvid.protocols import (
+        Condition,
+        Denoiser,
+        LatentPostprocessor,
+        NoiseSampler,
+        NoiseSchedule,
+        Selector,
+        Solver,
+    )
 
 __all__ = ["Sampler", "State"]
 
@@ -51,10 +59,12 @@ class Sampler:
             ``Leading(50)`` that gives them when called with the schedule.
         schedule: the reference; the first expert's if None.
         postprocessors: applied in order to the finished latents.
+        initial: shapes the first noise across frames, as models trained on correlated noise expect it; independent
+            if None. It is divided by the deviation that it declares (``std``): the first level says how much.
 
     Raises:
-        InputError: no experts, experts of different latent spaces, a selector that names others, or a grid
-            that is not one.
+        InputError: no experts, experts of different latent spaces, a selector that names others, a grid
+            that is not one, or an initial noise of deviation 0.
     """
 
     experts: Mapping[str, Expert]
@@ -63,7 +73,10 @@ class Sampler:
     grid: Grid
     schedule: NoiseSchedule
     postprocessors: tuple[LatentPostprocessor, ...]
+    initial: NoiseSampler | None
     _denoisers: Mapping[str, Denoiser] = attrs.field(init=False, repr=False)
+    _levels: tuple[Level, ...] = attrs.field(init=False, repr=False)
+    _fingerprint: Mapping[str, str] = attrs.field(init=False, repr=False)
 
     def __init__(
         self,
@@ -73,6 +86,7 @@ class Sampler:
         grid: Grid,
         schedule: NoiseSchedule | None = None,
         postprocessors: Iterable[LatentPostprocessor] = (),
+        initial: NoiseSampler | None = None,
     ) -> None:
         experts = dict(experts)
         if not experts:
@@ -89,9 +103,13 @@ class Sampler:
             else Bridged(expert.denoiser, reference)
             for name, expert in experts.items()
         }
-        levels_of(grid, reference)  # a wrong grid is told here, not at the first run
-        self.__attrs_init__(experts, selector, solver, grid, reference, tuple(postprocessors))
+        levels = levels_of(grid, reference)  # a wrong grid is told here, not at the first run
+        check_initial(initial)
+        self.__attrs_init__(experts, selector, solver, grid, reference, tuple(postprocessors), initial)
         object.__setattr__(self, "_denoisers", denoisers)
+        object.__setattr__(self, "_levels", levels)
+        public = {field.name: getattr(self, field.name) for field in attrs.fields(Sampler) if field.init}
+        object.__setattr__(self, "_fingerprint", fingerprint(public))
 
     def plan(self, seed: int = 0) -> Plan:
         """Draw who predicts at each step. No network runs.
@@ -99,9 +117,7 @@ class Sampler:
         Raises:
             InputError: the seed is negative, or the selector gives weights that are not weights.
         """
-        return draw_plan(
-            self.selector, levels_of(self.grid, self.schedule), tuple(self.experts), seed, self.schedule
-        )
+        return draw_plan(self.selector, self._levels, tuple(self.experts), seed, self.schedule)
 
     def trace(
         self,
@@ -121,7 +137,8 @@ class Sampler:
             shape: ``(c, f, h, w)`` of one clip; may be left out with ``x`` or ``resume``.
             seeds: one a clip; a clip depends on its own alone. May be left out with ``resume``.
             cond: of the batch, tensors leading with ``len(seeds)``; handed to the experts as it is.
-            plan: a plan to replay, or the seed of one; 0 if None (with ``resume``, the state's).
+            plan: a plan to replay, from a file if need be, or the seed of one; 0 if None (with ``resume``, the
+                state's). Its levels must be the schedule's.
             x: latents ``(b c f h w)`` to start from, as they stand at the plan's first level; if None,
                 N(0, alpha^2 + sigma^2) keyed by the seeds: the paper's N(0, I) where variance is kept.
             dtype: of the latents, float32 (the default) or float64; experts may compute in less.
@@ -129,8 +146,11 @@ class Sampler:
             resume: a state to go on from, with the steps after it: bitwise what would have come.
 
         Raises:
-            InputError: arguments that do not fit each other, or a prediction of another shape.
-            NonFiniteError: a prediction holds NaN or infinity; names expert, step and level.
+            InputError: arguments that do not fit each other, a state of another strategy, or a prediction of
+                another shape.
+            NonFiniteError: a prediction or latents hold NaN or infinity; names expert or solver, step and level.
+
+        Whatever else a component raises goes through with a note that names it, its distribution, step and level.
         """
         if resume is not None:
             if x is not None:
@@ -139,6 +159,7 @@ class Sampler:
                 raise InputError(
                     f"seeds {list(seeds)} to resume a run of {list(resume.seeds)}: leave them out"
                 )
+            check_same(self._fingerprint, resume.strategy)
             seeds, x = resume.seeds, resume.x
             plan = self._same_plan(resume, plan)
         if seeds is None:
@@ -147,7 +168,8 @@ class Sampler:
         if not isinstance(plan, Plan):
             plan = self.plan(0 if plan is None else plan)
         check_names({name for step in plan.steps for name in step.weights}, self.experts, plan)
-        x = start(shape, seeds, plan.steps[0].start, x, dtype, device)
+        plan = on_schedule(plan, self.schedule)
+        x = start(shape, seeds, plan.steps[0].start, x, dtype, device, self.initial)
         return self._run(x, seeds, {} if cond is None else cond, plan, resume)
 
     def __call__(
@@ -175,8 +197,12 @@ class Sampler:
     def finish(self, x: Tensor) -> Tensor:
         """Apply the postprocessors, in order, to ``(b c f h w)``."""
         with torch.no_grad():
-            for postprocessor in self.postprocessors:
-                x = postprocessor(x)
+            for index, postprocessor in enumerate(self.postprocessors):
+                try:
+                    x = postprocessor(x)
+                except Exception as error:
+                    blame(error, f"postprocessor {index + 1} of {len(self.postprocessors)}", postprocessor)
+                    raise
         return x
 
     def _same_plan(self, resume: State, plan: Plan | int | None) -> Plan:
@@ -191,75 +217,17 @@ class Sampler:
     def _run(
         self, x: Tensor, seeds: tuple[int, ...], cond: Condition, plan: Plan, resume: State | None
     ) -> Iterator[State]:
-        calls = dict.fromkeys(self.experts, 0) | dict(resume.calls if resume else {})
-        seconds = dict.fromkeys(self.experts, 0.0) | dict(resume.seconds if resume else {})
+        run = Run(
+            self._denoisers,
+            {name: expert.noise for name, expert in self.experts.items()},
+            self.solver,
+            seeds,
+            cond,
+            dict.fromkeys(self.experts, 0) | dict(resume.calls if resume else {}),
+            dict.fromkeys(self.experts, 0.0) | dict(resume.seconds if resume else {}),
+        )
         memory = resume.memory if resume else self.solver.init()
         for step in plan.steps[resume.step.index + 1 if resume else 0 :]:
-            last: list[Tensor] = []
-
-            def denoise(x_t: Tensor, level: Level, step: Step = step, last: list[Tensor] = last) -> Tensor:
-                x_0 = self._blend(x_t, level, step, cond, calls, seconds)
-                last[:] = [x_0]
-                return x_0
-
-            def noise(key: str, step: Step = step, like: Tensor = x) -> Tensor:
-                return self._noise(key, step, seeds, like)
-
-            # Around the step alone: a generator that yields inside would leak the mode to its caller.
-            with torch.no_grad():
-                x, memory = self.solver.step(x, step, denoise, noise, memory)
-            x_0 = last[0] if last else x
-            yield State(plan, step, seeds, x, x_0, memory, dict(calls), dict(seconds))
-
-    def _blend(
-        self,
-        x: Tensor,
-        level: Level,
-        step: Step,
-        cond: Condition,
-        calls: dict[str, int],
-        seconds: dict[str, float],
-    ) -> Tensor:
-        """``sum_k w_k x_0^k`` over the experts of the step; each prediction is checked."""
-        # Metal has no float64; the others keep the level's double precision.
-        t = torch.tensor(level.t, dtype=torch.float32 if x.device.type == "mps" else torch.float64)
-        t = t.to(x.device)
-        total: Tensor | None = None
-        for name, weight in step.weights.items():
-            begun = time.perf_counter()
-            x_0 = self._denoisers[name](x, t, cond)
-            where = f"expert {name!r} at step {step.index + 1} of {step.count}"
-            if x_0.shape != x.shape or x_0.dtype != x.dtype:
-                raise InputError(f"{where} returned {_form(x_0)}: expected x_0 like its input, {_form(x)}")
-            # NaN and infinity survive a sum, which costs a tenth; a sum may also overflow, hence the second look.
-            if not math.isfinite(x_0.sum().item()) and not bool(x_0.isfinite().all()):
-                raise NonFiniteError(
-                    f"{where} returned NaN or infinity, at t {level.t:.6g} (alpha {level.alpha:.6g}, "
-                    f"sigma {level.sigma:.6g}): check its weights, or give it a wider dtype"
-                )
-            seconds[name] += time.perf_counter() - begun
-            calls[name] += 1
-            if len(step.weights) > 1:
-                x_0 = weight * x_0
-            total = x_0 if total is None else total + x_0
-        assert total is not None  # a step of a plan has an expert
-        return total
-
-    def _noise(self, key: str, step: Step, seeds: tuple[int, ...], like: Tensor) -> Tensor:
-        sampler = self.experts[step.expert].noise or IndependentNoise()
-
-        def draw(name: str, shape: Sequence[int]) -> Tensor:
-            if shape[0] != len(seeds):
-                raise InputError(
-                    f"draw {name!r} of shape {tuple(shape)}: expected it to lead with {len(seeds)}"
-                )
-            return keyed_normal(seeds, (step.index, key, name), shape[1:], like.dtype, like.device)
-
-        z = sampler(tuple(like.shape), draw)
-        if z.shape != like.shape:
-            raise InputError(f"noise of expert {step.expert!r} has {_form(z)}: expected {_form(like)}")
-        return z
-
-
-def _form(x: Tensor) -> str:
-    return f"shape {tuple(x.shape)} in {str(x.dtype).removeprefix('torch.')}"
+            x, x_0, memory = run.step(x, step, memory)
+            calls, seconds = dict(run.calls), dict(run.seconds)
+            yield State(plan, step, seeds, x, x_0, memory, calls, seconds, self._fingerprint)

@@ -3,14 +3,15 @@
     x = hypot(alpha, sigma) z at the first level,   z ~ N(0, I) keyed by the clip's seed
 
 hypot(alpha, sigma) is the deviation there of data of variance 1: 1 on a variance-preserving
-schedule, so that x is the paper's N(0, I); about sigma_max on a variance-exploding one.
+schedule, so that x is the paper's N(0, I); about sigma_max on a variance-exploding one. A noise sampler may
+shape z across frames; its own deviation is divided out.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
@@ -18,10 +19,14 @@ from torch import Tensor
 
 from jvid.errors import InputError
 from jvid.keyed import keyed_normal
+from jvid.origins import blame
 from jvid.plan import Plan
 from jvid.step import Level, Step
 
-__all__ = ["State", "start"]
+if TYPE_CHECKING:
+    from jvid.protocols import NoiseSampler
+
+__all__ = ["State", "check_initial", "start"]
 
 
 @attrs.frozen(eq=False)
@@ -37,6 +42,7 @@ class State:
         memory: the solver's.
         calls: evaluations of each expert so far.
         seconds: spent in them so far, by expert.
+        strategy: what made it (``jvid.fingerprint``); another one is refused on resuming.
     """
 
     plan: Plan
@@ -47,6 +53,7 @@ class State:
     memory: Any
     calls: Mapping[str, int]
     seconds: Mapping[str, float]
+    strategy: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     @property
     def next(self) -> Step | None:
@@ -62,6 +69,7 @@ def start(
     x: Tensor | None = None,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
+    initial: NoiseSampler | None = None,
 ) -> Tensor:
     """The latents ``(b c f h w)`` that a run starts from: x, checked, or keyed noise.
 
@@ -72,9 +80,10 @@ def start(
         x: latents to take as they are.
         dtype: float32 or float64; x's if it is one of them, else float32.
         device: x's or the CPU if None.
+        initial: shapes the noise; independent if None.
 
     Raises:
-        InputError: another dtype, a shape that is not one, or an x of another shape.
+        InputError: another dtype, a shape that is not one, an x of another shape, or noise of another shape.
     """
     if dtype not in (None, torch.float32, torch.float64):
         raise InputError(
@@ -86,7 +95,7 @@ def start(
         if shape is None:
             raise InputError("no shape: expected (channels, frames, height, width), or latents x")
         # Scaled in float64, so that both dtypes start from the same numbers.
-        z = math.hypot(level.alpha, level.sigma) * keyed_normal(seeds, ("initial",), shape, torch.float64)
+        z = math.hypot(level.alpha, level.sigma) * _first_noise(shape, seeds, initial)
         return z.to(dtype or torch.float32).to(device or "cpu")
     if x.ndim != 5 or x.shape[0] != len(seeds):
         raise InputError(f"x of shape {tuple(x.shape)}: expected (b, c, f, h, w) with b = {len(seeds)} seeds")
@@ -95,3 +104,34 @@ def start(
     if dtype is None:
         dtype = x.dtype if x.dtype in (torch.float32, torch.float64) else torch.float32
     return x.to(dtype).to(device or x.device)
+
+
+def check_initial(initial: NoiseSampler | None) -> None:
+    """Refuse a noise sampler that declares no deviation to scale by."""
+    std = getattr(initial, "std", 1.0)
+    if not 0.0 < std < math.inf:
+        raise InputError(
+            f"initial noise {type(initial).__name__} declares a deviation of {std!r}: expected one above 0, because a run "
+            "starts from noise"
+        )
+
+
+def _first_noise(shape: Sequence[int], seeds: Sequence[int], initial: NoiseSampler | None) -> Tensor:
+    """``(b, *shape)`` of deviation 1 in float64."""
+    if initial is None:
+        return keyed_normal(seeds, ("initial",), shape, torch.float64)
+
+    def draw(name: str, shape: Sequence[int]) -> Tensor:
+        if shape[0] != len(seeds):
+            raise InputError(f"draw {name!r} of shape {tuple(shape)}: expected it to lead with {len(seeds)}")
+        return keyed_normal(seeds, ("initial", name), shape[1:], torch.float64)
+
+    whole = (len(seeds), *shape)
+    try:
+        z = initial(whole, draw)
+    except Exception as error:
+        blame(error, "the initial noise", initial)
+        raise
+    if z.shape != whole:
+        raise InputError(f"initial noise has shape {tuple(z.shape)}: expected {whole}")
+    return z / getattr(initial, "std", 1.0)

@@ -85,7 +85,7 @@ class Step:
     @property
     def expert(self) -> str:
         """The expert with the largest weight (the first named, at a tie)."""
-        return max(self.weights, key=lambda name: self.weights[name])
+        return max(self.weights, key=self.weights.__getitem__)
 
     @property
     def asked(self) -> frozenset[str]:
