@@ -1,0 +1,14 @@
+"""What jvid asks of a denoiser and of a selector, one test a check."""
+
+import jvid
+from jvid.testing import conformance
+
+
+@conformance("denoiser")
+def test_two_tone():
+    return jvid.load("denoiser", "cartoon/two-tone")
+
+
+@conformance("selector")
+def test_strokes():
+    return jvid.load("selector", "cartoon/strokes", every=3)
