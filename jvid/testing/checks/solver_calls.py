@@ -1,0 +1,90 @@
+"""Checks of what a solver asks for: predictions at which levels and how often, noise by which names.
+
+Nothing that it is handed is its own: it writes on none of it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jvid.schedules import FlowMatching, level_at
+from jvid.testing.checking import Trial, check, declare
+from jvid.testing.oracles import TwoModeOracle
+from jvid.testing.solving import ON, WALK, ends, keyed_draw, latents_at, path, run
+
+declare("solver", beyond=False)  # beyond=True: it may ask at levels outside of its step, as churn does
+
+
+@check("solver")
+def asks_within_the_step(subject: Any, trial: Trial) -> None:
+    """It asks at levels of the schedule, at the start of the step or between its ends, and first at the start."""
+    for where, schedule in ON.items():
+        steps = path(schedule, (*WALK, 0.0))
+        out = run(subject, steps, TwoModeOracle(schedule), latents_at(steps[0].start))
+        firsts = {index: level for index, _, level in reversed(out.asked)}
+        for index, _, level in out.asked:
+            step = steps[index]
+            told = f"{where}, {ends(step)}: asked at t {level.t:.6g} (alpha {level.alpha:.6g}, sigma {level.sigma:.6g})"
+            on = level_at(schedule, level.t)
+            off = math.hypot(on.alpha - level.alpha, on.sigma - level.sigma)
+            assert off <= 1e-12 * max(1.0, on.sigma), f"{told}, which is no level of the schedule"
+            if not trial.option("beyond"):
+                low, high = sorted((step.start.t, step.end.t))
+                assert low <= level.t <= high, told
+                assert firsts[index] == step.start, f"{where}, {ends(step)}: first asked at t {level.t:.6g}"
+
+
+@check("solver")
+def evaluations_as_declared(subject: Any, trial: Trial) -> None:
+    """It asks as often as ``evaluations(step)`` says, once if it says nothing, whatever the walk."""
+    declared = getattr(subject, "evaluations", lambda step: 1)
+    for where, schedule in ON.items():
+        for times in ((*WALK, 0.0), (0.7, 0.0), (0.0, 0.3, 0.3, 0.1)):
+            steps = path(schedule, times)
+            out = run(subject, steps, TwoModeOracle(schedule), latents_at(steps[0].start))
+            for step in steps:
+                asked = sum(index == step.index for index, _, _ in out.asked)
+                told = declared(step)
+                # A step from sigma = 0 knows x_0, and one of no length needs none.
+                free = step.start.sigma == 0.0 or step.start == step.end
+                assert asked == told or (free and asked < told), (
+                    f"{where}, step {step.index}, {ends(step)}: asked {asked} times, declared {told}"
+                )
+
+
+@check("solver")
+def draws_are_named_and_used(subject: Any, trial: Trial) -> None:
+    """Noise is asked for by names, the same for any x, and only where it moves x: an ODE solver draws none."""
+    schedule = FlowMatching()
+    steps = path(schedule, (*WALK, 0.0))
+    x = latents_at(steps[0].start)
+    drawn = run(subject, steps, TwoModeOracle(schedule), x).drawn
+    for index, key in drawn:
+        named = isinstance(key, str) and key != ""
+        assert named, f"step {index} draws {key!r}: expected a name"
+    assert run(subject, steps, TwoModeOracle(schedule), 0.3 * x).drawn == drawn, "other draws for another x"
+    base = run(subject, steps, TwoModeOracle(schedule), x)
+    for index, key in dict.fromkeys(drawn):
+
+        def other(at: int, name: str, index: int = index, key: str = key) -> Tensor:
+            z = keyed_draw(x, at, name)
+            return -z if (at, name) == (index, key) else z
+
+        moved = run(subject, steps, TwoModeOracle(schedule), x, other).trace[index]
+        assert not torch.equal(moved, base.trace[index]), (
+            f"step {index}, {ends(steps[index])}: draws {key!r} and does not use it"
+        )
+
+
+@check("solver")
+def tensors_unmutated(subject: Any, trial: Trial) -> None:
+    """It writes on none of the tensors that it is handed: x, predictions (also those of steps before), noise."""
+    schedule = FlowMatching()
+    steps = path(schedule, (*WALK, 0.0))
+    out = run(subject, steps, TwoModeOracle(schedule), latents_at(steps[0].start))
+    for what, value, copy in out.seen:
+        assert torch.equal(value, copy), f"it changed {what} in place"
