@@ -43,9 +43,9 @@ class Memory:
 class UniPC:
     """UniPC (Zhao et al. 2023, arXiv 2302.04867) in data prediction: diffusers' ``UniPCMultistepScheduler``.
 
-    ``solver_order`` past and present predictions make a step; near the end of a run fewer do. ``history``: what happens to
-    the past where the experts change, see ``jvid.solvers.history``; unless it is "ignore", a step is
-    then not corrected by another expert's prediction.
+    ``solver_order`` past and present predictions make a step, and ``lower_order_final``: the last steps fewer, which is
+    steadier where steps are few. ``history``: what happens to the past where the experts change, see
+    ``jvid.solvers.history``; unless it is "ignore", a step is then not corrected by another expert's prediction.
     """
 
     solver_order: int = 2
@@ -62,8 +62,8 @@ class UniPC:
 
     @property
     def order(self) -> int:
-        """``solver_order``; the corrector adds one where the past is complete, the first steps cost it."""
-        return min(self.solver_order, 2)
+        """2, which the last step allows; 3 without ``lower_order_final``, which the first step allows."""
+        return 2 if self.lower_order_final or self.solver_order == 1 else 3
 
     def init(self) -> Memory:
         """No prediction yet."""
