@@ -94,7 +94,10 @@ def test_command(command: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name
+    "page",
+    # The tutorials on plugins have a test of their own.
+    [page for page in PAGES if blocks(page, "python") and page.parent.name != "plugins"],
+    ids=lambda page: page.name,
 )
 def test_python_blocks(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
