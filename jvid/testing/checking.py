@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 KINDS = (
-    "schedule", "denoiser", "wrapper", "selector", "noise", "solver", "sampler", "postprocessor", "plugin",
+    "schedule", "denoiser", "wrapper", "selector", "noise", "solver", "grid", "sampler", "postprocessor", "plugin",
 )  # fmt: skip
 """The kinds with checks of their own, each in ``jvid.testing.checks.<kind>``."""
 
