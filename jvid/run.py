@@ -88,7 +88,7 @@ class Run:
             if error is not self._told:
                 blame(error, f"the solver {_at(step, step.start)}", self._solver)
             raise
-        if not isinstance(out, Tensor) or out.shape != x.shape or out.dtype != x.dtype:
+        if not _is_like(out, x):
             who = f"solver {origin(self._solver)} {_at(step, step.start)}"
             raise InputError(f"{who} returned {_form(out)}: expected x like its input, {_form(x)}")
         if not _is_finite(out):
@@ -112,7 +112,7 @@ class Run:
                 self._told = error
                 blame(error, f"expert {name!r} {_at(step, level)}", self._denoisers[name])
                 raise
-            if not isinstance(x_0, Tensor) or x_0.shape != x.shape or x_0.dtype != x.dtype:
+            if not _is_like(x_0, x):
                 who = f"expert {name!r} at step {step.index + 1} of {step.count}"
                 self._told = InputError(
                     f"{who} returned {_form(x_0)}: expected x_0 like its input, {_form(x)}"
@@ -144,7 +144,7 @@ class Run:
             return keyed_normal(self._seeds, (step.index, key, name), shape[1:], like.dtype, like.device)
 
         try:
-            z = sampler(tuple(like.shape), draw)
+            z: Any = sampler(tuple(like.shape), draw)
         except Exception as error:
             self._told = error
             blame(error, f"the noise of expert {expert!r} {_at(step, step.start)}", sampler)
@@ -153,6 +153,10 @@ class Run:
             self._told = InputError(f"noise of expert {expert!r} has {_form(z)}: expected {_form(like)}")
             raise self._told
         return z
+
+
+def _is_like(got: Any, x: Tensor) -> bool:
+    return isinstance(got, Tensor) and got.shape == x.shape and got.dtype == x.dtype
 
 
 def _is_finite(x: Tensor) -> bool:
@@ -168,7 +172,7 @@ def _at(step: Step, level: Level) -> str:
     return f"at step {step.index + 1} of {step.count}, {_level(level)}"
 
 
-def _form(x: object) -> str:
+def _form(x: Any) -> str:
     if not isinstance(x, Tensor):
         return f"a value of type {type(x).__name__}"
     return f"shape {tuple(x.shape)} in {str(x.dtype).removeprefix('torch.')}"
