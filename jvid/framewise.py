@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import attrs
-from einops import rearrange
 from torch import Tensor
 
 from jvid._arrays import require_latents
@@ -42,8 +41,8 @@ class Framewise:
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype."""
         require_latents(x, "Framewise")
-        b, f = x.shape[0], x.shape[2]
-        frames = rearrange(x, "b c f h w -> (b f) c 1 h w")
+        b, c, f, h, w = x.shape
+        frames = x.transpose(1, 2).reshape(b * f, c, 1, h, w)
         times = t.repeat_interleave(f) if t.ndim else t
         x_0 = self.image(frames, times, fold_frames(cond, b, f))
         if x_0.shape != frames.shape:
@@ -51,4 +50,4 @@ class Framewise:
                 f"the image denoiser returned shape {tuple(x_0.shape)} for frames of shape {tuple(frames.shape)}; "
                 "expected the same shape"
             )
-        return rearrange(x_0, "(b f) c 1 h w -> b c f h w", b=b)
+        return x_0.reshape(b, f, c, h, w).transpose(1, 2)

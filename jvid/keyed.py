@@ -17,6 +17,7 @@ import math
 import operator
 import threading
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ __all__ = ["check_seeds", "keyed_normal", "keyed_uniform"]
 
 Key = tuple[int | str, ...]
 """What a draw is for, such as ``(step index, name)``; the seed comes before it."""
+
+
+_CPU = ("cpu", torch.device("cpu"))
 
 
 def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
@@ -67,17 +71,19 @@ class _Philox(threading.local):
 _philox = _Philox()
 
 
+@lru_cache(4096)
+def _encoded(part: int | str) -> bytes:
+    """Tag and length before each part keep (1, "a") apart from ("1a",), and 1 from 1 + 2^64."""
+    if isinstance(part, str):
+        data, tag = part.encode(), b"s"
+    else:
+        data, tag = part.to_bytes((part.bit_length() + 7) // 8, "little"), b"i"
+    return tag + len(data).to_bytes(8, "little") + data
+
+
 def _raw(seed: int, key: Key, count: int) -> np.ndarray:
     """``count`` words (uint64) of the stream of ``(seed, *key)``."""
-    # Tag and length before each part keep (1, "a") apart from ("1a",), and 1 from 1 + 2^64.
-    data = bytearray()
-    for part in (seed, *key):
-        if isinstance(part, str):
-            encoded, tag = part.encode(), b"s"
-        else:
-            encoded, tag = part.to_bytes((part.bit_length() + 7) // 8, "little"), b"i"
-        data += tag + len(encoded).to_bytes(8, "little") + encoded
-    digest = hashlib.blake2b(data, digest_size=16).digest()
+    digest = hashlib.blake2b(b"".join(map(_encoded, (seed, *key))), digest_size=16).digest()
     return _philox.words(np.frombuffer(digest, dtype="<u8").astype(np.uint64, copy=False), count)
 
 
@@ -132,4 +138,5 @@ def keyed_normal(
     out = np.empty((len(seeds), math.prod(shape)), np.float32 if dtype == torch.float32 else np.float64)
     for row, seed in zip(out, seeds, strict=True):
         _fill(row, seed, key)
-    return torch.from_numpy(out.reshape(len(seeds), *shape)).to(device, dtype)
+    made = torch.from_numpy(out.reshape(len(seeds), *shape))
+    return made if made.dtype == dtype and device in _CPU else made.to(device, dtype)

@@ -75,7 +75,8 @@ class Parameterized:
             )
         x_t, out = x.to(dtype), predicted.to(dtype)
         if self.prediction == "eps":
-            x_0 = (x_t - sigma * out).div_(alpha)
+            x_0 = x_t - sigma * out
+            x_0 /= alpha
         elif self.prediction == "v":
             x_0 = (alpha * x_t - sigma * out) / (alpha * alpha + sigma * sigma)
         elif self.prediction == "flow":

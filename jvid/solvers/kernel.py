@@ -47,11 +47,22 @@ def coefficients(start: Level, end: Level, eta: float) -> tuple[float, float, fl
 def transition(x: Tensor, x_0: Tensor, start: Level, end: Level, eta: float, noise: Noise) -> Tensor:
     """x ``(b c f h w)`` at ``start`` -> x at ``end``, in x's dtype; ``noise("z")`` is drawn only if it counts."""
     c_x, c_0, c_z = coefficients(start, end, eta)
-    dtype = working_dtype(x)
-    # Separate products and sums: a fused multiply-add may round by position in the batch.
-    out = x_0.to(dtype) * c_0
+    if (dtype := working_dtype(x)) is not x.dtype:
+        return _combined(x.to(dtype), x_0.to(dtype), c_x, c_0, c_z, noise).to(x.dtype)
+    return _combined(x, x_0, c_x, c_0, c_z, noise)
+
+
+def _combined(x: Tensor, x_0: Tensor, c_x: float, c_0: float, c_z: float, noise: Noise) -> Tensor:
+    # Separate products and sums: a fused multiply-add may round by position in the batch. Where x counts it comes
+    # first: its layout is kept, and that of frames folded into the batch would make each later pass dearer.
     if c_x != 0.0:
-        out += x.to(dtype) * c_x
+        out = x * c_x
+        out += x_0 * c_0
+    else:
+        out = x_0 * c_0
     if c_z != 0.0:
-        out += noise("z").to(x.device, dtype) * c_z
-    return out.to(x.dtype)
+        z = noise("z")
+        if z.dtype != x.dtype or z.device != x.device:
+            z = z.to(x.device, x.dtype)
+        out += z * c_z
+    return out
