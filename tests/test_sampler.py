@@ -1,18 +1,14 @@
-"""The loop: what is evaluated, what a clip depends on, resuming, and what goes wrong by name."""
+"""The loop: what is evaluated, what a clip depends on, how it starts, and what goes wrong by name."""
 
 from __future__ import annotations
 
-import io
 import math
-import pickle
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
 from jvid.bridged import Bridged
@@ -26,7 +22,6 @@ from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 from jvid.selectors import Always, PiecewiseAffine
 from jvid.smoothing import TemporalSmoothing
 from jvid.solvers import DDIM, DDPM
-from jvid.state import State
 from jvid.step import Expert, Step
 from jvid.testing import GaussianOracle
 
@@ -156,51 +151,6 @@ def test_relabelling_the_experts_changes_nothing() -> None:
     assert torch.equal(sampler(SHAPE, seeds=[7]), other(SHAPE, seeds=[7]))
 
 
-def run_from(state: State, sampler: Sampler) -> State:
-    return list(sampler.trace(resume=state))[-1]
-
-
-@settings(max_examples=12)
-@given(st.integers(0, 10), st.sampled_from([DDPM(), DDIM(0.3), Momentum()]), st.booleans())
-def test_interrupt_and_resume_is_the_whole_run_bitwise(stop: int, solver: Any, stored: bool) -> None:
-    whole = list(mixture(solver).trace(SHAPE, seeds=[1, 2], plan=4, dtype=torch.float64))
-    trace = mixture(solver).trace(SHAPE, seeds=[1, 2], plan=4, dtype=torch.float64)
-    state = next(s for s in trace if s.step.index == stop)
-    trace.close()
-    if stored:
-        state = pickle.loads(pickle.dumps(state))
-    resumed = run_from(state, mixture(solver))
-    assert resumed.x.dtype == torch.float64
-    assert torch.equal(resumed.x, whole[-1].x)
-    assert torch.equal(mixture(solver)(resume=state), whole[-1].x)
-    assert resumed.calls == whole[-1].calls
-    assert resumed.step == whole[-1].step
-
-
-def test_a_state_survives_torch_save_and_a_finished_run_has_nothing_left() -> None:
-    sampler = mixture()
-    states = list(sampler.trace(SHAPE, seeds=[1]))
-    buffer = io.BytesIO()
-    torch.save(states[4], buffer)
-    buffer.seek(0)
-    state = torch.load(buffer, weights_only=False)
-    assert torch.equal(run_from(state, sampler).x, states[-1].x)
-    assert list(sampler.trace(resume=states[-1])) == []
-    assert torch.equal(sampler(resume=states[-1]), states[-1].x)
-
-
-def test_resume_refuses_what_does_not_belong_to_it() -> None:
-    sampler = mixture()
-    state = next(sampler.trace(SHAPE, seeds=[1], plan=2))
-    with pytest.raises(InputError, match="another plan"):
-        sampler.trace(resume=state, plan=3)
-    with pytest.raises(InputError, match=r"seeds \[2\] to resume a run of \[1\]"):
-        sampler.trace(resume=state, seeds=[2])
-    with pytest.raises(InputError, match="both x and resume"):
-        sampler.trace(resume=state, x=state.x)
-    assert list(sampler.trace(resume=state, seeds=[1], plan=2))
-
-
 def test_a_blend_averages_predictions_and_takes_the_dominant_noise() -> None:
     quiet = ScaledNoise(IndependentNoise(), 0.0)
     experts = {
@@ -262,6 +212,43 @@ def test_initial_noise_has_the_deviation_of_the_first_level(schedule: NoiseSched
     sampler(SHAPE, seeds=[3], dtype=torch.float64)
     expected = scale * keyed_normal([3], ("initial",), SHAPE, torch.float64)
     torch.testing.assert_close(started[0], expected, rtol=1e-12, atol=0)
+
+
+def test_initial_noise_may_be_shaped_across_frames() -> None:
+    plain = mixture()
+    first = next(plain.trace(SHAPE, seeds=[3, 2**64], dtype=torch.float64))
+    same = next(attrs.evolve(plain, initial=None).trace(SHAPE, seeds=[3, 2**64], dtype=torch.float64))
+    assert torch.equal(first.x, same.x)
+
+    def start(initial: Any, schedule: NoiseSchedule = SD) -> Tensor:
+        got: list[Tensor] = []
+        expert = Expert(Broken(lambda x: got.append(x) or x, 2.0, schedule))
+        sampler = Sampler({"a": expert}, Always("a"), DDIM(0.0), [1.0, 0.0], initial=initial)
+        sampler(SHAPE, seeds=[3, 2**64], dtype=torch.float64)
+        return got[0]
+
+    def stream(name: str, shape: tuple[int, ...] = SHAPE) -> Tensor:
+        return keyed_normal([3, 2**64], ("initial", name), shape, torch.float64)
+
+    shared = stream("shared", (4, 1, 2, 2))
+    torch.testing.assert_close(start(SharedNoise(1.0)), shared.expand(-1, -1, 3, -1, -1), rtol=0, atol=1e-15)
+    # It stands at its level, whatever deviation the sampler declares.
+    mixed = math.sqrt(0.3) * shared + math.sqrt(0.7) * stream("independent")
+    for gamma in (1.0, 0.02, 5.0):
+        got = start(ScaledNoise(SharedNoise(0.3), gamma), VarianceExploding())
+        torch.testing.assert_close(got, math.hypot(1.0, 80.0) * mixed, rtol=1e-12, atol=0)
+
+
+def test_initial_noise_that_is_none_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"initial noise ScaledNoise declares a deviation of 0\.0: expected one above 0"
+    ):
+        mixture(initial=ScaledNoise(IndependentNoise(), 0.0))
+    sampler = mixture(initial=lambda shape, draw: draw("z", shape)[:, :2])
+    with pytest.raises(
+        InputError, match=r"initial noise has shape \(1, 2, 3, 2, 2\): expected \(1, 4, 3, 2, 2\)"
+    ):
+        sampler(SHAPE, seeds=[0])
 
 
 def test_start_from_given_latents() -> None:

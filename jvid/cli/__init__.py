@@ -1,7 +1,8 @@
 """The command ``jvid``: ``sample``, ``plan``, ``names``, and the commands that plugins contribute.
 
-A mistake of the user is one line on stderr and exit code 2; an interrupt is exit code 130. Nothing
-heavy is imported before a command runs.
+A mistake of the user is one line on stderr and exit code 2, and so is a component that raises in the middle of a
+run: the line names it, its distribution, step and level. An interrupt is exit code 130. Nothing heavy is imported
+before a command runs.
 """
 
 from __future__ import annotations
@@ -30,13 +31,20 @@ def main(args: Sequence[str] | None = None) -> int:
         try:
             code = command().main(given or ["--help"], prog_name="jvid", standalone_mode=False)
         except JvidError as error:
-            return _fail(str(error))
+            return _fail(_with_note(str(error), error))
         except usage_error as error:
             return _fail(_with_value(error, given))
         except (KeyboardInterrupt, typer.Abort):
             code = 130
         except SystemExit as error:
             code = error.code
+        except Exception as error:
+            from jvid.guarding import said
+            from jvid.origins import blamed
+
+            if not blamed(error):  # nobody's component: a traceback helps more
+                raise
+            return _fail(_with_note(said(error), error))
     if code == 130:
         print("jvid: interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
@@ -54,6 +62,14 @@ def _with_value(error: Any, given: Sequence[str]) -> str:
     if message.startswith("No such command"):
         message += f" Expected one of {', '.join(error.ctx.command.list_commands(error.ctx))}."
     return message
+
+
+def _with_note(message: str, error: BaseException) -> str:
+    """The message, and who raised it where a run knows."""
+    from jvid.origins import blamed
+
+    note = blamed(error)
+    return f"{message}; {note}" if note else message
 
 
 def _fail(message: str) -> int:
