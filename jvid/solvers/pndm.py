@@ -20,7 +20,7 @@ from jvid._arrays import working_dtype
 from jvid.errors import InputError
 from jvid.protocols import Denoise, Noise
 from jvid.solvers.history import EMPTY, Entry, History, Mode, check_mode
-from jvid.solvers.kernel import transition
+from jvid.solvers.kernel import coefficients, transition
 from jvid.step import Level, Step
 
 __all__ = ["PNDM"]
@@ -43,6 +43,10 @@ def _weights(nodes: Sequence[float]) -> list[float]:
                 polynomial = [(a - other * b) / (node - other) for a, b in zip(shifted, scaled, strict=True)]
         out.append(sum(c / (power + 1) for power, c in enumerate(polynomial)))
     return out
+
+
+STEEP = 16.0
+"""The most by which sigma / alpha may change in a step of several stages: each multiplies the rounding before it by that."""
 
 
 @attrs.frozen
@@ -68,7 +72,7 @@ class PNDM:
 
     def evaluations(self, step: Step) -> int:
         """1, and more in the first steps of a run."""
-        if not _defined(step.start) or step.end.sigma == 0.0:
+        if not _bears_stages(step.start, step.end):
             return 1
         if self.start == "plms":
             return 2 if step.index == 0 else 1
@@ -85,33 +89,43 @@ class PNDM:
         start, end = step.start, step.end
         x_0 = denoise(x, start)
         if not _defined(start):
-            return transition(x, x_0, start, end, 0.0, noise), memory
+            # From sigma = 0 other noise begins: what eps was before is no past of it.
+            return transition(x, x_0, start, end, 0.0, noise), EMPTY
         dtype = working_dtype(x)
 
         def eps(x_t: Tensor, level: Level, x_0: Tensor) -> Tensor:
             return (x_t.to(dtype) - level.alpha * x_0.to(dtype)) / level.sigma
 
         e_0 = eps(x, start, x_0)
-        asked = self.evaluations(step)
-        if asked == 2:
-            ahead = _transfer(x, e_0, start, end)
-            e = (e_0 + eps(ahead, end, denoise(ahead, end))) / 2
-        elif asked == 4:
+
+        def moved(e: Tensor, to: Level) -> Tensor:
+            # DDIM's step and what e adds to it: at small alpha_t the two terms with e_0 would cancel.
+            c_x, c_0, _ = coefficients(start, to, 0.0)
+            out = x_0.to(dtype) * c_0
+            out += x.to(dtype) * c_x
+            if e is not e_0:
+                out += (e - e_0) * (to.sigma - to.alpha * start.sigma / start.alpha)
+            return out.to(x.dtype)
+
+        def asked(e: Tensor, at: Level) -> Tensor:
+            x_t = moved(e, at)
+            return eps(x_t, at, denoise(x_t, at))
+
+        count = self.evaluations(step)
+        if count == 2:
+            e = (e_0 + asked(e_0, end)) / 2
+        elif count == 4:
             middle = step.level_at((start.t + end.t) / 2)
-            at = _transfer(x, e_0, start, middle)
-            e_1 = eps(at, middle, denoise(at, middle))
-            at = _transfer(x, e_1, start, middle)
-            e_2 = eps(at, middle, denoise(at, middle))
-            at = _transfer(x, e_2, start, end)
-            e_3 = eps(at, end, denoise(at, end))
-            e = (e_0 + 2 * e_1 + 2 * e_2 + e_3) / 6
+            e_1 = asked(e_0, middle)
+            e_2 = asked(e_1, middle)
+            e = (e_0 + 2 * e_1 + 2 * e_2 + asked(e_2, end)) / 6
         else:
             past = memory.recall(step, self.history)
             weights = _over(step, past)
-            e = e_0 * weights[0]
+            e = e_0 if len(weights) == 1 else e_0 * weights[0]
             for weight, entry in zip(weights[1:], past, strict=False):
                 e += entry.value.to(dtype) * weight
-        return _transfer(x, e, start, end), memory.add(step, self.history, e_0, length=3)
+        return moved(e, end), memory.add(step, self.history, e_0, length=3)
 
 
 def _over(step: Step, past: Sequence[Entry]) -> list[float]:
@@ -129,12 +143,13 @@ def _over(step: Step, past: Sequence[Entry]) -> list[float]:
     return weights
 
 
+def _bears_stages(start: Level, end: Level) -> bool:
+    if not (_defined(start) and _defined(end)):
+        return False
+    one, other = start.sigma * end.alpha, end.sigma * start.alpha
+    return max(one, other) <= STEEP * min(one, other)
+
+
 def _defined(level: Level) -> bool:
     """Whether eps is known there."""
     return level.alpha > 0.0 and level.sigma > 0.0
-
-
-def _transfer(x: Tensor, e: Tensor, start: Level, end: Level) -> Tensor:
-    """Equation (11) of the paper of PNDM, which is DDIM's step."""
-    ratio = end.alpha / start.alpha
-    return (x.to(e.dtype) * ratio + e * (end.sigma - ratio * start.sigma)).to(x.dtype)
