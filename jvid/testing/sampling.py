@@ -1,0 +1,87 @@
+"""What the checks of samplers stand on: counted and renamed experts, a sampler rebuilt, clips of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from hypothesis import strategies as st
+from torch import Tensor
+
+from jvid.conditions import PerFrame
+from jvid.protocols import Condition, Denoiser, NoiseSchedule, Selector
+from jvid.spaces import LatentSpace, space_of
+from jvid.step import Step
+from jvid.testing.checking import Trial
+from jvid.testing.strategies import seeds
+
+__all__ = ["Counted", "Renamed", "given_runs", "rebuilt", "rows_of"]
+
+MOST = 4
+"""Examples of a property that takes whole runs."""
+
+
+@attrs.frozen(eq=False)
+class Counted:
+    """A denoiser that notes its calls."""
+
+    denoiser: Denoiser
+    calls: list[int]
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        return self.denoiser.schedule
+
+    @property
+    def space(self) -> LatentSpace | None:
+        return space_of(self.denoiser)
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        self.calls.append(1)
+        return self.denoiser(x, t, cond)
+
+
+@attrs.frozen
+class Renamed:
+    """A selector whose experts have other names."""
+
+    inner: Selector
+    names: Mapping[str, str] = attrs.field(hash=False)
+
+    def __call__(self, step: Step, u: float) -> Mapping[str, float]:
+        return {self.names[name]: weight for name, weight in self.inner(step, u).items()}
+
+
+def rebuilt(subject: Any, **changes: Any) -> Any:
+    """A sampler of the same class and parts but for these."""
+    parts = {field.name: getattr(subject, field.name) for field in attrs.fields(type(subject)) if field.init}
+    return type(subject)(**(parts | changes))
+
+
+def rows_of(cond: Condition, b: int, rows: Sequence[int]) -> dict[str, Any]:
+    """The condition of some clips of a batch of b."""
+
+    def of(value: Any) -> Any:
+        if isinstance(value, PerFrame):
+            return PerFrame(value.tensor[list(rows)]) if value.tensor.shape[0] == b else value
+        if isinstance(value, Tensor) and value.ndim and value.shape[0] == b:
+            return value[list(rows)]
+        return rows_of(value, b, rows) if isinstance(value, Mapping) else value
+
+    return {name: of(value) for name, value in cond.items()}
+
+
+def given_runs(trial: Trial, check: Callable[[tuple[int, ...], int, int], None]) -> None:
+    """Run a property over shapes ``(c, f, h, w)``, seeds of clips and seeds of plans, few times: runs are long."""
+    small = attrs.evolve(trial, examples=min(trial.examples, MOST))
+    small.leaks = trial.leaks
+
+    try:
+
+        @small.given(shape=trial.shapes(batch=(1,)), seed=seeds(), plan=st.integers(0, 99))
+        def _(shape: tuple[int, ...], seed: int, plan: int) -> None:
+            check(shape[1:], seed, plan)
+
+    finally:
+        trial.falsified = small.falsified
