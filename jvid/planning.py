@@ -122,6 +122,8 @@ def _near(got: float, expected: float) -> bool:
 def _weights(weights: Mapping[str, float], experts: Sequence[str], selector: object) -> dict[str, float]:
     if not all(name in experts for name in weights):
         check_names(weights, experts, selector)
+    if len(weights) == 1 and 1.0 in weights.values():  # a choice, as most steps are
+        return dict.fromkeys(weights, 1.0)
     if not all(0.0 <= weight < math.inf for weight in weights.values()) or not math.isclose(
         sum(weights.values()), 1.0, abs_tol=1e-6
     ):
