@@ -18,6 +18,8 @@ from jvid.spaces import LatentSpace, space_of
 
 __all__ = ["Bridged"]
 
+_MOST = 4096
+
 
 @attrs.frozen(eq=False)
 class Bridged:
@@ -29,6 +31,7 @@ class Bridged:
 
     denoiser: Denoiser
     schedule: NoiseSchedule
+    _known: dict[float, tuple[float, float]] = attrs.field(factory=dict, init=False, repr=False)
 
     @property
     def space(self) -> LatentSpace | None:
@@ -41,11 +44,28 @@ class Bridged:
         if self.schedule == own:
             return self.denoiser(x, t, cond)
         require_latents(x, "Bridged")
-        alpha, sigma = levels_for(self.schedule, t, x)
-        time = own.time_at(torch.atan2(sigma, alpha).reshape(t.shape))
-        own_alpha, own_sigma = levels_for(own, time, x)
-        scale = torch.hypot(own_alpha, own_sigma) / torch.hypot(alpha, sigma)
+        if t.ndim == 0 and x.device.type == t.device.type == "cpu":
+            return self._at_one_time(x, t, cond)
+        time, scale = self._own(x, t)
         dtype = working_dtype(x)
         # t stays in double precision: rounded to a half it would be another level.
         x_own = (x.to(dtype) * scale.to(x.device, dtype)).to(x.dtype)
         return self.denoiser(x_own, time, cond)
+
+    def _own(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The inner time of t's shape, and what x is scaled by."""
+        alpha, sigma = levels_for(self.schedule, t, x)
+        time = self.denoiser.schedule.time_at(torch.atan2(sigma, alpha).reshape(t.shape))
+        own_alpha, own_sigma = levels_for(self.denoiser.schedule, time, x)
+        return time, torch.hypot(own_alpha, own_sigma) / torch.hypot(alpha, sigma)
+
+    def _at_one_time(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        """The same for t ``()``, as a sampler's are: schedules are values, and a run visits few times."""
+        known = self._known.get(t.item())
+        if known is None:
+            time, scale = self._own(x, t)
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            known = self._known[t.item()] = time.item(), scale.item()
+        own = torch.full((), known[0], dtype=torch.float64)
+        return self.denoiser((x.to(working_dtype(x)) * known[1]).to(x.dtype), own, cond)
