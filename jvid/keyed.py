@@ -60,12 +60,11 @@ class _Philox(threading.local):
             "uinteger": 0,
         }
 
-    def words(self, key: np.ndarray, count: int) -> np.ndarray:
-        """The first ``count`` words of the stream of ``key``, two words."""
+    def at(self, key: np.ndarray) -> np.random.Philox:
+        """The generator at the start of the stream of ``key``, two words."""
         self._state["state"]["key"] = key
         self._bits.state = self._state
-        raw: np.ndarray = self._bits.random_raw(count)
-        return raw
+        return self._bits
 
 
 _philox = _Philox()
@@ -81,15 +80,21 @@ def _encoded(part: int | str) -> bytes:
     return tag + len(data).to_bytes(8, "little") + data
 
 
+def _stream(seed: int, key: Key) -> np.random.Philox:
+    """The thread's generator at the start of the stream of ``(seed, *key)``."""
+    digest = hashlib.blake2b(b"".join(map(_encoded, (seed, *key))), digest_size=16).digest()
+    return _philox.at(np.frombuffer(digest, dtype="<u8").astype(np.uint64, copy=False))
+
+
 def _raw(seed: int, key: Key, count: int) -> np.ndarray:
     """``count`` words (uint64) of the stream of ``(seed, *key)``."""
-    digest = hashlib.blake2b(b"".join(map(_encoded, (seed, *key))), digest_size=16).digest()
-    return _philox.words(np.frombuffer(digest, dtype="<u8").astype(np.uint64, copy=False), count)
+    raw: np.ndarray = _stream(seed, key).random_raw(count)
+    return raw
 
 
 def keyed_uniform(seed: int, key: Key) -> float:
     """One number of U[0, 1) that depends on ``(seed, *key)`` alone."""
-    return float(_raw(seed, key, 1)[0] >> np.uint64(11)) * 2.0**-53
+    return (_stream(seed, key).random_raw() >> 11) * 2.0**-53
 
 
 def _fill(out: np.ndarray, seed: int, key: Key) -> None:

@@ -73,7 +73,9 @@ class Parameterized:
                 f"the network returned shape {tuple(predicted.shape)} for latents of shape {tuple(x.shape)}; "
                 "expected the same shape"
             )
-        x_t, out = x.to(dtype), predicted.to(dtype)
+        # A conversion to the dtype that is there already costs half as much as a product of small latents.
+        x_t = x if x.dtype == dtype else x.to(dtype)
+        out = predicted if predicted.dtype == dtype else predicted.to(dtype)
         if self.prediction == "eps":
             x_0 = x_t - sigma * out
             x_0 /= alpha
@@ -83,4 +85,4 @@ class Parameterized:
             x_0 = (x_t - sigma * out) / (alpha + sigma)
         else:
             x_0 = out
-        return x_0.to(x.dtype)
+        return x_0 if x_0.dtype == x.dtype else x_0.to(x.dtype)
