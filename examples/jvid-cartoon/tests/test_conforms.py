@@ -1,4 +1,4 @@
-"""What jvid asks of a denoiser and of a selector, one test a check."""
+"""What jvid asks of a denoiser, of a selector and of a plugin, one test a check."""
 
 import jvid
 from jvid.testing import conformance
@@ -12,3 +12,8 @@ def test_two_tone():
 @conformance("selector")
 def test_strokes():
     return jvid.load("selector", "cartoon/strokes", every=3)
+
+
+@conformance("plugin")
+def test_the_plugin():
+    return "jvid_cartoon"
