@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from jvid.selectors import Always
 from jvid.solvers import DDIM
 from jvid.structure import flaw
 from jvid.testing import GaussianOracle
+from tests.installed import run
 
 
 def registry_of(kind: str, factory: Any, name: str = "mine") -> Registry:
@@ -221,3 +223,34 @@ def test_a_factory_lends_its_docstring() -> None:
 
     (component,) = registry_of("selector", mine).components("selector")
     assert component.help == "One expert, always."
+
+
+TYPED = """
+from jvid.hookspecs import hookimpl
+from jvid.registrar import Registrar
+from jvid.selectors import Always
+
+
+@hookimpl
+def jvid_register(register: Registrar) -> None:
+    register.selector("fits", Always)
+    register.solver("other-kind", Always)
+    register.sorcerer("no-kind", Always)
+
+    @register.noise("decorated")
+    def decorated() -> Always:
+        return Always("a")
+"""
+
+
+@pytest.mark.slow
+def test_a_type_checker_tells_wrong_registrations(tmp_path: Path) -> None:
+    (tmp_path / "typed.py").write_text(TYPED)
+    done = run("-m", "mypy", "--strict", str(tmp_path / "typed.py"))
+    lines = [
+        line.split(".py:")[1].split(": error: ") for line in done.stdout.splitlines() if ": error: " in line
+    ]
+    assert [int(number) for number, _ in lines] == [10, 11, 13], done.stdout + done.stderr
+    assert "Solver" in lines[0][1]
+    assert 'no attribute "sorcerer"' in lines[1][1]
+    assert "NoiseSampler" in lines[2][1]
