@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -35,6 +37,29 @@ def test_box_muller_against_its_definition() -> None:
     for count in (5, 6):  # an odd count drops the last sine
         got = keyed_normal([5], (1, "a"), (count,), torch.float64)
         np.testing.assert_allclose(got.numpy().ravel(), expected[:count], rtol=1e-12)
+
+
+def test_streams_do_not_meet_in_the_generator_that_they_share() -> None:
+    """One Philox a thread is set anew for each draw: neither what came before nor other threads are seen."""
+    keys = [(index, "z") for index in range(40)]
+    alone = {}
+    for key in keys:
+        words = np.random.Philox(key=_digest(3, key), counter=0).random_raw(37)
+        assert _raw(3, key, 37).tolist() == words.tolist()
+        alone[key] = keyed_normal([3], key, (1001,))
+    _raw(5, (0,), 3)  # leaves words of its block behind
+    with ThreadPoolExecutor(4) as pool:
+        drawn = list(pool.map(lambda key: keyed_normal([3], key, (1001,)), keys * 5))
+    for key, z in zip(keys * 5, drawn, strict=True):
+        assert torch.equal(z, alone[key])
+
+
+def _digest(seed: int, key: tuple[int, str]) -> np.ndarray:
+    data = b""
+    for part in (seed, *key):
+        tag, body = (b"s", part.encode()) if isinstance(part, str) else (b"i", bytes([part]).strip(b"\0"))
+        data += tag + len(body).to_bytes(8, "little") + body
+    return np.frombuffer(hashlib.blake2b(data, digest_size=16).digest(), "<u8").astype(np.uint64)
 
 
 @given(st.lists(SEEDS, min_size=1, max_size=4), st.integers(0, 999), st.tuples(*[st.integers(1, 3)] * 4))
