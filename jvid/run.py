@@ -109,7 +109,6 @@ class Run:
             try:
                 x_0 = self._denoisers[name](x, t, self._cond)
             except Exception as error:
-                self._told = error
                 blame(error, f"expert {name!r} {_at(step, level)}", self._denoisers[name])
                 raise
             if not _is_like(x_0, x):
@@ -146,7 +145,6 @@ class Run:
         try:
             z: Any = sampler(tuple(like.shape), draw)
         except Exception as error:
-            self._told = error
             blame(error, f"the noise of expert {expert!r} {_at(step, step.start)}", sampler)
             raise
         if not isinstance(z, Tensor) or z.shape != like.shape:
