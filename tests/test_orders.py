@@ -7,9 +7,9 @@ import re
 
 import pytest
 import torch
-from benchmarks.orders import F64, SCHEDULES, VARIANTS, flow_of, levels_between, paste
 
 from benchmarks import orders
+from benchmarks.orders import F64, SCHEDULES, VARIANTS, flow_of, levels_between, paste
 from jvid.schedules import level_at
 from jvid.step import Level
 from jvid.testing import GaussianOracle, TwoModeOracle
@@ -38,6 +38,13 @@ def test_first_order_is_not_taken_for_second():
     row = orders.measure("ddim", {}, counts=(80, 160))
     assert max(row.orders.values()) < 1.25
     assert max(orders.measure("ddpm", {}, counts=(80, 160)).orders.values()) < 1.25
+
+
+def test_the_last_step_limits_unipc():
+    options = {"solver_order": 3, "lower_order_final": True}
+    assert max(orders.measure("unipc", options, counts=(60, 120)).orders.values()) < 2.4
+    free = orders.measure("unipc", options | {"lower_order_final": False}, counts=(60, 120))
+    assert min(free.orders.values()) > 2.6
 
 
 def test_the_page_holds_every_registered_solver_and_what_it_declares():
