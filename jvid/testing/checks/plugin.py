@@ -154,21 +154,26 @@ def factories_build_or_say_why(subject: Any, trial: Trial) -> None:
         if component.kind in trial.option("unbuilt"):
             continue
         options = given.get(f"{component.kind}/{component.name}", {})
-        try:
-            with torch.random.fork_rng(devices=[]):  # networks draw the weights that they begin with
-                built = registry.load(component.kind, f"{NAME}/{component.name}", **options)
-        except (InputError, MissingDependencyError) as error:
-            needed = [
-                name
-                for name, p in parameters(factory).items()
-                if p.default is inspect.Parameter.empty and p.kind is not inspect.Parameter.VAR_KEYWORD
-            ]
-            excused = isinstance(error, MissingDependencyError) or (needed and not options)
-            assert excused, f"{told} with {options or 'no options'}: {error}"
+        built, refusal = _built(registry, component, options)
+        if refusal is None:
+            assert built is not None, f"{told} built None"
             continue
-        except JvidError as error:
-            raise AssertionError(f"{told}: {error}") from error
-        assert built is not None, f"{told} built None"
+        lacks = any(
+            p.default is inspect.Parameter.empty and p.kind is not inspect.Parameter.VAR_KEYWORD
+            for p in parameters(factory).values()
+        )
+        told_so = isinstance(refusal, MissingDependencyError) or (
+            isinstance(refusal, InputError) and lacks and not options
+        )
+        assert told_so, f"{told} with {options or 'no options'}: {refusal}"
+
+
+def _built(registry: Registry, component: Component, options: Any) -> tuple[Any, JvidError | None]:
+    try:
+        with torch.random.fork_rng(devices=[]):  # networks draw the weights that they begin with
+            return registry.load(component.kind, f"{NAME}/{component.name}", **options), None
+    except JvidError as error:
+        return None, error
 
 
 @check("plugin")
