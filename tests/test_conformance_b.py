@@ -130,7 +130,8 @@ def test_plugins_conform(name):
 
 def test_the_models_plugin_conforms():
     # Its factories are built by tests of their own: they import diffusers and transformers.
-    only = [check for check in checks_of("plugin") if check not in ("components_have_help", "factories_build_or_say_why", "globals_untouched")]  # fmt: skip
+    only = [check for check in checks_of("plugin") if check not in ("components_have_help", "factories_build_or_say_why",
+         "globals_untouched")]  # fmt: skip
     conforms("plugin", "models", only=only).raise_for_failures()
 
 
