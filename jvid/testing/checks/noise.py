@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -48,8 +49,14 @@ def drawing(
     return draw
 
 
+@lru_cache(maxsize=16)
+def _drawn(step: int, name: str, shape: tuple[int, ...]) -> Tensor:
+    return drawing(range(CLIPS), step)(name, shape)
+
+
 def _sample(subject: Any, step: int = 0) -> Tensor:
-    z: Tensor = subject(SHAPE, drawing(range(CLIPS), step))
+    # Many checks look at the same draws: most of their time is here.
+    z: Tensor = subject(SHAPE, lambda name, shape: _drawn(step, name, tuple(shape)).clone())
     assert z.shape == SHAPE, f"shape {tuple(z.shape)} for {SHAPE}"
     return z.double()
 
