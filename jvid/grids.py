@@ -15,6 +15,7 @@ import torch
 
 from jvid.errors import InputError
 from jvid.protocols import NoiseSchedule
+from jvid.schedules import TabulatedSchedule, VarianceExploding
 
 __all__ = ["ByAngle", "Explicit", "Karras", "Leading", "Linspace", "Trailing", "Zigzag"]
 
@@ -105,6 +106,13 @@ def _angle(schedule: NoiseSchedule, t: float) -> float:
     return math.atan2(float(sigma), float(alpha))
 
 
+def _first(schedule: NoiseSchedule) -> float:
+    """The least time but 0 that a schedule tells of itself."""
+    if isinstance(schedule, TabulatedSchedule):
+        return 1.0 / schedule.timesteps
+    return schedule.t_min if isinstance(schedule, VarianceExploding) else 0.001
+
+
 def _times_at(schedule: NoiseSchedule, angles: Iterable[float]) -> tuple[float, ...]:
     times = schedule.time_at(torch.tensor(list(angles), dtype=torch.float64))
     return (*map(float, times), 0.0)
@@ -114,8 +122,9 @@ def _times_at(schedule: NoiseSchedule, angles: Iterable[float]) -> tuple[float, 
 class Karras:
     """sigma / alpha falls evenly in its rho-th root (Karras et al. 2022, arXiv 2206.00364, equation 5).
 
-    ``sigma_min`` and ``sigma_max`` are of sigma / alpha; by default the schedule's own at t = 1 and, as
-    diffusers has it for a table, at its first entry (t = 0.001). The step behind sigma_min ends clean.
+    ``sigma_min`` and ``sigma_max`` are of sigma / alpha; by default the schedule's own: at t = 1, and, as diffusers
+    has it, at a table's first entry or an exploding schedule's ``sigma_min`` (t = 0.001 on others). The step behind
+    it ends clean.
     """
 
     steps: int
@@ -138,7 +147,7 @@ class Karras:
         """The ``steps + 1`` times, the last 0.0."""
         reference = _on(schedule, "Karras")
         high = math.tan(_angle(reference, 1.0)) if self.sigma_max is None else self.sigma_max
-        low = math.tan(_angle(reference, 0.001)) if self.sigma_min is None else self.sigma_min
+        low = math.tan(_angle(reference, _first(reference))) if self.sigma_min is None else self.sigma_min
         if _angle(reference, 1.0) > math.pi / 2 - 1e-9 and self.sigma_max is None:
             raise InputError(
                 "Karras got a schedule that begins in pure noise; expected sigma_max, the finite ratio to start at"
@@ -196,6 +205,11 @@ class Zigzag:
         if not 0.0 <= self.low < self.high <= 1.0:
             raise InputError(
                 f"Zigzag got low={self.low:g} and high={self.high:g}; expected 0 <= low < high <= 1, in t"
+            )
+        if self.repeats and len(self()) == self.steps + 1:
+            raise InputError(
+                f"Zigzag got back={self.back}, but no {self.back} of its {self.steps} steps lie between low={self.low:g} and "
+                f"high={self.high:g}: lower back, widen the range or take more steps"
             )
 
     def __call__(self, schedule: NoiseSchedule | None = None) -> tuple[float, ...]:

@@ -103,6 +103,20 @@ def test_karras_has_diffusers_default_range() -> None:
     torch.testing.assert_close((sigma / alpha).float(), scheduler.sigmas, rtol=2e-5, atol=1e-6)
 
 
+def test_karras_ends_where_the_schedule_begins() -> None:
+    for schedule, first in [
+        (TabulatedSchedule.scaled_linear(T=100), 0.01),
+        (VarianceExploding(0.02, 10.0, t_min=0.05), 0.05),
+        (FlowMatching(), 0.001),
+    ]:
+        times = Karras(5, sigma_max=0.8)(schedule)
+        assert times[-2] == pytest.approx(first, rel=1e-9)
+    # The numbers of the paper: 18 steps from 80 to 0.002.
+    schedule = VarianceExploding()
+    _, sigma = schedule(torch.tensor(Karras(18)(schedule), dtype=torch.float64))
+    assert sigma[[0, 1, 9, 17, 18]].tolist() == pytest.approx([80.0, 57.586, 1.92334, 0.002, 0.0], rel=1e-4)
+
+
 @pytest.mark.parametrize("schedule", [*SCHEDULES, FlowMatching()], ids=repr)
 @given(steps=st.integers(1, 30))
 def test_by_angle_is_even_in_the_angle(schedule, steps) -> None:
@@ -113,6 +127,11 @@ def test_by_angle_is_even_in_the_angle(schedule, steps) -> None:
 
 @given(steps=st.integers(2, 60), back=st.integers(1, 5), repeats=st.integers(0, 3))
 def test_zigzag_walks_the_leading_grid_and_rises_within_its_range(steps, back, repeats) -> None:
+    inside = sum(0.3 <= low < high <= 0.8 for high, low in pairwise(Leading(steps)()))
+    if repeats and inside < back:
+        with pytest.raises(InputError, match=f"no {back} of its {steps} steps"):
+            Zigzag(steps, back, repeats)
+        return
     times = Zigzag(steps, back, repeats)()
     base = Leading(steps)()
     assert set(times) == set(base)
