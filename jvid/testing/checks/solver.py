@@ -75,6 +75,18 @@ def _near_all(got: Tensor, expected: Tensor, what: str, level: Level) -> None:
 
 
 @check("solver")
+def rises_from_the_clean_end(subject: Any, trial: Trial) -> None:
+    """From sigma = 0, where x is data and eps unknown, a step to more noise gives alpha x and noise of sigma."""
+    for where, schedule in ON.items():
+        steps = path(schedule, (0.0, 0.4, 0.6, 0.3))
+        told = moments(subject, steps, GaussianOracle(schedule, 3.0, 0.0), 3.0, 0.0)
+        for step, (average, spread) in zip(steps, told, strict=True):
+            end = step.end
+            _near(average, 3.0 * end.alpha, f"{where}, {ends(step)}: mean of the samples", end)
+            _near(spread, end.sigma**2, f"{where}, {ends(step)}: variance of the samples", end)
+
+
+@check("solver")
 def same_on_any_scale(subject: Any, trial: Trial) -> None:
     """On a schedule of the same angles and another scale (VP, flow, VE) x is the same but for that scale."""
     flow = FlowMatching()

@@ -164,3 +164,19 @@ class one_noise_for_all(Ancestral):
 
     def step(self, x: Tensor, step: Step, denoise: Denoise, noise: Noise, memory: Any) -> tuple[Tensor, Any]:
         return super().step(x, step, denoise, lambda key: noise(key)[:1], memory)
+
+
+@mutant("solver", "rises_from_the_clean_end")
+class stays_clean(FirstOrder):
+    """From sigma = 0 eps is taken to be 0: an ODE solver without noise goes to levels that x is not at."""
+
+    def coefficients(self, start: Level, end: Level) -> Coefficients:
+        return (end.alpha, 0.0, 0.0) if start.sigma == 0.0 else super().coefficients(start, end)
+
+
+@mutant("solver", "rises_from_the_clean_end")
+class adds_to_the_clean(FirstOrder):
+    """From sigma = 0 noise is added and x not scaled for it, as where variance explodes."""
+
+    def coefficients(self, start: Level, end: Level) -> Coefficients:
+        return (1.0, 0.0, end.sigma) if start.sigma == 0.0 else super().coefficients(start, end)
