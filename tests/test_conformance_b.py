@@ -52,6 +52,7 @@ CASES = {
     ("solver", "dpmpp-2m-sde"): [{}, {"eta": 0.5}, {"form": "heun"}],
     ("solver", "unipc"): [{}, {"solver_order": 1}, {"solver_order": 3}, {"variant": "bh1"}],
     ("grid", "explicit"): [{"times": "1+.7+.2+0"}],
+    ("grid", "zigzag"): [{"steps": 20}, {"steps": 10, "back": 2, "repeats": 2}],
 }
 GRID = [{"steps": 1}, {"steps": 20}]
 
