@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from jvid.bridged import Bridged as Bridged
     from jvid.cached import Cached as Cached
     from jvid.choices import Choice as Choice
-    from jvid.choosing import Blend as Blend
-    from jvid.choosing import Boundary as Boundary
-    from jvid.choosing import Cycle as Cycle
-    from jvid.choosing import Random as Random
-    from jvid.choosing import Table as Table
     from jvid.conditions import PerFrame as PerFrame
     from jvid.corrected import Corrected as Corrected
     from jvid.errors import InputError as InputError
@@ -67,7 +62,12 @@ if TYPE_CHECKING:
     from jvid.schedules import TabulatedSchedule as TabulatedSchedule
     from jvid.schedules import VarianceExploding as VarianceExploding
     from jvid.selectors import Always as Always
+    from jvid.selectors import Blend as Blend
+    from jvid.selectors import Boundary as Boundary
+    from jvid.selectors import Cycle as Cycle
     from jvid.selectors import PiecewiseAffine as PiecewiseAffine
+    from jvid.selectors import Random as Random
+    from jvid.selectors import Table as Table
     from jvid.smoothing import GaussianSmoothing as GaussianSmoothing
     from jvid.smoothing import TemporalSmoothing as TemporalSmoothing
     from jvid.smoothing import UniformSmoothing as UniformSmoothing
@@ -97,7 +97,6 @@ _MODULES = {
     "bridged": ("Bridged",),
     "cached": ("Cached",),
     "choices": ("Choice",),
-    "choosing": ("Blend", "Boundary", "Cycle", "Random", "Table"),
     "conditions": ("PerFrame",),
     "corrected": ("Corrected",),
     "errors": (
@@ -123,7 +122,7 @@ _MODULES = {
     "registry": ("Registry", "load", "names"),
     "sampler": ("Sampler",),
     "schedules": ("FlowMatching", "TabulatedSchedule", "VarianceExploding"),
-    "selectors": ("Always", "PiecewiseAffine"),
+    "selectors": ("Always", "Blend", "Boundary", "Cycle", "PiecewiseAffine", "Random", "Table"),
     "smoothing": ("GaussianSmoothing", "TemporalSmoothing", "UniformSmoothing"),
     "solvers": ("DDIM", "DDPM", "DPMPP2M", "DPMPP2MSDE", "PNDM", "Euler", "EulerAncestral", "Heun", "UniPC"),
     "spaces": ("LatentSpace",),

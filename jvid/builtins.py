@@ -29,11 +29,11 @@ def jvid_register(register: Registrar) -> None:
 
     register.selector("piecewise-affine", "jvid.selectors:PiecewiseAffine", help="P_V of the paper.")
     register.selector("always", "jvid.selectors:Always", help="One expert at every step.")
-    register.selector("random", "jvid.choosing:Random", help="One of k experts, with fixed probabilities.")
-    register.selector("boundary", "jvid.choosing:Boundary", help="Experts for stated ranges of noise.")
-    register.selector("cycle", "jvid.choosing:Cycle", help="Experts in turn.")
-    register.selector("table", "jvid.choosing:Table", help="An expert or weights for each step.")
-    register.selector("blend", "jvid.choosing:Blend", help="Weights that move with progress.")
+    register.selector("random", "jvid.selectors:Random", help="One of k experts, with fixed probabilities.")
+    register.selector("boundary", "jvid.selectors:Boundary", help="Experts for stated ranges of noise.")
+    register.selector("cycle", "jvid.selectors:Cycle", help="Experts in turn.")
+    register.selector("table", "jvid.selectors:Table", help="An expert or weights for each step.")
+    register.selector("blend", "jvid.selectors:Blend", help="Weights that move with progress.")
 
     register.solver("ddpm", "jvid.solvers:DDPM", help="Ancestral sampling, the paper's.")
     register.solver("ddim", "jvid.solvers:DDIM", help="Implicit sampling; eta 0 is deterministic, 1 is DDPM.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from jvid import choosing, grids, noise, solvers
+from jvid import grids, noise, selectors, solvers
 from jvid.registry import load, names
 from jvid.sampler import Sampler
 from jvid.schedules import FlowMatching, TabulatedSchedule
@@ -100,19 +100,19 @@ SAMPLERS = {
         grids.Leading(6),
         postprocessors=[TemporalSmoothing(2.0)],
     ),
-    "turns": lambda: Sampler(EXPERTS, choosing.Cycle(NAMES), solvers.DPMPP2M(), grids.Karras(6)),
+    "turns": lambda: Sampler(EXPERTS, selectors.Cycle(NAMES), solvers.DPMPP2M(), grids.Karras(6)),
     "blend": lambda: Sampler(
         EXPERTS,
-        choosing.Blend(NAMES, "0:1:0+1:0:1"),
+        selectors.Blend(NAMES, "0:1:0+1:0:1"),
         solvers.Heun(),
         grids.ByAngle(6),
         schedule=FLOW,
     ),
     "random walk": lambda: Sampler(
-        EXPERTS, choosing.Random(NAMES), solvers.UniPC(), grids.Zigzag(8), initial=noise.SharedNoise(0.5)
+        EXPERTS, selectors.Random(NAMES), solvers.UniPC(), grids.Zigzag(8), initial=noise.SharedNoise(0.5)
     ),
     "refiner": lambda: Sampler(
-        EXPERTS, choosing.Boundary(NAMES, "0.5"), solvers.DPMPP2MSDE(), grids.Trailing(6)
+        EXPERTS, selectors.Boundary(NAMES, "0.5"), solvers.DPMPP2MSDE(), grids.Trailing(6)
     ),
     "one expert": lambda: Sampler(EXPERTS, Always("image"), solvers.PNDM(), grids.Linspace(6)),
 }

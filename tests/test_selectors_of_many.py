@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jvid.choices import Choice
-from jvid.choosing import Blend, Boundary, Cycle, Random, Table
 from jvid.errors import InputError
 from jvid.grids import Leading
 from jvid.planning import draw_plan, levels_of
 from jvid.schedules import TabulatedSchedule
-from jvid.selectors import Always, PiecewiseAffine
+from jvid.selectors import Always, Blend, Boundary, Cycle, PiecewiseAffine, Random, Table
 from jvid.step import Level, Step
 
 LEVELS = levels_of(Leading(20), TabulatedSchedule.scaled_linear())

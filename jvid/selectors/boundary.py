@@ -1,0 +1,67 @@
+"""k experts, each for a stated range of noise: Wan 2.2, eDiff-I, SDXL base and refiner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, get_args
+
+import attrs
+
+from jvid.errors import InputError
+from jvid.selectors.texts import check_names, names, numbers
+
+if TYPE_CHECKING:
+    from jvid.step import Step
+
+__all__ = ["Boundary"]
+
+By = Literal["progress", "angle", "timestep"]
+
+
+@attrs.frozen
+class Boundary:
+    """``experts`` from the noisiest on, each until the step's start reaches the next boundary.
+
+    ``at``: k - 1 boundaries for k experts, in the coordinate ``by``: "progress" (1 - t, rising), "angle" (radians of
+    atan2(sigma, alpha), falling) or "timestep" (of a table of ``T``, falling). A step that starts at a boundary is the next
+    expert's.
+    """
+
+    experts: tuple[str, ...] = attrs.field(converter=names)
+    at: tuple[float, ...] = attrs.field(converter=numbers)
+    by: By = "progress"
+    T: int = 1000
+
+    def __attrs_post_init__(self) -> None:
+        check_names("Boundary", self.experts, distinct=False)
+        if self.by not in get_args(By):
+            raise InputError(f"Boundary got by={self.by!r}; expected progress, angle or timestep")
+        if len(self.at) != len(self.experts) - 1:
+            raise InputError(
+                f"Boundary got {len(self.at)} boundaries for {len(self.experts)} experts; expected {len(self.experts) - 1}"
+            )
+        top = {"progress": 1.0, "angle": math.pi / 2, "timestep": float(self.T)}[self.by]
+        if not all(0.0 <= boundary <= top for boundary in self.at):
+            raise InputError(f"Boundary got at={list(self.at)}; expected {self.by} from 0 to {top:g}")
+        ordered = sorted(self.at, reverse=self.by != "progress")
+        if list(self.at) != ordered or len(set(self.at)) < len(self.at):
+            way = "rising" if self.by == "progress" else "falling"
+            raise InputError(f"Boundary got at={list(self.at)}; expected {way} values, from noise to clean")
+
+    def _expert(self, step: Step) -> str:
+        if self.by == "progress":
+            passed = sum(step.progress >= boundary - 1e-12 for boundary in self.at)
+        elif self.by == "angle":
+            passed = sum(step.start.angle <= boundary + 1e-12 for boundary in self.at)
+        else:
+            passed = sum(step.start.t * self.T - 1.0 <= boundary + 1e-9 for boundary in self.at)
+        return self.experts[passed]
+
+    def shares(self, step: Step) -> Mapping[str, float]:
+        """All for one expert."""
+        return {self._expert(step): 1.0}
+
+    def __call__(self, step: Step, u: float) -> Mapping[str, float]:
+        """The expert of the step's start, whatever u."""
+        return {self._expert(step): 1.0}
