@@ -9,8 +9,8 @@ from torch import Tensor
 
 from jvid.errors import InputError
 from jvid.memo import Memo
-from jvid.protocols import Condition, Denoiser, NoiseSchedule
-from jvid.spaces import LatentSpace, space_of
+from jvid.protocols import Condition, Denoiser
+from jvid.wrapping import Wrapper
 
 __all__ = ["Cached"]
 
@@ -24,7 +24,7 @@ def _memo(size: int) -> Memo[Condition]:
 
 
 @attrs.frozen(eq=False)
-class Cached:
+class Cached(Wrapper):
     """``denoiser`` given ``prepare(cond)``, which is made once for each of the last ``size`` conditions.
 
     A condition is known by its tensors themselves, so a run must pass the same ones at each step, as a
@@ -38,16 +38,6 @@ class Cached:
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_prepared", _memo(self.size))
-
-    @property
-    def schedule(self) -> NoiseSchedule:
-        """The inner denoiser's."""
-        return self.denoiser.schedule
-
-    @property
-    def space(self) -> LatentSpace | None:
-        """The inner denoiser's."""
-        return space_of(self.denoiser)
 
     def clear(self) -> None:
         """Forget the prepared conditions, and let go of their tensors."""

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from jvid._arrays import require_latents
 from jvid.errors import InputError
-from jvid.protocols import Condition, Denoiser, LatentPostprocessor, NoiseSchedule
-from jvid.spaces import LatentSpace, space_of
+from jvid.protocols import Condition, Denoiser, LatentPostprocessor
+from jvid.wrapping import Wrapper
 
 __all__ = ["Corrected", "check_interval"]
 
@@ -23,7 +23,7 @@ def check_interval(who: str, interval: tuple[float, float] | None) -> None:
 
 
 @attrs.frozen(eq=False)
-class Corrected:
+class Corrected(Wrapper):
     """``denoiser`` whose x_0 passes through ``postprocessor``; within ``interval`` of its own t alone, if given."""
 
     denoiser: Denoiser
@@ -32,16 +32,6 @@ class Corrected:
 
     def __attrs_post_init__(self) -> None:
         check_interval("Corrected", self.interval)
-
-    @property
-    def schedule(self) -> NoiseSchedule:
-        """The inner denoiser's."""
-        return self.denoiser.schedule
-
-    @property
-    def space(self) -> LatentSpace | None:
-        """The inner denoiser's."""
-        return space_of(self.denoiser)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype."""

@@ -20,14 +20,14 @@ from jvid.conditions import concat, expand_rows, require
 from jvid.corrected import check_interval
 from jvid.errors import InputError
 from jvid.memo import Memo
-from jvid.protocols import Condition, Denoiser, NoiseSchedule
-from jvid.spaces import LatentSpace, space_of
+from jvid.protocols import Condition, Denoiser
+from jvid.wrapping import Wrapper
 
 __all__ = ["Guided"]
 
 
 @attrs.frozen(eq=False)
-class Guided:
+class Guided(Wrapper):
     """``denoiser`` guided with scale g (Ho and Salimans 2022, arXiv 2207.12598).
 
     The null condition is ``null``, or else ``cond["null"]``; it replaces the values that it names, and
@@ -54,16 +54,6 @@ class Guided:
             raise InputError(
                 f"Guided got scale={self.scale:g}; expected a finite number: 1 is unguided, the paper uses 2"
             )
-
-    @property
-    def schedule(self) -> NoiseSchedule:
-        """The inner denoiser's."""
-        return self.denoiser.schedule
-
-    @property
-    def space(self) -> LatentSpace | None:
-        """The inner denoiser's."""
-        return space_of(self.denoiser)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> guided x_0 of x's shape and dtype."""

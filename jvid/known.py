@@ -16,14 +16,14 @@ from torch import Tensor
 
 from jvid._arrays import require_latents, working_dtype
 from jvid.errors import InputError
-from jvid.protocols import Condition, Denoiser, NoiseSchedule
-from jvid.spaces import LatentSpace, space_of
+from jvid.protocols import Condition, Denoiser
+from jvid.wrapping import Wrapper
 
 __all__ = ["Known"]
 
 
 @attrs.frozen(eq=False)
-class Known:
+class Known(Wrapper):
     """``denoiser`` with known latents. It stands outermost: around ``Guided``, not within.
 
     Args:
@@ -75,16 +75,6 @@ class Known:
         mask = latents.new_zeros(1, 1, frames, 1, 1)
         mask[:, :, places] = 1.0
         return cls(denoiser, mask, whole)
-
-    @property
-    def schedule(self) -> NoiseSchedule:
-        """The inner denoiser's."""
-        return self.denoiser.schedule
-
-    @property
-    def space(self) -> LatentSpace | None:
-        """The inner denoiser's."""
-        return space_of(self.denoiser)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype."""

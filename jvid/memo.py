@@ -13,22 +13,23 @@ from torch import Tensor
 
 from jvid.conditions import PerFrame
 
-__all__ = ["Memo"]
+__all__ = ["Memo", "version"]
 
 T = TypeVar("T")
 Mark = tuple[str, Any, int]
 
 
-def _version(tensor: Tensor) -> int:
+def version(tensor: Tensor) -> int:
+    """torch's count of the edits of a tensor in place."""
     # Tensors made in inference mode count no versions, and cannot be edited outside of it.
     return -1 if tensor.is_inference() else int(tensor._version)
 
 
 def _marks(name: str, value: Any) -> tuple[Mark, ...]:
     if isinstance(value, PerFrame):
-        return (("per frame " + name, value.tensor, _version(value.tensor)),)
+        return (("per frame " + name, value.tensor, version(value.tensor)),)
     if isinstance(value, Tensor):
-        return ((name, value, _version(value)),)
+        return ((name, value, version(value)),)
     if isinstance(value, Mapping):
         return tuple(mark for key, inner in value.items() for mark in _marks(f"{name}.{key}", inner))
     return ((name, value, 0),)

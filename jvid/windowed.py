@@ -16,14 +16,14 @@ from torch import Tensor
 from jvid._arrays import require_latents, working_dtype
 from jvid.conditions import PerFrame, map_condition
 from jvid.errors import InputError
-from jvid.protocols import Condition, Denoiser, NoiseSchedule
-from jvid.spaces import LatentSpace, space_of
+from jvid.protocols import Condition, Denoiser
+from jvid.wrapping import Wrapper
 
 __all__ = ["Windowed"]
 
 
 @attrs.frozen(eq=False)
-class Windowed:
+class Windowed(Wrapper):
     """``denoiser`` in windows of ``size`` frames, ``stride`` apart; shorter clips pass through as they are.
 
     ``PerFrame`` conditions are cut with the frames; all others hold for every window. Windows are asked for one after the
@@ -45,16 +45,6 @@ class Windowed:
             raise InputError(
                 f"Windowed got stride={self.stride} above size={self.size}; expected windows that leave no frame out"
             )
-
-    @property
-    def schedule(self) -> NoiseSchedule:
-        """The inner denoiser's."""
-        return self.denoiser.schedule
-
-    @property
-    def space(self) -> LatentSpace | None:
-        """The inner denoiser's."""
-        return space_of(self.denoiser)
 
     def starts(self, f: int) -> tuple[int, ...]:
         """The first frames of the windows of a clip of f frames."""

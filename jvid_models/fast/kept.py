@@ -11,15 +11,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from jvid.memo import Memo, version
+
 __all__ = ["Kept", "marks"]
 
 TEXTS = 4
 """Prompts whose keys and values are kept: two guided runs that take turns, with room for two more."""
-
-
-def _version(tensor: Tensor) -> int:
-    # Tensors made in inference mode count no versions, and cannot be edited outside of it.
-    return -1 if tensor.is_inference() else tensor._version
 
 
 Marks = tuple[tuple[Tensor, int, torch.dtype, torch.device], ...]
@@ -27,7 +24,7 @@ Marks = tuple[tuple[Tensor, int, torch.dtype, torch.device], ...]
 
 def marks(*tensors: Tensor | None) -> Marks:
     """The tensors with what changes when they do."""
-    return tuple((t, _version(t), t.dtype, t.device) for t in tensors if t is not None)
+    return tuple((t, version(t), t.dtype, t.device) for t in tensors if t is not None)
 
 
 def _same(one: Marks, other: Marks) -> bool:
@@ -40,8 +37,8 @@ class Kept:
     """The memory of one accelerated UNet; ``clear`` empties it."""
 
     def __init__(self) -> None:
-        self._texts: list[tuple[Marks, dict[nn.Module, tuple[Marks, tuple[Tensor, Tensor]]]]] = []
-        self._thinned: list[tuple[Marks, int, Tensor]] = []
+        self._texts: Memo[dict[nn.Module, tuple[Marks, tuple[Tensor, Tensor]]]] = Memo(TEXTS)
+        self._thinned: Memo[Tensor] = Memo(TEXTS)
         self._matrices: dict[tuple[nn.Module, int, int], tuple[Marks, Tensor]] = {}
 
     def clear(self) -> None:
@@ -54,12 +51,7 @@ class Kept:
         self, text: Tensor, attention: nn.Module, weights: Marks, make: Callable[[], tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, Tensor]:
         """Keys and values of ``text`` in one attention, made once for each prompt and each state of its weights."""
-        wanted = marks(text)
-        at = next((i for i, (known, _) in enumerate(self._texts) if _same(known, wanted)), None)
-        # The last used stands first; the longest unused is let go of.
-        self._texts.insert(0, (wanted, {}) if at is None else self._texts.pop(at))
-        del self._texts[TEXTS:]
-        values = self._texts[0][1]
+        values = self._texts({"text": text}, dict)
         entry = values.get(attention)
         if entry is None or not _same(entry[0], weights):
             entry = values[attention] = (weights, make())
@@ -67,14 +59,7 @@ class Kept:
 
     def thinned(self, text: Tensor, frames: int) -> Tensor:
         """Every ``frames``-th row of ``text``: the same tensor for the same text, so that its keys are found again."""
-        wanted = marks(text)
-        for known, stride, rows in self._thinned:
-            if stride == frames and _same(known, wanted):
-                return rows
-        rows = text[::frames].contiguous()
-        self._thinned.insert(0, (wanted, frames, rows))
-        del self._thinned[TEXTS:]
-        return rows
+        return self._thinned({f"every {frames}": text}, lambda: text[::frames].contiguous())
 
     def matrix(self, conv: nn.Conv2d, h: int, w: int) -> Tensor:
         """``(c_out h_out w_out, c_in h w)``: the convolution of an ``h`` by ``w`` map as one product."""
