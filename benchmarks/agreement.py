@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.orders import F64, paste, slope
 from benchmarks.peers import PEERS, Problem
 from jvid.registry import load
 from jvid.step import Level, Step
@@ -27,7 +28,6 @@ from jvid.step import Level, Step
 PAGE = Path(__file__).parents[1] / "docs" / "agreement.md"
 HIGH, LOW = 10.0, 0.1
 STEPS = 20
-F64 = torch.float64
 
 # The peer's sampler, ours, whether the formulas are the same, and what differs where they are not.
 ROWS: list[tuple[str, str, str, dict[str, Any], str]] = [
@@ -131,7 +131,7 @@ def order(run: Callable[[Problem], Tensor], steps: Iterable[int] = (40, 80, 160)
     for n in steps:
         given = problem(gaussian, n)
         errors.append((run(given) - flow(given.x)).abs().max().item())
-    return math.log2(errors[-2] / errors[-1])
+    return slope(errors)
 
 
 # Deterministic samplers; what their authors say of the order, or what the method's name means.
@@ -171,14 +171,6 @@ def tables() -> tuple[str, str]:
     return "\n".join(lines), "\n".join(rates)
 
 
-def replaced(page: str, name: str, table: str) -> str:
-    """The page with the table between its markers."""
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    head, _, rest = page.partition(begin)
-    _, _, tail = rest.partition(end)
-    return f"{head}{begin}\n{table}\n{end}{tail}"
-
-
 def main() -> None:
     """Print the tables, and write them into the page if asked."""
     parser = argparse.ArgumentParser(
@@ -188,8 +180,8 @@ def main() -> None:
     same, rates = tables()
     print(same, rates, sep="\n\n")
     if parser.parse_args().write:
-        page = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(replaced(replaced(page, "agreement", same), "orders", rates), encoding="utf-8")
+        paste(PAGE, "agreement", same)
+        paste(PAGE, "orders", rates)
 
 
 if __name__ == "__main__":

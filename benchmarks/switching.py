@@ -189,6 +189,11 @@ def measure_pair(name: str, clips: int, path: Path) -> None:
                     return run(solver, experts, steps, x, cond=cond)
 
             reference: Tensor | None = None
+            doubt = f"{plan} | doubt | {REFERENCE} | {prompt}, seed {clip}"
+            if doubt not in known:
+                reference = made(UniPC(history="restart"), REFERENCE)
+                known[doubt] = _distance(made(DPMPP2M(history="restart"), REFERENCE), reference)
+                path.write_text(json.dumps(known, indent=1))
             for solver, count, mode in product(SOLVERS, counts, MODES):
                 key = f"{plan} | {solver} | {count} | {mode} | {prompt}, seed {clip}"
                 if key in known:
@@ -223,6 +228,9 @@ def pair_table(path: Path) -> str:
                         for d in found
                     )
                     lines.append(f"| {plan} | `{solver}` | {count} | {cells} |")
+        if doubts := _clips(known, f"{plan} | doubt | "):
+            told = ", ".join(f"{v:.4f}" for v in doubts)
+            lines.append(f"| {plan} | `dpmpp-2m` | {REFERENCE} | | ({told}) | |")
     return "\n".join(lines)
 
 
@@ -239,8 +247,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.switching", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--pair", help="measure networks too, such as actions-64: some fifteen minutes")
-    parser.add_argument("--clips", type=int, default=2)
+    parser.add_argument("--pair", help="measure networks too, such as actions-64: half an hour")
+    parser.add_argument("--clips", type=int, default=3)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--write", action="store_true", help="put the tables into docs/solvers.md")
     options = parser.parse_args(arguments)

@@ -12,6 +12,7 @@ It raises ``AssertionError`` to fail and ``Skip`` to say why it does not apply. 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -102,10 +103,15 @@ def checks_of(kind: str) -> dict[str, Check]:
         InputError: a kind without checks.
         MissingDependencyError: hypothesis is not installed.
     """
-    if kind in KINDS:
+    if kind in KINDS and importlib.util.find_spec(f"jvid.testing.checks.{kind}") is not None:
         importlib.import_module(f"jvid.testing.checks.{kind}")
     if kind not in CHECKS:
-        raise InputError(f"no checks for {kind!r}: expected one of {', '.join({*KINDS, *CHECKS})}")
+        there = [
+            name for name in KINDS if importlib.util.find_spec(f"jvid.testing.checks.{name}") is not None
+        ]
+        raise InputError(
+            f"no checks for {kind!r}: expected one of {', '.join(dict.fromkeys([*there, *CHECKS]))}"
+        )
     return {
         **CHECKS[kind],
         GLOBALS: Check(kind, GLOBALS, _globals_untouched.__doc__ or "", _globals_untouched),
