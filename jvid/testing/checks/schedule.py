@@ -74,9 +74,9 @@ def levels_are_levels(subject: Any, trial: Trial) -> None:
     def _(t: float, dtype: torch.dtype) -> None:
         alpha, sigma = (float(level) for level in subject(torch.tensor(t, dtype=dtype)))
         told = f"alpha {alpha:g}, sigma {sigma:g} at t {t:g} in {dtype}"
-        assert math.isfinite(alpha) and math.isfinite(sigma), f"{told}: expected finite numbers"
-        assert alpha >= 0.0 and sigma >= 0.0, f"{told}: expected at least 0"
-        assert alpha > 0.0 or sigma > 0.0, f"{told}: expected one of them above 0"
+        assert all(map(math.isfinite, (alpha, sigma))), f"{told}: expected finite numbers"
+        assert min(alpha, sigma) >= 0.0, f"{told}: expected at least 0"
+        assert max(alpha, sigma) > 0.0, f"{told}: expected one of them above 0"
 
 
 @check("schedule")
