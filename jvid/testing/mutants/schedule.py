@@ -174,7 +174,7 @@ class inverse_of_sigma(Turning):
 class no_inverse(Turning):
     """There is no way back."""
 
-    time_at = property()  # type: ignore[assignment]
+    time_at = property()
 
 
 @mutant("schedule", "time_at_stays_within")
