@@ -1,0 +1,207 @@
+"""Checks of wrappers: a factory ``(denoiser) -> denoiser``. It is handed denoisers of the kit's own, which know the answer.
+
+Options: ``schedule``, what the wrapped denoiser stands on if not on the inner one's; ``identity=False`` for a wrapper that means
+to change what a denoiser predicts; ``guidance=False`` for one whose option ``scale`` is not that of equation (4);
+``framewise=True`` for one that takes frames one by one; ``window``, the frames that one which cuts long clips takes at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from jvid.protocols import Condition
+from jvid.spaces import LatentSpace
+from jvid.testing.checking import CHECKS, Trial, check, declare
+from jvid.testing.checks.denoiser import ask, noisy, time
+from jvid.testing.inner import Inner, conditions, direct
+from jvid.testing.strategies import SCHEDULES, seeds
+
+declare("wrapper", schedule=None, identity=True, guidance=True, framewise=False, window=None)
+
+EXACT = 1e-9
+
+
+def _identity(trial: Trial) -> None:
+    if not trial.option("identity"):
+        trial.skip("it changes what a denoiser predicts on purpose")
+
+
+@check("wrapper")
+def forwards_the_schedule(subject: Any, trial: Trial) -> None:
+    """The wrapped denoiser stands on the inner one's schedule, or on the one that it was made for."""
+    for schedule in SCHEDULES:
+        wanted = trial.option("schedule") or schedule
+        got = getattr(subject(Inner(schedule)), "schedule", None)
+        assert got is not None, "it has no schedule: forward the inner denoiser's"
+        assert got == wanted, f"it stands on {got} around a denoiser on {schedule}"
+
+
+@check("wrapper")
+def forwards_the_space(subject: Any, trial: Trial) -> None:
+    """The wrapped denoiser declares the inner one's latent space, or none where that declares none."""
+    space = LatentSpace("of the kit", channels=7)
+    for wanted in (space, None):
+        got = getattr(subject(Inner(space=wanted)), "space", None)
+        assert got == wanted, (
+            f"it declares the space {got} around a denoiser of {wanted}: experts of other spaces would be mixed"
+        )
+
+
+@check("wrapper")
+def predictions_untouched(subject: Any, trial: Trial) -> None:
+    """What the inner denoiser hands out is not written on: it may keep it."""
+
+    @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
+    def _(shape: tuple[int, ...], t: float, seed: int) -> None:
+        inner = Inner()
+        wrapped = subject(inner)
+        ask(wrapped, noisy(wrapped, trial, shape, t, seed), time(t), conditions(shape[0], shape[2]))
+        assert inner.given, "the inner denoiser is not asked at all"
+        for got, kept in inner.given:
+            trial.same(got, kept, "the inner denoiser's prediction afterwards")
+
+
+@check("wrapper")
+def wrapped_denoisers_share_nothing(subject: Any, trial: Trial) -> None:
+    """Two denoisers wrapped and asked by turns predict what each predicts alone."""
+
+    @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
+    def _(shape: tuple[int, ...], t: float, seed: int) -> None:
+        cond, inner = conditions(shape[0], shape[2], same=True), Inner(shift=2.0)
+        one, two = subject(Inner()), subject(inner)
+        x = noisy(one, trial, shape, t, seed)
+        ask(one, x, time(t), cond)
+        second = ask(two, x, time(t), cond)
+        assert inner.asked, "the second denoiser is not asked: it gets what the first predicted"
+        trial.close(second, ask(subject(Inner(shift=2.0)), x, time(t), cond), "by turns and alone", EXACT)
+        if trial.option("identity"):
+            expected = direct(Inner(two.schedule, shift=2.0), x, time(t), cond)
+            trial.close(second, expected, "the second denoiser, after the first", EXACT)
+
+
+@check("wrapper")
+def leaves_alone_what_agrees(subject: Any, trial: Trial) -> None:
+    """Around a denoiser that says the same with and without text, and each element by itself, it changes nothing."""
+    _identity(trial)
+
+    @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds(), each=st.booleans())
+    def _(shape: tuple[int, ...], t: float, seed: int, each: bool) -> None:
+        wrapped, cond = subject(Inner()), conditions(shape[0], shape[2], same=True)
+        x = noisy(wrapped, trial, shape, t, seed)
+        times = time([t] * shape[0] if each else t)
+        expected = direct(Inner(wrapped.schedule), x, times, cond)
+        trial.close(ask(wrapped, x, times, cond), expected, "x_0 with and without the wrapper", EXACT)
+
+
+@check("wrapper")
+def errors_pass(subject: Any, trial: Trial) -> None:
+    """What the inner denoiser raises goes through: a wrapper that goes on without it hides the fault."""
+
+    class Broken(Inner):
+        def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+            raise ArithmeticError("broken on purpose")
+
+    shape = tuple(sizes[0] for sizes in (trial.batch, trial.channels, trial.frames, trial.sides, trial.sides))
+    wrapped = subject(Broken())
+    t = sum(trial.times) / 2.0
+    try:
+        ask(wrapped, noisy(wrapped, trial, shape, t, 0), time(t), conditions(shape[0], shape[2]))
+    except ArithmeticError as error:
+        told = str(error)
+    else:
+        told = ""
+    assert told == "broken on purpose", "the inner denoiser's error does not come out"
+
+
+@check("wrapper")
+def scale_is_that_of_guidance(subject: Any, trial: Trial) -> None:
+    """With ``scale`` 1 it is the conditional denoiser, with 0 the unconditional one, and linear in between and beyond."""
+    if not trial.option("guidance") or "scale" not in inspect.signature(subject).parameters:
+        trial.skip("it has no scale of guidance")
+
+    @trial.given(
+        shape=trial.shapes(),
+        t=trial.moments(),
+        seed=seeds(),
+        scale=st.sampled_from([2.0, 0.5, 7.5, -1.0, 1.5]),
+    )
+    def _(shape: tuple[int, ...], t: float, seed: int, scale: float) -> None:
+        inner, cond = Inner(), conditions(shape[0], shape[2])
+        x = noisy(inner, trial, shape, t, seed)
+        with_text, without = (direct(inner, x, time(t), each) for each in (cond, {**cond, **cond["null"]}))
+        for g in (1.0, 0.0, scale):
+            expected = without + g * (with_text - without)
+            trial.close(ask(subject(inner, scale=g), x, time(t), cond), expected, f"scale {g:g}", EXACT)
+
+
+@check("wrapper")
+def frames_are_alone(subject: Any, trial: Trial) -> None:
+    """Frames are asked about one by one: it commutes with their order, and a single frame is the inner denoiser's own."""
+    if not trial.option("framewise"):
+        trial.skip("it does not take frames one by one")
+
+    @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
+    def _(shape: tuple[int, ...], t: float, seed: int) -> None:
+        inner = Inner()
+        wrapped, cond = subject(inner), {**conditions(shape[0], shape[2])}
+        x = noisy(wrapped, trial, shape, t, seed)
+        out = ask(wrapped, x, time(t), cond)
+        assert all(asked[2] == 1 for asked in inner.asked), f"the inner denoiser is asked about {inner.asked}"
+        order = torch.arange(shape[2]).roll(1)
+        cond["move"] = type(cond["move"])(cond["move"].tensor[:, order])
+        trial.close(
+            ask(wrapped, x[:, :, order], time(t), cond), out[:, :, order], "frames in another order", EXACT
+        )
+        first = {**cond, "move": type(cond["move"])(cond["move"].tensor[:, :1])}
+        single = x[:, :, :1].clone()
+        trial.close(
+            ask(wrapped, single, time(t), first), direct(inner, single, time(t), first), "one frame", EXACT
+        )
+
+
+@check("wrapper")
+def long_clips_cost_in_proportion(subject: Any, trial: Trial) -> None:
+    """A clip within the window is asked about as it is; longer ones never beyond it, at a cost linear in frames."""
+    window = trial.option("window")
+    if window is None:
+        trial.skip("it does not cut long clips")
+    cost = {}
+    for frames in (1, window, 4 * window, 8 * window, 16 * window):
+        inner = Inner()
+        wrapped, cond = subject(inner), conditions(1, frames)
+        x = trial.latents((1, 1, frames, 1, 1), frames)
+        out = ask(wrapped, x, time(0.5), cond)
+        longest = max(asked[2] for asked in inner.asked)
+        assert longest <= window, f"it asks about {longest} frames at once: expected at most {window}"
+        cost[frames] = sum(asked[2] for asked in inner.asked)
+        if frames <= window:
+            trial.same(
+                out, direct(inner, x, time(0.5), cond), f"a clip of {frames} frames, within the window"
+            )
+    growth = cost[16 * window] - cost[8 * window], cost[8 * window] - cost[4 * window]
+    # Twice the frames, twice the growth; the last window may overlap more.
+    assert growth[0] <= 2 * growth[1] + window, f"frames asked about, by frames of the clip: {cost}"
+
+
+def _promise(name: str) -> None:
+    """A check of denoisers, of the wrapped denoiser."""
+    of = CHECKS["denoiser"][name]
+
+    def run(subject: Any, trial: Trial) -> None:
+        trial.cond = conditions
+        of.run(subject(Inner()), trial)
+
+    run.__name__, run.__doc__ = name, of.invariant
+    check("wrapper")(run)
+
+
+for _name in (
+    "shape_and_dtype_kept", "inputs_untouched", "a_clip_is_alone", "one_time_for_all_rows", "the_same_each_time",
+    "conditions_are_read_each_time", "any_layout_in_memory", "bridged_there_and_back",
+):  # fmt: skip
+    _promise(_name)
