@@ -86,6 +86,7 @@ def _root(
 
 def command() -> Any:
     """The command object of ``jvid``."""
+    from jvid.cli.check import check
     from jvid.cli.names import names
     from jvid.cli.plan import plan
     from jvid.cli.plugins import plugins
@@ -94,7 +95,7 @@ def command() -> Any:
 
     app = typer.Typer(cls=_Group, add_completion=False)
     app.callback()(_root)
-    for function in (sample, plan, names, show, plugins):
+    for function in (sample, plan, names, show, check, plugins):
         app.command(help=_unwrapped(function.__doc__))(function)
     return typer.main.get_command(app)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -108,6 +109,9 @@ def _reproduce(check: Check, trial: Trial, context: Mapping[str, Any]) -> str:
 
 
 def _text(subject: Any) -> str:
+    if isinstance(subject, functools.partial):
+        options = ", ".join(f"{name}={value!r}" for name, value in subject.keywords.items())
+        return f"{_text(subject.func)}({options})"
     named = isinstance(subject, type) or (callable(subject) and hasattr(subject, "__qualname__"))
     text = " ".join((subject.__qualname__ if named else repr(subject)).split())
     return text if len(text) <= 100 else f"{text[:97]}..."

@@ -93,15 +93,16 @@ def stands_on_a_schedule(subject: Any, trial: Trial) -> None:
 def shape_and_dtype_kept(subject: Any, trial: Trial) -> None:
     """x_0 has x's shape, dtype and device and is finite, at any time that it is asked at."""
 
-    @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds(), dtype=st.sampled_from(trial.dtype))
-    def _(shape: tuple[int, ...], t: float, seed: int, dtype: torch.dtype) -> None:
-        x = noisy(subject, trial, shape, t, seed).to(dtype)
-        x_0 = ask(subject, x, time(t), trial.cond(shape[0], shape[2]))
-        assert isinstance(x_0, Tensor), f"a {type(x_0).__name__}: expected x_0"
-        assert x_0.shape == x.shape, f"shape {tuple(x_0.shape)} for {tuple(x.shape)}"
-        assert x_0.dtype == x.dtype, f"{x_0.dtype} for x in {x.dtype}"
-        assert x_0.device == x.device, f"on {x_0.device} for x on {x.device}"
-        assert x_0.isfinite().all(), f"not finite at t {t:g}"
+    @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
+    def _(shape: tuple[int, ...], t: float, seed: int) -> None:
+        for dtype in trial.dtype:
+            x = noisy(subject, trial, shape, t, seed).to(dtype)
+            x_0 = ask(subject, x, time(t), trial.cond(shape[0], shape[2]))
+            assert isinstance(x_0, Tensor), f"a {type(x_0).__name__}: expected x_0"
+            assert x_0.shape == x.shape, f"shape {tuple(x_0.shape)} for {tuple(x.shape)}"
+            assert x_0.dtype == x.dtype, f"{x_0.dtype} for x in {x.dtype}"
+            assert x_0.device == x.device, f"on {x_0.device} for x on {x.device}"
+            assert x_0.isfinite().all(), f"not finite at t {t:g}"
 
 
 @check("denoiser")

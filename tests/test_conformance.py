@@ -1,4 +1,4 @@
-"""Built-in selectors, noise samplers, solvers, grids, samplers and plugins conform; their mutants are killed.
+"""Built-in components, samplers and plugins conform; the mutants of each kind are killed.
 
 The registry is read, so that a component that is registered is checked: with its defaults, or with the
 options of ``CASES`` where it needs some.
@@ -7,24 +7,42 @@ options of ``CASES`` where it needs some.
 from __future__ import annotations
 
 import pytest
+import torch
 
 from jvid import grids, noise, selectors, solvers
+from jvid.bridged import Bridged
+from jvid.cached import Cached
+from jvid.conditions import require
+from jvid.corrected import Corrected
+from jvid.framewise import Framewise
+from jvid.guided import Guided
+from jvid.keyed import keyed_normal
+from jvid.known import Known
+from jvid.parameterized import Parameterized
 from jvid.registry import load, names
 from jvid.sampler import Sampler
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.selectors import Always, PiecewiseAffine
-from jvid.smoothing import TemporalSmoothing
+from jvid.smoothing import TemporalSmoothing, UniformSmoothing
 from jvid.step import Expert
-from jvid.testing import GaussianOracle, TwoModeOracle, conforms
+from jvid.testing import GaussianOracle, TwoModeOracle, checking, conforms
 from jvid.testing.checking import checks_of
+from jvid.testing.inner import conditions
 from jvid.testing.mutants import hunt
+from jvid.testing.mutants.denoiser_bases import CONTEXT as CONTEXT_OF_DENOISERS
+from jvid.testing.mutants.denoiser_bases import Grey
 from jvid.testing.mutants.grid import Evenly
 from jvid.testing.mutants.noise_bases import Shared
+from jvid.testing.mutants.postprocessor import Smoothing
 from jvid.testing.mutants.sampler import example
+from jvid.testing.mutants.schedule import Turning
 from jvid.testing.mutants.selector import Coin
 from jvid.testing.mutants.solver_bases import Ancestral, FirstOrder, TwoStages, TwoSteps
+from jvid.testing.mutants.wrapper_bases import Frames, Guide, Passing, Windows
+from jvid.testing.strategies import SCHEDULES
+from jvid.windowed import Windowed
 
-KINDS = ("selector", "noise", "solver", "grid")
+KINDS = ("schedule", "selector", "noise", "solver", "grid", "postprocessor")
 
 CASES = {
     ("selector", "piecewise-affine"): [{"t_v": 0.2, "t_e": 0.7, "p_e": 0.3, "p_f": 0.1}],
@@ -51,6 +69,13 @@ CASES = {
     ("solver", "dpmpp-2m"): [{}, {"form": "heun"}, {"history": "restart"}],
     ("solver", "dpmpp-2m-sde"): [{}, {"eta": 0.5}, {"form": "heun"}],
     ("solver", "unipc"): [{}, {"solver_order": 1}, {"solver_order": 3}, {"variant": "bh1"}],
+    ("schedule", "linear"): [{}, {"T": 50}],
+    ("schedule", "variance-exploding"): [{}, {"sigma_max": 700.0, "t_min": 0.1}],
+    ("schedule", "flow-matching"): [{}, {"shift": 3.0}],
+    ("schedule", "zero-terminal-snr"): [{}, {"of": "linear"}],
+    ("postprocessor", "temporal"): [{}, {"threshold": 0.0}, {"threshold": 30.0}],
+    ("postprocessor", "gaussian"): [{}, {"std": 0.0}, {"std": 5.0}],
+    ("postprocessor", "uniform"): [{}, {"size": 1}, {"size": 7}],
     ("grid", "explicit"): [{"times": "1+.7+.2+0"}],
     ("grid", "zigzag"): [{"steps": 20}, {"steps": 10, "back": 2, "repeats": 2}],
 }
@@ -81,12 +106,86 @@ def test_built_ins_conform(kind, name, options):
     assert report.counts["passed"] >= len(report.outcomes) - 4
 
 
+TABLE, FLOW = TabulatedSchedule.scaled_linear(), FlowMatching()
+
+
+class Linear:
+    """A network for any of the predictions: a bit of x and of the text."""
+
+    def __call__(self, x, t, cond):
+        return 0.5 * x + require(cond, "text", "Linear").to(x).mean((1, 2)).view(-1, 1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s}"[:40])
+def test_oracles_conform(schedule):
+    data = 0.3 + 0.5 * keyed_normal(range(4), ("data",), (3, 4, 6, 6), torch.float64)
+    conforms("denoiser", GaussianOracle(schedule, 0.3, 0.5), data=data).raise_for_failures()
+    modes = 0.9 * data.sign() + 0.25 * keyed_normal(range(4), ("modes",), (3, 4, 6, 6), torch.float64)
+    conforms("denoiser", TwoModeOracle(schedule, 0.9, 0.25), data=modes).raise_for_failures()
+
+
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v", "flow"])
+def test_parameterized_networks_conform(prediction):
+    denoiser = Parameterized(Linear(), TABLE, prediction)
+    conforms("denoiser", denoiser, cond=conditions).raise_for_failures()
+    guided = Guided(Framewise(denoiser), 3.0)
+    conforms("denoiser", guided, cond=conditions).raise_for_failures()
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_a_bundled_expert_conforms(kind):
+    """Real networks in float32, at the size they were trained on, and on real data: latents that they made."""
+    from jvid_models.pair import actions_64
+
+    pair = actions_64()
+    frames = 1 if kind == "image" else 16
+    text = pair.text_encoder(["a person running", "a person walking"])
+    cond = {"text": text["text"]}
+
+    def of(b, f):
+        return {name: value[torch.arange(b) % 2] for name, value in cond.items()}
+
+    expert = getattr(pair, kind)
+    context = {"channels": (4,), "frames": (frames,), "sides": (8,), "batch": (1, 2), "times": (0.001, 1.0)}
+    conforms("denoiser", expert, cond=of, examples=2, **context).raise_for_failures()
+
+
+def half_known(denoiser):
+    return Known(denoiser, torch.full((1, 1, 1, 1, 1), 0.5), torch.ones(1, 1, 1, 1, 1))
+
+
+WRAPPERS = {
+    "guided": (Guided, {}),
+    "guided-interval": (lambda d: Guided(d, 3.0, interval=(0.2, 0.7), rescale=0.5), {}),
+    "framewise": (Framewise, {"framewise": True}),
+    "bridged": (lambda d: Bridged(d, FLOW), {"schedule": FLOW, "times": (0.0, 0.8)}),
+    "windowed": (lambda d: Windowed(d, 4, 3), {"window": 4, "frames": (1, 4, 5, 11)}),
+    "known": (half_known, {"identity": False}),
+    "corrected": (lambda d: Corrected(d, TemporalSmoothing(2.0)), {"identity": False}),
+    "corrected-interval": (lambda d: Corrected(d, UniformSmoothing(3), (0.2, 0.5)), {"identity": False}),
+    "cached": (lambda d: Cached(d, dict), {}),
+    "guided-windowed-framewise": (
+        lambda d: Guided(Windowed(Framewise(d), 4, 2), 2.0),
+        {"frames": (1, 5)},
+    ),
+}
+
+
+def test_every_wrapper_is_checked():
+    assert {name.partition("-")[0] for name in WRAPPERS} == set(names("wrapper"))
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_wrappers_conform(name):
+    factory, context = WRAPPERS[name]
+    conforms("wrapper", factory, **context).raise_for_failures()
+
+
 def test_a_history_that_ignores_a_switch_loses_its_order():
     known = {"order_across_a_switch": "one history for all experts extrapolates from another model"}
     conforms("solver", solvers.DPMPP2M(history="ignore"), expected_failures=known).raise_for_failures()
 
 
-TABLE, FLOW = TabulatedSchedule.scaled_linear(), FlowMatching()
 EXPERTS = {
     "video": Expert(TwoModeOracle(TABLE, 0.9, 0.4), noise.SharedNoise(0.5)),
     "image": Expert(GaussianOracle(FLOW, 0.3, 0.5), noise.ScaledNoise(noise.IndependentNoise(), 0.3)),
@@ -145,13 +244,38 @@ def test_the_solvers_that_mutants_change_conform(solver):
 
 
 @pytest.mark.parametrize(
-    ("kind", "make"), [("selector", Coin), ("noise", Shared), ("grid", Evenly), ("sampler", example)]
+    ("kind", "make"),
+    [
+        ("selector", Coin),
+        ("noise", Shared),
+        ("grid", Evenly),
+        ("sampler", example),
+        ("schedule", Turning),
+        ("postprocessor", Smoothing),
+    ],
 )
 def test_what_mutants_change_conforms(kind, make):
     conforms(kind, make()).raise_for_failures()
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "sampler", "plugin"])
+def test_the_denoiser_that_mutants_change_conforms():
+    conforms("denoiser", Grey(), **CONTEXT_OF_DENOISERS).raise_for_failures()
+
+
+@pytest.mark.parametrize(
+    ("factory", "context"),
+    [
+        (Passing, {}),
+        (Guide, {}),
+        (Frames, {"framewise": True}),
+        (Windows, {"window": 4, "frames": (1, 3, 4, 7, 9)}),
+    ],
+)
+def test_the_wrappers_that_mutants_change_conform(factory, context):
+    conforms("wrapper", factory, **context).raise_for_failures()
+
+
+@pytest.mark.parametrize("kind", checking.KINDS)
 def test_mutants_are_killed_by_their_checks(kind):
     found = hunt([kind])
     assert found.ok, str(found)
@@ -159,6 +283,6 @@ def test_mutants_are_killed_by_their_checks(kind):
     raised = {
         one.name
         for one, detail in found.killed.items()
-        if detail.startswith(("TypeError", "NameError", "KeyError"))
+        if detail.startswith(("TypeError", "NameError", "KeyError", "IndexError"))
     }
     assert not raised

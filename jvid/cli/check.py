@@ -1,0 +1,154 @@
+"""``jvid check KIND NAME``: a registered component against the checks of its protocol, and the checks against their mutants."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jvid.errors import InputError
+
+if TYPE_CHECKING:
+    from jvid.choices import Choice
+
+__all__ = ["check"]
+
+
+def check(
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="Such as solver. Without, the kinds are listed.")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME:A=1]", help="What to check. Without, the kind's checks are listed."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="CHECK", help="This check alone; may be repeated.")
+    ] = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option("--expect", metavar="CHECK=REASON", help="It fails, and why; may be repeated."),
+    ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="A=1", help="Sizes it takes, such as frames=4+5; may be repeated."),
+    ] = None,
+    examples: Annotated[
+        int, typer.Option("--examples", metavar="N", min=1, help="Tries of each property.")
+    ] = 25,
+    mutants: Annotated[
+        bool, typer.Option("--mutants", help="Run the kit's wrong components: are they all found?")
+    ] = False,
+) -> None:
+    """Prove a component: run every check of its kind on it. Exit code 1 where one fails.
+
+    With --mutants, wrong components are run against the checks in its place: killed and total.
+    """
+    if mutants:
+        if name is not None:
+            raise InputError(
+                f"--mutants with {name!r}: expected a kind alone, the kit has its own components"
+            )
+        _hunt(kind)
+    elif kind is None:
+        _kinds()
+    elif name is None:
+        _checks(kind)
+    else:
+        _check(kind, name, only, dict(map(_reason, expect or ())), dict(map(_size, given or ())), examples)
+
+
+def _check(
+    kind: str,
+    name: str,
+    only: Sequence[str] | None,
+    expected: dict[str, str],
+    context: dict[str, Any],
+    examples: int,
+) -> None:
+    from rich.console import Console
+
+    from jvid.choices import Choice
+    from jvid.testing import conforms
+    from jvid.testing.checking import checks_of
+
+    checks_of(kind)  # an unknown kind is told before anything is loaded
+    subject = _subject(kind, Choice.parse(name))
+    report = conforms(kind, subject, only=only, expected_failures=expected, examples=examples, **context)
+    if (console := Console()).is_terminal:
+        console.print(report)
+    else:  # a table is folded to its width, and a line to paste would be too
+        typer.echo(str(report))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _subject(kind: str, choice: Choice) -> Any:
+    """The component; of a wrapper its factory, of a plugin its name."""
+    if kind == "plugin":
+        return choice.name
+    if kind == "sampler":
+        raise InputError(
+            "a sampler has no name: check it where it is made, jvid.testing.conforms('sampler', sampler)"
+        )
+    if kind != "wrapper":
+        return choice.load(kind)
+    from functools import partial
+
+    from jvid.registry import current, imported
+
+    component = current().find(kind, choice.name)
+    factory = partial(imported(component), **choice.options)
+    try:
+        inspect.signature(factory).bind("denoiser")
+    except TypeError as error:
+        raise InputError(
+            f"{component}: {error} besides the denoiser: give it as an option ({choice.name}:a=1), or check it in Python, "
+            "jvid.testing.conforms('wrapper', factory)"
+        ) from None
+    return factory
+
+
+def _hunt(kind: str | None) -> None:
+    from jvid.testing.checking import KINDS
+    from jvid.testing.mutants import hunt
+
+    found = hunt(KINDS if kind is None else [kind])
+    typer.echo(str(found))
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def _kinds() -> None:
+    from jvid.testing.checking import KINDS, checks_of
+
+    for kind in KINDS:
+        typer.echo(f"{kind:14}{len(checks_of(kind))} checks")
+
+
+def _checks(kind: str) -> None:
+    from jvid.testing.checking import checks_of, options_of
+
+    for each in checks_of(kind).values():
+        typer.echo(f"{each.name}\n    {each.invariant}")
+    if options := options_of(kind):
+        typer.echo(f"options: {', '.join(f'{name}={value}' for name, value in options.items())}")
+
+
+def _reason(text: str) -> tuple[str, str]:
+    check, equals, reason = (part.strip() for part in text.partition("="))
+    if not equals or not reason:
+        raise InputError(f"--expect {text!r}: expected CHECK=REASON, what fails and why")
+    return check, reason
+
+
+def _size(text: str) -> tuple[str, Any]:
+    from jvid.choices import parse_value
+
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not value:
+        raise InputError(f"--with {text!r}: expected name=value, or several as in frames=4+5")
+    values = [parse_value(part) for part in value.split("+")]
+    return name, values[0] if len(values) == 1 else tuple(values)
