@@ -10,6 +10,10 @@ from typing import Any
 import attrs
 import pytest
 
+from jvid.testing import strategies
+from jvid.testing.checking import KINDS, checks_of
+from jvid.testing.mutants import mutants_of
+from jvid.testing.table import checks_table, pasted
 from jvid_training import recipe
 from jvid_training.checkpoints import MAY_CHANGE
 
@@ -64,3 +68,19 @@ def test_the_sheets_page_shows_every_action() -> None:
     assert shown == expected
     if (DOCS / "sheets").is_dir():
         assert [file for file in shown.values() if not (DOCS / file).is_file()] == []
+
+
+def test_the_conformance_page_lists_every_check_and_counts_every_mutant() -> None:
+    page = (DOCS / "conformance.md").read_text(encoding="utf-8")
+    assert pasted(page, "checks", checks_table()) == page, "python -m jvid.testing.table docs/conformance.md"
+    rows = re.findall(r"(?m)^\| (\w+) \| (\d+) \| (\d+) of (\d+) \|$", page)
+    counts = {kind: (len(checks_of(kind)), len(mutants_of(kind))) for kind in KINDS}
+    counts["together"] = tuple(map(sum, zip(*counts.values(), strict=True)))
+    assert {kind: (int(checks), int(all_)) for kind, checks, _, all_ in rows} == counts
+    assert all(killed == all_ for _, _, killed, all_ in rows)
+
+
+def test_the_conformance_page_names_every_strategy() -> None:
+    page = (DOCS / "conformance.md").read_text(encoding="utf-8")
+    told = page.split("## Strategies\n")[1].split("They draw")[0]
+    assert set(re.findall(r"`(\w+)`", told)) | {"SCHEDULES"} == set(strategies.__all__)
