@@ -10,17 +10,20 @@ and replayed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from jvid.errors import InputError
-from jvid.step import Level, Step
+from jvid.step import Step
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+    from jvid.protocols import Solver
 
 __all__ = ["Plan"]
 
@@ -33,14 +36,15 @@ class Plan:
         steps: in order, each with its weights and whether they differ from the step before.
         seed: the plan seed that the choices were drawn from.
         experts: names of the strategy's experts; those that no step asks are among them.
-        probabilities: of ``selector["experts"][0]`` at each step, where the selector tells it.
+        shares: of the experts at each step, as the selector tells them before it draws (the mean of its
+            weights); None where it does not.
         selector: its class under "name", its parameters and, if it tells them, its "experts".
     """
 
     steps: tuple[Step, ...]
     seed: int = 0
     experts: tuple[str, ...] = ()
-    probabilities: tuple[float, ...] | None = None
+    shares: tuple[Mapping[str, float], ...] | None = attrs.field(default=None, hash=False)
     selector: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
 
     def __attrs_post_init__(self) -> None:
@@ -51,27 +55,47 @@ class Plan:
             object.__setattr__(self, "experts", tuple(asked))
         if unknown := [name for name in asked if name not in self.experts]:
             raise InputError(f"plan asks for {unknown}: expected experts among {list(self.experts)}")
-        if self.probabilities is not None and len(self.probabilities) != len(self.steps):
-            raise InputError(f"{len(self.probabilities)} probabilities for {len(self.steps)} steps")
+        if self.shares is None:
+            return
+        if len(self.shares) != len(self.steps):
+            raise InputError(f"shares of {len(self.shares)} steps in a plan of {len(self.steps)}")
+        if unknown := [name for shares in self.shares for name in shares if name not in self.experts]:
+            raise InputError(f"shares of {unknown[0]!r}: expected experts among {list(self.experts)}")
 
     def __len__(self) -> int:
         return len(self.steps)
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """Steps at which each expert is evaluated, by name; a blended step counts for each."""
-        return MappingProxyType(
-            {name: sum(step.weights.get(name, 0.0) > 0 for step in self.steps) for name in self.experts}
+    def chance(self) -> bool:
+        """Whether the selector draws: its shares are known, and at some step others than the weights."""
+        return self.shares is not None and any(
+            abs(shares.get(name, 0.0) - step.weights.get(name, 0.0)) > 1e-6
+            for shares, step in zip(self.shares, self.steps, strict=True)
+            for name in self.experts
         )
 
-    def price(self, seconds_per_call: Mapping[str, float]) -> float:
-        """Expected seconds of the networks, for a solver that asks once a step.
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Steps at which each expert is asked, by name; a blended step counts for each."""
+        return self._sums(lambda step: 1)
+
+    def calls(self, solver: Solver[Any] | None = None) -> Mapping[str, int]:
+        """Calls of each expert in a run, by name: the solver's ``evaluations(step)`` at each step that asks it.
+
+        Args:
+            solver: one that tells no ``evaluations``, and None, call once a step.
+        """
+        evaluations = getattr(solver, "evaluations", None)
+        return self.counts if evaluations is None else self._sums(evaluations)
+
+    def price(self, seconds_per_call: Mapping[str, float], solver: Solver[Any] | None = None) -> float:
+        """Expected seconds of the networks, for ``calls(solver)``.
 
         Raises:
-            InputError: an expert of the plan has no figure, or a figure is negative or not finite.
+            InputError: an expert that is called has no figure, or a figure is negative or not finite.
         """
         total = 0.0
-        for name, count in self.counts.items():
+        for name, count in self.calls(solver).items():
             if not count:
                 continue
             seconds = seconds_per_call.get(name)
@@ -80,13 +104,30 @@ class Plan:
             total += count * seconds
         return total
 
+    def _sums(self, of: Callable[[Step], int]) -> Mapping[str, int]:
+        sums = dict.fromkeys(self.experts, 0)
+        for step in self.steps:
+            count = of(step)
+            for name, weight in step.weights.items():
+                sums[name] += count if weight > 0 else 0
+        return MappingProxyType(sums)
+
     def summary(self) -> str:
         """One line, such as ``plan seed 0: 50 steps, video 29, image 21, 17 switches``."""
-        shares = ", ".join(f"{name} {count}" for name, count in self.counts.items())
+        return self._line(f"{name} {count}" for name, count in self.counts.items())
+
+    def title(self) -> str:
+        """The summary without the experts, of whom there may be many: ``plan seed 0: 50 steps, 17 switches``."""
+        return self._line(())
+
+    def _line(self, more: Iterable[str]) -> str:
         switches = sum(step.switched for step in self.steps)
-        return (
-            f"plan seed {self.seed}: {len(self)} steps, {shares}, {switches} switch{'es' * (switches != 1)}"
-        )
+        parts = [
+            f"{len(self)} step{'s' * (len(self) != 1)}",
+            *more,
+            f"{switches} switch{'es' * (switches != 1)}",
+        ]
+        return f"plan seed {self.seed}: {', '.join(parts)}"
 
     def __rich__(self) -> Group:
         """A row for each run of steps with the same experts, one letter a step, and the summary."""
@@ -96,45 +137,38 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; ``from_dict`` gives an equal plan back."""
-        return {
-            "seed": self.seed,
-            "experts": list(self.experts),
-            "selector": dict(self.selector),
-            "probabilities": None if self.probabilities is None else list(self.probabilities),
-            "steps": [
-                {
-                    "index": step.index,
-                    "count": step.count,
-                    "start": attrs.asdict(step.start),
-                    "end": attrs.asdict(step.end),
-                    "weights": dict(step.weights),
-                    "switched": step.switched,
-                }
-                for step in self.steps
-            ],
-        }
+        from jvid.plan_file import values_of
+
+        return values_of(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
-        """A plan from the values of ``to_dict``.
+        """A plan from the values of ``to_dict``. Its steps know no schedule until a sampler takes them.
 
         Raises:
-            InputError: a key is missing, or a value has another form.
+            InputError: a key is missing, a value has another form, or steps that do not follow each other.
         """
-        try:
-            steps = [
-                Step(**{**step, "start": Level(**step["start"]), "end": Level(**step["end"])})
-                for step in values["steps"]
-            ]
-            told = values["probabilities"]
-            return cls(
-                tuple(steps),
-                int(values["seed"]),
-                tuple(values["experts"]),
-                None if told is None else tuple(map(float, told)),
-                dict(values["selector"]),
-            )
-        except InputError:
-            raise
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"not a plan ({error!r}): expected what Plan.to_dict gives") from error
+        from jvid.plan_file import plan_of
+
+        return plan_of(values)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the plan into a .json file, whole or not at all; returns its path.
+
+        Raises:
+            InputError: another ending, or a path that cannot be written to.
+        """
+        from jvid.plan_file import save_plan
+
+        return save_plan(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """The plan that ``save`` wrote; equal to it.
+
+        Raises:
+            InputError: there is no such file, it is no JSON, or no plan.
+        """
+        from jvid.plan_file import load_plan
+
+        return load_plan(path)

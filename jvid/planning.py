@@ -52,10 +52,21 @@ def describe(selector: Any) -> dict[str, Any]:
     values: dict[str, Any] = {"name": type(selector).__name__}
     if attrs.has(type(selector)):
         fields = {field.name: getattr(selector, field.name) for field in attrs.fields(type(selector))}
-        values |= {key: value for key, value in fields.items() if isinstance(value, str | int | float)}
+        values |= {key: _plain(value) for key, value in fields.items() if _is_plain(value)}
     if names := getattr(selector, "experts", None):
         values["experts"] = list(names)
     return values
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    return isinstance(value, str | int | float)
+
+
+def _plain(value: Any) -> Any:
+    # A list, as JSON has it: a plan that was read from a file equals the one that was written.
+    return list(map(_plain, value)) if isinstance(value, (tuple, list)) else value
 
 
 def draw_plan(
@@ -85,9 +96,7 @@ def draw_plan(
         switched = asked is not None and asked != weights.keys()
         asked = frozenset(weights)
         steps.append(Step(index, count, start, end, weights, switched, schedule))
-    probability = getattr(selector, "probability", None)
-    told = None if probability is None else tuple(float(probability(step.progress)) for step in steps)
-    return Plan(tuple(steps), seed, tuple(experts), told, describe(selector))
+    return Plan(tuple(steps), seed, tuple(experts), _shares(selector, steps, experts), describe(selector))
 
 
 def on_schedule(plan: Plan, schedule: NoiseSchedule) -> Plan:
@@ -117,6 +126,17 @@ def on_schedule(plan: Plan, schedule: NoiseSchedule) -> Plan:
 def _near(got: float, expected: float) -> bool:
     # NaN is near to nothing.
     return abs(got - expected) <= 1e-9 * max(1.0, abs(expected))
+
+
+def _shares(
+    selector: Any, steps: Sequence[Step], experts: Sequence[str]
+) -> tuple[dict[str, float], ...] | None:
+    """What the selector tells of each step before it draws; None if it tells nothing."""
+    if not callable(getattr(selector, "shares", None)):
+        return None
+    told = [selector.shares(step) for step in steps]
+    check_names({name for shares in told for name in shares}, experts, selector)
+    return tuple({name: float(share) for name, share in shares.items()} for shares in told)
 
 
 def _weights(weights: Mapping[str, float], experts: Sequence[str], selector: object) -> dict[str, float]:

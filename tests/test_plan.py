@@ -49,7 +49,8 @@ def test_plan_equals_calls_of_the_selector_step_by_step() -> None:
         assert step.weights == selector(bare, keyed_uniform(5, ("plan", index)))
         assert step.switched == (before is not None and step.weights != before)
         before = step.weights
-    assert plan.probabilities == tuple(selector.probability(step.progress) for step in plan.steps)
+    assert plan.shares == tuple(selector.shares(step) for step in plan.steps)
+    assert plan.shares[-1]["video"] == selector.probability(plan.steps[-1].progress)
     assert {step.expert for step in plan.steps if step.progress <= selector.t_v} == {"video"}
     assert plan.steps[0].start.t == pytest.approx(0.981)
     assert plan.steps[-1].end == Level(0.0, 1.0, 0.0)
@@ -63,8 +64,9 @@ def test_same_seed_same_plan_other_seed_other_plan() -> None:
 def test_share_of_the_video_model_over_many_plans() -> None:
     n = 300
     plans = [plan_of(seed=seed) for seed in range(n)]
-    expected = sum(plans[0].probabilities or ())
-    variance = sum(p * (1 - p) for p in plans[0].probabilities or ())
+    told = [shares["video"] for shares in plans[0].shares or ()]
+    expected = sum(told)
+    variance = sum(p * (1 - p) for p in told)
     mean = sum(plan.counts["video"] for plan in plans) / n
     assert abs(mean - expected) < 6 * (variance / n) ** 0.5
 
