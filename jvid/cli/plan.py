@@ -1,16 +1,19 @@
-"""``jvid plan``: who predicts at each step, printed and plotted; no network is loaded."""
+"""``jvid plan``: who predicts at each step, printed, plotted and priced; no network is loaded unless it is timed."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jvid.cli import strategies as options
+from jvid.cli.replaying import PlanFile, check_alone, replayed
+from jvid.cli.running import Device, prepare
+from jvid.errors import InputError
 
 if TYPE_CHECKING:
+    from jvid.pair import Pair
     from jvid.protocols import NoiseSchedule
 
 __all__ = ["plan"]
@@ -21,40 +24,75 @@ Outputs = Annotated[
 ]  # fmt: skip
 
 
+Seconds = Annotated[
+    str | None,
+    typer.Option("--seconds", metavar="video=S,image=S", help="Seconds a call of each expert, to price the plan with."),
+]  # fmt: skip
+Time = Annotated[bool, typer.Option("--time", help="Measure them: one clip, the median of three calls each.")]
+
+
 def plan(
     output: Outputs = None,
     pair: options.PairName = None,
+    replay: PlanFile = None,
     paper: options.Paper = None,
     steps: options.Steps = None,
     selector: options.Selector = None,
     grid: options.Grid = None,
     plan_seed: options.PlanSeed = None,
+    solver: options.Solver = None,
+    guidance: options.Guidance = None,
+    seconds: Seconds = None,
+    measure: Time = False,
+    device: Device = "cpu",
 ) -> None:
-    """Print and plot who predicts at each step, without running a network.
+    """Print, plot and price who predicts at each step, without running a network.
 
-    With --paper, or --pair none, the paper's own schedule is used and no pair is needed.
+    With --paper, or --pair none, the paper's own schedule is used and no pair is needed. A plan from a file is shown as it
+    is; it is checked against a pair where one is named. Only --time runs the pair's networks.
     """
     from rich.console import Console
 
     from jvid.choices import Choice
-    from jvid.media.files import check_path, whole_file
-    from jvid.strategy import Strategy
+    from jvid.cli.pricing import given_seconds, measured_seconds, price_table
+    from jvid.media.files import check_path
+    from jvid.plan import Plan
+    from jvid.strategy import EXPERTS, Strategy
 
     paths = [check_path(path, (".png", ".svg", ".pdf", ".json")) for path in output or ()]
+    if measure and (seconds is not None or pair == "none"):
+        other = (
+            "--pair none: it measures a pair's experts" if seconds is None else "--seconds: they say the same"
+        )
+        raise InputError(f"--time beside {other}, leave one out")
+    if measure:
+        prepare(device)
+    drawn: Plan | None = None
+    if replay is not None:
+        check_alone("--plan", steps, grid, selector, plan_seed)
+        drawn = Plan.load(replay)
+    loaded: Pair | None = None
     schedule: NoiseSchedule | None = None
-    if pair == "none" or (pair is None and paper is not None):
+    if pair == "none" or (pair is None and not measure and (paper is not None or drawn is not None)):
         base = Strategy.paper(64 if paper is None else paper)
     else:
-        loaded = Choice.parse(pair or "actions-64").load("pair")
+        loaded = Choice.parse(pair or "actions-64").load("pair", **({"device": device} if measure else {}))
         base = loaded.strategy if paper is None else Strategy.paper(paper)
         schedule = loaded.schedule
-    strategy = options.changed(base, steps=steps, selector=selector, grid=grid, plan_seed=plan_seed)
-    drawn = strategy.plan(schedule)
-    Console().print(drawn)
+    strategy = options.changed(
+        base, steps=steps, selector=selector, grid=grid, plan_seed=plan_seed, solver=solver, guidance=guidance
+    )
+    if drawn is None:
+        drawn = strategy.plan(schedule)
+    elif schedule is not None:
+        strategy, drawn = replayed(strategy, drawn, schedule)
+    figures = {} if seconds is None else given_seconds(seconds, dict.fromkeys((*drawn.experts, *EXPERTS)))
+    if measure and loaded is not None:
+        figures = measured_seconds(strategy, drawn, loaded, device)
+    Console().print(drawn, "", price_table(drawn, strategy.solver.load("solver"), figures), sep="\n")
     for path in paths:
         if path.suffix.lower() == ".json":
-            with whole_file(path) as part:
-                part.write_text(json.dumps(drawn.to_dict(), indent=1) + "\n", encoding="utf-8")
+            drawn.save(path)
         else:
             from jvid.plotting import plot_plan
 

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import attrs
+import typer
 
+from jvid.cli.replaying import replayed
 from jvid.cli.story import Clip
+from jvid.errors import InputError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
     from torch import Tensor
 
     from jvid.pair import Pair
+    from jvid.plan import Plan
     from jvid.strategy import Strategy
 
-__all__ = ["Made", "make"]
+__all__ = ["Device", "Made", "make", "prepare"]
+
+Device = Annotated[str, typer.Option("--device", help="Such as cpu, cuda or mps.")]
 
 
 @attrs.frozen(eq=False)
@@ -33,23 +39,50 @@ class Made:
     seconds: Mapping[str, float]
 
 
+def prepare(device: str, threads: int | None = None) -> None:
+    """Refuse a device that is not there, before anything is loaded."""
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"--device {device!r} cannot be used ({reason}): expected one such as cpu or cuda"
+        ) from error
+
+
 def make(
-    pair: Pair, strategy: Strategy, clips: Sequence[Clip], batch: int, device: str, *, decoding: bool = False
+    pair: Pair,
+    strategy: Strategy,
+    clips: Sequence[Clip],
+    batch: int,
+    device: str,
+    *,
+    decoding: bool = False,
+    plan: Plan | None = None,
 ) -> Made:
     """Sample the clips with the pair; with ``decoding``, a codec that cannot be loaded is told first.
 
+    ``plan`` is one to replay; None draws the strategy's.
+
     Raises:
-        InputError: a prompt that the pair does not know; told before a network runs.
+        InputError: a prompt that the pair does not know, or a plan that does not fit; told before a network runs.
         NonFiniteError: an expert predicted NaN or infinity.
     """
     import torch
 
+    if plan is not None:
+        strategy, plan = replayed(strategy, plan, pair.schedule)
     parts = [clips[start : start + batch] for start in range(0, len(clips), batch)]
     conditions = [pair.text_encoder([clip.prompt or "" for clip in part]) for part in parts]
     sampler = strategy.sampler(pair)
     if decoding:
         _ = pair.codec  # it loads at its first use, which would be after the long part
-    plan = sampler.plan(strategy.plan_seed)
+    if plan is None:
+        plan = sampler.plan(strategy.plan_seed)
     calls = dict.fromkeys(plan.experts, 0)
     seconds = dict.fromkeys(plan.experts, 0.0)
     finished: list[Tensor] = []
@@ -63,7 +96,8 @@ def make(
                 bar.update(task, advance=1, description=(state.next or plan.steps[0]).expert)
             assert state is not None  # a plan has a step
             finished.append(sampler.finish(state.x))
-            for name in calls:
+            # A plan that was read may know experts that it never asks: they are not loaded.
+            for name in state.calls:
                 calls[name] += state.calls[name]
                 seconds[name] += state.seconds[name]
     return Made(torch.cat(finished), calls, seconds)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jvid.cli import strategies as options
+from jvid.cli.replaying import PlanFile, check_alone
+from jvid.cli.running import Device, make, prepare
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ Seed = Annotated[
     int | None, typer.Option("--seed", min=0, help="Of the first clip; the next has the next (default: 0).")
 ]
 Unconditional = Annotated[bool, typer.Option("--unconditional", help="No prompt: the null condition alone.")]
-Device = Annotated[str, typer.Option("--device", help="Such as cpu, cuda or mps.")]
 Dtype = Annotated[
     str | None, typer.Option("--dtype", metavar="|".join(_DTYPES), help="Of the networks (default: float32).")
 ]
@@ -65,6 +66,7 @@ def sample(
     solver: options.Solver = None,
     grid: options.Grid = None,
     plan_seed: options.PlanSeed = None,
+    plan: PlanFile = None,
     device: Device = "cpu",
     dtype: Dtype = None,
     batch: Batch = 1,
@@ -78,9 +80,9 @@ def sample(
     seeds and versions travel in each file's metadata.
     """
     from jvid.choices import Choice
-    from jvid.cli.running import make
     from jvid.cli.story import Story
     from jvid.media import ENDINGS, check_path, read_metadata
+    from jvid.plan import Plan
     from jvid.strategy import Strategy
 
     changes: dict[str, Any] = {
@@ -90,6 +92,9 @@ def sample(
     paths = [check_path(path, ENDINGS) for path in output]
     if dtype is not None and dtype not in _DTYPES:
         raise InputError(f"--dtype {dtype!r}: expected {' or '.join(_DTYPES)}")
+    if plan is not None:
+        check_alone("--plan", steps, grid, selector, plan_seed)
+    replay = None if plan is None else Plan.load(plan)
     story: Story | None = None
     if again is not None:
         given = {"prompts": prompts, "--num": num, "--seed": seed, "--paper": paper,
@@ -97,13 +102,16 @@ def sample(
         if said := [name for name, value in given.items() if value is not None]:
             raise InputError(f"{said[0]} beside --again: the file says it, leave it out")
         story = Story.read(read_metadata(again))
+        if replay is None and story.plan is not None:
+            check_alone("--again of a clip with a plan", steps, grid, selector, plan_seed)
+            replay = story.plan
         for difference in story.differences():
             typer.echo(f"jvid: warning: {difference}: the clip may differ", err=True)
         clips = story.clips
     else:
         clips = _clips(prompts or [], num or 1, seed or 0, unconditional)
     targets = _targets(paths, len(clips))
-    _prepare(device, threads)
+    prepare(device, threads)
 
     # A pair said beside --again is the file's pair at another place.
     chosen = pair or (story.pair if story else "actions-64")
@@ -115,10 +123,10 @@ def sample(
             raise InputError("--guidance beside --unconditional: there is nothing to guide by, leave one out")
         changes["guidance"] = 0.0
     strategy = options.changed(base, **changes)
-    story = Story(chosen, clips, strategy, wanted, device)
+    story = Story(chosen, clips, strategy, wanted, device, plan=replay)
 
     decoding = any(path.suffix.lower() != ".safetensors" for path, _ in targets)
-    made = make(models, strategy, clips, batch, device, decoding=decoding)
+    made = make(models, strategy, clips, batch, device, decoding=decoding, plan=replay)
     seconds = _write(models, story, made, targets, scale)
     _tell(story, made, seconds, [path for path, _ in targets])
 
@@ -151,21 +159,6 @@ def _targets(paths: list[Path], count: int) -> list[tuple[Path, slice]]:
     if twice := [path for path in names if names.count(path) > 1]:
         raise InputError(f"output {str(twice[0])!r} would be written twice: give each file its own name")
     return found
-
-
-def _prepare(device: str, threads: int | None) -> None:
-    """Refuse a device that is not there, before anything is loaded."""
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"--device {device!r} cannot be used ({reason}): expected one such as cpu or cuda"
-        ) from error
 
 
 def _write(
@@ -206,6 +199,11 @@ def _tell(story: Story, made: Made, seconds: float, paths: list[Path]) -> None:
     seeds = sorted({clip.seed for clip in story.clips})
     shown = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     many = f"{len(story.clips)} clips, seeds" if len(story.clips) > 1 else "seed"
-    lines.append(f"{many} {shown}, plan seed {story.strategy.plan_seed}")
+    drawn = (
+        f"plan seed {story.strategy.plan_seed}"
+        if story.plan is None
+        else f"replayed plan of seed {story.plan.seed}"
+    )
+    lines.append(f"{many} {shown}, {drawn}")
     lines += [str(path) for path in paths]
     Console().print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

@@ -1,9 +1,10 @@
 """What a file tells of its clips: all that it takes to make them again.
 
     {"format": 1, "pair": ..., "clips": [{"prompt": ..., "seed": ...}], "strategy": {...},
-     "dtype": ..., "device": ..., "fps": ..., "versions": {...}, "created_by": ...}
+     "plan": null, "dtype": ..., "device": ..., "fps": ..., "versions": {...}, "created_by": ...}
 
-A clip is a function of strategy (with its plan seed), clip seed and prompt; None as prompt is unconditional.
+A clip is a function of strategy (with its plan seed), clip seed and prompt; None as prompt is unconditional. A plan that was
+replayed from a file is there in full: it stood for the strategy's selector, grid, steps and plan seed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import attrs
 
 from jvid import __version__
 from jvid.errors import InputError
+from jvid.plan import Plan
 from jvid.strategy import Strategy
 
 __all__ = ["Clip", "Story", "versions"]
@@ -34,7 +36,7 @@ class Clip:
 
 @attrs.frozen
 class Story:
-    """Clips and how they are made; ``pair`` as on the command line."""
+    """Clips and how they are made; ``pair`` as on the command line, ``plan`` one that was replayed."""
 
     pair: str
     clips: tuple[Clip, ...]
@@ -42,6 +44,7 @@ class Story:
     dtype: str = "float32"
     device: str = "cpu"
     versions: Mapping[str, str] = attrs.field(factory=lambda: versions())
+    plan: Plan | None = None
 
     def of(self, clips: Sequence[Clip], fps: float) -> dict[str, Any]:
         """The metadata of a file that holds ``clips``."""
@@ -50,6 +53,7 @@ class Story:
             "pair": self.pair,
             "clips": [attrs.asdict(clip) for clip in clips],
             "strategy": self.strategy.to_dict(),
+            "plan": None if self.plan is None else self.plan.to_dict(),
             "dtype": self.dtype,
             "device": self.device,
             "fps": fps,
@@ -68,9 +72,11 @@ class Story:
             raise InputError(f"metadata of format {values.get('format')!r}: expected {FORMAT}; update jvid")
         try:
             clips = tuple(Clip(clip["prompt"], clip["seed"]) for clip in values["clips"])
+            plan = values.get("plan")  # older files have none
             story = cls(
                 str(values["pair"]), clips, Strategy.from_dict(values["strategy"]),
                 str(values["dtype"]), str(values["device"]), dict(values["versions"]),
+                None if plan is None else Plan.from_dict(plan),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
