@@ -4,8 +4,9 @@
      "steps": [{"index": 0, "count": 50, "start": {"t": ..., "alpha": ..., "sigma": ...}, "end": {...},
                 "weights": {"video": 1.0}, "switched": false}, ...]}
 
-Numbers keep all their digits, so the plan that is read equals the one that was written. What is
-read is checked: a run relies on steps that are numbered, joined, weighted, and marked where experts switch.
+Numbers keep all their digits, so the plan that is read equals the one that was written. What is read is checked: a run
+relies on steps that are numbered, joined, weighted, and marked where experts switch. alpha and sigma are checked later,
+against the schedule that the plan is replayed on (``jvid.planning.on_schedule``).
 """
 
 from __future__ import annotations
@@ -120,9 +121,9 @@ def _check(plan: Plan) -> None:
         weights = step.weights.values()
         if not all(weight > 0.0 for weight in weights) or not math.isclose(sum(weights), 1.0, abs_tol=1e-6):
             raise InputError(f"{where} has weights {dict(step.weights)}; expected some above 0 that sum to 1")
-        if before is not None and before.end != step.start:
+        if before is not None and before.end.t != step.start.t:
             raise InputError(
-                f"{where} starts at t {step.start.t:g}; expected t {before.end.t:g} and its level, where the one before ends"
+                f"{where} starts at t {step.start.t:g}; expected {before.end.t:g}, where the one before ends"
             )
         if step.switched is not (before is not None and before.asked != step.asked):
             expected = str(not step.switched).lower()
@@ -142,7 +143,7 @@ def _step(values: Mapping[str, Any]) -> Step:
 
 
 def _level(values: Mapping[str, Any]) -> Level:
-    return Level(_number(values["t"]), _number(values["alpha"]), _number(values["sigma"]))
+    return Level(_number(values["t"]), *(_number(values[name], finite=False) for name in ("alpha", "sigma")))
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
@@ -155,8 +156,12 @@ def _text(value: Any) -> str:
     return value
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+def _number(value: Any, finite: bool = True) -> float:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or (finite and not math.isfinite(value))
+    ):
         raise ValueError(f"{value!r} is no finite number")
     return float(value)
 

@@ -39,7 +39,9 @@ def commands() -> list[str]:
 
 
 def needs_pair(text: str) -> bool:
-    by_default = text.startswith("jvid sample") or (text.startswith("jvid plan") and "--paper" not in text)
+    by_default = text.startswith("jvid sample") or (
+        text.startswith("jvid plan") and "--paper" not in text and "--plan " not in text
+    )
     return by_default or '"actions-64"' in text
 
 
@@ -84,7 +86,11 @@ def test_command(command: str, tmp_path: Path) -> None:
         skip_without_pair(command)
         for earlier in (words[i + 1] for i, word in enumerate(words) if word == "--again"):
             run([*jvid, "sample", "--unconditional", "--steps", "1", "-o", earlier], tmp_path)
-        few = ["--steps", "2"] if words[1] == "sample" else []  # the last of an option counts
+        plans = [words[i + 1] for i, word in enumerate(words) if word == "--plan"]
+        for plan in plans:
+            run([*jvid, "plan", "--paper", "64", "--steps", "2", "-o", plan], tmp_path)
+        # The last of an option counts.
+        few = ["--steps", "2"] if words[1] == "sample" and not plans else []
         run([*jvid, *words[1:], *few], tmp_path)
         for output in (words[i + 1] for i, word in enumerate(words) if word == "-o"):
             written = [tmp_path / output, *tmp_path.glob(f"{Path(output).stem}-*{Path(output).suffix}")]

@@ -28,7 +28,9 @@ Seconds = Annotated[
     str | None,
     typer.Option("--seconds", metavar="video=S,image=S", help="Seconds a call of each expert, to price the plan with."),
 ]  # fmt: skip
-Time = Annotated[bool, typer.Option("--time", help="Measure them: one clip, the median of three calls each.")]
+Time = Annotated[
+    bool, typer.Option("--time", help="Measure the seconds: one clip, the median of three calls each.")
+]
 
 
 def plan(
