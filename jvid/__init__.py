@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from jvid.grids import Linspace as Linspace
     from jvid.grids import Trailing as Trailing
     from jvid.grids import Zigzag as Zigzag
+    from jvid.guidance import Guidance as Guidance
     from jvid.guided import Guided as Guided
     from jvid.keyed import keyed_normal as keyed_normal
     from jvid.known import Known as Known
@@ -105,6 +106,7 @@ _MODULES = {
     ),
     "framewise": ("Framewise",),
     "grids": ("ByAngle", "Explicit", "Karras", "Leading", "Linspace", "Trailing", "Zigzag"),
+    "guidance": ("Guidance",),
     "guided": ("Guided",),
     "keyed": ("keyed_normal",),
     "known": ("Known",),

@@ -7,19 +7,11 @@ import torch
 from torch import Tensor
 
 from jvid._arrays import require_latents
-from jvid.errors import InputError
+from jvid.guidance import check_interval
 from jvid.protocols import Condition, Denoiser, LatentPostprocessor
 from jvid.wrapping import Wrapper
 
-__all__ = ["Corrected", "check_interval"]
-
-
-def check_interval(who: str, interval: tuple[float, float] | None) -> None:
-    """Refuse an interval of t that is not one."""
-    if interval is None:
-        return
-    if not 0.0 <= interval[0] <= interval[1] <= 1.0:
-        raise InputError(f"{who} got interval={interval!r}; expected (low, high) in t, 0 <= low <= high <= 1")
+__all__ = ["Corrected"]
 
 
 @attrs.frozen(eq=False)

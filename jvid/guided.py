@@ -17,8 +17,8 @@ from torch import Tensor
 
 from jvid._arrays import require_latents, working_dtype
 from jvid.conditions import concat, expand_rows, require
-from jvid.corrected import check_interval
 from jvid.errors import InputError
+from jvid.guidance import check_interval
 from jvid.memo import Memo
 from jvid.protocols import Condition, Denoiser
 from jvid.wrapping import Wrapper

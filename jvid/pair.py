@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from jvid.protocols import Condition, Denoiser, NoiseSchedule
     from jvid.strategy import Strategy
 
-__all__ = ["Codec", "Pair", "TextEncoder"]
+__all__ = ["EXPERTS", "Codec", "Pair", "TextEncoder"]
+
+EXPERTS = ("video", "image")
+"""The experts of a pair, by name."""
 
 
 class Codec(Protocol):

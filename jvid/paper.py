@@ -18,6 +18,7 @@ from jvid.errors import InputError
 from jvid.selectors import PiecewiseAffine
 
 if TYPE_CHECKING:
+    from jvid.guidance import Guidance
     from jvid.protocols import Denoiser
     from jvid.sampler import Sampler
     from jvid.schedules import TabulatedSchedule
@@ -195,7 +196,11 @@ TABLE_5 = (
 
 
 def sampler(
-    video: Denoiser, image: Denoiser, resolution: int = 64, steps: int = STEPS, guidance: float = GUIDANCE
+    video: Denoiser,
+    image: Denoiser,
+    resolution: int = 64,
+    steps: int = STEPS,
+    guidance: float | Guidance | Mapping[str, float | Guidance] = GUIDANCE,
 ) -> Sampler:
     """The paper's strategy for a video and an image denoiser.
 
@@ -204,14 +209,14 @@ def sampler(
         image: denoises clips of one frame; the frames of a clip are its batch.
         resolution: 64, 128 or 256, of Table 6 and gamma; for another, take the nearest in kind.
         steps: of DDPM, leading spacing over 1000 timesteps.
-        guidance: the scale g of equation (4) for both; the condition needs "null" unless g is 1.
+        guidance: the scale g of equation (4) for both, or by expert; the condition needs "null" unless g is 1.
 
     Raises:
         InputError: another resolution, or steps or guidance out of range.
     """
     from jvid.framewise import Framewise
     from jvid.grids import Leading
-    from jvid.guided import Guided
+    from jvid.guidance import as_guidance, guidance_of
     from jvid.noise import IndependentNoise, ScaledNoise
     from jvid.sampler import Sampler
     from jvid.smoothing import TemporalSmoothing
@@ -220,12 +225,14 @@ def sampler(
 
     if resolution not in TABLE_6:
         raise InputError(f"resolution {resolution!r}: expected one of {', '.join(map(str, TABLE_6))}")
+    guiding = as_guidance(guidance)
     return Sampler(
         experts={
-            "video": Expert(Guided(video, guidance)),
+            "video": Expert(guidance_of(guiding, "video").guided(video)),
             # Guided outside, as the video model is; its halves fold into one batch of 2 b f frames.
             "image": Expert(
-                Guided(Framewise(image), guidance), ScaledNoise(IndependentNoise(), GAMMA[resolution])
+                guidance_of(guiding, "image").guided(Framewise(image)),
+                ScaledNoise(IndependentNoise(), GAMMA[resolution]),
             ),
         },
         selector=TABLE_6[resolution],

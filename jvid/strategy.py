@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ import attrs
 
 from jvid.choices import Choice
 from jvid.errors import InputError
+from jvid.guidance import AnyGuidance, as_guidance, guidance_of
+from jvid.pair import EXPERTS
 
 if TYPE_CHECKING:
     from jvid.pair import Pair
@@ -27,9 +30,6 @@ if TYPE_CHECKING:
     from jvid.sampler import Sampler
 
 __all__ = ["EXPERTS", "NoiseShape", "Strategy"]
-
-EXPERTS = ("video", "image")
-"""The experts of a pair, by name."""
 
 
 @attrs.frozen
@@ -68,20 +68,21 @@ class Strategy:
         solver: how a prediction becomes the next latents.
         grid: which times are visited, for a number of ``steps``; steps is not among its options.
         steps: of the grid.
-        guidance: the scale g of equation (4), of both experts.
+        guidance: the scale g of equation (4) of all experts, or a ``Guidance`` by expert; then all that
+            the selector may choose are named.
         noise: gamma and r by expert; an expert that is absent draws plain noise.
         smoothing: of the finished latents (section 3.6), or None.
         plan_seed: draws the plan; a clip's own seed draws its noise.
 
     Raises:
-        InputError: a value out of range, or noise for an unknown expert.
+        InputError: a value out of range, or noise or guidance for an unknown expert.
     """
 
     selector: Choice
     solver: Choice = attrs.field(factory=lambda: Choice("ddpm"))
     grid: Choice = attrs.field(factory=lambda: Choice("leading"))
     steps: int = 50
-    guidance: float = 2.0
+    guidance: AnyGuidance = attrs.field(default=2.0, converter=as_guidance, hash=False)
     noise: Mapping[str, NoiseShape] = attrs.field(factory=dict, converter=_frozen, hash=False)
     smoothing: Choice | None = None
     plan_seed: int = 0
@@ -89,8 +90,6 @@ class Strategy:
     def __attrs_post_init__(self) -> None:
         if not _is_whole(self.steps, least=1):
             raise InputError(f"steps {self.steps!r}: expected a whole number, 1 or more")
-        if not math.isfinite(self.guidance):
-            raise InputError(f"guidance {self.guidance!r}: expected a finite number (1 is unguided)")
         if not _is_whole(self.plan_seed, least=0):
             raise InputError(f"plan seed {self.plan_seed!r}: expected a whole number, 0 or more")
         if unknown := sorted(set(self.noise) - set(EXPERTS)):
@@ -98,8 +97,8 @@ class Strategy:
 
     def __reduce__(self) -> tuple[Callable[..., Strategy], tuple[object, ...]]:
         # A mapping proxy does not pickle, and strategies travel to other processes.
-        values = {field.name: getattr(self, field.name) for field in attrs.fields(Strategy)}
-        return Strategy, (*(values | {"noise": dict(self.noise)}).values(),)
+        values = (getattr(self, field.name) for field in attrs.fields(Strategy))
+        return Strategy, tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
 
     @classmethod
     def paper(cls, resolution: int = 64) -> Strategy:
@@ -129,21 +128,36 @@ class Strategy:
         Raises:
             InputError: a key is missing or unknown, or a value has another form.
         """
-        converter = _converter()
-        try:
-            strategy: Strategy = converter.structure(values, cls)
-        except InputError:
-            raise
-        except Exception as error:  # cattrs raises whatever a value provokes
-            raise InputError(
-                f"not a strategy ({_cause(error)}): expected what Strategy.to_dict gives"
-            ) from error
-        return strategy
+        from jvid.strategy_json import structured
+
+        return structured(values, cls)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        values: dict[str, Any] = _converter().unstructure(self)
-        return values
+        from jvid.strategy_json import plain
+
+        return plain(self)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Strategy:
+        """The strategy of a file that ``save`` wrote, or that has its keys.
+
+        Raises:
+            InputError: no such file, no JSON, or no strategy; the message names the file.
+        """
+        from jvid.strategy_json import read
+
+        return read(path, cls)
+
+    def save(self, path: str | Path) -> None:
+        """Write the strategy to a file of JSON, whole or not at all; ``load`` gives an equal one.
+
+        Raises:
+            InputError: no .json, or a folder that is not there or cannot be written to.
+        """
+        from jvid.strategy_json import write
+
+        write(self, path)
 
     def experts(self) -> tuple[str, ...]:
         """Those of ``EXPERTS`` that the selector may choose; all if it does not tell.
@@ -176,31 +190,33 @@ class Strategy:
         """Compose the strategy from a pair's experts; only those that the selector may choose are loaded.
 
         Raises:
-            InputError: an option that a component refuses.
+            InputError: an option that a component refuses, or an expert without guidance.
             UnknownNameError: a component that nobody registers.
         """
         from jvid.framewise import Framewise
-        from jvid.guided import Guided
         from jvid.sampler import Sampler
         from jvid.step import Expert
 
         # First what costs nothing: a wrong option is told before weights are read.
         selector, grid, smoothing = self._selector(), self._grid(), self.postprocessors()
         solver = self.solver.load("solver")
+        guidance = {name: guidance_of(self.guidance, name) for name in self.experts()}
         experts = {}
         for name in self.experts():
             raw = pair.video if name == "video" else Framewise(pair.image)
-            experts[name] = Expert(Guided(raw, self.guidance), self.noise.get(name, NoiseShape()).sampler())
+            experts[name] = Expert(guidance[name].guided(raw), self.noise.get(name, NoiseShape()).sampler())
         return Sampler(experts, selector, solver, grid, pair.schedule, smoothing)
 
     def check(self) -> None:
         """Load every component but the experts.
 
         Raises:
-            InputError: an option that a component refuses.
+            InputError: an option that a component refuses, or an expert without guidance.
             UnknownNameError: a component that nobody registers.
         """
-        self.experts(), self._grid(), self.postprocessors(), self.solver.load("solver")
+        self._grid(), self.postprocessors(), self.solver.load("solver")
+        for name in self.experts():
+            guidance_of(self.guidance, name)
 
     def postprocessors(self) -> tuple[LatentPostprocessor, ...]:
         """The smoothing, or nothing."""
@@ -223,37 +239,3 @@ class Strategy:
 
 def _is_whole(value: Any, least: int | None = None) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least)
-
-
-def _converter() -> Any:
-    import cattrs
-
-    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
-    plain = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
-
-    def choice(value: Any, _: type) -> Choice:
-        if isinstance(value, str):
-            return Choice.parse(value)
-        if not isinstance(value, Mapping):
-            raise InputError(f"{value!r}: expected a component's name and options")
-        return Choice(plain.structure(value["name"], str), plain.structure(value.get("options", {}), dict))
-
-    def number(value: Any, _: type) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InputError(f"{value!r}: expected a number")
-        return float(value)
-
-    def whole(value: Any, _: type) -> int:
-        if not _is_whole(value):
-            raise InputError(f"{value!r}: expected a whole number")
-        return int(value)
-
-    converter.register_structure_hook(Choice, choice)
-    converter.register_structure_hook(float, number)
-    converter.register_structure_hook(int, whole)
-    converter.register_unstructure_hook(Choice, lambda c: {"name": c.name, "options": dict(c.options)})
-    return converter
-
-
-def _cause(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 import pytest
@@ -17,11 +19,14 @@ import jvid
 from jvid import paper
 from jvid.choices import Choice, parse_value
 from jvid.errors import InputError, UnknownNameError
+from jvid.guidance import Guidance
 from jvid.noise import IndependentNoise, ScaledNoise, SharedNoise
-from jvid.pair import Pair
+from jvid.pair import EXPERTS, Pair
 from jvid.registry import using
 from jvid.strategy import NoiseShape, Strategy
 from tests.toy import ToyPair, built, toy_registry
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +69,12 @@ def test_values_survive_text(value: object) -> None:
 
 
 unit = st.floats(0, 1, allow_nan=False)
+guidances = st.builds(
+    Guidance,
+    st.floats(-10, 10),
+    st.none() | st.tuples(unit, unit).map(lambda ends: (min(ends), max(ends))),
+    unit,
+)
 strategies = st.builds(
     Strategy,
     selector=st.builds(
@@ -72,7 +83,7 @@ strategies = st.builds(
     solver=st.builds(lambda eta: Choice("ddim", {"eta": eta}), unit) | st.just(Choice("ddpm")),
     grid=st.sampled_from([Choice("leading"), Choice("trailing"), Choice("leading", {"offset": 1})]),
     steps=st.integers(1, 100),
-    guidance=st.floats(-10, 10),
+    guidance=st.floats(-10, 10) | st.dictionaries(st.sampled_from(EXPERTS), guidances, min_size=1),
     noise=st.dictionaries(st.sampled_from(["video", "image"]), st.builds(NoiseShape, unit, unit)),
     smoothing=st.none() | st.just(Choice("temporal", {"threshold": 2.0})),
     plan_seed=st.integers(0, 2**70),
@@ -84,6 +95,55 @@ def test_a_strategy_is_json_and_back(strategy: Strategy) -> None:
     assert Strategy.from_dict(json.loads(json.dumps(strategy.to_dict()))) == strategy
     assert pickle.loads(pickle.dumps(strategy)) == strategy
     assert copy.deepcopy(strategy) == strategy
+    assert hash(copy.deepcopy(strategy)) == hash(strategy)
+
+
+@given(strategies)
+def test_a_strategy_is_a_file_and_back(strategy: Strategy) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "strategy.json"
+        strategy.save(path)
+        assert Strategy.load(path) == strategy
+        assert [each.name for each in path.parent.iterdir()] == ["strategy.json"]
+
+
+def test_strategies_written_before_guidance_was_by_expert_are_read() -> None:
+    path = ROOT / "recipes" / "actions-64" / "strategy.json"
+    strategy = Strategy.load(path)
+    assert strategy.guidance == 2.0
+    assert strategy.to_dict() == json.loads(path.read_text())
+    values = json.loads((ROOT / "jvid_models" / "actions_64" / "pair.json").read_text())["strategy"]
+    assert Strategy.from_dict(values).to_dict()["guidance"] == values["guidance"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "No such file"), ("{", "is not JSON"), ("[1]", r"a JSON object with the keys .* got \[1\]"),
+        ('{"selector": "always:name=video", "stesp": 3}', "unknown key 'stesp', expected selector"),
+        ("{}", "no key 'selector'"), ('{"selector": "always", "steps": 2.5}', "at steps: 2.5: expected a whole number"),
+        ('{"selector": "always", "guidance": {"video": {"scale": 2, "low": 0}}}', "at guidance: unknown key 'low' for video"),
+        ('{"selector": "always", "guidance": {"video": {"rescale": 0.5}}}', "no scale for video"),
+        ('{"selector": "always", "noise": {"image": {"gama": 1}}}', "at noise.image: unknown key 'gama', expected gamma"),
+        ('{"selector": "always", "noise": 3}', "at noise"), ("\udc80", "is not JSON"), ("[" * 100_000, "is not JSON"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_strategy_is_refused_by_name(tmp_path: Path, text: str | None, words: str) -> None:
+    path = tmp_path / "mine.json"
+    if text is not None:
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match=words) as caught:
+        Strategy.load(path)
+    assert "mine.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_strategy_is_saved_as_json_alone(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected \.json"):
+        ToyPair.strategy.save(tmp_path / "mine.txt")
+    with pytest.raises(InputError, match="no folder"):
+        ToyPair.strategy.save(tmp_path / "absent" / "mine.json")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_choices_may_be_text_in_json() -> None:
