@@ -38,6 +38,7 @@ def plan(
     pair: options.PairName = None,
     replay: PlanFile = None,
     paper: options.Paper = None,
+    strategy: options.File = None,
     steps: options.Steps = None,
     selector: options.Selector = None,
     grid: options.Grid = None,
@@ -58,8 +59,9 @@ def plan(
     from jvid.choices import Choice
     from jvid.cli.pricing import given_seconds, measured_seconds, price_table
     from jvid.media.files import check_path
+    from jvid.pair import EXPERTS
     from jvid.plan import Plan
-    from jvid.strategy import EXPERTS, Strategy
+    from jvid.strategy import Strategy
 
     paths = [check_path(path, (".png", ".svg", ".pdf", ".json")) for path in output or ()]
     if measure and (seconds is not None or pair == "none"):
@@ -75,23 +77,24 @@ def plan(
         drawn = Plan.load(replay)
     loaded: Pair | None = None
     schedule: NoiseSchedule | None = None
+    base = options.started(strategy, paper)
     if pair == "none" or (pair is None and not measure and (paper is not None or drawn is not None)):
-        base = Strategy.paper(64 if paper is None else paper)
+        base = base or Strategy.paper()
     else:
         loaded = Choice.parse(pair or "actions-64").load("pair", **({"device": device} if measure else {}))
-        base = loaded.strategy if paper is None else Strategy.paper(paper)
+        base = base or loaded.strategy
         schedule = loaded.schedule
-    strategy = options.changed(
+    used = options.changed(
         base, steps=steps, selector=selector, grid=grid, plan_seed=plan_seed, solver=solver, guidance=guidance
     )
     if drawn is None:
-        drawn = strategy.plan(schedule)
+        drawn = used.plan(schedule)
     elif schedule is not None:
-        strategy, drawn = replayed(strategy, drawn, schedule)
+        used, drawn = replayed(used, drawn, schedule)
     figures = {} if seconds is None else given_seconds(seconds, dict.fromkeys((*drawn.experts, *EXPERTS)))
     if measure and loaded is not None:
-        figures = measured_seconds(strategy, drawn, loaded, device)
-    Console().print(drawn, "", price_table(drawn, strategy.solver.load("solver"), figures), sep="\n")
+        figures = measured_seconds(used, drawn, loaded, device)
+    Console().print(drawn, "", price_table(drawn, used.solver.load("solver"), figures), sep="\n")
     for path in paths:
         if path.suffix.lower() == ".json":
             drawn.save(path)

@@ -41,6 +41,10 @@ Scale = Annotated[
     int | None,
     typer.Option("--scale", min=1, max=64, help="Enlargement; by default up to 256 pixels (sheets: 128)."),
 ]  # fmt: skip
+Save = Annotated[
+    Path | None,
+    typer.Option("--save-strategy", metavar="FILE", help="Write the strategy as JSON too, for --strategy (.json)."),
+]  # fmt: skip
 Again = Annotated[
     Path | None,
     typer.Option("--again", metavar="FILE", help="Make the clips of this file again; --pair and strategy options change it."),
@@ -57,6 +61,7 @@ def sample(
     unconditional: Unconditional = False,
     again: Again = None,
     paper: options.Paper = None,
+    strategy: options.File = None,
     steps: options.Steps = None,
     guidance: options.Guidance = None,
     selector: options.Selector = None,
@@ -67,6 +72,7 @@ def sample(
     grid: options.Grid = None,
     plan_seed: options.PlanSeed = None,
     plan: PlanFile = None,
+    save_strategy: Save = None,
     device: Device = "cpu",
     dtype: Dtype = None,
     batch: Batch = 1,
@@ -83,13 +89,14 @@ def sample(
     from jvid.cli.story import Story
     from jvid.media import ENDINGS, check_path, read_metadata
     from jvid.plan import Plan
-    from jvid.strategy import Strategy
 
     changes: dict[str, Any] = {
         "steps": steps, "guidance": guidance, "selector": selector, "gamma": gamma, "ratio": ratio,
         "smooth": smooth, "solver": solver, "grid": grid, "plan_seed": plan_seed,
     }  # fmt: skip
     paths = [check_path(path, ENDINGS) for path in output]
+    if save_strategy is not None:
+        check_path(save_strategy, (".json",))
     if dtype is not None and dtype not in _DTYPES:
         raise InputError(f"--dtype {dtype!r}: expected {' or '.join(_DTYPES)}")
     if plan is not None:
@@ -98,7 +105,7 @@ def sample(
     story: Story | None = None
     if again is not None:
         given = {"prompts": prompts, "--num": num, "--seed": seed, "--paper": paper,
-                 "--unconditional": unconditional or None}  # fmt: skip
+                 "--strategy": strategy, "--unconditional": unconditional or None}  # fmt: skip
         if said := [name for name, value in given.items() if value is not None]:
             raise InputError(f"{said[0]} beside --again: the file says it, leave it out")
         story = Story.read(read_metadata(again))
@@ -116,19 +123,24 @@ def sample(
     # A pair said beside --again is the file's pair at another place.
     chosen = pair or (story.pair if story else "actions-64")
     wanted = dtype or (story.dtype if story else "float32")
+    begun = options.started(strategy, paper)
     models: Pair = Choice.parse(chosen).load("pair", device=device, dtype=wanted)
-    base = story.strategy if story else models.strategy if paper is None else Strategy.paper(paper)
+    base = story.strategy if story else begun or models.strategy
     if unconditional:
-        if guidance is not None:
+        if guidance:
             raise InputError("--guidance beside --unconditional: there is nothing to guide by, leave one out")
-        changes["guidance"] = 0.0
-    strategy = options.changed(base, **changes)
-    story = Story(chosen, clips, strategy, wanted, device, plan=replay)
+        changes["guidance"] = ["0"]
+    used = options.changed(base, **changes)
+    story = Story(chosen, clips, used, wanted, device, plan=replay)
 
     decoding = any(path.suffix.lower() != ".safetensors" for path, _ in targets)
-    made = make(models, strategy, clips, batch, device, decoding=decoding, plan=replay)
+    made = make(models, used, clips, batch, device, decoding=decoding, plan=replay)
     seconds = _write(models, story, made, targets, scale)
-    _tell(story, made, seconds, [path for path, _ in targets])
+    files = [path for path, _ in targets]
+    if save_strategy is not None:
+        used.save(save_strategy)
+        files.append(save_strategy)
+    _tell(story, made, seconds, files)
 
 
 def _clips(prompts: list[str], num: int, seed: int, unconditional: bool) -> tuple[Clip, ...]:

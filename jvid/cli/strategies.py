@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
 
-from jvid.errors import InputError
+from jvid.errors import InputError, JvidError
 
 if TYPE_CHECKING:
     from jvid.strategy import NoiseShape, Strategy
 
 __all__ = [
-    "Gamma", "Grid", "Guidance", "PairName", "Paper", "PlanSeed", "Ratio", "Selector", "Smooth", "Solver", "Steps",
-    "changed",
+    "File", "Gamma", "Grid", "Guidance", "PairName", "Paper", "PlanSeed", "Ratio", "Selector", "Smooth", "Solver",
+    "Steps", "changed", "started",
 ]  # fmt: skip
 
 _PANEL = "Strategy (the pair's recommended one where nothing is said)"
@@ -30,10 +32,18 @@ PairName = Annotated[
 Paper = Annotated[
     int | None, _option("--paper", metavar="64|128|256", help="Start from the paper's strategy for this size of frame.")
 ]  # fmt: skip
+File = Annotated[
+    Path | None, _option("--strategy", metavar="FILE", help="Start from the strategy of this file of JSON.")
+]
 Steps = Annotated[int | None, _option("--steps", metavar="N", help="Steps of the solver.")]
 Guidance = Annotated[
-    float | None, _option("--guidance", metavar="G", help="Scale of equation (4); 1 is unguided.")
-]
+    list[str] | None,
+    _option(
+        "--guidance", metavar="G",
+        help="Scale of equation (4), 1 is unguided; or by expert: video=2,image=3, or "
+        "video:scale=2,low=.2,high=.8,rescale=.5, within t from low to high. May be repeated.",
+    ),
+]  # fmt: skip
 Selector = Annotated[
     str | None,
     _option(
@@ -60,11 +70,31 @@ Grid = Annotated[
 PlanSeed = Annotated[int | None, _option("--plan-seed", metavar="N", help="Draws who predicts at each step.")]
 
 
+def started(file: Path | None, paper: int | None) -> Strategy | None:
+    """The strategy to start from, of a file or of the paper; None is the pair's recommended one.
+
+    Raises:
+        InputError: both, a size of frame that the paper does not have, or a file that holds no strategy.
+    """
+    from jvid.strategy import Strategy
+
+    if file is None:
+        return None if paper is None else Strategy.paper(paper)
+    if paper is not None:
+        raise InputError("--paper beside --strategy: each is a whole strategy, leave one out")
+    strategy = Strategy.load(file)
+    try:
+        strategy.check()
+    except JvidError as error:
+        raise InputError(f"strategy {str(file)!r}: {error}") from error
+    return strategy
+
+
 def changed(
     base: Strategy,
     *,
     steps: int | None = None,
-    guidance: float | None = None,
+    guidance: Sequence[str] | None = None,
     selector: str | None = None,
     gamma: str | None = None,
     ratio: str | None = None,
@@ -81,12 +111,16 @@ def changed(
     """
     from jvid.choices import Choice
 
-    said: dict[str, Any] = {"steps": steps, "guidance": guidance, "plan_seed": plan_seed}
+    said: dict[str, Any] = {"steps": steps, "plan_seed": plan_seed}
     texts = {"selector": selector, "solver": solver, "grid": grid}
     said |= {key: None if text is None else Choice.parse(text) for key, text in texts.items()}
     changes = {key: value for key, value in said.items() if value is not None}
     if smooth is not None:
         changes["smoothing"] = None if smooth == "none" else Choice.parse(smooth)
+    if guidance:
+        from jvid.cli.guiding import guided
+
+        changes["guidance"] = guided(base.guidance, guidance)
     noise = dict(base.noise)
     for field, text in (("gamma", gamma), ("ratio", ratio)):
         for expert, value in () if text is None else _by_expert(field, text):
