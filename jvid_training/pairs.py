@@ -83,12 +83,7 @@ def export_runs(image: Path, video: Path, decoder: Path, out: Path, strategy: Pa
 
 def _strategy(recipe: Recipe, path: Path | None) -> dict[str, Any]:
     if path is not None:
-        try:
-            return Strategy.from_dict(json.loads(path.read_text(encoding="utf-8"))).to_dict()
-        except (OSError, json.JSONDecodeError) as error:
-            raise InputError(
-                f"strategy {path} cannot be read ({error}): expected JSON, as Strategy.to_dict gives it"
-            ) from None
+        return Strategy.load(path).to_dict()
     # The paper tuned three resolutions; another size takes the nearest.
     return Strategy.paper(min(TABLE_6, key=lambda size: abs(size - recipe.data.size))).to_dict()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import attrs
 import pytest
 import torch
 
@@ -25,6 +26,7 @@ from jvid import (
     Explicit,
     FlowMatching,
     Framewise,
+    Guidance,
     Guided,
     Known,
     Leading,
@@ -229,9 +231,12 @@ def test_grids_that_step_back_up():
     assert abs(latents.mean().item() - 0.2) < 0.05
 
 
-def test_a_strategy_travels_as_json():
-    strategy = Strategy.paper(128)
-    assert Strategy.from_dict(strategy.to_dict()) == strategy
+def test_a_strategy_travels_as_json(tmp_path):
+    guidance = {"video": Guidance(2, interval=(0.2, 0.8)), "image": 3}
+    for strategy in (Strategy.paper(128), attrs.evolve(Strategy.paper(128), guidance=guidance)):
+        assert Strategy.from_dict(strategy.to_dict()) == strategy
+        strategy.save(tmp_path / "strategy.json")
+        assert Strategy.load(tmp_path / "strategy.json") == strategy
 
 
 def test_the_page_names_a_test_of_this_file_in_every_row():

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from jvid.strategy import Strategy
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAIR = ROOT / "jvid_models" / "actions_64"
@@ -89,6 +91,8 @@ def test_command(command: str, tmp_path: Path) -> None:
         plans = [words[i + 1] for i, word in enumerate(words) if word == "--plan"]
         for plan in plans:
             run([*jvid, "plan", "--paper", "64", "--steps", "2", "-o", plan], tmp_path)
+        for mine in (words[i + 1] for i, word in enumerate(words) if word == "--strategy"):
+            Strategy.paper(64).save(tmp_path / mine)
         # The last of an option counts.
         few = ["--steps", "2"] if words[1] == "sample" and not plans else []
         run([*jvid, *words[1:], *few], tmp_path)

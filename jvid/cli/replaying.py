@@ -50,7 +50,7 @@ def replayed(strategy: Strategy, plan: Plan, schedule: NoiseSchedule) -> tuple[S
     """
     from jvid.choices import Choice
     from jvid.planning import on_schedule
-    from jvid.strategy import EXPERTS
+    from jvid.pair import EXPERTS
 
     asked = dict.fromkeys(name for step in plan.steps for name in step.weights)
     if unknown := [name for name in asked if name not in EXPERTS]:
