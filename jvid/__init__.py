@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from jvid.parameterized import Parameterized as Parameterized
     from jvid.plan import Plan as Plan
     from jvid.plotting import plot_plan as plot_plan
+    from jvid.preconditioned import Preconditioned as Preconditioned
     from jvid.protocols import Condition as Condition
     from jvid.protocols import Denoise as Denoise
     from jvid.protocols import Denoiser as Denoiser
@@ -117,6 +118,7 @@ _MODULES = {
     "parameterized": ("Parameterized",),
     "plan": ("Plan",),
     "plotting": ("plot_plan",),
+    "preconditioned": ("Preconditioned",),
     "protocols": (
         "Condition", "Denoise", "Denoiser", "Draw", "LatentPostprocessor", "Noise", "NoiseSampler",
         "NoiseSchedule", "Selector", "Solver",

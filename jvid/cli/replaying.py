@@ -49,8 +49,8 @@ def replayed(strategy: Strategy, plan: Plan, schedule: NoiseSchedule) -> tuple[S
         InputError: experts that a pair has not, levels of another schedule, or a plan that does not end clean.
     """
     from jvid.choices import Choice
-    from jvid.planning import on_schedule
     from jvid.pair import EXPERTS
+    from jvid.planning import on_schedule
 
     asked = dict.fromkeys(name for step in plan.steps for name in step.weights)
     if unknown := [name for name in asked if name not in EXPERTS]:
