@@ -255,6 +255,11 @@ def test_time_that_cannot_be_taken(args: list[str], words: str, capsys: pytest.C
     assert built == []
 
 
+def test_guidance_changes_no_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    told = said(capsys, "plan", "--pair", "toy", "--guidance", "3", code=2)
+    assert "--guidance without --time" in told
+
+
 def test_older_files_that_tell_nothing_of_a_plan_are_read(capsys: pytest.CaptureFixture[str]) -> None:
     from jvid.cli.story import Story
 

@@ -69,6 +69,10 @@ def plan(
             "--pair none: it measures a pair's experts" if seconds is None else "--seconds: they say the same"
         )
         raise InputError(f"--time beside {other}, leave one out")
+    if guidance and not measure:
+        raise InputError(
+            "--guidance without --time: who predicts when does not depend on it, leave it out or add --time"
+        )
     if measure:
         prepare(device)
     drawn: Plan | None = None

@@ -63,9 +63,17 @@ Smooth = Annotated[
     str | None,
     _option("--smooth", metavar="NAME:A=1", help="temporal:threshold=2, gaussian:std=1, uniform:size=3 or none."),
 ]  # fmt: skip
-Solver = Annotated[str | None, _option("--solver", metavar="NAME:A=1", help="ddpm or ddim:eta=0.")]
+Solver = Annotated[
+    str | None,
+    _option(
+        "--solver", metavar="NAME:A=1", help="Such as ddpm, ddim:eta=0 or dpmpp-2m; see jvid names solver."
+    ),
+]
 Grid = Annotated[
-    str | None, _option("--grid", metavar="NAME:A=1", help="Times visited: leading, trailing, linspace.")
+    str | None,
+    _option(
+        "--grid", metavar="NAME:A=1", help="Times visited, such as leading or karras; see jvid names grid."
+    ),
 ]
 PlanSeed = Annotated[int | None, _option("--plan-seed", metavar="N", help="Draws who predicts at each step.")]
 

@@ -22,7 +22,7 @@ def conformance(
     only: Collection[str] | None = None,
     **context: Any,
 ) -> Callable[[Callable[..., Any]], Callable[..., None]]:
-    """Decorates a function, named ``test_...``, that returns the subject; pytest then runs one test a check.
+    """Decorates a function, named ``test_...``, that returns the subject; pytest then runs one test a check::
 
         @conformance("schedule")
         def test_my_schedule():
