@@ -3,12 +3,14 @@
 A value is a tensor ``(b, ...)`` or ``(1, ...)`` (the same for the whole batch), a ``PerFrame`` whose tensor
 is ``(b, f, ...)``, a nested condition (the null condition stands under "null"), or anything else,
 which is passed on as it is. Per-frame values are tagged because a shape alone cannot tell them:
-``(b, 16, 128)`` may be sixteen tokens or sixteen frames.
+``(b, 16, 128)`` may be sixteen tokens or sixteen frames. ``Guided`` and ``Framewise`` leave a ``Layout`` under
+"layout", for networks that save work on rows that repeat.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import attrs
@@ -18,7 +20,7 @@ from torch import Tensor
 from jvid.errors import InputError
 from jvid.protocols import Condition
 
-__all__ = ["PerFrame", "concat", "expand_rows", "fold_frames", "map_condition", "require"]
+__all__ = ["Layout", "PerFrame", "concat", "expand_rows", "fold_frames", "map_condition", "require"]
 
 
 @attrs.frozen(eq=False)
@@ -32,6 +34,39 @@ class PerFrame:
             raise InputError(
                 f"PerFrame got a tensor of shape {tuple(self.tensor.shape)}; expected (b, f, ...): batch and frames first"
             )
+
+
+@attrs.frozen
+class Layout:
+    """How the rows of a batch repeat: (halves, clips, frames), halves outermost. A hint: rows are right without it.
+
+    Attributes:
+        halves: 2 where guidance asks about each x and t twice, under two conditions.
+        frames: so many rows that follow one another are frames of one clip, and share every condition.
+
+    A wrapper that gives such rows different x, t or conditions leaves the hint out of the condition that it hands on.
+    """
+
+    halves: int = 1
+    frames: int = 1
+
+    @staticmethod
+    def within(cond: Condition) -> Layout:
+        """The condition's own; without one no row is known to repeat."""
+        found = cond.get(LAYOUT)
+        return found if isinstance(found, Layout) else _layout(1, 1)
+
+    def but(self, halves: int | None = None, frames: int | None = None) -> Layout:
+        """With other halves or frames; equal layouts are one object, by which a memo finds them."""
+        return _layout(self.halves if halves is None else halves, self.frames if frames is None else frames)
+
+
+LAYOUT = "layout"
+
+
+@cache
+def _layout(halves: int, frames: int) -> Layout:
+    return Layout(halves, frames)
 
 
 def map_condition(
@@ -77,15 +112,22 @@ def expand_rows(cond: Condition, b: int) -> dict[str, Any]:
 
 def fold_frames(cond: Condition, b: int, f: int) -> dict[str, Any]:
     """The condition of ``(b f)`` single frames: ``PerFrame`` values fold, the others repeat for each frame."""
+    alike = True
 
     def fold(name: str, value: Tensor) -> Tensor:
+        nonlocal alike
+        alike = False
         if value.shape[1] != f:
             raise InputError(
                 f"the per-frame condition {name!r} has {value.shape[1]} frames; the clip has {f}"
             )
         return _rows(name, value, b).flatten(0, 1)
 
-    return map_condition(cond, lambda name, v: _rows(name, v, b).repeat_interleave(f, dim=0), fold)
+    folded = map_condition(cond, lambda name, v: _rows(name, v, b).repeat_interleave(f, dim=0), fold)
+    # Frames that were frames of a fold before would be rows of a fourth axis, which nobody asks for.
+    layout = Layout.within(cond)
+    folded[LAYOUT] = layout.but(frames=f if alike and layout.frames == 1 else 1)
+    return folded
 
 
 def concat(first: Condition, second: Condition) -> dict[str, Any]:

@@ -7,12 +7,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 from torch import Tensor
 
 from jvid._arrays import require_latents
 from jvid.conditions import fold_frames
 from jvid.errors import InputError
+from jvid.memo import Memo
 from jvid.protocols import Condition, Denoiser, NoiseSchedule
 from jvid.spaces import LatentSpace, space_of
 
@@ -27,6 +30,10 @@ class Framewise:
     """
 
     image: Denoiser
+    _folded: Memo[dict[str, Any]] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_folded", Memo())
 
     @property
     def schedule(self) -> NoiseSchedule:
@@ -44,7 +51,9 @@ class Framewise:
         b, c, f, h, w = x.shape
         frames = x.transpose(1, 2).reshape(b * f, c, 1, h, w)
         times = t.repeat_interleave(f) if t.ndim else t
-        x_0 = self.image(frames, times, fold_frames(cond, b, f))
+        # The same tensors at each step of a run: what is kept for them further inside is found again.
+        folded = self._folded({"cond": cond, "rows": b, "frames": f}, lambda: fold_frames(cond, b, f))
+        x_0 = self.image(frames, times, folded)
         if x_0.shape != frames.shape:
             raise InputError(
                 f"the image denoiser returned shape {tuple(x_0.shape)} for frames of shape {tuple(frames.shape)}; "

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from jvid._arrays import require_latents, working_dtype
-from jvid.conditions import concat, expand_rows, require
+from jvid.conditions import LAYOUT, Layout, concat, expand_rows, require
 from jvid.errors import InputError
 from jvid.guidance import check_interval
 from jvid.memo import Memo
@@ -43,10 +43,10 @@ class Guided(Wrapper):
     null: Condition | None = None
     interval: tuple[float, float] | None = None
     rescale: float = attrs.field(default=0.0, converter=float)
-    _both: Memo[dict[str, Any]] = attrs.field(init=False, repr=False)
+    _kept: Memo[dict[str, Any]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_both", Memo())
+        object.__setattr__(self, "_kept", Memo())
         check_interval("Guided", self.interval)
         if not 0.0 <= self.rescale <= 1.0:
             raise InputError(f"Guided got rescale={self.rescale:g}; expected a number from 0 (none) to 1")
@@ -61,10 +61,13 @@ class Guided(Wrapper):
         b = x.shape[0]
         plain = {name: value for name, value in cond.items() if name != "null"}
         if self.scale == 1.0 or self._outside(t).all():
-            return self.denoiser(x, t, expand_rows(plain, b))
+            return self.denoiser(x, t, self._kept({"plain": plain, "rows": b}, lambda: expand_rows(plain, b)))
         null = self.null if self.null is not None else require(cond, "null", "Guided")
         if self.scale == 0.0:
-            return self.denoiser(x, t, expand_rows({**plain, **null}, b))
+            alone = self._kept(
+                {"alone": plain, "null": null, "rows": b}, lambda: expand_rows({**plain, **null}, b)
+            )
+            return self.denoiser(x, t, alone)
         missing = [name for name in null if name not in plain]
         if missing:
             raise InputError(
@@ -72,10 +75,7 @@ class Guided(Wrapper):
                 "pass it in cond, or use scale=0 for an unconditional clip"
             )
         # The same tensors at each step of a run: what is kept for them further inside is found again.
-        both = self._both(
-            {"cond": plain, "null": null, "rows": b},
-            lambda: concat(expand_rows(plain, b), expand_rows({**plain, **null}, b)),
-        )
+        both = self._kept({"both": plain, "null": null, "rows": b}, lambda: _halves(plain, null, b))
         times = torch.cat([t, t]) if t.ndim else t
         dtype = working_dtype(x)
         x_0 = self.denoiser(torch.cat([x, x]), times, both).to(dtype)
@@ -95,3 +95,9 @@ class Guided(Wrapper):
         if self.interval is None:
             return torch.zeros_like(t, dtype=torch.bool)
         return (t < self.interval[0]) | (t > self.interval[1])
+
+
+def _halves(plain: Condition, null: Condition, b: int) -> dict[str, Any]:
+    """The condition of 2 b rows, the conditional half on top, and the hint that they ask about the same x twice."""
+    both = concat(expand_rows(plain, b), expand_rows({**plain, **null}, b))
+    return {**both, LAYOUT: Layout.within(plain).but(halves=2)}

@@ -20,12 +20,14 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from jvid.conditions import PerFrame, expand_rows, require
+from jvid.conditions import Layout, PerFrame, expand_rows, require
 from jvid.errors import InputError, MissingDependencyError
+from jvid.memo import Memo
 from jvid.parameterized import Parameterized, Prediction
 from jvid.protocols import Condition, NoiseSchedule
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.spaces import LatentSpace
+from jvid_models.fast import AcceleratedUNet, accelerate
 from jvid_models.scheduler_configs import schedule_of
 from jvid_models.space_configs import space_of_config
 
@@ -43,13 +45,15 @@ def from_unet(
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
     space: LatentSpace | None = None,
+    fast: bool = True,
 ) -> Parameterized:
     """A denoiser of ``unet``: UNet2DConditionModel (clips of one frame), UNet3DConditionModel or UNetMotionModel.
 
     ``scheduler``: a diffusers scheduler, its config (a mapping), or a jvid schedule, for which ``prediction``
     defaults to "eps". ``dtype`` and ``device`` move the UNet, not the latents. The condition holds "text"
     ``(b, n, w)``, and for SDXL's UNet "text_embeds" and "time_ids" too. ``space``: the latents that it was trained
-    on, so that it is not mixed with a model of others.
+    on, so that it is not mixed with a model of others. ``fast``: by `jvid_models.fast.accelerate`, which gives the same answer
+    for less work; without it, diffusers' own forward.
     Raises InputError for a UNet or a scheduler that is not understood.
     """
     T = 1000
@@ -64,7 +68,7 @@ def from_unet(
     if dtype is not None or device is not None:
         # Not diffusers' own `to`, which warns of modules to be kept in float32 where there are none.
         nn.Module.to(unet, device=device, dtype=dtype)
-    network = UNetNetwork(unet.eval(), schedule, T)
+    network = UNetNetwork(unet.eval(), schedule, T, fast)
     if space is not None and space.channels != (latent := int(unet.config.out_channels)):
         raise InputError(
             f"space {space} for a UNet that predicts {latent} channels: expected the space of its latents"
@@ -76,14 +80,21 @@ def from_unet(
 class UNetNetwork:
     """The network of `from_unet`: calls ``unet`` in its own dtype, on its own device, at its own timestep.
 
-    ``T`` is the number of training timesteps; only flow matching needs it.
+    ``T`` is the number of training timesteps; only flow matching needs it. ``fast``: in the accelerated forward; it is
+    told by the condition's ``Layout`` which rows repeat.
     """
 
     unet: nn.Module
     schedule: NoiseSchedule
     T: int = 1000
+    fast: bool = True
+    _forward: nn.Module = attrs.field(init=False, repr=False)
+    _moved: Memo[Tensor] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        given = self.unet
+        if isinstance(given, AcceleratedUNet):
+            object.__setattr__(self, "unet", given.unet)
         kind = type(self.unet).__name__
         if kind not in _IMAGE + _VIDEO:
             raise InputError(f"got a {kind}: expected one of {', '.join(_IMAGE + _VIDEO)}")
@@ -91,6 +102,8 @@ class UNetNetwork:
             raise InputError(
                 f"a UNet on {type(self.schedule).__name__} has no timesteps: expected TabulatedSchedule or FlowMatching"
             )
+        object.__setattr__(self, "_forward", accelerate(given) if self.fast else self.unet)
+        object.__setattr__(self, "_moved", Memo())
 
     @property
     def video(self) -> bool:
@@ -116,7 +129,12 @@ class UNetNetwork:
         weight = next(self.unet.parameters())
         place: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
         given = expand_rows({name: value for name, value in cond.items() if name != "null"}, b)
-        options: dict[str, Any] = {"encoder_hidden_states": self._text(given, config).to(**place)}
+        text = self._text(given, config)
+        if text.dtype != weight.dtype or text.device != weight.device:
+            # The same tensor at each step of a run: its keys and values are found again.
+            where = {"text": text, "device": str(weight.device), "dtype": weight.dtype}
+            text = self._moved(where, lambda: text.to(**place))
+        options: dict[str, Any] = {"encoder_hidden_states": text}
         if "class_labels" in given and "class_labels" in inspect.signature(self.unet.forward).parameters:
             options["class_labels"] = given["class_labels"].to(weight.device)
         if getattr(config, "addition_embed_type", None) == "text_time":
@@ -126,8 +144,21 @@ class UNetNetwork:
             }
         n = self.timestep(t).to(weight.device).expand(b)
         inner = x.to(**place) if self.video else x[:, :, 0].to(**place)
-        out: Tensor = self.unet(inner, n, return_dict=False, **options)[0][:, :c]
+        if self.fast:
+            options |= self._hints(x, t, Layout.within(cond))
+        out: Tensor = self._forward(inner, n, return_dict=False, **options)[0][:, :c]
         return (out if self.video else out.unsqueeze(2)).to(x.device)
+
+    def _hints(self, x: Tensor, t: Tensor, layout: Layout) -> dict[str, int]:
+        """What the accelerated forward is told of the rows; a video UNet's rows are clips."""
+        frames = 1 if self.video else layout.frames
+        halves = layout.halves
+        if len(x) % (halves * frames):
+            return {}
+        # The hint is what wrappers say; where a look is free it is not only believed. On a GPU it would wait for the device.
+        if halves > 1 and x.device.type == "cpu" and not all(_repeats(value, halves) for value in (x, t)):
+            halves = 1
+        return {"halves": halves, "frames": frames}
 
     def _text(self, cond: Condition, config: Any) -> Tensor:
         text = require(cond, "text", f"this {type(self.unet).__name__}")
@@ -142,6 +173,14 @@ class UNetNetwork:
         return text
 
 
+def _repeats(value: Tensor, halves: int) -> bool:
+    """Whether the parts of a batch are equal."""
+    if not value.ndim:
+        return True
+    first, *others = value.chunk(halves)
+    return all(torch.equal(first, other) for other in others)
+
+
 def from_pretrained(
     folder: str | Path,
     scheduler: Any = None,
@@ -150,10 +189,12 @@ def from_pretrained(
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
     space: LatentSpace | None = None,
+    fast: bool = True,
 ) -> Parameterized:
     """A denoiser from a local diffusers folder: a pipeline's (``unet``, ``scheduler``), or a UNet's alone.
 
-    ``scheduler`` as in `from_unet`; default: the folder's own. ``space``: default, what the folder's ``vae`` says.
+    ``scheduler`` as in `from_unet`; default: the folder's own. ``space``: default, what the folder's ``vae`` says. ``fast``
+    as in `from_unet`.
     Weights are read from safetensors only.
     Raises MissingDependencyError where a file is absent, InputError where one is corrupt or not understood.
     """
@@ -174,7 +215,7 @@ def from_pretrained(
         raise InputError(f"cannot load a UNet from {inner}: {str(error).splitlines()[0]}") from None
     if space is None and (root / "vae" / "config.json").is_file():
         space = space_of_config(_read_json(root / "vae" / "config.json", "its autoencoder"))
-    return from_unet(unet, scheduler, prediction, dtype=dtype, device=device, space=space)
+    return from_unet(unet, scheduler, prediction, dtype=dtype, device=device, space=space, fast=fast)
 
 
 def _read_json(path: Path, what: str) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Pair:
 
     ``device`` and ``dtype`` ("float32", "bfloat16", ...) are the networks': latents and decoded frames stay
     float32. ``decoder``: "video" (the pair's own) or "taesd", which needs its weights (`jvid_models.codecs.taesd`).
+    ``fast``: networks in the accelerated forward (`jvid_models.fast.accelerate`) or in diffusers' own.
     Raises MissingDependencyError where the folder or a file is absent, InputError where one is damaged.
     """
 
@@ -50,6 +51,7 @@ class Pair:
         device: str | torch.device = "cpu",
         dtype: str | torch.dtype = "float32",
         decoder: str = "video",
+        fast: bool = True,
     ) -> None:
         if decoder not in ("video", "taesd"):
             raise InputError(f"decoder={decoder!r}: expected 'video' or 'taesd'")
@@ -57,6 +59,7 @@ class Pair:
         self.device = device
         self._dtype = dtype
         self._decoder = decoder
+        self._fast = fast
         self._meta = _read_meta(self.folder)
 
     def __repr__(self) -> str:
@@ -162,7 +165,14 @@ class Pair:
         from jvid_models.unets import build_unet
 
         unet = self._network(which, lambda: build_unet(**self._meta[which]))
-        return from_unet(unet, self._meta["schedule"], dtype=self.dtype, device=self.device, space=self.space)
+        return from_unet(
+            unet,
+            self._meta["schedule"],
+            dtype=self.dtype,
+            device=self.device,
+            space=self.space,
+            fast=self._fast,
+        )
 
     def _network(self, which: str, make: Callable[[], nn.Module]) -> nn.Module:
         import torch
@@ -190,16 +200,20 @@ def load_pair(folder: str | Path, **options: Any) -> Pair:
 
 
 def actions_64(
-    *, device: str | torch.device = "cpu", dtype: str | torch.dtype = "float32", decoder: str = "video"
+    *,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype = "float32",
+    decoder: str = "video",
+    fast: bool = True,
 ) -> Pair:
-    """The bundled pair: ten actions of the Weizmann clips, 16 frames of 64x64 at 12.5 per second."""
+    """The bundled pair: ten actions of the Weizmann clips, 16 frames of 64x64 at 12.5 per second; options as of `Pair`."""
     folder = Path(__file__).parent / "actions_64"
     if not (folder / "pair.json").is_file():
         raise MissingDependencyError(
             f"this installation of jvid carries no weights of actions-64 (no {folder}): install it whole, or name "
             "the folder of a pair of your own"
         )
-    return Pair(folder, device=device, dtype=dtype, decoder=decoder)
+    return Pair(folder, device=device, dtype=dtype, decoder=decoder, fast=fast)
 
 
 def _read_meta(folder: Path) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch and huggingface_hub are imported: tests never reach out, and never fight for cores.
@@ -36,3 +37,15 @@ def shared() -> Path:
     if root is None or not Path(root).is_dir():
         pytest.skip(f"no shared data at {root}: set JVID_SHARED to the folder with data/ and weights/")
     return Path(root)
+
+
+@pytest.fixture
+def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty folder to work in, and the toy pair alone registered beside the built-ins."""
+    from jvid.registry import using
+    from tests.toy import built, toy_registry
+
+    monkeypatch.chdir(tmp_path)
+    built.clear()
+    with using(toy_registry()):
+        yield

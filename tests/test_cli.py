@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,12 +32,7 @@ RUN = "a person running"
 Run = Callable[..., int]
 
 
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    built.clear()
-    with using(toy_registry()):
-        yield
+pytestmark = pytest.mark.usefixtures("toys")
 
 
 def files() -> list[str]:

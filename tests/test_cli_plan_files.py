@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -16,22 +16,16 @@ from jvid.grids import Explicit, Leading
 from jvid.media import ENDINGS, read_latents, read_metadata
 from jvid.plan import Plan
 from jvid.planning import draw_plan, levels_of
-from jvid.registry import using
 from jvid.schedules import FlowMatching
 from jvid.selectors import Blend, Boundary, Table
 from jvid.strategy import Strategy
 from tests import toy
-from tests.toy import ToyPair, built, toy_registry
+from tests.toy import ToyPair, built
 
 WAVE = "a person waving"
 
 
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    built.clear()
-    with using(toy_registry()):
-        yield
+pytestmark = pytest.mark.usefixtures("toys")
 
 
 def said(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,15 @@ from jvid.cli import main
 from jvid.cli.guiding import guided
 from jvid.guidance import Guidance
 from jvid.media import ENDINGS, read_latents, read_metadata
-from jvid.registry import using
 from jvid.strategy import Strategy
-from tests.toy import ToyPair, built, toy_registry
+from tests.toy import ToyPair, built
 
 WAVE = "a person waving"
 RUN = "a person running"
 WHOLE = "video:scale=3,low=.2,high=.8,rescale=.5"
 
 
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    built.clear()
-    with using(toy_registry()):
-        yield
+pytestmark = pytest.mark.usefixtures("toys")
 
 
 def files() -> list[str]:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from jvid.conditions import PerFrame
-from jvid.protocols import Condition, Denoiser, NoiseSchedule, Selector
-from jvid.spaces import LatentSpace, space_of
+from jvid.protocols import Condition, Denoiser, Selector
 from jvid.step import Step
 from jvid.testing.checking import Trial
 from jvid.testing.strategies import seeds
+from jvid.wrapping import Wrapper
 
 __all__ = ["Counted", "Renamed", "given_runs", "rebuilt", "rows_of"]
 
@@ -23,19 +23,11 @@ MOST = 4
 
 
 @attrs.frozen(eq=False)
-class Counted:
+class Counted(Wrapper):
     """A denoiser that notes its calls."""
 
     denoiser: Denoiser
     calls: list[int]
-
-    @property
-    def schedule(self) -> NoiseSchedule:
-        return self.denoiser.schedule
-
-    @property
-    def space(self) -> LatentSpace | None:
-        return space_of(self.denoiser)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         self.calls.append(1)

@@ -1,7 +1,8 @@
 """What a fast forward keeps between calls: projected text, and convolutions of tiny maps as matrices.
 
-Each entry holds the tensors that it came from, with their version counters: a tensor that was replaced or edited in
-place is noticed. Nothing is keyed by an address alone, which the next tensor may have.
+Each entry knows the tensors that it came from, with their version counters: a tensor that was replaced or edited in
+place is noticed. Nothing is keyed by an address alone, which the next tensor may have. What was made of a text goes with it:
+nothing is left behind a run.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from jvid.memo import Memo, version
 
@@ -19,17 +21,21 @@ TEXTS = 4
 """Prompts whose keys and values are kept: two guided runs that take turns, with room for two more."""
 
 
-Marks = tuple[tuple[Tensor, int, torch.dtype, torch.device], ...]
+Marks = tuple[tuple[Tensor, int, StorageWeakRef], ...]
 
 
 def marks(*tensors: Tensor | None) -> Marks:
-    """The tensors with what changes when they do."""
-    return tuple((t, version(t), t.dtype, t.device) for t in tensors if t is not None)
+    """The tensors with what changes when they do.
+
+    A module that is moved gives its parameters other memory and counts no version. The reference keeps
+    the old memory's address from being another's; the memory itself it lets go.
+    """
+    return tuple((t, version(t), StorageWeakRef(t.untyped_storage())) for t in tensors if t is not None)
 
 
 def _same(one: Marks, other: Marks) -> bool:
     return len(one) == len(other) and all(
-        a[0] is b[0] and a[1:] == b[1:] for a, b in zip(one, other, strict=True)
+        a[0] is b[0] and a[1] == b[1] and a[2].cdata == b[2].cdata for a, b in zip(one, other, strict=True)
     )
 
 
@@ -59,7 +65,7 @@ class Kept:
 
     def thinned(self, text: Tensor, frames: int) -> Tensor:
         """Every ``frames``-th row of ``text``: the same tensor for the same text, so that its keys are found again."""
-        return self._thinned({f"every {frames}": text}, lambda: text[::frames].contiguous())
+        return self._thinned({f"every {frames}": text}, lambda: text[::frames].clone())
 
     def matrix(self, conv: nn.Conv2d, h: int, w: int) -> Tensor:
         """``(c_out h_out w_out, c_in h w)``: the convolution of an ``h`` by ``w`` map as one product."""

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from jvid.conditions import PerFrame, concat, expand_rows, fold_frames, map_condition
-from jvid.protocols import Condition, Denoiser, NoiseSchedule
-from jvid.spaces import LatentSpace, space_of
+from jvid.protocols import Condition, Denoiser
 from jvid.testing.mutants import Mutant, add
+from jvid.wrapping import Wrapper
 
 __all__ = ["Frames", "Guide", "Passing", "Windows", "cut", "wrong"]
 
@@ -32,21 +32,11 @@ def wrong(check: str, **context: Any) -> Callable[[Class], Class]:
     return register
 
 
-class Passing:
+class Passing(Wrapper):
     """Right: asks the inner denoiser."""
 
     def __init__(self, denoiser: Denoiser) -> None:
         self.denoiser = denoiser
-
-    @property
-    def schedule(self) -> NoiseSchedule:
-        """The inner denoiser's."""
-        return self.denoiser.schedule
-
-    @property
-    def space(self) -> LatentSpace | None:
-        """The inner denoiser's."""
-        return space_of(self.denoiser)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x_0 ``(b c f h w)``."""
