@@ -24,7 +24,7 @@ KEEP = 2
 # What may differ between the recipe of a checkpoint and the one that resumes it: none of it changes the samples
 # or the steps that were already made.
 MAY_CHANGE = {
-    "training": {"steps", "checkpoint_every", "log_every", "threads", "accumulate"},
+    "training": {"steps", "checkpoint_every", "log_every", "threads", "accumulate", "checkpointing"},
     "optimiser": {"decay"},
 }
 

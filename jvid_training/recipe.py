@@ -122,6 +122,8 @@ class Training:
     """Spread a batch's timesteps evenly over 0..T-1 (each still uniform)."""
     ema: float = attrs.field(default=0.999, validator=_fraction)
     precision: Literal["no", "bf16", "fp16"] = "no"
+    checkpointing: bool = False
+    """UNets only: compute layers again in the backward pass, in less memory and more time."""
     threads: int | None = None
     """CPU threads of a process; torch's default when absent."""
     checkpoint_every: int = attrs.field(default=500, validator=_positive)

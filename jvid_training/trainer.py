@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 import jvid
 from jvid.errors import InputError, JvidError
+from jvid_models.fast import AcceleratedUNet, accelerate
 from jvid_models.weights import read_weights, save_weights
 from jvid_training.checkpoints import checkpoints, load_checkpoint, save_checkpoint, start_from
 from jvid_training.features import EncoderFeatures
@@ -88,6 +89,10 @@ class _Run:
         training = recipe.training
         if training.threads:
             torch.set_num_threads(training.threads)
+        if training.checkpointing and recipe.kind == "decoder":
+            raise InputError(
+                "training.checkpointing: only UNets compute layers again, not the decoder; leave it out"
+            )
         self.out = Path(recipe.out)
         self.accelerator = Accelerator(
             mixed_precision=training.precision, log_with="tensorboard", project_dir=str(self.out / "logs")
@@ -125,6 +130,8 @@ class _Run:
         self.curve: list[dict[str, float]] = []
         self._resume(network, optimizer)
         self.ema.to(self.accelerator.device)
+        if training.checkpointing:
+            network = accelerate(network, checkpointing=True)
         self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
         self.stopped = False
 
@@ -232,7 +239,7 @@ class _Run:
     def checkpoint(self) -> None:
         """Write the state on the main process; the others wait."""
         if self.accelerator.is_main_process:
-            network = self.accelerator.unwrap_model(self.network)
+            network = self._bare()
             state = {
                 "step": self.step,
                 "seconds": self.seconds,
@@ -253,7 +260,7 @@ class _Run:
         """Write ``final/`` whole."""
         final = self.out / "final"
         if self.accelerator.is_main_process:
-            network = self.accelerator.unwrap_model(self.network)
+            network = self._bare()
             summary: dict[str, Any] = {
                 "recipe": to_document(self.recipe),
                 "steps": self.step,
@@ -275,6 +282,11 @@ class _Run:
             write_whole(final, write)
         self.accelerator.wait_for_everyone()
         return final
+
+    def _bare(self) -> nn.Module:
+        """The network that the recipe names, out of what computes it."""
+        network = self.accelerator.unwrap_model(self.network)
+        return network.unet if isinstance(network, AcceleratedUNet) else network  # type: ignore[no-any-return]
 
     def _average(self, network: nn.Module) -> dict[str, Tensor]:
         names = [name for name, _ in network.named_parameters()]

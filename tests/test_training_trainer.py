@@ -266,6 +266,24 @@ def test_a_checkpoint_older_than_a_key_of_the_recipe_resumes(tmp_path: Path) -> 
     assert json.loads((train(longer) / "run.json").read_text())["steps"] == 3
 
 
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_layers_computed_again_train_the_same_weights(tmp_path: Path, kind: str) -> None:
+    recipe = prepare(tmp_path, kind, steps=3)
+    again = attrs.evolve(
+        recipe, out=str(tmp_path / "again"), training=attrs.evolve(recipe.training, checkpointing=True)
+    )
+    plain, saving = (load_file(train(each) / "model.safetensors") for each in (recipe, again))
+    assert plain.keys() == saving.keys()
+    for name, weight in plain.items():
+        torch.testing.assert_close(saving[name], weight, atol=2e-4, rtol=1e-3, msg=name)
+    # It resumes, with the switch turned off as well.
+    longer = attrs.evolve(again, training=attrs.evolve(again.training, steps=4, checkpointing=False))
+    assert json.loads((train(longer) / "run.json").read_text())["steps"] == 4
+    decoder = attrs.evolve(again, kind="decoder", network={})
+    with pytest.raises(InputError, match=r"training.checkpointing: only UNets"):
+        train(decoder)
+
+
 def tiny_autoencoder() -> AutoencoderTiny:
     torch.manual_seed(0)
     return AutoencoderTiny(encoder_block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 8, 8, 8))
