@@ -29,19 +29,33 @@ def pair(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """One Markdown row a benchmark, as docs/performance.md holds them."""
+    """Markdown tables, as docs/performance.md holds them: a row a benchmark, and the ratios that are claimed."""
     session = getattr(config, "_benchmarksession", None)
-    rows = [] if session is None else [_row(bench) for bench in session.benchmarks if bench.stats.data]
-    if not rows:
-        return
-    lines = [("benchmark", "seconds", "memory, GB", "at most", "remarks"), ("---",) * 5, *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(5)]
-    terminalreporter.section(f"seconds (median), peak memory; {_machine()}")
+    found = [] if session is None else [bench for bench in session.benchmarks if bench.stats.data]
+    plain = [_row(bench) for bench in found if "claim" not in bench.extra_info]
+    claims = [
+        (_name(bench), *bench.extra_info["claim"].values()) for bench in found if "claim" in bench.extra_info
+    ]
+    if plain:
+        terminalreporter.section(f"seconds (median), peak memory; {_machine()}")
+        _table(terminalreporter, [("benchmark", "seconds", "memory, GB", "at most", "remarks"), *plain])
+    if claims:
+        terminalreporter.section(f"ratios, both sides in one run; {_machine()}")
+        _table(terminalreporter, [("figure", "must", "aim", "stock", "ours", "ratio", "remarks"), *claims])
+
+
+def _table(terminalreporter: pytest.TerminalReporter, rows: list[tuple[str, ...]]) -> None:
+    lines = [rows[0], ("---",) * len(rows[0]), *rows[1:]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(rows[0]))]
     for line in lines:
         cells = (
             cell.ljust(width, "-" if cell == "---" else " ") for cell, width in zip(line, widths, strict=True)
         )
         terminalreporter.write_line(f"| {' | '.join(cells)} |")
+
+
+def _name(bench: object) -> str:
+    return bench.name.removeprefix("test_")
 
 
 def _row(bench: object) -> tuple[str, ...]:
@@ -54,7 +68,7 @@ def _row(bench: object) -> tuple[str, ...]:
     )
     remarks = [f"{key} {value}" for key, value in info.items()] + ["OVER ITS BOUND"] * over
     shown = "" if memory is None else f"{memory:.2f}"
-    return bench.name.removeprefix("test_"), f"{seconds:.2f}", shown, ", ".join(bounds), "; ".join(remarks)
+    return _name(bench), f"{seconds:.2f}", shown, ", ".join(bounds), "; ".join(remarks)
 
 
 def _machine() -> str:

@@ -5,8 +5,31 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
-__all__ = ["interleaved"]
+__all__ = ["claim", "interleaved"]
+
+
+def claim(
+    benchmark: Any,
+    stock: str,
+    ours: str,
+    ratio: float,
+    must: float,
+    aim: float,
+    *,
+    least: bool = True,
+    remarks: str = "",
+) -> None:
+    """Note a figure for the table of ratios: both sides, and whether it is what it must be.
+
+    ``least``: the ratio is to be at least ``must`` (a speed-up), or else at most (a part of a cost).
+    """
+    reached = ratio >= must if least else ratio <= must
+    benchmark.extra_info["claim"] = {
+        "must": f"{must:g}", "aim": f"{aim:g}", "stock": stock, "ours": ours,
+        "ratio": f"{ratio:.2f}" + ("" if reached else " MISSED"), "remarks": remarks,
+    }  # fmt: skip
 
 
 def interleaved(
