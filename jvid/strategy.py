@@ -1,6 +1,6 @@
 """How a pair is sampled, as plain values: what travels in a clip's metadata and in a pair's card.
 
-    Strategy.sampler(pair):  experts   video = Guided(pair.video, g)
+    Strategy.sampler(pair):  experts   video = Guided(pair.video, g); of long clips in windows
                                        image = Guided(Framewise(pair.image), g)
                              noise     gamma z, z of shared variance r (3.5), on each expert's own steps
                              selector, solver, grid, smoothing: loaded from the registry by name
@@ -26,7 +26,7 @@ from jvid.pair import EXPERTS
 if TYPE_CHECKING:
     from jvid.pair import Pair
     from jvid.plan import Plan
-    from jvid.protocols import LatentPostprocessor, NoiseSampler, NoiseSchedule, Selector
+    from jvid.protocols import Denoiser, LatentPostprocessor, NoiseSampler, NoiseSchedule, Selector
     from jvid.sampler import Sampler
 
 __all__ = ["EXPERTS", "NoiseShape", "Strategy"]
@@ -73,6 +73,7 @@ class Strategy:
         noise: gamma and r by expert; an expert that is absent draws plain noise.
         smoothing: of the finished latents (section 3.6), or None.
         plan_seed: draws the plan; a clip's own seed draws its noise.
+        overlap: frames that neighbouring windows share, in clips longer than the pair's.
 
     Raises:
         InputError: a value out of range, or noise or guidance for an unknown expert.
@@ -86,12 +87,15 @@ class Strategy:
     noise: Mapping[str, NoiseShape] = attrs.field(factory=dict, converter=_frozen, hash=False)
     smoothing: Choice | None = None
     plan_seed: int = 0
+    overlap: int = 4
 
     def __attrs_post_init__(self) -> None:
         if not _is_whole(self.steps, least=1):
             raise InputError(f"steps {self.steps!r}: expected a whole number, 1 or more")
         if not _is_whole(self.plan_seed, least=0):
             raise InputError(f"plan seed {self.plan_seed!r}: expected a whole number, 0 or more")
+        if not _is_whole(self.overlap, least=0):
+            raise InputError(f"overlap {self.overlap!r}: expected a whole number of frames, 0 or more")
         if unknown := sorted(set(self.noise) - set(EXPERTS)):
             raise InputError(f"noise for expert {unknown[0]!r}: expected one of {', '.join(EXPERTS)}")
 
@@ -186,25 +190,35 @@ class Strategy:
         levels = levels_of(self._grid(), reference)
         return draw_plan(self._selector(), levels, self.experts(), self.plan_seed, reference)
 
-    def sampler(self, pair: Pair) -> Sampler:
+    def sampler(self, pair: Pair, frames: int | None = None) -> Sampler:
         """Compose the strategy from a pair's experts; only those that the selector may choose are loaded.
 
+        ``frames`` of the clips to come; None is the pair's. The video expert of longer ones sees windows of the pair's frames.
+
         Raises:
-            InputError: an option that a component refuses, or an expert without guidance.
+            InputError: an option that a component refuses, an expert without guidance, or windows that do not fit.
             UnknownNameError: a component that nobody registers.
         """
         from jvid.framewise import Framewise
+        from jvid.lengths import clip_shape, windows
         from jvid.sampler import Sampler
         from jvid.step import Expert
+        from jvid.windowed import Windowed
 
         # First what costs nothing: a wrong option is told before weights are read.
         selector, grid, smoothing = self._selector(), self._grid(), self.postprocessors()
         solver = self.solver.load("solver")
         guidance = {name: guidance_of(self.guidance, name) for name in self.experts()}
+        asked, known = clip_shape(pair.shape, frames)[1], pair.shape[1]
+        window = windows(asked, known, self.overlap) if "video" in guidance else None
         experts = {}
-        for name in self.experts():
-            raw = pair.video if name == "video" else Framewise(pair.image)
-            experts[name] = Expert(guidance[name].guided(raw), self.noise.get(name, NoiseShape()).sampler())
+        for name, guide in guidance.items():
+            denoiser: Denoiser = guide.guided(pair.video if name == "video" else Framewise(pair.image))
+            if name == "video" and window is not None:
+                # Guidance within a window: its halves are still one batch of the network's, and what is doubled is a
+                # window and not the clip. The time is the network's either way.
+                denoiser = Windowed(denoiser, *window)
+            experts[name] = Expert(denoiser, self.noise.get(name, NoiseShape()).sampler())
         return Sampler(experts, selector, solver, grid, pair.schedule, smoothing)
 
     def check(self) -> None:

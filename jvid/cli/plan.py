@@ -45,6 +45,8 @@ def plan(
     plan_seed: options.PlanSeed = None,
     solver: options.Solver = None,
     guidance: options.Guidance = None,
+    frames: options.Frames = None,
+    overlap: options.Overlap = None,
     seconds: Seconds = None,
     measure: Time = False,
     device: Device = "cpu",
@@ -69,9 +71,10 @@ def plan(
             "--pair none: it measures a pair's experts" if seconds is None else "--seconds: they say the same"
         )
         raise InputError(f"--time beside {other}, leave one out")
-    if guidance and not measure:
+    costly = {"--guidance": guidance or None, "--frames": frames, "--overlap": overlap}
+    if not measure and (said := [name for name, value in costly.items() if value is not None]):
         raise InputError(
-            "--guidance without --time: who predicts when does not depend on it, leave it out or add --time"
+            f"{said[0]} without --time: who predicts when does not depend on it, leave it out or add --time"
         )
     if measure:
         prepare(device)
@@ -89,15 +92,17 @@ def plan(
         base = base or loaded.strategy
         schedule = loaded.schedule
     used = options.changed(
-        base, steps=steps, selector=selector, grid=grid, plan_seed=plan_seed, solver=solver, guidance=guidance
-    )
+        base, steps=steps, selector=selector, grid=grid, plan_seed=plan_seed, solver=solver, guidance=guidance,
+        overlap=overlap,
+    )  # fmt: skip
     if drawn is None:
         drawn = used.plan(schedule)
     elif schedule is not None:
         used, drawn = replayed(used, drawn, schedule)
     figures = {} if seconds is None else given_seconds(seconds, dict.fromkeys((*drawn.experts, *EXPERTS)))
     if measure and loaded is not None:
-        figures = measured_seconds(used, drawn, loaded, device)
+        shape = options.lengthened(loaded.shape, frames, overlap)
+        figures = measured_seconds(used, drawn, loaded, device, shape)
     Console().print(drawn, "", price_table(drawn, used.solver.load("solver"), figures), sep="\n")
     for path in paths:
         if path.suffix.lower() == ".json":

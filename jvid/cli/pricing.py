@@ -9,7 +9,7 @@ in all     50             7.30
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError
@@ -49,12 +49,14 @@ def given_seconds(text: str, experts: Collection[str]) -> dict[str, float]:
     return found
 
 
-def measured_seconds(strategy: Strategy, plan: Plan, pair: Pair, device: str) -> dict[str, float]:
-    """Seconds a call of the pair's experts, guided as the strategy says, for one clip of the pair's shape."""
+def measured_seconds(
+    strategy: Strategy, plan: Plan, pair: Pair, device: str, shape: Sequence[int]
+) -> dict[str, float]:
+    """Seconds a call of the pair's experts for one clip ``(c, f, h, w)``: guided, and in windows, as the strategy says."""
     from jvid.timing import seconds_per_call
 
-    sampler = strategy.sampler(pair)
-    return seconds_per_call(sampler, plan, pair.shape, pair.text_encoder([""]), device)
+    sampler = strategy.sampler(pair, shape[1])
+    return seconds_per_call(sampler, plan, shape, pair.text_encoder([""]), device)
 
 
 def price_table(plan: Plan, solver: Any, seconds: Mapping[str, float]) -> Table:

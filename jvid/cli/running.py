@@ -16,6 +16,7 @@ import typer
 from jvid.cli.replaying import replayed
 from jvid.cli.story import Clip
 from jvid.errors import InputError
+from jvid.lengths import clip_shape
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -63,13 +64,14 @@ def make(
     *,
     decoding: bool = False,
     plan: Plan | None = None,
+    frames: int | None = None,
 ) -> Made:
     """Sample the clips with the pair; with ``decoding``, a codec that cannot be loaded is told first.
 
-    ``plan`` is one to replay; None draws the strategy's.
+    ``plan`` is one to replay; None draws the strategy's. ``frames`` of each clip; None is the pair's.
 
     Raises:
-        InputError: a prompt that the pair does not know, or a plan that does not fit; told before a network runs.
+        InputError: a prompt that the pair does not know, or a plan or windows that do not fit; told before a network runs.
         NonFiniteError: an expert predicted NaN or infinity.
     """
     import torch
@@ -78,7 +80,8 @@ def make(
         strategy, plan = replayed(strategy, plan, pair.schedule)
     parts = [clips[start : start + batch] for start in range(0, len(clips), batch)]
     conditions = [pair.text_encoder([clip.prompt or "" for clip in part]) for part in parts]
-    sampler = strategy.sampler(pair)
+    shape = clip_shape(pair.shape, frames)
+    sampler = strategy.sampler(pair, frames)
     if decoding:
         _ = pair.codec  # it loads at its first use, which would be after the long part
     if plan is None:
@@ -91,7 +94,7 @@ def make(
         for part, cond in zip(parts, conditions, strict=True):
             seeds = [clip.seed for clip in part]
             state = None
-            for state in sampler.trace(pair.shape, seeds=seeds, cond=cond, plan=plan, device=device):
+            for state in sampler.trace(shape, seeds=seeds, cond=cond, plan=plan, device=device):
                 # The expert at work from here on; after a clip's last step that of the next clip's first.
                 bar.update(task, advance=1, description=(state.next or plan.steps[0]).expert)
             assert state is not None  # a plan has a step

@@ -58,6 +58,7 @@ def sample(
     pair: options.PairName = None,
     num: Num = None,
     seed: Seed = None,
+    frames: options.Frames = None,
     unconditional: Unconditional = False,
     again: Again = None,
     paper: options.Paper = None,
@@ -71,6 +72,7 @@ def sample(
     solver: options.Solver = None,
     grid: options.Grid = None,
     plan_seed: options.PlanSeed = None,
+    overlap: options.Overlap = None,
     plan: PlanFile = None,
     save_strategy: Save = None,
     device: Device = "cpu",
@@ -92,7 +94,7 @@ def sample(
 
     changes: dict[str, Any] = {
         "steps": steps, "guidance": guidance, "selector": selector, "gamma": gamma, "ratio": ratio,
-        "smooth": smooth, "solver": solver, "grid": grid, "plan_seed": plan_seed,
+        "smooth": smooth, "solver": solver, "grid": grid, "plan_seed": plan_seed, "overlap": overlap,
     }  # fmt: skip
     paths = [check_path(path, ENDINGS) for path in output]
     if save_strategy is not None:
@@ -131,10 +133,12 @@ def sample(
             raise InputError("--guidance beside --unconditional: there is nothing to guide by, leave one out")
         changes["guidance"] = ["0"]
     used = options.changed(base, **changes)
-    story = Story(chosen, clips, used, wanted, device, plan=replay)
+    asked = frames if frames is not None else story.frames if story else None
+    shape = options.lengthened(models.shape, asked, overlap)
+    story = Story(chosen, clips, used, wanted, device, plan=replay, frames=shape[1])
 
     decoding = any(path.suffix.lower() != ".safetensors" for path, _ in targets)
-    made = make(models, used, clips, batch, device, decoding=decoding, plan=replay)
+    made = make(models, used, clips, batch, device, decoding=decoding, plan=replay, frames=shape[1])
     seconds = _write(models, story, made, targets, scale)
     files = [path for path, _ in targets]
     if save_strategy is not None:

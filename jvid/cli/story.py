@@ -1,10 +1,11 @@
 """What a file tells of its clips: all that it takes to make them again.
 
     {"format": 1, "pair": ..., "clips": [{"prompt": ..., "seed": ...}], "strategy": {...},
-     "plan": null, "dtype": ..., "device": ..., "fps": ..., "versions": {...}, "created_by": ...}
+     "plan": null, "frames": ..., "dtype": ..., "device": ..., "fps": ..., "versions": {...}, "created_by": ...}
 
-A clip is a function of strategy (with its plan seed), clip seed and prompt; None as prompt is unconditional. A plan that was
-replayed from a file is there in full: it stood for the strategy's selector, grid, steps and plan seed.
+A clip is a function of strategy (with its plan seed), clip seed, number of frames and prompt; None as prompt is
+unconditional. A plan that was replayed from a file is there in full: it stood for the strategy's selector, grid, steps and
+plan seed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import attrs
 
 from jvid import __version__
 from jvid.errors import InputError
+from jvid.lengths import check_frames
 from jvid.plan import Plan
 from jvid.strategy import Strategy
 
@@ -36,7 +38,10 @@ class Clip:
 
 @attrs.frozen
 class Story:
-    """Clips and how they are made; ``pair`` as on the command line, ``plan`` one that was replayed."""
+    """Clips and how they are made; ``pair`` as on the command line, ``plan`` one that was replayed.
+
+    ``frames`` of each clip; None is the pair's, as where a file does not tell.
+    """
 
     pair: str
     clips: tuple[Clip, ...]
@@ -45,6 +50,7 @@ class Story:
     device: str = "cpu"
     versions: Mapping[str, str] = attrs.field(factory=lambda: versions())
     plan: Plan | None = None
+    frames: int | None = None
 
     def of(self, clips: Sequence[Clip], fps: float) -> dict[str, Any]:
         """The metadata of a file that holds ``clips``."""
@@ -54,6 +60,7 @@ class Story:
             "clips": [attrs.asdict(clip) for clip in clips],
             "strategy": self.strategy.to_dict(),
             "plan": None if self.plan is None else self.plan.to_dict(),
+            "frames": self.frames,
             "dtype": self.dtype,
             "device": self.device,
             "fps": fps,
@@ -72,11 +79,13 @@ class Story:
             raise InputError(f"metadata of format {values.get('format')!r}: expected {FORMAT}; update jvid")
         try:
             clips = tuple(Clip(clip["prompt"], clip["seed"]) for clip in values["clips"])
-            plan = values.get("plan")  # older files have none
+            plan, frames = values.get("plan"), values.get("frames")  # older files have none
+            if frames is not None:
+                check_frames(frames)
             story = cls(
                 str(values["pair"]), clips, Strategy.from_dict(values["strategy"]),
                 str(values["dtype"]), str(values["device"]), dict(values["versions"]),
-                None if plan is None else Plan.from_dict(plan),
+                None if plan is None else Plan.from_dict(plan), frames,
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(

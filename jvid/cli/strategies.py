@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from jvid.strategy import NoiseShape, Strategy
 
 __all__ = [
-    "File", "Gamma", "Grid", "Guidance", "PairName", "Paper", "PlanSeed", "Ratio", "Selector", "Smooth", "Solver",
-    "Steps", "changed", "started",
+    "File", "Frames", "Gamma", "Grid", "Guidance", "Overlap", "PairName", "Paper", "PlanSeed", "Ratio", "Selector",
+    "Smooth", "Solver", "Steps", "changed", "lengthened", "started",
 ]  # fmt: skip
 
 _PANEL = "Strategy (the pair's recommended one where nothing is said)"
@@ -28,6 +28,9 @@ def _option(*names: str, metavar: str, help: str) -> Any:
 
 PairName = Annotated[
     str | None, typer.Option("--pair", metavar="NAME", help="Pair of models (default: actions-64).")
+]
+Frames = Annotated[
+    int | None, typer.Option("--frames", metavar="N", help="Frames of a clip (default: the pair's).")
 ]
 Paper = Annotated[
     int | None, _option("--paper", metavar="64|128|256", help="Start from the paper's strategy for this size of frame.")
@@ -76,6 +79,10 @@ Grid = Annotated[
     ),
 ]
 PlanSeed = Annotated[int | None, _option("--plan-seed", metavar="N", help="Draws who predicts at each step.")]
+Overlap = Annotated[
+    int | None,
+    _option("--overlap", metavar="N", help="Frames that neighbouring windows share, where --frames is above the pair's."),
+]  # fmt: skip
 
 
 def started(file: Path | None, paper: int | None) -> Strategy | None:
@@ -110,6 +117,7 @@ def changed(
     solver: str | None = None,
     grid: str | None = None,
     plan_seed: int | None = None,
+    overlap: int | None = None,
 ) -> Strategy:
     """``base`` with what was said on the command line; every component's options are checked.
 
@@ -119,7 +127,7 @@ def changed(
     """
     from jvid.choices import Choice
 
-    said: dict[str, Any] = {"steps": steps, "plan_seed": plan_seed}
+    said: dict[str, Any] = {"steps": steps, "plan_seed": plan_seed, "overlap": overlap}
     texts = {"selector": selector, "solver": solver, "grid": grid}
     said |= {key: None if text is None else Choice.parse(text) for key, text in texts.items()}
     changes = {key: value for key, value in said.items() if value is not None}
@@ -136,6 +144,23 @@ def changed(
     strategy = attrs.evolve(base, noise=noise, **changes)
     strategy.check()
     return strategy
+
+
+def lengthened(shape: Sequence[int], frames: int | None, overlap: int | None) -> tuple[int, int, int, int]:
+    """The shape of clips: a pair's ``(c, f, h, w)`` with --frames in place of f.
+
+    Raises:
+        InputError: no number of frames, or an --overlap that nothing would use.
+    """
+    from jvid.lengths import clip_shape
+
+    long = clip_shape(shape, frames)
+    if overlap is not None and long[1] <= shape[1]:
+        raise InputError(
+            f"--overlap beside clips of {long[1]} frames: only those longer than the pair's {shape[1]} have windows, "
+            "leave it out or ask for more --frames"
+        )
+    return long
 
 
 def _by_expert(field: str, text: str) -> list[tuple[str, float]]:
