@@ -87,6 +87,7 @@ strategies = st.builds(
     noise=st.dictionaries(st.sampled_from(["video", "image"]), st.builds(NoiseShape, unit, unit)),
     smoothing=st.none() | st.just(Choice("temporal", {"threshold": 2.0})),
     plan_seed=st.integers(0, 2**70),
+    overlap=st.integers(0, 99),
 )
 
 
@@ -111,7 +112,8 @@ def test_strategies_written_before_guidance_was_by_expert_are_read() -> None:
     path = ROOT / "recipes" / "actions-64" / "strategy.json"
     strategy = Strategy.load(path)
     assert strategy.guidance == 2.0
-    assert strategy.to_dict() == json.loads(path.read_text())
+    assert "overlap" not in json.loads(path.read_text())
+    assert strategy.to_dict() == {**json.loads(path.read_text()), "overlap": 4}
     values = json.loads((ROOT / "jvid_models" / "actions_64" / "pair.json").read_text())["strategy"]
     assert Strategy.from_dict(values).to_dict()["guidance"] == values["guidance"] == 2.0
 
@@ -161,6 +163,7 @@ def test_choices_may_be_text_in_json() -> None:
         {"selector": "always", "guidance": "much"}, {"selector": "always", "guidance": float("nan")},
         {"selector": "always", "noise": {"audio": {}}}, {"selector": "always", "noise": {"image": {"gama": 1}}},
         {"selector": "always", "noise": {"image": {"ratio": 2}}}, {"selector": "always", "plan_seed": -1},
+        {"selector": "always", "overlap": -1}, {"selector": "always", "overlap": 2.5}, {"selector": "always", "overlap": True},
         {"selector": {"options": {}}}, [],
     ],
 )  # fmt: skip
