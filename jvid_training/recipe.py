@@ -125,7 +125,7 @@ class Training:
     checkpointing: bool = False
     """UNets only: compute layers again in the backward pass, in less memory and more time."""
     threads: int | None = None
-    """CPU threads of a process; torch's default when absent."""
+    """CPU threads of a process; its share of the cores when absent (`jvid.cores`)."""
     checkpoint_every: int = attrs.field(default=500, validator=_positive)
     log_every: int = attrs.field(default=20, validator=_positive)
     init: str | None = None

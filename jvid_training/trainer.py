@@ -25,6 +25,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 import jvid
+from jvid.cores import set_threads
 from jvid.errors import InputError, JvidError
 from jvid_models.fast import AcceleratedUNet, accelerate
 from jvid_models.weights import read_weights, save_weights
@@ -87,8 +88,7 @@ class _Run:
     def __init__(self, recipe: Recipe, tell: Callable[[Progress], None]) -> None:
         self.recipe, self.tell = recipe, tell
         training = recipe.training
-        if training.threads:
-            torch.set_num_threads(training.threads)
+        set_threads(training.threads or None)
         if training.checkpointing and recipe.kind == "decoder":
             raise InputError(
                 "training.checkpointing: only UNets compute layers again, not the decoder; leave it out"

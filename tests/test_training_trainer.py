@@ -24,6 +24,7 @@ from jvid.schedules import TabulatedSchedule
 from jvid_models.codecs import ImageCodec
 from jvid_models.text import EmbeddingTable
 from jvid_models.unets import image_unet, video_unet
+from jvid_training import trainer
 from jvid_training.checkpoints import checkpoints, start_from
 from jvid_training.features import EncoderFeatures
 from jvid_training.files import write_json
@@ -179,6 +180,22 @@ def write_recipe(path: Path, recipe: dict) -> Path:
 
 def command(*launcher: str, recipe: Path) -> list[str]:
     return [sys.executable, *launcher, "-m", "jvid", "train", str(recipe)]
+
+
+@pytest.mark.parametrize(("said", "asked"), [(3, 3), (None, None), (0, None)])
+def test_threads_are_the_recipes_or_a_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: int | None, asked: int | None
+) -> None:
+    seen: list[int | None] = []
+
+    def stop(threads: int | None) -> None:
+        seen.append(threads)
+        raise InterruptedError
+
+    monkeypatch.setattr(trainer, "set_threads", stop)
+    with pytest.raises(InterruptedError):
+        train(structure_recipe(document(tmp_path, threads=said)))
+    assert seen == [asked]
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:

@@ -41,11 +41,12 @@ class Made:
 
 
 def prepare(device: str, threads: int | None = None) -> None:
-    """Refuse a device that is not there, before anything is loaded."""
+    """Refuse a device that is not there, before anything is loaded; take ``threads``, or a share of the cores."""
     import torch
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    from jvid.cores import set_threads
+
+    set_threads(threads)
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
