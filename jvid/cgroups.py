@@ -68,7 +68,7 @@ def _folders(controller: str, root: Path) -> Iterator[Path]:
         controllers, _, path = rest.partition(":")
         mounts = root / "sys/fs/cgroup"
         if controllers == "":
-            tops = (mounts,)
+            tops: tuple[Path, ...] = (mounts,)
         elif controller in controllers.split(","):
             tops = tuple(mounts / name for name in dict.fromkeys((controllers, controller)))
         else:
