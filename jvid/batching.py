@@ -5,7 +5,8 @@
     batches  = as few as that allows, and as even
 
 One call of each expert for a batch of one is measured; what does not grow with the batch counts as if it did, so the figure errs
-to the safe side. 1.6 is for what operations take inside themselves and what the allocator keeps; neither shows in tensors: on the CPU the process of the bundled pair grows by 1.2 to 1.5 times the peak for each clip of a batch.
+to the safe side. 1.6 is for what operations take inside themselves and what the allocator keeps; neither shows in tensors, and
+the process of the bundled pair grows on the CPU by 1.2 to 1.5 times the peak for each clip of a batch.
 """
 
 from __future__ import annotations

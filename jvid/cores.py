@@ -45,7 +45,11 @@ def neighbours(environ: Mapping[str, str] | None = None) -> int:
 
 
 def threads_for(
-    asked: int | None, cores: int, usual: int, environ: Mapping[str, str] | None = None
+    asked: int | None,
+    cores: int,
+    usual: int,
+    environ: Mapping[str, str] | None = None,
+    like: int | None = None,
 ) -> int | None:
     """Threads to set, or None to leave what torch has.
 
@@ -54,6 +58,7 @@ def threads_for(
         cores: that the process may use.
         usual: threads that torch has taken; the share is never more.
         environ: of the process if None. ``OMP_NUM_THREADS`` in it says it for torch: then None.
+        like: of a run to repeat, taken where nothing is said and the share allows it.
 
     Raises:
         InputError: ``LOCAL_WORLD_SIZE`` is no whole number of 1 or more.
@@ -64,18 +69,20 @@ def threads_for(
     if environ.get("OMP_NUM_THREADS", "").strip():
         return None
     share = max(1, cores // neighbours(environ))
+    if like is not None and 1 <= like <= share:
+        return like
     return share if share < usual else None
 
 
-def set_threads(asked: int | None = None) -> int:
-    """Give torch its threads of the processor, and return how many it has.
+def set_threads(asked: int | None = None, like: int | None = None) -> int:
+    """Give torch its threads of the processor, and return how many it has; see ``threads_for``.
 
     Raises:
         InputError: ``LOCAL_WORLD_SIZE`` is no whole number of 1 or more.
     """
     import torch
 
-    threads = threads_for(asked, usable_cores(), torch.get_num_threads())
+    threads = threads_for(asked, usable_cores(), torch.get_num_threads(), like=like)
     if threads is not None:
         torch.set_num_threads(threads)
     return torch.get_num_threads()

@@ -16,6 +16,7 @@ import torch
 
 from jvid.choices import Choice
 from jvid.cli import main, story
+from jvid.cli.batches import Batching
 from jvid.cli.running import make
 from jvid.cli.story import Clip
 from jvid.errors import InputError, PluginWarning
@@ -176,7 +177,7 @@ def test_the_bar_names_the_expert_at_work(monkeypatch: pytest.MonkeyPatch) -> No
     strategy = attrs.evolve(
         pair.strategy, selector=Choice.parse("piecewise-affine:t_v=.2,t_e=.3,p_e=0,p_f=0")
     )
-    make(pair, strategy, [Clip(WAVE, 0), Clip(WAVE, 1)], 1, "cpu")
+    make(pair, strategy, [Clip(WAVE, 0), Clip(WAVE, 1)], Batching(1), "cpu")
     names = [step.expert for step in strategy.plan(pair.schedule).steps]
     assert set(names) == {"video", "image"}
     assert seen == [*names[1:], *names, names[0]]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jvid.cli import strategies as options
+from jvid.cli.batches import Batch, Batching, Memory
 from jvid.cli.replaying import PlanFile, check_alone
 from jvid.cli.running import Device, make, prepare
 from jvid.errors import InputError
@@ -36,7 +37,6 @@ Dtype = Annotated[
     str | None, typer.Option("--dtype", metavar="|".join(_DTYPES), help="Of the networks (default: float32).")
 ]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Of the processor.")]
-Batch = Annotated[int, typer.Option("--batch", min=1, help="Clips computed at once; 1 repeats bit for bit.")]
 Scale = Annotated[
     int | None,
     typer.Option("--scale", min=1, max=64, help="Enlargement; by default up to 256 pixels (sheets: 128)."),
@@ -77,7 +77,8 @@ def sample(
     save_strategy: Save = None,
     device: Device = "cpu",
     dtype: Dtype = None,
-    batch: Batch = 1,
+    batch: Batch = None,
+    memory: Memory = None,
     threads: Threads = None,
     scale: Scale = None,
 ) -> None:
@@ -120,7 +121,13 @@ def sample(
     else:
         clips = _clips(prompts or [], num or 1, seed or 0, unconditional)
     targets = _targets(paths, len(clips))
-    prepare(device, threads)
+    batching = Batching.parse(batch, memory, story)
+    taken = prepare(device, threads, None if story is None else story.threads)
+    if story is not None and story.threads not in (None, taken):
+        typer.echo(
+            f"jvid: warning: {story.threads} threads then, {taken or 'another device'} now: the last bits may differ",
+            err=True,
+        )
 
     # A pair said beside --again is the file's pair at another place.
     chosen = pair or (story.pair if story else "actions-64")
@@ -135,10 +142,17 @@ def sample(
     used = options.changed(base, **changes)
     asked = frames if frames is not None else story.frames if story else None
     shape = options.lengthened(models.shape, asked, overlap)
-    story = Story(chosen, clips, used, wanted, device, plan=replay, frames=shape[1])
 
     decoding = any(path.suffix.lower() != ".safetensors" for path, _ in targets)
-    made = make(models, used, clips, batch, device, decoding=decoding, plan=replay, frames=shape[1])
+    made = make(models, used, clips, batching, device, decoding=decoding, plan=replay, frames=shape[1])
+    if story is not None and made.batches != story.shared():
+        typer.echo(
+            "jvid: warning: clips computed in other batches than the file's: the last bits may differ",
+            err=True,
+        )
+    story = Story(
+        chosen, clips, used, wanted, device, plan=replay, frames=shape[1], batches=made.batches, threads=taken
+    )
     seconds = _write(models, story, made, targets, scale)
     files = [path for path, _ in targets]
     if save_strategy is not None:
@@ -180,16 +194,22 @@ def _targets(paths: list[Path], count: int) -> list[tuple[Path, slice]]:
 def _write(
     models: Pair, story: Story, made: Made, targets: list[tuple[Path, slice]], scale: int | None
 ) -> float:
-    """Write every file, decoding clip by clip; returns the seconds of decoding."""
+    """Write every file, decoding clip by clip, each once and held until its last file; returns the seconds of decoding."""
     import torch
 
     from jvid.media import write_latents, write_video
 
     fps = float(models.fps)
     decoded: dict[int, Any] = {}
+    last = {
+        i: path
+        for path, part in targets
+        for i in range(part.start, part.stop)
+        if path.suffix.lower() != ".safetensors"
+    }
     seconds = 0.0
     for path, part in targets:
-        metadata = story.of(story.clips[part], fps)
+        metadata = story.of(part, fps)
         if path.suffix.lower() == ".safetensors":
             write_latents(path, made.latents[part], metadata)
             continue
@@ -202,6 +222,7 @@ def _write(
         write_video(
             path, torch.cat([decoded[i] for i in range(part.start, part.stop)]), fps, metadata, scale=scale
         )
+        decoded = {i: video for i, video in decoded.items() if last[i] != path}
     return seconds
 
 
@@ -220,6 +241,7 @@ def _tell(story: Story, made: Made, seconds: float, paths: list[Path]) -> None:
         if story.plan is None
         else f"replayed plan of seed {story.plan.seed}"
     )
-    lines.append(f"{many} {shown}, {drawn}")
+    most = max(len(batch.clips) for batch in made.batches)
+    lines.append(f"{many} {shown}, {drawn}" + (f", {most} at once" if most > 1 else ""))
     lines += [str(path) for path in paths]
     Console().print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

@@ -1,11 +1,13 @@
 """What a file tells of its clips: all that it takes to make them again.
 
     {"format": 1, "pair": ..., "clips": [{"prompt": ..., "seed": ...}], "strategy": {...},
-     "plan": null, "frames": ..., "dtype": ..., "device": ..., "fps": ..., "versions": {...}, "created_by": ...}
+     "plan": null, "frames": ..., "batches": [{"clips": [...], "rows": [0]}], "dtype": ..., "device": ...,
+     "threads": ..., "fps": ..., "versions": {...}, "created_by": ...}
 
 A clip is a function of strategy (with its plan seed), clip seed, number of frames and prompt; None as prompt is
 unconditional. A plan that was replayed from a file is there in full: it stood for the strategy's selector, grid, steps and
-plan seed.
+plan seed. The last bits depend on the clips that were computed together, in whatever files they are, and on the threads: so
+both are told. "batches" is null where each clip was computed alone, "threads" where it was not on the processor.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from jvid.lengths import check_frames
 from jvid.plan import Plan
 from jvid.strategy import Strategy
 
-__all__ = ["Clip", "Story", "versions"]
+__all__ = ["Clip", "Story", "Together", "part_of", "versions"]
 
 FORMAT = 1
 _PACKAGES = ("torch", "numpy", "diffusers")
@@ -37,10 +39,50 @@ class Clip:
 
 
 @attrs.frozen
+class Together:
+    """Clips that are computed as one batch; ``rows`` are those of them that are wanted, in order."""
+
+    clips: tuple[Clip, ...]
+    rows: tuple[int, ...]
+
+    @classmethod
+    def whole(cls, clips: Sequence[Clip]) -> Together:
+        """A batch of which all is wanted."""
+        return cls(tuple(clips), tuple(range(len(clips))))
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Together:
+        """From plain values; a KeyError, TypeError or ValueError tells that they are none."""
+        batch = cls(
+            tuple(Clip(clip["prompt"], clip["seed"]) for clip in values["clips"]), tuple(values["rows"])
+        )
+        if not batch.rows or any(row not in range(len(batch.clips)) for row in batch.rows):
+            raise ValueError(f"rows {list(batch.rows)} of a batch of {len(batch.clips)}")
+        return batch
+
+    @property
+    def wanted(self) -> tuple[Clip, ...]:
+        """The clips of ``rows``."""
+        return tuple(self.clips[row] for row in self.rows)
+
+
+def part_of(batches: Sequence[Together], part: slice) -> list[Together]:
+    """The batches of the wanted clips from ``part.start`` to ``part.stop``, counted over all of them."""
+    found, start = [], 0
+    for batch in batches:
+        low, high = (min(max(end - start, 0), len(batch.rows)) for end in (part.start, part.stop))
+        if rows := batch.rows[low:high]:
+            found.append(Together(batch.clips, rows))
+        start += len(batch.rows)
+    return found
+
+
+@attrs.frozen
 class Story:
     """Clips and how they are made; ``pair`` as on the command line, ``plan`` one that was replayed.
 
-    ``frames`` of each clip; None is the pair's, as where a file does not tell.
+    ``frames`` of each clip; None is the pair's, as where a file does not tell. ``batches`` hold the clips in their order, or there are
+    none where each was computed alone; ``threads`` are the processor's.
     """
 
     pair: str
@@ -51,18 +93,25 @@ class Story:
     versions: Mapping[str, str] = attrs.field(factory=lambda: versions())
     plan: Plan | None = None
     frames: int | None = None
+    batches: tuple[Together, ...] = ()
+    threads: int | None = None
 
-    def of(self, clips: Sequence[Clip], fps: float) -> dict[str, Any]:
-        """The metadata of a file that holds ``clips``."""
+    def of(self, part: slice, fps: float) -> dict[str, Any]:
+        """The metadata of a file that holds the clips from ``part.start`` to ``part.stop``."""
+        batches = part_of(self.batches, part)
         return {
             "format": FORMAT,
             "pair": self.pair,
-            "clips": [attrs.asdict(clip) for clip in clips],
+            "clips": [attrs.asdict(clip) for clip in self.clips[part]],
             "strategy": self.strategy.to_dict(),
             "plan": None if self.plan is None else self.plan.to_dict(),
             "frames": self.frames,
+            "batches": [attrs.asdict(batch) for batch in batches]
+            if any(len(batch.clips) > 1 for batch in batches)
+            else None,
             "dtype": self.dtype,
             "device": self.device,
+            "threads": self.threads,
             "fps": fps,
             "versions": dict(self.versions),
             "created_by": "jvid sample",
@@ -79,13 +128,16 @@ class Story:
             raise InputError(f"metadata of format {values.get('format')!r}: expected {FORMAT}; update jvid")
         try:
             clips = tuple(Clip(clip["prompt"], clip["seed"]) for clip in values["clips"])
-            plan, frames = values.get("plan"), values.get("frames")  # older files have none
+            # Older files have none of these.
+            plan, frames, threads = (values.get(name) for name in ("plan", "frames", "threads"))
             if frames is not None:
                 check_frames(frames)
+            batches = tuple(Together.read(batch) for batch in values.get("batches") or ())
             story = cls(
                 str(values["pair"]), clips, Strategy.from_dict(values["strategy"]),
                 str(values["dtype"]), str(values["device"]), dict(values["versions"]),
-                None if plan is None else Plan.from_dict(plan), frames,
+                plan=None if plan is None else Plan.from_dict(plan), frames=frames, batches=batches,
+                threads=None if threads is None else int(threads),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
@@ -93,7 +145,16 @@ class Story:
             ) from error
         if not clips or not all(_is_clip(clip.prompt, clip.seed) for clip in clips):
             raise InputError("metadata holds no clips with a prompt and a seed: expected a jvid file")
+        if batches and (
+            clips != tuple(clip for batch in batches for clip in batch.wanted)
+            or not all(_is_clip(clip.prompt, clip.seed) for batch in batches for clip in batch.clips)
+        ):
+            raise InputError("metadata tells of batches that do not hold its clips: expected a jvid file")
         return story
+
+    def shared(self) -> tuple[Together, ...]:
+        """The batches, also where each clip was computed alone."""
+        return self.batches or tuple(Together.whole([clip]) for clip in self.clips)
 
     def differences(self) -> list[str]:
         """Where the versions of the story are not those of now, in words."""
