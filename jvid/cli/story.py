@@ -81,8 +81,8 @@ def part_of(batches: Sequence[Together], part: slice) -> list[Together]:
 class Story:
     """Clips and how they are made; ``pair`` as on the command line, ``plan`` one that was replayed.
 
-    ``frames`` of each clip; None is the pair's, as where a file does not tell. ``batches`` hold the clips in their order, or there are
-    none where each was computed alone; ``threads`` are the processor's.
+    ``frames`` of each clip; None is the pair's, as where a file does not tell. ``batches`` hold the clips in their order,
+    or there are none where each was computed alone; ``threads`` are the processor's.
     """
 
     pair: str
