@@ -5,7 +5,7 @@
 The profiler records each allocation and each release, the hidden ones too: a convolution's unfolded columns, a copy
 that a kernel makes of a strided input. What was there before the start counts nothing, be it freed meanwhile or
 not. oneDNN's own copies of a convolution's input and output in its blocked layout are not torch's, so not seen: they
-grow with the batch as the tensors do. Resident memory is no measure here: it moves in pages that a heap keeps or returns as it likes.
+grow with the batch as the tensors do. Resident memory is no measure here: a heap keeps or returns its pages as it likes.
 """
 
 from __future__ import annotations
