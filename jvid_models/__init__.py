@@ -1,4 +1,22 @@
-"""Models for jvid: UNets, adapters to diffusers and transformers, codecs, text encoders, the bundled pair.
+"""Networks for jvid: UNets, adapters to diffusers and transformers, codecs, text encoders, the bundled pair.
 
-Importing this package imports neither torch nor diffusers; its modules do.
+``jvid_models.accelerate(unet)``: a diffusers UNet with the same answer for less work (`jvid_models.fast`).
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jvid_models.fast import accelerate as accelerate
+
+__all__ = ["accelerate"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: the plugin's module stands in this package, and listing it is light.
+    if name == "accelerate":
+        from jvid_models.fast import accelerate
+
+        return accelerate
+    raise AttributeError(f"module 'jvid_models' has no attribute {name!r}")

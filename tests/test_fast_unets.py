@@ -365,3 +365,11 @@ def test_checkpointing_keeps_less():
         return count
 
     assert saved(True) < 0.4 * saved(False)
+
+
+def test_it_is_found_where_its_name_says():
+    import jvid_models
+
+    assert jvid_models.accelerate is accelerate
+    with pytest.raises(AttributeError, match="no attribute 'decelerate'"):
+        _ = jvid_models.decelerate
