@@ -1,0 +1,242 @@
+"""Quality against network cost with fewer steps, on the bundled pair: ``python -m benchmarks.fewer_steps [docs/performance.md]``.
+
+    error  = |x - x*| / sqrt(elements), of the latents before smoothing
+    x*     = the same solver family's fine run from the same noise: deterministic ones against UniPC at 160 steps,
+             stochastic ones against DDPM at 500 steps on the same Brownian path (benchmarks/brownian.py)
+    cost   = sum over experts of calls x seconds per guided call
+
+Two figures that need no common path stand beside it, each divided by that of x*: detail, the RMS of differences between
+neighbours in a frame, and motion, that between frames. Who predicts is fixed in progress, so that it means the same at any
+number of steps: the mixture is the strategy's in its share, the video model first and the image model for the rest.
+
+Figures (no latents) are kept in runs/fewer_steps.json after each run, and an interrupted measurement goes on from there; delete
+the file to measure anew. With a page the section between its marks is replaced, and the figure drawn beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from benchmarks.brownian import BrownianPath
+from benchmarks.orders import paste, run
+from benchmarks.ratios import interleaved
+from jvid.keyed import keyed_normal
+from jvid.plan import Plan
+from jvid.planning import draw_plan, levels_of
+from jvid.registry import load
+from jvid.schedules import level_at
+from jvid.selectors import Always, Boundary
+
+RESULTS = Path(__file__).parents[1] / "runs" / "fewer_steps.json"
+EXPERTS = ("video", "image")
+STOCHASTIC = ("ddpm", "dpmpp-2m-sde")
+
+
+@attrs.frozen
+class Row:
+    """A solver on a grid of so many steps."""
+
+    solver: str
+    grid: str
+    steps: int
+
+    def __str__(self) -> str:
+        return f"{self.solver} {self.grid} {self.steps}"
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether it draws noise."""
+        return self.solver in STOCHASTIC
+
+
+BASE = Row("ddpm", "leading", 50)
+FINE = {False: Row("unipc", "trailing", 160), True: Row("ddpm", "leading", 500)}
+"""The references, by whether a row is stochastic."""
+
+
+def rows_of(table: Mapping[tuple[str, str], Sequence[int]]) -> tuple[Row, ...]:
+    """The rows of solvers and grids by their numbers of steps."""
+    return tuple(Row(solver, grid, n) for (solver, grid), counts in table.items() for n in counts)
+
+
+FEW = {
+    ("ddpm", "leading"): (50,),
+    ("ddim", "trailing"): (25,),
+    ("dpmpp-2m", "trailing"): (8, 12, 16, 25),
+    ("unipc", "trailing"): (8, 12, 16, 25),
+    ("dpmpp-2m-sde", "trailing"): (16, 25, 50),
+}
+MANY = {
+    ("ddpm", "leading"): (25, 50, 100),
+    ("ddim", "trailing"): (12, 25, 50),
+    ("euler", "trailing"): (12,),
+    ("heun", "trailing"): (8, 12),
+    ("pndm", "trailing"): (8, 12, 16, 25),
+    ("dpmpp-2m", "trailing"): (8, 12, 16, 25),
+    ("unipc", "trailing"): (8, 12, 16, 25),
+    ("dpmpp-2m-sde", "trailing"): (8, 16, 25, 50),
+    ("dpmpp-2m", "by-angle"): (12,),
+    ("dpmpp-2m", "karras"): (12,),
+    ("unipc", "leading"): (12,),
+    ("unipc", "by-angle"): (12,),
+    ("unipc", "karras"): (12,),
+}
+
+
+@attrs.frozen
+class Case:
+    """Who predicts, which rows are run, and the gamma of each expert's steps."""
+
+    name: str
+    selector: Any
+    rows: tuple[Row, ...]
+    gamma: Mapping[str, float] = attrs.field(factory=dict, hash=False)
+
+
+def held_share(selector: Any, count: int = 1000) -> float:
+    """The share of progress that a selector gives the video model, between 0 and 1: where the image model takes over."""
+    return sum(selector.probability((i + 0.5) / count) for i in range(count)) / count
+
+
+def cases(pair: Any) -> tuple[Case, ...]:
+    """The mixture of the recommended strategy with its gamma, and each expert alone with plain noise."""
+    strategy = pair.strategy
+    at = round(held_share(strategy.selector.load("selector")), 3)
+    gamma = {name: shape.gamma for name, shape in strategy.noise.items()}
+    return (
+        Case("mixture", Boundary(EXPERTS, (at,)), rows_of(MANY), gamma),
+        Case("image alone", Always("image"), rows_of(FEW)),
+        Case("video alone", Always("video"), rows_of(FEW)),
+    )
+
+
+def plan_of(case: Case, row: Row, schedule: Any) -> Plan:
+    """Who predicts at the steps of a row."""
+    levels = levels_of(load("grid", row.grid, steps=row.steps), schedule)
+    return draw_plan(case.selector, levels, EXPERTS, 0, schedule)
+
+
+def figures_of(x: Tensor, fine: Tensor) -> dict[str, float]:
+    """``(b c f h w)`` and its reference -> the error, and detail and motion over the reference's."""
+    return {
+        "error": _rms(x - fine),
+        "detail": _detail(x) / _detail(fine),
+        "motion": _rms(x.diff(dim=2)) / _rms(fine.diff(dim=2)),
+    }
+
+
+class Measurement:
+    """One clip of a case: its networks' condition, its noise, its references, made when they are first needed."""
+
+    def __init__(self, pair: Any, denoisers: Mapping[str, Any], case: Case, seed: int) -> None:
+        self.pair, self.denoisers, self.case, self.seed = pair, denoisers, case, seed
+        self.prompt = pair.prompts[(1 + 9 * seed) % len(pair.prompts)]
+        self.cond = pair.text_encoder([self.prompt])
+        self.path = BrownianPath(pair.schedule, [seed], pair.shape)
+        self._fine: dict[bool, Tensor] = {}
+
+    def latents(self, row: Row) -> Tensor:
+        """The finished latents of a row, ``(1 c f h w)``."""
+        steps = plan_of(self.case, row, self.pair.schedule).steps
+
+        def noise(index: int) -> Tensor:
+            return self.path.increment(steps[index]) * self.case.gamma.get(steps[index].expert, 1.0)
+
+        # Grids begin at different levels. Where noise is nearly all a flow keeps eps, and a walk keeps to its path.
+        first = self.path.initial(steps[0].start if row.stochastic else level_at(self.pair.schedule, 1.0))
+        with torch.no_grad():
+            return run(load("solver", row.solver), self.denoisers, steps, first, noise, self.cond)
+
+    def fine(self, stochastic: bool) -> Tensor:
+        """The reference of stochastic or of deterministic rows."""
+        if stochastic not in self._fine:
+            self._fine[stochastic] = self.latents(FINE[stochastic])
+        return self._fine[stochastic]
+
+    def figures(self, row: Row) -> dict[str, float]:
+        """The figures of a row against its reference."""
+        return figures_of(self.latents(row), self.fine(row.stochastic))
+
+    def limits(self) -> dict[str, float]:
+        """The deterministic reference against the stochastic one: two samples, so that their distance is no error."""
+        return figures_of(self.fine(False), self.fine(True))
+
+
+def seconds_of(pair: Any, denoisers: Mapping[str, Any]) -> dict[str, float]:
+    """Seconds per guided call of each expert, one clip, in turn with the other."""
+    cond = pair.text_encoder([pair.prompts[0]])
+    x, t = keyed_normal([0], ("timing",), pair.shape), torch.tensor(0.5, dtype=torch.float64)
+
+    def call(name: str) -> Any:
+        return lambda: denoisers[name](x, t, cond)
+
+    with torch.no_grad():
+        return interleaved({name: call(name) for name in EXPERTS}, rounds=9)
+
+
+def measure(pair: Any, clips: int, path: Path) -> None:
+    """Fill ``path`` with what is not in it yet: all cases with one clip, then the mixture with further ones."""
+    denoisers = {name: expert.denoiser for name, expert in pair.strategy.sampler(pair).experts.items()}
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known.setdefault("seconds", seconds_of(pair, denoisers))
+    begun = time.perf_counter()
+    every = cases(pair)
+    for case, seed in [*((case, 0) for case in every), *((every[0], seed) for seed in range(1, clips))]:
+        measurement = Measurement(pair, denoisers, case, seed)
+        wanted: list[Row | None] = [*case.rows, None]
+        for row in wanted:
+            key = f"{case.name} | {row or 'limits'} | {measurement.prompt}, seed {seed}"
+            if key in known:
+                continue
+            known[key] = measurement.limits() if row is None else measurement.figures(row)
+            path.write_text(json.dumps(known, indent=1))
+            told = ", ".join(f"{name} {value:.3f}" for name, value in known[key].items())
+            print(f"{time.perf_counter() - begun:6.0f} s  {key}: {told}", file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what is missing, print the section, and write it into a page if one is named."""
+    from benchmarks.fewer_steps_page import FIGURE, draw, section
+
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.fewer_steps", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "page", nargs="?", type=Path, help="a page with the marks, such as docs/performance.md"
+    )
+    parser.add_argument("--pair", default="actions-64")
+    parser.add_argument("--clips", type=int, default=2, help="of the mixture; each expert alone has one")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    pair = load("pair", options.pair)
+    measure(pair, options.clips, options.results)
+    known = json.loads(options.results.read_text())
+    text = section(known, cases(pair), pair.schedule)
+    print(text)
+    if options.page:
+        paste(options.page, "fewer steps", text)
+        draw(known, cases(pair), pair.schedule, options.page.parent / FIGURE)
+
+
+def _rms(x: Tensor) -> float:
+    return float(x.double().square().mean().sqrt())
+
+
+def _detail(x: Tensor) -> float:
+    return (_rms(x.diff(dim=3)) ** 2 + _rms(x.diff(dim=4)) ** 2) ** 0.5
+
+
+if __name__ == "__main__":
+    main()
