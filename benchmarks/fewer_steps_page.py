@@ -148,7 +148,7 @@ def draw(known: Mapping[str, Any], cases: Sequence[Case], schedule: Any, path: P
 
     shown = {case.name: points for case in cases if (points := points_of(known, case, schedule))}
     solvers = list(dict.fromkeys(point.row.solver for points in shown.values() for point in points))
-    figure = Canvas(figsize=(4.0 * len(shown), 4.4), layout="constrained")
+    figure = Canvas(figsize=(max(4.0 * len(shown), 6.0), 4.6), layout="constrained")
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for panel, (name, points) in zip(panels, shown.items(), strict=True):
         base = next(point for point in points if point.row == BASE)
@@ -173,7 +173,10 @@ def draw(known: Mapping[str, Any], cases: Sequence[Case], schedule: Any, path: P
         panel.xaxis.set_minor_formatter(NullFormatter())
     panels[0].set_ylabel("RMS distance to the fine run, same noise")
     figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(solvers), frameon=False
+        *panels[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=min(len(solvers), 4 * len(shown)),
+        frameon=False,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as part:
