@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jvid.errors import InputError
 from jvid_models.video_decoder import VideoDecoder, VideoDecoderCodec
@@ -57,6 +59,21 @@ def test_the_codec_decodes_clip_by_clip():
     assert whole.shape == (3, 3, 4, 8, 8)
     assert not whole.requires_grad
     torch.testing.assert_close(VideoDecoderCodec(decoder, chunk=1).decode(latents), whole, atol=1e-5, rtol=0)
+
+
+@settings(max_examples=15)
+@given(
+    b=st.integers(1, 2), f=st.integers(1, 9), h=st.integers(1, 3), w=st.integers(1, 3),
+    chunk=st.sampled_from([1, 2, 5, 16]), budget=st.sampled_from([0, 10_000, 1 << 30]),
+)  # fmt: skip
+def test_the_result_is_the_decoders_whatever_the_chunk_and_the_budget(b, f, h, w, chunk, budget):
+    """Also where the budget holds nothing, and the clip is walked in windows once for each normalisation."""
+    decoder = trained_by_chance()
+    latents = torch.randn(b, 4, f, h, w, generator=torch.Generator().manual_seed(f))
+    with torch.no_grad():
+        expected = decoder(latents).clamp(-1.0, 1.0)
+    got = VideoDecoderCodec(decoder, chunk=chunk, budget=budget).decode(latents)
+    torch.testing.assert_close(got, expected, atol=2e-5, rtol=0)
 
 
 def test_wrong_input_is_told():
