@@ -1,20 +1,43 @@
-"""``--pair``, and one short table at the end in place of pytest-benchmark's statistics."""
+"""``--pair``, ``--page``, and one table at the end in place of pytest-benchmark's statistics."""
 
 from __future__ import annotations
 
-import platform
+import time
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from benchmarks import tables
+
 PAIR = Path(__file__).parents[1] / "jvid_models" / "actions_64" / "pair.json"
+MARK = "bench"
+_BEGUN = pytest.StashKey[float]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Which pair is sampled."""
+    """Which pair is sampled, and where the table goes."""
     parser.addoption(
         "--pair", default="", help="pair to sample with: a name or a folder (default: actions-64)"
     )
+    parser.addoption(
+        "--page",
+        type=Path,
+        default=None,
+        help=f"write the table too, between the marks <!-- {MARK} --> of a page",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Note the time; a page that cannot take the table is told before anything is measured."""
+    config.stash[_BEGUN] = time.perf_counter()
+    page: Path | None = config.getoption("--page")
+    if page is not None:
+        text = page.read_text(encoding="utf-8") if page.is_file() else ""
+        if not 0 <= text.find(f"<!-- {MARK} -->") < text.find(f"<!-- end of {MARK} -->"):
+            raise pytest.UsageError(
+                f"--page {page}: expected a page that holds <!-- {MARK} --> and <!-- end of {MARK} -->"
+            )
 
 
 @pytest.fixture
@@ -29,51 +52,26 @@ def pair(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Markdown tables, as docs/performance.md holds them: a row a benchmark, and the ratios that are claimed."""
+    """The table as docs/performance.md holds it, what was reached, and how long it took."""
     session = getattr(config, "_benchmarksession", None)
-    found = [] if session is None else [bench for bench in session.benchmarks if bench.stats.data]
-    plain = [_row(bench) for bench in found if "claim" not in bench.extra_info]
-    claims = [
-        (_name(bench), *bench.extra_info["claim"].values()) for bench in found if "claim" in bench.extra_info
-    ]
-    if plain:
-        terminalreporter.section(f"seconds (median), peak memory; {_machine()}")
-        _table(terminalreporter, [("benchmark", "seconds", "memory, GB", "at most", "remarks"), *plain])
-    if claims:
-        terminalreporter.section(f"ratios, both sides in one run; {_machine()}")
-        _table(terminalreporter, [("figure", "must", "aim", "stock", "ours", "ratio", "remarks"), *claims])
-
-
-def _table(terminalreporter: pytest.TerminalReporter, rows: list[tuple[str, ...]]) -> None:
-    lines = [rows[0], ("---",) * len(rows[0]), *rows[1:]]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(rows[0]))]
-    for line in lines:
-        cells = (
-            cell.ljust(width, "-" if cell == "---" else " ") for cell, width in zip(line, widths, strict=True)
-        )
-        terminalreporter.write_line(f"| {' | '.join(cells)} |")
-
-
-def _name(bench: object) -> str:
-    return bench.name.removeprefix("test_")
-
-
-def _row(bench: object) -> tuple[str, ...]:
-    info = dict(bench.extra_info)
-    seconds, memory = bench.stats.median, info.pop("gigabytes", None)
-    most = [info.pop("most seconds", None), info.pop("most gigabytes", None)]
-    bounds = [f"{bound:g} {unit}" for bound, unit in zip(most, ("s", "GB"), strict=True) if bound is not None]
-    over = any(
-        bound is not None and value > bound for value, bound in zip((seconds, memory), most, strict=True)
+    found = tables.rows(
+        bench for bench in (session.benchmarks if session is not None else ()) if bench.stats.data
     )
-    remarks = [f"{key} {value}" for key, value in info.items()] + ["OVER ITS BOUND"] * over
-    shown = "" if memory is None else f"{memory:.2f}"
-    return _name(bench), f"{seconds:.2f}", shown, ", ".join(bounds), "; ".join(remarks)
+    if not found:
+        return
+    minutes, seconds = divmod(round(time.perf_counter() - config.stash[_BEGUN]), 60)
+    lines = [
+        f"{date.today():%d %B %Y}, {tables.machine()}; {minutes} min {seconds} s.",
+        "",
+        *tables.markdown(found),
+        "",
+        tables.tally(found),
+    ]
+    terminalreporter.section("benchmarks")
+    for line in lines:
+        terminalreporter.write_line(line)
+    page: Path | None = config.getoption("--page")
+    if page is not None:
+        from benchmarks.orders import paste
 
-
-def _machine() -> str:
-    import os
-
-    import torch
-
-    return f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, torch {torch.__version__}"
+        paste(page, MARK, "\n".join(lines))

@@ -172,6 +172,10 @@ class Measurement:
         """The figures of a row against its reference."""
         return figures_of(self.latents(row), self.fine(row.stochastic))
 
+    def key(self, row: Row | None) -> str:
+        """Where the figures of a row, or the limits, are kept."""
+        return f"{self.case.name} | {row or 'limits'} | {self.prompt}, seed {self.seed}"
+
     def limits(self) -> dict[str, float]:
         """The deterministic reference against the stochastic one: two samples, so that their distance is no error."""
         return figures_of(self.fine(False), self.fine(True))
@@ -201,7 +205,7 @@ def measure(pair: Any, clips: int, path: Path) -> None:
         measurement = Measurement(pair, denoisers, case, seed)
         wanted: list[Row | None] = [*case.rows, None]
         for row in wanted:
-            key = f"{case.name} | {row or 'limits'} | {measurement.prompt}, seed {seed}"
+            key = measurement.key(row)
             if key in known:
                 continue
             known[key] = measurement.limits() if row is None else measurement.figures(row)

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from benchmarks.fewer_steps import BASE, EXPERTS, FINE, Case, Row, plan_of
+from benchmarks.ratios import verdict
 from jvid.media.files import whole_file
 from jvid.registry import load
 
@@ -78,13 +79,6 @@ def cheapest(points: Sequence[Point], solver: str, criterion: str = "error") -> 
     return min(good, key=lambda point: point.cost, default=None)
 
 
-def verdict(cost: float | None) -> str:
-    """A share of the base's cost against the must and the aim."""
-    if cost is None or cost > MUST:
-        return "MISSED"
-    return "aim met" if cost <= AIM else "met"
-
-
 def summary(known: Mapping[str, Any], cases: Sequence[Case], schedule: Any) -> str:
     """Markdown: for each case, criterion and solver, the least cost that reaches the base."""
     lines = [
@@ -99,7 +93,10 @@ def summary(known: Mapping[str, Any], cases: Sequence[Case], schedule: Any) -> s
             cells = []
             for criterion in CRITERIA:
                 best = cheapest(points, solver, criterion)
-                cells += [_told(best), f"{_share(best)} {verdict(best and best.cost)}"]
+                cells += [
+                    _told(best),
+                    f"{_share(best)} {verdict(best and best.cost, MUST, AIM, least=False)}",
+                ]
             lines.append(f"| {case.name} | `{solver}` | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -4,32 +4,65 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["claim", "interleaved"]
+import torch
+
+__all__ = ["claim", "interleaved", "threads", "verdict"]
+
+
+def verdict(ratio: float | None, must: float | None, aim: float | None = None, *, least: bool = True) -> str:
+    """``aim met``, ``met`` (the must) or ``MISSED``; nothing where nothing is asked.
+
+    ``least``: the ratio is to be at least that (a speed-up), or else at most (a part of a cost). A ratio of None could
+    not be had at all.
+    """
+    if must is None:
+        return ""
+    if ratio is None:
+        return "MISSED"
+
+    def reaches(bound: float) -> bool:
+        return ratio >= bound if least else ratio <= bound
+
+    if not reaches(must):
+        return "MISSED"
+    return "aim met" if aim is not None and reaches(aim) else "met"
 
 
 def claim(
     benchmark: Any,
     stock: str,
     ours: str,
-    ratio: float,
-    must: float,
-    aim: float,
+    ratio: float | None,
+    must: float | None = None,
+    aim: float | None = None,
     *,
     least: bool = True,
     remarks: str = "",
+    figure: str = "",
 ) -> None:
-    """Note a figure for the table of ratios: both sides, and whether it is what it must be.
+    """Note a row of the table: both sides, and whether their ratio is what it must be; one benchmark may have several.
 
-    ``least``: the ratio is to be at least ``must`` (a speed-up), or else at most (a part of a cost).
+    ``least`` as in ``verdict``; ``figure`` is the row's name, that of the benchmark if there is none.
     """
-    reached = ratio >= must if least else ratio <= must
-    benchmark.extra_info["claim"] = {
-        "must": f"{must:g}", "aim": f"{aim:g}", "stock": stock, "ours": ours,
-        "ratio": f"{ratio:.2f}" + ("" if reached else " MISSED"), "remarks": remarks,
-    }  # fmt: skip
+    told = verdict(ratio, must, aim, least=least)
+    sign = "≥" if least else "≤"
+    must_told, aim_told = ("" if bound is None else f"{sign} {bound:g}" for bound in (must, aim))
+    benchmark.extra_info.setdefault("claims", []).append(
+        {
+            "figure": figure, "stock": stock, "ours": ours, "ratio": _short(ratio),
+            "must": must_told, "aim": aim_told, "reached": told, "remarks": remarks,
+        }
+    )  # fmt: skip
+
+
+def _short(ratio: float | None) -> str:
+    if ratio is None:
+        return ""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.1g}"
 
 
 def interleaved(
@@ -48,3 +81,14 @@ def interleaved(
             sides[name]()
             seconds[name].append(time.perf_counter() - begun)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+@contextmanager
+def threads(count: int) -> Iterator[str]:
+    """Torch computes with so many threads; gives how a remark tells of them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield f"{count} thread{'s' * (count > 1)}"
+    finally:
+        torch.set_num_threads(before)

@@ -174,11 +174,6 @@ def test_the_least_cost_counts_calls_by_seconds_of_each_expert(cases, known):
     assert page.cheapest(points, "heun") is None
 
 
-def test_verdicts():
-    told = [page.verdict(cost) for cost in (0.25, 0.4, 0.41, None)]
-    assert told == ["aim met", "met", "MISSED", "MISSED"]
-
-
 def test_the_section_and_the_figure_hold_what_was_measured(cases, known, tmp_path):
     text = page.section(known, cases, SCHEDULE)
     assert "Clips: mixture 2, image alone 2, video alone 0." in text

@@ -33,7 +33,7 @@ def residual(block: Any, x: Tensor, rows: Rows, kept: Kept) -> Tensor:
     return out if block.output_scale_factor == 1 else out / block.output_scale_factor
 
 
-def temporal_convolution(layer: Any, x: Tensor, rows: Rows) -> Tensor:
+def temporal_convolution(layer: Any, x: Tensor, rows: Rows, kept: Kept) -> Tensor:
     """``TemporalConvLayer``: x ``(n f, c, h, w)`` plus four convolutions over f."""
     clips = x.unflatten(0, (-1, rows.frames)).transpose(1, 2)
     hidden = clips
@@ -42,7 +42,7 @@ def temporal_convolution(layer: Any, x: Tensor, rows: Rows) -> Tensor:
         hidden = activate(act, norm(hidden))
         for module in dropout:
             hidden = module(hidden)
-        hidden = over_frames(conv, hidden)
+        hidden = over_frames(conv, hidden, kept)
     return (clips + hidden).transpose(1, 2).flatten(0, 1)
 
 

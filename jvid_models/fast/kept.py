@@ -1,4 +1,4 @@
-"""What a fast forward keeps between calls: projected text, and convolutions of tiny maps as matrices.
+"""What a fast forward keeps between calls: projected text, and what convolutions are made into.
 
 Each entry knows the tensors that it came from, with their version counters: a tensor that was replaced or edited in
 place is noticed. Nothing is keyed by an address alone, which the next tensor may have. What was made of a text goes with it:
@@ -7,7 +7,7 @@ nothing is left behind a run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import torch
 from torch import Tensor, nn
@@ -45,13 +45,13 @@ class Kept:
     def __init__(self) -> None:
         self._texts: Memo[dict[nn.Module, tuple[Marks, tuple[Tensor, Tensor]]]] = Memo(TEXTS)
         self._thinned: Memo[Tensor] = Memo(TEXTS)
-        self._matrices: dict[tuple[nn.Module, int, int], tuple[Marks, Tensor]] = {}
+        self._weights: dict[tuple[nn.Module, Hashable], tuple[Marks, Tensor]] = {}
 
     def clear(self) -> None:
         """Forget everything, and let go of the tensors."""
         self._texts.clear()
         self._thinned.clear()
-        self._matrices.clear()
+        self._weights.clear()
 
     def text(
         self, text: Tensor, attention: nn.Module, weights: Marks, make: Callable[[], tuple[Tensor, Tensor]]
@@ -67,24 +67,28 @@ class Kept:
         """Every ``frames``-th row of ``text``: the same tensor for the same text, so that its keys are found again."""
         return self._thinned({f"every {frames}": text}, lambda: text[::frames].clone())
 
+    def weight(self, conv: nn.Module, form: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        """A convolution's weight in another form, made once for each state of it."""
+        weights = marks(conv.weight)
+        entry = self._weights.get((conv, form))
+        if entry is None or not _same(entry[0], weights):
+            with torch.no_grad():
+                entry = self._weights[conv, form] = (weights, make())
+        return entry[1]
+
     def matrix(self, conv: nn.Conv2d, h: int, w: int) -> Tensor:
         """``(c_out h_out w_out, c_in h w)``: the convolution of an ``h`` by ``w`` map as one product."""
-        weights = marks(conv.weight)
-        entry = self._matrices.get((conv, h, w))
-        if entry is None or not _same(entry[0], weights):
-            entry = self._matrices[conv, h, w] = (weights, _matrix(conv, h, w))
-        return entry[1]
+        return self.weight(conv, (h, w), lambda: _matrix(conv, h, w))
 
 
 def _matrix(conv: nn.Conv2d, h: int, w: int) -> Tensor:
-    with torch.no_grad():
-        if (h, w) == (1, 1):  # all but the middle of the kernel meets padding
-            return conv.weight[:, :, 1, 1].contiguous()
-        size = conv.in_channels * h * w
-        columns = []
-        for part in torch.eye(size, dtype=conv.weight.dtype, device=conv.weight.device).split(256):
-            basis = part.view(-1, conv.in_channels, h, w)
-            columns.append(
-                nn.functional.conv2d(basis, conv.weight, stride=conv.stride, padding=conv.padding).flatten(1)
-            )
-        return torch.cat(columns).T.contiguous()
+    if (h, w) == (1, 1):  # all but the middle of the kernel meets padding
+        return conv.weight[:, :, 1, 1].contiguous()
+    size = conv.in_channels * h * w
+    columns = []
+    for part in torch.eye(size, dtype=conv.weight.dtype, device=conv.weight.device).split(256):
+        basis = part.view(-1, conv.in_channels, h, w)
+        columns.append(
+            nn.functional.conv2d(basis, conv.weight, stride=conv.stride, padding=conv.padding).flatten(1)
+        )
+    return torch.cat(columns).T.contiguous()

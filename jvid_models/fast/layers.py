@@ -1,8 +1,9 @@
 """The leaves of a fast forward: convolutions of tiny maps, attention, feed-forwards.
 
 conv of 3x3 on a 1x1 or 2x2 map    most of the kernel meets padding: one matrix product without it
+conv of 3x3 on larger maps         by minimal filtering, a quarter of the products (`winograd`)
 cross-attention                    keys and values once a prompt; all frames of a clip in one call
-convolution over frames            in two dimensions, (f, h w)
+convolution over frames            by minimal filtering too, or in two dimensions, (f, h w)
 self-attention of one token        softmax of one score is 1: the value itself
 feed-forward                       in blocks of rows, whose widened activations never stand all at once
 """
@@ -18,6 +19,14 @@ from torch import Tensor, nn
 
 from jvid_models.fast.kept import Kept, marks
 from jvid_models.fast.rows import Rows
+from jvid_models.fast.winograd import (
+    filter_frames,
+    filter_images,
+    frames_pay,
+    images_pay,
+    of_frames,
+    of_images,
+)
 
 __all__ = ["activate", "attend", "convolve", "cross_attend", "feed_forward", "over_frames"]
 
@@ -31,10 +40,8 @@ def _quiet(module: nn.Module) -> bool:
 
 def convolve(conv: nn.Module, x: Tensor, kept: Kept) -> Tensor:
     """``conv(x)`` for x ``(n, c, h, w)``."""
-    h, w = x.shape[-2:]
     if (
         type(conv) is nn.Conv2d
-        and max(h, w) <= 2
         and conv.kernel_size == (3, 3)
         and conv.padding == (1, 1)
         and conv.dilation == (1, 1)
@@ -43,25 +50,48 @@ def convolve(conv: nn.Module, x: Tensor, kept: Kept) -> Tensor:
         and not torch.is_grad_enabled()
         and _quiet(conv)
     ):
-        out_h, out_w = ((size - 1) // stride + 1 for size, stride in zip((h, w), conv.stride, strict=True))
-        out = F.linear(x.flatten(1), kept.matrix(conv, h, w)).unflatten(1, (conv.out_channels, out_h, out_w))
-        return out if conv.bias is None else out + conv.bias.view(-1, 1, 1)
+        h, w = x.shape[-2:]
+        if max(h, w) <= 2:
+            out_h, out_w = ((size - 1) // step + 1 for size, step in zip((h, w), conv.stride, strict=True))
+            out = F.linear(x.flatten(1), kept.matrix(conv, h, w))
+            out = out.unflatten(1, (conv.out_channels, out_h, out_w))
+            return out if conv.bias is None else out + conv.bias.view(-1, 1, 1)
+        if conv.stride == (1, 1) and _filters(x) and images_pay(conv):
+            return filter_images(x, kept.weight(conv, "tiles", lambda: of_images(conv.weight)), conv.bias)
     out_of: Tensor = conv(x)
     return out_of
 
 
-def over_frames(conv: nn.Conv3d, x: Tensor) -> Tensor:
-    """``conv(x)`` for x ``(n, c, f, h, w)``; of a kernel (k, 1, 1) as a convolution in two dimensions."""
+def over_frames(conv: nn.Conv3d, x: Tensor, kept: Kept) -> Tensor:
+    """``conv(x)`` for x ``(n, c, f, h, w)``; of a kernel (k, 1, 1) without its three dimensions."""
     plain = type(conv) is nn.Conv3d and conv.padding_mode == "zeros" and _quiet(conv)
     if not plain or conv.kernel_size[1:] != (1, 1) or conv.stride != (1, 1, 1) or conv.padding[1:] != (0, 0):
         out: Tensor = conv(x)
         return out
+    if (
+        (conv.kernel_size[0], conv.padding[0], conv.dilation[0], conv.groups) == (3, 1, 1, 1)
+        and not torch.is_grad_enabled()
+        and _filters(x)
+        and frames_pay(conv, x)
+    ):
+        U = kept.weight(conv, "tiles", lambda: of_frames(conv.weight.flatten(2)))
+        made = filter_frames(x.permute(0, 2, 3, 4, 1).flatten(2, 3), U, conv.bias)
+        return made.unflatten(2, x.shape[3:]).permute(0, 4, 1, 2, 3)
     # On processors torch has no fast convolution in three dimensions.
     flat = F.conv2d(
         x.flatten(3), conv.weight.flatten(3), conv.bias, padding=(conv.padding[0], 0), dilation=(conv.dilation[0], 1),
         groups=conv.groups,
     )  # fmt: skip
     return flat.unflatten(3, x.shape[3:])
+
+
+def _filters(x: Tensor) -> bool:
+    """Whether fewer products are ours to look for: a GPU's library has its own, and half precision has not the digits."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.float64)
+        and not torch.is_autocast_enabled("cpu")
+    )
 
 
 def activate(function: nn.Module, x: Tensor) -> Tensor:

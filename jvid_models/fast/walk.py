@@ -39,7 +39,7 @@ class _Walk:
         """The i-th residual block, and the temporal convolution behind it."""
         x = self.run(residual, block.resnets[i], x, self.rows, self.kept)
         if hasattr(block, "temp_convs"):
-            x = self.run(temporal_convolution, block.temp_convs[i], x, self.rows)
+            x = self.run(temporal_convolution, block.temp_convs[i], x, self.rows, self.kept)
         return x
 
     def attention(self, block: Any, i: int, x: Tensor) -> Tensor:
