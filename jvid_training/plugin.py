@@ -20,3 +20,16 @@ def jvid_register(register: Registrar) -> None:
     register.command(
         "sheets", "jvid_training.cli:sheets", help="Contact sheets of a pair's strategies, per action."
     )
+    register.command(
+        "generate", "jvid_training.generation.cli:generate", help="Make thousands of clips into a folder."
+    )
+    register.command(
+        "evaluate", "jvid_training.evaluation.cli:evaluate", help="Figures of clips: FVD, FID, flicker."
+    )
+    register.command(
+        "ablation", "jvid_training.search.cli:ablation", help="Table 2's rows and one-parameter grids."
+    )
+    register.command(
+        "sweep", "jvid_training.search.cli:sweep", help="Search strategies for several objectives."
+    )
+    register.command("report", "jvid_training.report.cli:report", help="Strategies side by side on one page.")

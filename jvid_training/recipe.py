@@ -7,8 +7,9 @@ key (``data.fps``). `jvid encode` needs ``data``, ``codec``; `jvid train` the re
 from __future__ import annotations
 
 import tomllib
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import attrs
 import cattrs
@@ -16,8 +17,10 @@ import cattrs
 from jvid.errors import InputError
 from jvid.paper import PREFIXES
 
+T = TypeVar("T")
 
-class _WrongValue(ValueError):
+
+class WrongValue(ValueError):
     """A value outside its range; it knows its key, which cattrs does not pass to validators."""
 
     def __init__(self, key: str, value: float, expected: str) -> None:
@@ -25,19 +28,22 @@ class _WrongValue(ValueError):
         self.key = key
 
 
-def _positive(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+def positive(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+    """An attrs validator: above 0."""
     if not value > 0:
-        raise _WrongValue(attribute.name, value, "a number above 0")
+        raise WrongValue(attribute.name, value, "a number above 0")
 
 
-def _fraction(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+def fraction(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+    """An attrs validator: from 0 to 1."""
     if not 0 <= value <= 1:
-        raise _WrongValue(attribute.name, value, "a number in [0, 1]")
+        raise WrongValue(attribute.name, value, "a number in [0, 1]")
 
 
-def _not_negative(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+def not_negative(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+    """An attrs validator: 0 or more."""
     if not value >= 0:
-        raise _WrongValue(attribute.name, value, "0 or more")
+        raise WrongValue(attribute.name, value, "0 or more")
 
 
 @attrs.frozen
@@ -48,13 +54,13 @@ class Data:
     """Folder of ``<class>/<clip>``; relative paths stand below the shared root (``JVID_SHARED``)."""
     latents: str
     """Folder for the encoded shards; relative to the working directory."""
-    fps: float = attrs.field(default=10.0, validator=_positive)
-    frames: int = attrs.field(default=16, validator=_positive)
-    size: int = attrs.field(default=64, validator=_positive)
+    fps: float = attrs.field(default=10.0, validator=positive)
+    frames: int = attrs.field(default=16, validator=positive)
+    size: int = attrs.field(default=64, validator=positive)
     crop: Literal["centre", "person"] = "centre"
     crop_size: int | None = None
     """Side of the crop in source pixels; the short side of the picture when absent (centre)."""
-    vertical: float = attrs.field(default=0.5, validator=_fraction)
+    vertical: float = attrs.field(default=0.5, validator=fraction)
     flip: bool = False
     """Also encode each clip mirrored."""
     phases: bool = False
@@ -95,14 +101,14 @@ class Schedule:
 class Optimiser:
     """AdamW. The defaults are the paper's: 1e-4 constant after 500 steps of warm-up."""
 
-    lr: float = attrs.field(default=1e-4, validator=_positive)
+    lr: float = attrs.field(default=1e-4, validator=positive)
     betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = attrs.field(default=1e-8, validator=_positive)
-    weight_decay: float = attrs.field(default=1e-2, validator=_not_negative)
-    warmup: int = attrs.field(default=500, validator=_not_negative)
-    decay: float = attrs.field(default=0.0, validator=_fraction)
+    eps: float = attrs.field(default=1e-8, validator=positive)
+    weight_decay: float = attrs.field(default=1e-2, validator=not_negative)
+    warmup: int = attrs.field(default=500, validator=not_negative)
+    decay: float = attrs.field(default=0.0, validator=fraction)
     """The last fraction of the run over which the rate falls linearly to a fiftieth; 0 keeps it constant."""
-    clip: float = attrs.field(default=1.0, validator=_positive)
+    clip: float = attrs.field(default=1.0, validator=positive)
     """Largest norm of the gradient."""
 
 
@@ -110,29 +116,29 @@ class Optimiser:
 class Training:
     """The run itself. ``batch`` counts frames (image) or clips (video, decoder), over all processes."""
 
-    steps: int = attrs.field(validator=_positive)
-    batch: int = attrs.field(validator=_positive)
-    accumulate: int = attrs.field(default=1, validator=_positive)
-    seed: int = attrs.field(default=0, validator=_not_negative)
-    drop: float = attrs.field(default=0.3, validator=_fraction)
+    steps: int = attrs.field(validator=positive)
+    batch: int = attrs.field(validator=positive)
+    accumulate: int = attrs.field(default=1, validator=positive)
+    seed: int = attrs.field(default=0, validator=not_negative)
+    drop: float = attrs.field(default=0.3, validator=fraction)
     """Probability that a prompt is replaced by the empty one."""
-    offset: float = attrs.field(default=0.1, validator=_not_negative)
+    offset: float = attrs.field(default=0.1, validator=not_negative)
     """Noise offset: one more normal number per sample and channel, times this."""
     stratified: bool = True
     """Spread a batch's timesteps evenly over 0..T-1 (each still uniform)."""
-    ema: float = attrs.field(default=0.999, validator=_fraction)
+    ema: float = attrs.field(default=0.999, validator=fraction)
     precision: Literal["no", "bf16", "fp16"] = "no"
     checkpointing: bool = False
     """UNets only: compute layers again in the backward pass, in less memory and more time."""
     threads: int | None = None
     """CPU threads of a process; its share of the cores when absent (`jvid.cores`)."""
-    checkpoint_every: int = attrs.field(default=500, validator=_positive)
-    log_every: int = attrs.field(default=20, validator=_positive)
+    checkpoint_every: int = attrs.field(default=500, validator=positive)
+    log_every: int = attrs.field(default=20, validator=positive)
     init: str | None = None
     """Safetensors file to start from: an image network's weights start a video network where names agree."""
-    latent_noise: float = attrs.field(default=0.0, validator=_not_negative)
+    latent_noise: float = attrs.field(default=0.0, validator=not_negative)
     """Decoder only: deviation of the noise on its input latents, so that it forgives sampled ones."""
-    perceptual: float = attrs.field(default=0.0, validator=_not_negative)
+    perceptual: float = attrs.field(default=0.0, validator=not_negative)
     """Decoder only: weight of the distance in features of the codec's encoder (taesd)."""
 
 
@@ -153,6 +159,7 @@ class Recipe:
     optimiser: Optimiser = Optimiser()
 
 
+@cache
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
 
@@ -176,21 +183,30 @@ def _converter() -> cattrs.Converter:
 
 def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe. Raises `InputError` in one line that names each wrong key."""
+    return structure_recipe(read_toml(path, "recipes/actions-64/image.toml"), str(path))
+
+
+def read_toml(path: Path, example: str) -> dict[str, Any]:
+    """A TOML file's document. Raises `InputError` in one line; ``example`` is a path that it may show."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(
-            f"no recipe at {path}: give the path of a TOML file, such as recipes/actions-64/image.toml"
-        ) from None
+        raise InputError(f"no recipe at {path}: give the path of a TOML file, such as {example}") from None
+    except OSError as error:
+        raise InputError(f"recipe {path} cannot be read: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"recipe {path} is not TOML: {error}") from None
-    return structure_recipe(document, str(path))
 
 
 def structure_recipe(document: dict[str, Any], where: str = "recipe") -> Recipe:
     """A parsed TOML document -> `Recipe`; ``where`` names the source in errors."""
+    return structured(document, Recipe, where)
+
+
+def structured(document: dict[str, Any], cls: type[T], where: str) -> T:
+    """A parsed TOML document -> an attrs class. Raises `InputError` that names ``where`` and each wrong key."""
     try:
-        return _converter().structure(document, Recipe)
+        return _converter().structure(document, cls)
     except cattrs.BaseValidationError as error:
         raise InputError(f"{where}: {'; '.join(_reasons(error))}") from None
 
@@ -215,7 +231,7 @@ def _reasons(error: BaseException, key: str = "") -> list[str]:
             for inner in error.exceptions:
                 lines += _reasons(inner, key)
         return lines
-    if isinstance(error, _WrongValue):
+    if isinstance(error, WrongValue):
         return [f"{'.'.join(filter(None, [key, error.key]))}: {error}"]
     if isinstance(error, KeyError):
         return [f"{key}: missing, it must be given"]

@@ -12,42 +12,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
 import numpy as np
 
-from jvid.choices import Choice
 from jvid.errors import InputError
 from jvid.media.frames import to_frames
-from jvid.paper import TABLE_6
-from jvid.strategy import Strategy
 from jvid_training.files import write_whole
+from jvid_training.search.rows import ablation, printed
 
 if TYPE_CHECKING:
     from jvid.pair import Pair
+    from jvid.strategy import Strategy
 
 LABEL = 150
 GAP = 2
-
-
-def ablation(strategy: Strategy) -> dict[str, Strategy]:
-    """Table 2's rows that lead to ``strategy``, in its order; each adds one part to the row before."""
-    plain = attrs.evolve(strategy, noise={}, smoothing=None)
-    rows = {
-        "video model": attrs.evolve(plain, selector=Choice("always", {"name": "video"})),
-        "image model": attrs.evolve(plain, selector=Choice("always", {"name": "image"})),
-        "mixture": plain,
-        "+ reduced entropy": attrs.evolve(strategy, smoothing=None),
-    }
-    if strategy.smoothing is not None:
-        rows["+ smoothing"] = strategy
-    return rows
-
-
-def printed(strategy: Strategy, size: int) -> dict[str, Strategy]:
-    """The paper's at the tuned resolution nearest to ``size`` pixels, in as many steps; nothing if it is ``strategy``."""
-    resolution = min(TABLE_6, key=lambda tuned: abs(tuned - size))
-    paper = attrs.evolve(Strategy.paper(resolution), steps=strategy.steps)
-    return {} if paper == strategy else {f"Table 6 at {resolution}": paper}
 
 
 def sample_rows(

@@ -131,6 +131,8 @@ def test_a(benchmark):
 def benches(pytester, monkeypatch):
     """A folder with one benchmark and the conftest."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):  # a worker's child would not measure
+        monkeypatch.delenv(name, raising=False)
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(BENCH)
 

@@ -71,8 +71,8 @@ def modules_imported(source: str) -> set[str]:
     [
         ("jvid", ("testing",)),
         ("jvid_models", ("models",)),
-        ("jvid_training", ("models", "training")),
-        ("tests", ("models", "training", "testing", "test")),
+        ("jvid_training", ("models", "training", "evaluation")),
+        ("tests", ("models", "training", "evaluation", "testing", "test")),
         ("benchmarks", ("models", "testing", "test")),
     ],
 )

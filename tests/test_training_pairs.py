@@ -18,7 +18,8 @@ from jvid.errors import InputError
 from jvid.strategy import Strategy
 from jvid_training.curves import plot_curves
 from jvid_training.pairs import export_runs
-from jvid_training.sheets import ablation, make_sheets, printed
+from jvid_training.search.rows import ablation, printed
+from jvid_training.sheets import make_sheets
 from jvid_training.trainer import train
 from tests.training_tools import prepare
 

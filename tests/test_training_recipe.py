@@ -14,7 +14,11 @@ from jvid_training.recipe import Optimiser, Training, load_recipe, structure_rec
 from jvid_training.trainer import learning_rate
 from tests.training_tools import document
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*/*.toml"))
+RECIPES = sorted(
+    path
+    for path in (Path(__file__).parents[1] / "recipes").glob("*/*.toml")
+    if "[training]" in path.read_text()
+)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -1,0 +1,213 @@
+"""``jvid evaluate``: figures of sets of clips as a table and JSON."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jvid.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from jvid_training.evaluation.figures import Evaluation, Figure
+    from jvid_training.evaluation.sources import ClipSource, RealClips
+
+__all__ = ["evaluate", "table"]
+
+NETWORKS = ("i3d", "efficientnet-lite0")
+
+
+def evaluate(
+    sets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SET...",
+            help="Folders of `jvid generate`; codec:NAME is the reference through a codec or a pair's decoder; "
+            "real:held-out, real:training its clips of these actors.",
+        ),
+    ],
+    reference: Annotated[
+        str, typer.Option("--reference", "-r", help="Real clips: a recipe (TOML), or a folder of `jvid encode`.")
+    ],
+    network: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="i3d, efficientnet-lite0, i3d-frame (each may end in :PATH) or torchscript:PATH; may be repeated. "
+            "Default: i3d and efficientnet-lite0."
+        ),
+    ] = None,
+    codec_floor: Annotated[
+        list[str] | None,
+        typer.Option(help="A codec (taesd) or a pair (its decoder) whose floor stands beside; may be repeated."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="JSON of all figures.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps features; without it they are not kept.")] = None,
+    windows: Annotated[int, typer.Option(min=1, help="Of each video of the reference, at random offsets.")] = 1,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamplings behind an interval; 0 for none.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the windows and the resampling.")] = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the processor.")] = None,
+) -> None:  # fmt: skip
+    """Figures of clips against real ones: FVD, FID, IS, flicker, agreement of frames, action recognised.
+
+    Figures that depart from the protocol say so in their names. In brackets: 95 % intervals over clips.
+    """
+    from rich.console import Console
+
+    from jvid.cores import set_threads
+    from jvid_training.evaluation.cache import FeatureCache
+    from jvid_training.evaluation.evaluating import evaluate as run
+    from jvid_training.evaluation.evaluating import real_floor, recogniser_of
+    from jvid_training.evaluation.figures import save
+    from jvid_training.evaluation.networks import load_network
+    from jvid_training.evaluation.sources import Coded, check_agreement
+
+    set_threads(threads)
+    console = Console()
+    real = _real(reference, windows=windows, seed=seed)
+    sources = [_source(name, real, reference, windows, seed) for name in sets]
+    codecs = {f"codec {name}": Coded(real, _codec(name, real), f"codec:{name}") for name in codec_floor or ()}
+    for source in sources:
+        check_agreement(source, real)
+    networks = [load_network(text) for text in dict.fromkeys(network or NETWORKS)]
+    if out is not None and out.is_dir():
+        raise InputError(f"--out {out} is a folder: expected a file's name")
+
+    with _progress() as tell:
+        store = FeatureCache(cache, tell)
+        recogniser = recogniser_of(real, networks, store)
+        floors: dict[str, Mapping[str, Figure]] = {
+            "real": real_floor(real, networks, cache=store, seed=seed, recogniser=recogniser)
+        }
+        options: dict[str, Any] = {
+            "cache": store, "bootstrap": bootstrap, "seed": seed, "recogniser": recogniser,
+        }  # fmt: skip
+        with _one_line():
+            for name, coded in codecs.items():
+                floors[name] = _by_base(run(coded, real, networks, floors={}, **options))
+            done: list[Evaluation] = []
+            for source in sources:
+                done.append(run(source, real, networks, floors=floors, **options))
+                if out is not None:  # after each set: what is finished is kept
+                    save(done, out)
+    console.print(table(done))
+    if recogniser is not None:
+        (left, of_left), (held, of_held) = recogniser.left_out, recogniser.held_out
+        told = f", {held} of {of_held} of the actors held out" if of_held else ""
+        console.print(
+            f"action classifier on real clips: {left} of {of_left} right with the actor left out{told}",
+            highlight=False,
+        )
+    if out is not None:
+        typer.echo(str(out))
+
+
+def table(evaluations: Sequence[Evaluation]) -> Table:
+    """A row for each figure, a column for each floor and source."""
+    from rich.table import Table
+
+    from jvid_training.evaluation.figures import base_of
+
+    shown = Table(
+        caption=r"\[low, high]: 95 % over clips; of IS one deviation; of real against real the range"
+    )
+    shown.add_column("figure")
+    floors = list(evaluations[0].floors)
+    for name in floors:
+        shown.add_column("real against real" if name == "real" else name, justify="right", style="dim")
+    for one in evaluations:
+        shown.add_column(f"{one.source}\n{one.clips} clips", justify="right")
+    names = dict.fromkeys(base_of(name) for one in evaluations for name in one.figures)
+    for name in names:
+        full = {f for one in evaluations for f in one.figures if base_of(f) == name}
+        cells = [evaluations[0].floors[floor].get(name) for floor in floors]
+        cells += [one[name] if name in map(base_of, one.figures) else None for one in evaluations]
+        # Where the numbers of clips differ they stand in the columns' heads.
+        label = full.pop() if len(full) == 1 else name
+        shown.add_row(label.replace("[", r"\["), *map(_cell, cells))
+    return shown
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None:
+        return "-"
+    value = _number(figure.value)
+    if figure.low is None or figure.high is None:
+        return value
+    return rf"{value} \[{_number(figure.low)}, {_number(figure.high)}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def _by_base(evaluation: Evaluation) -> dict[str, Figure]:
+    from jvid_training.evaluation.figures import base_of
+
+    return {base_of(name): figure for name, figure in evaluation.figures.items()}
+
+
+def _real(reference: str, **options: Any) -> RealClips:
+    from jvid_training.evaluation.sources import RealClips
+
+    if reference.endswith(".toml"):
+        return RealClips.of_recipe(reference, **options)
+    return RealClips(reference, **options)
+
+
+def _source(name: str, real: RealClips, reference: str, windows: int, seed: int) -> ClipSource:
+    from jvid_training.evaluation.sources import Coded
+    from jvid_training.generation.sets import ClipSet
+
+    kind, _, rest = name.partition(":")
+    if kind == "codec" and rest:
+        return Coded(real, _codec(rest, real), name)
+    if kind == "real" and rest in ("held-out", "training"):
+        return _real(reference, windows=windows, seed=seed, actors=rest)
+    return ClipSet.open(name, name=Path(name).name)
+
+
+def _codec(name: str, real: RealClips) -> Any:
+    """A registered codec, normalised as the reference's latents are, or a pair's."""
+    from jvid.registry import current, load
+
+    if name in current().names("codec"):
+        return load("codec", name, mean=real.manifest.mean, std=real.manifest.std)
+    try:
+        return load("pair", name).codec
+    except UnknownNameError:
+        known = ", ".join([*current().names("codec"), *current().names("pair")])
+        raise InputError(f"no codec or pair {name!r}: expected one of {known}, or a pair's folder") from None
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Warnings as lines on standard error, each once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for text in dict.fromkeys(str(warning.message) for warning in caught):
+        typer.echo(f"warning: {text}", err=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int, str], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def tell(done: int, total: int, name: str) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(f"features of {name}", total=total)
+            bar.update(tasks[name], completed=done)
+
+        yield tell

@@ -1,0 +1,127 @@
+"""A figure with its interval, and an evaluation: all figures of one source of clips, with the floors beside them.
+
+A figure's full name says what departs from the protocol: its network, and how many clips or frames where the
+protocol asks for more: "FVD[i3d, 96 clips]". Its base, "FVD[i3d]", is what floors and other sources have in
+common with it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import cattrs
+
+from jvid.errors import InputError
+from jvid_training.files import write_json
+
+__all__ = ["PROTOCOL", "Evaluation", "Figure", "base_of", "named"]
+
+FORMAT = 1
+PROTOCOL = {"FVD": (2048, "clips"), "FID": (50_000, "frames"), "IS": (50_000, "frames")}
+"""What StyleGAN-V's protocol computes each from."""
+
+_COUNT = re.compile(r"(, |\[)\d+ (clips|frames)\]$")
+
+
+@attrs.frozen
+class Figure:
+    """A value, its 95 % interval (None where it was not computed), which way is better, and what to know of it."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    better: Literal["lower", "higher"] | None = None
+    note: str = ""
+
+
+def named(kind: str, network: str | None, count: int) -> str:
+    """The full name of a figure; ``network`` is None for the standard one.
+
+    >>> named("FVD", "i3d", 96), named("FID", None, 50_000)
+    ('FVD[i3d, 96 clips]', 'FID')
+    """
+    wanted, unit = PROTOCOL[kind]
+    parts = [network] if network else []
+    if count < wanted:
+        parts.append(f"{count} {unit}")
+    return f"{kind}[{', '.join(parts)}]" if parts else kind
+
+
+def base_of(name: str) -> str:
+    """A figure's name without its number of clips.
+
+    >>> base_of("FVD[i3d, 96 clips]"), base_of("FID[1536 frames]"), base_of("flicker")
+    ('FVD[i3d]', 'FID', 'flicker')
+    """
+    return _COUNT.sub(lambda match: "]" if match[1] == ", " else "", name)
+
+
+@attrs.frozen
+class Evaluation:
+    """Figures of a source against a reference; ``floors``: name of the floor -> base name -> figure."""
+
+    source: str
+    clips: int
+    frames: int
+    size: tuple[int, int]
+    fps: float
+    reference: str
+    reference_clips: int
+    figures: dict[str, Figure]
+    floors: dict[str, dict[str, Figure]] = attrs.field(factory=dict)
+    fingerprints: dict[str, str] = attrs.field(factory=dict)
+    """Of source, reference and each network."""
+    recognition: dict[str, Any] = attrs.field(factory=dict)
+    """How good the action classifier is on real clips."""
+    settings: dict[str, Any] = attrs.field(factory=dict)
+    """Seed, number of resamplings, versions."""
+    format: int = FORMAT
+
+    def __getitem__(self, name: str) -> Figure:
+        """By full or base name; KeyError names what there is."""
+        for full, figure in self.figures.items():
+            if name in (full, base_of(full)):
+                return figure
+        raise KeyError(f"no figure {name!r}: there are {', '.join(self.figures)}")
+
+    def floor(self, name: str, floor: str = "real") -> Figure | None:
+        """A floor's figure by a figure's full or base name; None without one."""
+        return self.floors.get(floor, {}).get(base_of(name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        plain: dict[str, Any] = cattrs.unstructure(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Evaluation:
+        """Of `to_dict`. Raises InputError for anything else."""
+        try:
+            if document["format"] != FORMAT:
+                raise InputError(f"figures of format {document['format']}: expected {FORMAT}, evaluate again")
+            return cattrs.structure(dict(document), cls)
+        except (cattrs.BaseValidationError, KeyError, TypeError) as error:
+            reason = type(error).__name__
+            raise InputError(f"these are no figures of `jvid evaluate` ({reason}): evaluate again") from None
+
+
+def save(evaluations: list[Evaluation], path: Path) -> None:
+    """As JSON, whole or not at all."""
+    write_json(path, {"format": FORMAT, "evaluations": [one.to_dict() for one in evaluations]})
+
+
+def load(path: Path) -> list[Evaluation]:
+    """What `save` wrote. Raises InputError for anything else."""
+    try:
+        return [Evaluation.from_dict(one) for one in json.loads(path.read_text("utf-8"))["evaluations"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"cannot read figures from {path} ({type(error).__name__}): evaluate again"
+        ) from None

@@ -1,0 +1,159 @@
+"""A batch of clips: sampled ``micro_batch`` at a time, decoded one by one, written as one file.
+
+All that computes sees shapes that the batch does not change: so neither does it change a clip's last bits. A part of a batch
+goes through all its steps before the next begins, and what networks keep for its prompts is found again at each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from jvid.conditions import PerFrame, map_condition
+from jvid.errors import NonFiniteError
+from jvid.media.frames import to_frames
+from jvid.wrapping import Wrapper
+from jvid_training.generation.files import digest, write_batch
+from jvid_training.generation.spec import Clip, Spec
+
+if TYPE_CHECKING:
+    from jvid.pair import Pair
+    from jvid.protocols import Condition, Denoiser
+
+__all__ = ["Maker"]
+
+
+@attrs.frozen(eq=False)
+class _Watched(Wrapper):
+    """``denoiser``; rows of an answer that is not finite are noted, for an error that names their clips."""
+
+    denoiser: Denoiser
+    rows: list[int]
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        x_0 = self.denoiser(x, t, cond)
+        finite = x_0.isfinite().flatten(1).all(1)
+        if not finite.all():
+            self.rows[:] = (~finite).nonzero().flatten().tolist()
+        return x_0
+
+
+class Maker:
+    """Makes the batches of ``spec`` with ``pair``, whose networks load now.
+
+    Raises:
+        InputError: a prompt that the pair does not know, or a strategy that does not fit it.
+        UnknownNameError: a component of the strategy that nobody registers.
+    """
+
+    def __init__(self, spec: Spec, pair: Pair, device: str) -> None:
+        self.spec, self._pair, self._device = spec, pair, device
+        # All prompts at once, whatever the batch: an encoder's last bits depend on what it encodes together.
+        self._cond = pair.text_encoder(list(spec.prompts))
+        sampler = spec.strategy.sampler(pair)
+        self._odd: list[int] = []
+        watched = {
+            name: attrs.evolve(expert, denoiser=_Watched(expert.denoiser, self._odd))
+            for name, expert in sampler.experts.items()
+        }
+        self._sampler = attrs.evolve(sampler, experts=watched)
+        self.plan = self._sampler.plan(spec.strategy.plan_seed)
+        self._codec = pair.codec  # it loads at its first use, which would be after the long part
+
+    def write(self, folder: Path, batch: int, tell: Callable[[float], None] = lambda part: None) -> None:
+        """Make a batch and its file; ``tell`` hears after each step which part of the batch is done.
+
+        Raises:
+            InputError: the file cannot be written.
+            NonFiniteError: NaN or infinity, in the clips that the message names.
+        """
+        clips, together = self.spec.clips(batch), self.spec.micro_batch
+        latents: list[Tensor] = []
+        calls: dict[str, int] = dict.fromkeys(self.plan.experts, 0)
+        seconds: dict[str, float] = dict.fromkeys(self.plan.experts, 0.0)
+        for first in range(0, len(clips), together):
+            part = clips[first : first + together]
+
+            def done(step: int, first: int = first, size: int = len(part)) -> None:
+                tell((first + size * (step + 1) / len(self.plan)) / len(clips))
+
+            made, run = self._sampled(part, batch * self.spec.batch + first, done)
+            latents += made
+            for name in run.calls:
+                calls[name] += run.calls[name]
+                seconds[name] += run.seconds[name]
+        begun = time.perf_counter()
+        with torch.inference_mode():
+            frames = np.concatenate([to_frames(self._codec.decode(each)) for each in latents])
+        record = {
+            "clips": [
+                {**attrs.asdict(clip), "digest": digest(shown)}
+                for clip, shown in zip(clips, frames, strict=True)
+            ],
+            "calls": calls,
+            "seconds": seconds,
+            "decoding": time.perf_counter() - begun,
+        }
+        write_batch(folder, batch, frames, torch.cat(latents).float().cpu().numpy(), record)
+
+    def _sampled(
+        self, clips: tuple[Clip, ...], first: int, done: Callable[[int], None]
+    ) -> tuple[list[Tensor], Any]:
+        """Latents ``(1 c f h w)`` of each clip, and the run's last state; ``first`` is the first clip's index."""
+        seeds = [clip.seed for clip in clips]
+        rows = [(first + i) % len(self.spec.prompts) for i in range(len(clips))]
+        cond = _rows(self._cond, rows, len(self.spec.prompts))
+        state = None
+        try:
+            for state in self._sampler.trace(
+                self.spec.latents, seeds=seeds, cond=cond, plan=self.plan, device=self._device
+            ):
+                done(state.step.index)
+        except NonFiniteError as error:
+            odd = self._odd or range(len(clips))
+            named = ", ".join(f"{first + i} ({clips[i].prompt!r}, seed {clips[i].seed})" for i in odd)
+            raise NonFiniteError(f"clip {named}: {error}") from error
+        assert state is not None  # a plan has a step
+        # A clip alone: what the postprocessors sum up over a batch may be summed up in another order.
+        return [self._sampler.finish(clip[None]) for clip in state.x], state
+
+
+def _rows(cond: Condition, rows: list[int], count: int) -> Condition:
+    """The rows of a condition of ``count`` prompts; what is the same for all stays."""
+
+    def chosen(_: str, value: Tensor) -> Tensor:
+        return value[rows] if value.shape[0] == count else value
+
+    return map_condition(cond, chosen, lambda name, value: PerFrame(chosen(name, value)))
+
+
+def frame_size(pair: Pair, device: str) -> tuple[int, int]:
+    """``(H, W)`` that the pair's codec decodes to."""
+    c, _, h, w = pair.shape
+    with torch.inference_mode():
+        shape: Any = pair.codec.decode(torch.zeros(1, c, 1, h, w, device=device)).shape
+    return int(shape[-2]), int(shape[-1])
+
+
+def pair_fingerprint(pair: Pair) -> str:
+    """Hex, of the files that a pair is made of; of what it says of itself where it has no folder."""
+    import hashlib
+
+    told = hashlib.blake2b(digest_size=16)
+    folder = getattr(pair, "folder", None)
+    about: Mapping[str, Any] = {"name": pair.name, "shape": tuple(pair.shape), "fps": pair.fps}
+    told.update(repr(sorted(about.items())).encode())
+    told.update(repr((type(pair).__qualname__, tuple(pair.prompts))).encode())
+    # Not the recommended strategy, which is a file's content too: a set says its own.
+    for path in sorted(Path(folder).glob("*.safetensors")) if folder is not None else ():
+        told.update(path.name.encode())
+        with path.open("rb") as file:
+            told.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest())
+    return told.hexdigest()

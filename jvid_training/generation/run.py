@@ -1,0 +1,175 @@
+"""A run of ``generate``: what is missing is made, by this process, by its workers, or by the processes of one job.
+
+alone              the batches without a file, in order
+processes=K        the same list, handed out batch by batch to K workers of this machine
+accelerate launch  the main process makes the list, all hear it; of n processes the r-th takes every n-th from the r-th
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jvid.errors import InputError, JvidError
+from jvid_training.files import write_json
+from jvid_training.generation.files import clean, finished, read_record
+from jvid_training.generation.lock import Lock
+from jvid_training.generation.ranks import Ranks, computing, device_of, ranks
+from jvid_training.generation.sets import ClipSet
+from jvid_training.generation.spec import NAME, Spec
+from jvid_training.generation.watch import Tell, Watch
+
+if TYPE_CHECKING:
+    from jvid.pair import Pair
+    from jvid.strategy import Strategy
+
+__all__ = ["generate"]
+
+_BATCH = 8
+_BEGINS = "A person "
+
+
+def generate(
+    folder: str | Path,
+    *,
+    num: int,
+    pair: str = "actions-64",
+    strategy: Strategy | None = None,
+    prompts: Sequence[str] | None = None,
+    seed: int = 0,
+    batch: int | None = None,
+    micro_batch: int | None = None,
+    threads: int = 1,
+    processes: int = 1,
+    dtype: str = "float32",
+    device: str = "cpu",
+    loaded: Pair | None = None,
+    tell: Tell = lambda progress: None,
+) -> ClipSet:
+    """Make ``num`` clips into ``folder``, or go on with them; returns the complete set.
+
+    Under ``accelerate launch`` or torchrun all processes call it with the same arguments.
+
+    Args:
+        folder: of the set; made if need be.
+        num: of clips; may grow in a later run.
+        pair: as on the command line, a name or a folder.
+        strategy: the pair's recommended one if None.
+        prompts: in turn; None is every one of the pair that begins with "A person", or every one.
+        seed: of the first clip; the next has the next.
+        batch: clips of a file; the set's own if None, or as even as possible and at most 8. The last file is filled up.
+        micro_batch: clips that the networks see at once; the set's own if None, or the batch.
+        threads: of each process. A clip's last bits may depend on them.
+        processes: workers on this machine, which load ``pair`` themselves.
+        dtype: of the networks.
+        device: such as "cpu" or "cuda"; processes that share a machine take its GPUs in turn.
+        loaded: the pair, where the caller has it already: as ``pair``, ``dtype`` and ``device`` say.
+        tell: hears of progress, in the main process.
+
+    Raises:
+        InputError: arguments that do not fit each other or the set that is there, a folder that another run writes to, or
+            nobody can, a full disk, a damaged file. What is finished stays.
+        NonFiniteError: NaN or infinity, in the clips that the message names. The run ends: the set could never be whole.
+        JvidError: a worker died. What is finished stays.
+    """
+    folder = Path(folder)
+    if processes < 1:
+        raise InputError(f"processes {processes!r}: expected 1 or more")
+    with ranks(device) as job, computing(threads, device):
+        if job.world > 1 and processes > 1:
+            raise InputError(f"processes {processes} in a job of {job.world}: leave one of them out")
+        from jvid.choices import Choice
+        from jvid_training.generation.making import Maker
+
+        own = device_of(device, job.local)
+        models: Pair = loaded or Choice.parse(pair).load("pair", device=own, dtype=dtype)
+
+        def request(before: Spec | None) -> Spec:
+            from jvid.cli.story import versions
+            from jvid_training.generation.making import frame_size, pair_fingerprint
+
+            clips = batch or (before.batch if before else _even(num))
+            together = before.micro_batch if before and before.batch == clips else clips
+            return Spec(
+                pair=pair, pair_fingerprint=pair_fingerprint(models), strategy=strategy or models.strategy,
+                prompts=tuple(prompts) if prompts else _usual(models), num=num, seed=seed, batch=clips,
+                micro_batch=micro_batch or together, threads=threads, dtype=dtype, device=device,
+                latents=models.shape, size=frame_size(models, own), fps=float(models.fps), versions=versions(),
+            )  # fmt: skip
+
+        with _begun(folder, job, request) as (spec, missing):
+            watch = Watch(spec, len(missing), tell if job.rank == 0 else lambda progress: None, job.world)
+            if processes > 1 and missing:
+                from jvid_training.generation.workers import hand_out
+
+                hand_out(folder, spec, missing, min(processes, len(missing)), watch)
+            elif missing:
+                maker = Maker(spec, models, own)
+                for k in missing[job.rank :: job.world]:
+                    maker.write(folder, k, lambda part: watch.step(0, part))
+                    watch.finished(0, len(finished(folder)) if job.world > 1 else None)
+            job.wait()
+    return ClipSet.open(folder)
+
+
+@contextmanager
+def _begun(
+    folder: Path, job: Ranks, request: Callable[[Spec | None], Spec]
+) -> Iterator[tuple[Spec, list[int]]]:
+    """The folder locked, with its ``set.json``, and what is missing in it; the others hear it from the main process."""
+    with ExitStack() as held:
+        told: Any = None
+        if job.rank == 0:
+            try:
+                lock = held.enter_context(Lock(_made(folder), alone=True))
+                told = _settled(folder, request)
+                lock.share()
+            except JvidError as error:
+                told = error
+        told = job.heard(told)
+        if isinstance(told, JvidError):
+            raise told
+        if job.rank:
+            held.enter_context(Lock(folder, alone=False))
+        yield told
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"folder {str(folder)!r} cannot be made ({error.strerror or error}): give another"
+        ) from error
+    return folder
+
+
+def _settled(folder: Path, request: Callable[[Spec | None], Spec]) -> tuple[Spec, list[int]]:
+    """What the set is from now on, and its missing batches. Nobody else writes to the folder."""
+    clean(folder)
+    there = finished(folder)
+    before = Spec.load(folder) if there else None  # a request of which nothing was made binds nobody
+    spec = request(before)
+    if before is not None:
+        spec.check_resumes(before)
+        for k in there:
+            read_record(folder, k, spec)
+    if spec != before:
+        write_json(folder / NAME, spec.to_dict())
+    return spec, sorted(set(range(spec.batches)) - set(there))
+
+
+def _even(num: int) -> int:
+    """The largest of as few and as even batches as possible."""
+    from jvid.batching import even
+
+    return even(num, _BATCH)[0]
+
+
+def _usual(pair: Pair) -> tuple[str, ...]:
+    known = tuple(pair.prompts)
+    if not known:
+        raise InputError(f"the pair {pair.name} takes any sentence: say which, with at least one prompt")
+    return tuple(prompt for prompt in known if prompt.startswith(_BEGINS)) or known

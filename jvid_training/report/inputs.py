@@ -1,0 +1,167 @@
+"""From folders to a page's content; what studies and sets look like on disk is `studies`' and `sets`' business.
+
+SET...      rows are the sets, with the figures that `jvid evaluate` wrote of them, if given
+STUDY       rows are those of its tables, with their sets; its front, and its other tables
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from jvid.cli.story import versions
+from jvid.errors import InputError
+from jvid_training.evaluation import figures as evaluations
+from jvid_training.evaluation.figures import Evaluation
+from jvid_training.generation.sets import ClipSet
+from jvid_training.report import sets, studies
+from jvid_training.report.content import Content, Extra, Front, Row
+from jvid_training.report.sets import Named
+
+_EXPECTED = "a set of jvid generate, or a study of jvid ablation or jvid sweep"
+
+
+@attrs.frozen(eq=False)
+class _Part:
+    """What one folder, or all sets together, bring to a page."""
+
+    rows: tuple[Named, ...] = ()
+    floors: tuple[Row, ...] = ()
+    front: Front | None = None
+    extras: tuple[Extra, ...] = ()
+
+
+def read(
+    paths: Sequence[Path],
+    *,
+    clips: int = 1,
+    extremes: int = 3,
+    figures: Sequence[Path] = (),
+    title: str | None = None,
+    said: str = "",
+) -> Content:
+    """The content of a page about the folders; ``said`` is the command that makes the page.
+
+    ``clips`` of each prompt and row are shown, and ``extremes`` of each end where the clips can be ranked.
+
+    Raises:
+        InputError: a folder that is neither a set nor a study, sets that cannot stand side by side, a damaged file.
+    """
+    folders = list(dict.fromkeys(paths))
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"there is no folder {str(folder)!r}: expected {_EXPECTED}")
+    alone = [folder for folder in folders if (folder / "set.json").is_file()]
+    evaluated = [one for path in figures for one in evaluations.load(path)]
+    parts = [_sets(alone, evaluated)] if alone else []
+    for folder in (folder for folder in folders if folder not in alone):
+        if not studies.is_study(folder):
+            raise InputError(
+                f"{str(folder)!r} holds neither clips nor a study's tables: expected {_EXPECTED}"
+            )
+        parts.append(_study(folder))
+    if figures and not alone:
+        raise InputError("--figures beside a study: it has figures of its own, leave them out")
+    fronts = [part.front for part in parts if part.front]
+    if len(fronts) > 1:
+        raise InputError(f"{len(fronts)} studies with a front each: a page shows one, report them apart")
+    rows = _unique([row for part in parts for row in part.rows])
+    shown = sets.chosen(rows, clips)
+    return Content(
+        title or ", ".join(folder.resolve().name for folder in folders),
+        tuple(sets.row(one, shown, extremes) for one in rows),
+        fps=next((one.clips.fps for one in rows if one.clips), 1.0),
+        floors=_distinct([floor for part in parts for floor in part.floors]),
+        front=fronts[0] if fronts else None,
+        extras=tuple(extra for part in parts for extra in part.extras),
+        commands=(*(told for one in rows if (told := sets.command(one))), *([said] if said else [])),
+        versions=_versions(rows),
+        notes=tuple(note for one in rows if (note := sets.missing(one))),
+    )
+
+
+def _sets(folders: Sequence[Path], told: Sequence[Evaluation]) -> _Part:
+    names = sets.names(folders)
+    opened = [ClipSet.open(folder, name) for folder, name in zip(folders, names, strict=True)]
+    by_clips = {one.fingerprints.get("source", ""): one for one in told}
+    found = {clips.name: by_clips.get(clips.fingerprint) for clips in opened if clips.complete}
+    known = {name: one for name, one in found.items() if one is not None}
+    if told and not known:
+        names_told = ", ".join(one.source for one in told)
+        raise InputError(
+            f"--figures are of other clips ({names_told}): evaluate these sets, or leave them out"
+        )
+    rows = [
+        Named(
+            clips.name, clips.spec.strategy, clips, known[clips.name].figures if clips.name in known else {}
+        )
+        for clips in opened
+    ]
+    floors = {name: values for one in known.values() for name, values in one.floors.items()}
+    return _Part(tuple(rows), tuple(Row(_floor(name), figures=values) for name, values in floors.items()))
+
+
+def _floor(name: str) -> str:
+    return "real clips, in halves" if name == "real" else name
+
+
+def _study(folder: Path) -> _Part:
+    own, others = studies.joined(studies.tables(folder))
+    found = studies.front(folder)
+    # A table of the same strategy and clips may name it again.
+    lines = {line.folder or (table.name, line.label): line for table in own for line in table.lines}
+    rows = [_named(line, folder, own[0].seed) for line in lines.values()]
+    floors = [*(floor for table in own for floor in table.floors), *(found[1] if found and not own else ())]
+    extras = [
+        Extra(
+            f"{table.kind}, {table.num} clips from seed {table.seed}", tuple(map(_row, table.lines)),
+            tuple(map(_row, table.floors)),
+        )
+        for table in others
+    ]  # fmt: skip
+    return _Part(
+        tuple(rows), tuple(map(_row, floors)), found[0] if found and found[0].points else None, tuple(extras)
+    )
+
+
+def _row(line: studies.Line) -> Row:
+    return Row(line.label, line.strategy, figures=line.figures)
+
+
+def _named(line: studies.Line, study: Path, seed: int) -> Named:
+    clips = None if line.folder is None else ClipSet.open(line.folder, line.label)
+    if clips is not None and clips.spec.seed != seed:
+        raise InputError(
+            f"{line.folder} has clips from seed {clips.spec.seed}, its table from {seed}: run it again"
+        )
+    # A set may have grown since, for another table: the figures are of its first clips.
+    if clips is not None and len(clips) > line.clips:
+        clips = attrs.evolve(clips, spec=attrs.evolve(clips.spec, num=line.clips))
+    return Named(line.label, line.strategy, clips, line.figures, study / "features")
+
+
+def _unique(rows: Sequence[Named]) -> list[Named]:
+    """Rows of several folders may have one name: the later ones are numbered."""
+    seen: dict[str, int] = {}
+    found = []
+    for row in rows:
+        seen[row.name] = seen.get(row.name, 0) + 1
+        found.append(row if seen[row.name] == 1 else attrs.evolve(row, name=f"{row.name} ({seen[row.name]})"))
+    return found
+
+
+def _distinct(floors: Sequence[Row]) -> tuple[Row, ...]:
+    return tuple({floor.name: floor for floor in floors}.values())
+
+
+def _versions(rows: Sequence[Named]) -> dict[str, str]:
+    """Of the sets, all in one where they differ; and this page's maker's, where that is another."""
+    told: dict[str, dict[str, None]] = {}
+    for clips in (one.clips for one in rows if one.clips is not None):
+        for name, version in clips.spec.versions.items():
+            told.setdefault(name, {})[version] = None
+    joined = {name: " and ".join(each) for name, each in told.items()}
+    now = versions()["jvid"]
+    return joined if joined.get("jvid") == now else {**joined, "jvid of this page": now}

@@ -1,0 +1,44 @@
+"""Which clips of a set are its most and its least coherent, by what a frame network saw in them.
+
+    agreement of a clip   mean over t of cos(phi_t, phi_{t+1}), the same as the figure's, whose mean is over all clips
+
+Features are those that the evaluation left in its cache; no network runs here. A frozen clip has the highest agreement: what is
+shown are a set's two ends, not a judgement of how good its clips are.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from jvid.errors import InputError
+from jvid_training.evaluation.consistency import agreement
+from jvid_training.generation.sets import ClipSet
+
+__all__ = ["ranked"]
+
+
+def ranked(features: Path, clips: ClipSet) -> tuple[str, np.ndarray] | None:
+    """The figure's name and its value of each clip ``(n)``; None where no frame network's features are there.
+
+    Raises:
+        InputError: features that are damaged.
+    """
+    if not features.is_dir() or not clips.complete:
+        return None
+    for folder in sorted(features.glob(f"*/{clips.fingerprint[:32]}")):
+        try:
+            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            seen = np.load(folder / "features.npy", mmap_mode="r")
+            name = str(meta["network"]["name"])
+        except FileNotFoundError:  # not finished
+            continue
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())[:100]
+            raise InputError(f"features in {folder} are damaged ({reason}): delete the folder") from None
+        # (n f d): a network of frames; one of clips has (n d).
+        if seen.ndim == 3 and len(seen) == len(clips):
+            return f"agreement[{name}]", agreement(seen)
+    return None

@@ -1,0 +1,182 @@
+"""A study's folder: its tables of rows with sets and figures, and its front.
+
+    STUDY/<name>-<num>-clips-seed-<seed>.json     of `jvid_training.search.tables`
+    STUDY/front.json                              of `jvid_training.search.sweep`
+    STUDY/sets/<key>/                             the clips of rows
+    STUDY/features/<network>/<set>/               what networks saw in them
+
+The page's own table is the one that counts most: confirmed on seeds that no search saw, before the ablation, before grids; of
+more clips before fewer. Tables of the same clips (number and seeds) join it; the others follow it, without clips.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from jvid.errors import InputError
+from jvid.strategy import Strategy
+from jvid_training.evaluation.figures import Figure
+from jvid_training.report.content import Front, Objective, Point
+from jvid_training.report.words import one_line
+from jvid_training.search.judged import Judged
+
+T = TypeVar("T")
+_FIRST = ("confirmed", "ablation")
+_TABLES = "*-clips-seed-*.json"
+
+
+@attrs.frozen
+class Line:
+    """A row of a table; ``folder`` holds its clips, None where there are none here; ``strategy`` None is of real clips."""
+
+    label: str
+    strategy: Strategy | None
+    figures: Mapping[str, Figure]
+    clips: int
+    folder: Path | None
+
+
+@attrs.frozen
+class Table:
+    """``name`` is its file's; ``kind`` "ablation", "confirmed" or "grid-...", all of ``num`` clips from ``seed``."""
+
+    name: str
+    kind: str
+    num: int
+    seed: int
+    lines: tuple[Line, ...]
+    floors: tuple[Line, ...]
+
+
+def is_study(folder: Path) -> bool:
+    """Whether the folder has a table or a front."""
+    return (folder / "front.json").is_file() or any(folder.glob(_TABLES))
+
+
+def tables(folder: Path) -> list[Table]:
+    """The study's tables, the page's own first.
+
+    Raises:
+        InputError: a file that is damaged.
+    """
+    found = [
+        _read(path, lambda values, path=path: _table(path, values))  # type: ignore[misc]
+        for path in sorted(folder.glob(_TABLES))
+    ]
+    places = {kind: place for place, kind in enumerate(_FIRST)}
+    return sorted(
+        found, key=lambda table: (places.get(table.kind, len(_FIRST)), -table.num, -table.seed, table.name)
+    )
+
+
+def front(folder: Path) -> tuple[Front, tuple[Line, ...]] | None:
+    """What a sweep found, and the floors that it was judged beside; None before any sweep.
+
+    Raises:
+        InputError: a file that is damaged.
+    """
+    path = folder / "front.json"
+    return _read(path, _front) if path.is_file() else None
+
+
+def _read(path: Path, of: Callable[[dict[str, Any]], T]) -> T:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["format"] != 1:
+            raise InputError(f"{path} is of format {values['format']!r}: expected 1; update jvid")
+        return of(values)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError) and str(path) in str(error):
+            raise
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(
+            f"{path} is damaged ({reason}): delete it, jvid ablation or jvid sweep writes it again"
+        ) from None
+
+
+def _table(path: Path, values: Mapping[str, Any]) -> Table:
+    kind = path.name.removesuffix(f"-{values['num']}-clips-seed-{values['seed']}.json")
+    lines, floors = (
+        tuple(
+            _line(row, path.parent) for row in values[part] if part == "floors" or row["strategy"] is not None
+        )
+        for part in ("rows", "floors")
+    )
+    # Rows that no strategy makes (codecs) are floors, which may be told of twice.
+    codecs = [_line(row, path.parent) for row in values["rows"] if row["strategy"] is None]
+    labels = {line.label for line in floors}
+    floors += tuple(line for line in codecs if line.label not in labels)
+    return Table(path.stem, kind, int(values["num"]), int(values["seed"]), lines, floors)
+
+
+def _line(row: Mapping[str, Any], folder: Path) -> Line:
+    strategy = None if row["strategy"] is None else Strategy.from_dict(row["strategy"])
+    return Line(str(row["label"]), strategy, figures_of(row), int(row["clips"]), _home(row["set"], folder))
+
+
+def _home(told: str, folder: Path) -> Path | None:
+    """Where a set is: in the study's folder wherever that lies now, or where it was made."""
+    if not told:
+        return None
+    places = (folder / "sets" / Path(told).name, Path(told))
+    return next((place for place in places if (place / "set.json").is_file()), None)
+
+
+def figures_of(values: Mapping[str, Any]) -> dict[str, Figure]:
+    """A row's or a point's figures, with its cost as the last."""
+    judged = Judged.from_dict(values)
+    if judged.cost is None:
+        return dict(judged.figures)
+    note = "of one clip, as a share of the video model alone in 50 guided steps"
+    return {**judged.figures, "network cost": Figure(judged.cost, better="lower", note=note)}
+
+
+def _front(values: Mapping[str, Any]) -> tuple[Front, tuple[Line, ...]]:
+    kinds = [str(objective["name"]) for objective in values["objectives"]]
+    better = [str(objective["better"]) for objective in values["objectives"]]
+    if not set(better) <= {"lower", "higher"}:
+        raise ValueError(f"objectives that are better {better}")
+    first = Judged.from_dict(values["points"][0]) if values["points"] else None
+    objectives = tuple(Objective(_named(kind, first), way) for kind, way in zip(kinds, better, strict=True))
+    floors = (
+        Line("real clips, in halves", None, figures_of(values["real"]), int(values["real"]["clips"]), None),
+    )
+    return Front(objectives, tuple(_point(point, len(kinds)) for point in values["points"])), floors
+
+
+def _point(point: Mapping[str, Any], count: int) -> Point:
+    values = tuple(float(value) for value in point["values"])
+    if len(values) != count:
+        raise ValueError(f"{len(values)} values for {count} objectives")
+    number = f"trial {int(point['number'])}"
+    name = f"{point['known']} ({number})" if point["known"] else number
+    return Point(name, values, bool(point["front"]), one_line(Strategy.from_dict(point["strategy"])))
+
+
+def _named(kind: str, judged: Judged | None) -> str:
+    """An objective by the figure that it is read from."""
+    if kind == "cost":
+        return "network cost"
+    found = None if judged is None else judged.find(kind)
+    name = kind if found is None else found[0]
+    return f"|{name} - 1|" if kind == "flicker" else name
+
+
+def joined(every: Sequence[Table]) -> tuple[list[Table], list[Table]]:
+    """The page's own table with those of the same clips, and the others; grids are never joined."""
+    if not every:
+        return [], []
+    own = every[0]
+    same = [
+        table
+        for table in every
+        if table is own or (table.kind in _FIRST and (table.num, table.seed) == (own.num, own.seed))
+    ]
+    return same, [table for table in every if table not in same]

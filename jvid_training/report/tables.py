@@ -1,0 +1,145 @@
+"""Figures as a table: a row for each strategy, then the floors; value, interval and the best of each column.
+
+"Best" is the best value; a strategy whose interval reaches it is marked as well, since nothing tells them apart.
+Floors (real clips, the codec) are no rivals and never marked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import attrs
+
+from jvid_training.evaluation.figures import Figure, base_of
+from jvid_training.report.content import Row
+
+ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
+MEANING = {"lower": "lower is better", "higher": "higher is better"}
+
+
+@attrs.frozen
+class Entry:
+    """A cell: ``mark`` is "best", "level" (its interval reaches the best) or ""."""
+
+    value: str = "\N{EN DASH}"
+    interval: str = ""
+    mark: str = ""
+    note: str = ""
+
+
+@attrs.frozen
+class Line:
+    """A row of the table; the one before of another kind is ruled off."""
+
+    name: str
+    entries: tuple[Entry, ...]
+    floor: bool
+
+
+@attrs.frozen
+class Heading:
+    """A column's name with the arrow of its better direction."""
+
+    name: str
+    arrow: str
+    meaning: str
+
+
+@attrs.frozen
+class Table:
+    """Headings and lines of the same width; ``notes`` are what figures say of themselves, once each."""
+
+    headings: tuple[Heading, ...]
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+
+
+def figures_table(rows: Sequence[Row], floors: Sequence[Row]) -> Table | None:
+    """The table; None where nobody has a figure.
+
+    A column is of one base name, so that floors, which are of other numbers of clips, stand below the figure that they
+    belong to. Its heading is the strategies' full name where they have one in common.
+    """
+    every = [*rows, *floors]
+    bases = list(dict.fromkeys(base_of(name) for row in every for name in row.figures))
+    if not bases:
+        return None
+    columns = [_column(base, rows, floors) for base in bases]
+    lines = [
+        Line(row.name, tuple(entries[place] for _, entries in columns), place >= len(rows))
+        for place, row in enumerate(every)
+    ]
+    notes = [
+        f"{heading.name}, {line.name}: {line.entries[place].note}"
+        for place, (heading, _) in enumerate(columns)
+        for line in lines
+        if line.floor and line.entries[place].note
+    ]
+    notes += [
+        f"{heading.name}: {note}"
+        for place, (heading, _) in enumerate(columns)
+        for note in {
+            line.entries[place].note: None for line in lines if not line.floor and line.entries[place].note
+        }
+    ]
+    return Table(tuple(heading for heading, _ in columns), tuple(lines), tuple(notes))
+
+
+def _column(base: str, rows: Sequence[Row], floors: Sequence[Row]) -> tuple[Heading, list[Entry]]:
+    found = [_figure(row, base) for row in (*rows, *floors)]
+    own = [each for each in found[: len(rows)] if each is not None]
+    full = {name for name, _ in own}
+    heading = full.pop() if len(full) == 1 else base
+    better = next((figure.better for each in found if each for figure in each[1:] if figure.better), None)
+    rivals = [figure for _, figure in own]
+    best = _best(rivals) if len(rivals) > 1 else None
+    entries = [
+        Entry()
+        if each is None
+        else Entry(
+            number(each[1].value),
+            _interval(each[1]),
+            "" if best is None or place >= len(rows) else _mark(each[1], best),
+            "; ".join(
+                part for part in (each[0] if each[0] not in (heading, base) else "", each[1].note) if part
+            ),
+        )
+        for place, each in enumerate(found)
+    ]
+    return Heading(heading, ARROWS.get(better or "", ""), MEANING.get(better or "", "")), entries
+
+
+def _figure(row: Row, base: str) -> tuple[str, Figure] | None:
+    return next(((name, figure) for name, figure in row.figures.items() if base_of(name) == base), None)
+
+
+def _best(figures: Sequence[Figure]) -> Figure | None:
+    finite = [figure for figure in figures if math.isfinite(figure.value)]
+    if not finite or finite[0].better not in ARROWS:
+        return None
+    return (min if finite[0].better == "lower" else max)(finite, key=lambda figure: figure.value)
+
+
+def _mark(figure: Figure, best: Figure) -> str:
+    if figure.value == best.value:
+        return "best"
+    if figure.low is None or figure.high is None:
+        return ""
+    return "level" if figure.low <= best.value <= figure.high else ""
+
+
+def _interval(figure: Figure) -> str:
+    if figure.low is None or figure.high is None or not (math.isfinite(figure.low + figure.high)):
+        return ""
+    return f"{number(figure.low)}\N{EN DASH}{number(figure.high)}"
+
+
+def number(value: float) -> str:
+    """Three digits, whole numbers in full; powers of ten only where a reader would have to count zeros."""
+    if not math.isfinite(value):
+        return "not finite"
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+        return f"{value:,.{digits}f}"
+    return f"{value:.2e}"

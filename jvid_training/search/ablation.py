@@ -1,0 +1,113 @@
+"""``jvid ablation``: Table 2's rows, and the grids of section 4.2, each a generated set with its figures.
+
+The table is written anew after each row, so that a stop keeps what is done; the same command goes on with the next row,
+and rows that several tables share are made once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jvid.errors import InputError, MissingDependencyError
+from jvid.strategy import Strategy
+from jvid_training.search.rows import CODECS, grid, whole
+from jvid_training.search.tables import Row, write_table
+
+if TYPE_CHECKING:
+    from jvid_training.evaluation.sources import ClipSource
+    from jvid_training.search.bench import Bench
+    from jvid_training.search.judged import Judged
+    from jvid_training.search.recipe import StudyRecipe
+
+__all__ = ["chosen_rows", "floors", "grid_rows", "make_table"]
+
+
+def chosen_rows(
+    recipe: StudyRecipe, bench: Bench, labels: Sequence[str] | None
+) -> dict[str, Strategy | None]:
+    """The rows of Table 2 and the recipe's strategies, or those of them that ``labels`` names, in its order.
+
+    Raises:
+        InputError: an unknown label, or a file that holds no strategy.
+    """
+    size = bench.reference.size[0]
+    known: dict[str, Strategy | None] = whole(bench.base, size)
+    known |= {label: Strategy.load(path) for label, path in recipe.ablation.strategies.items()}
+    wanted = labels or recipe.ablation.rows or tuple(known)
+    if unknown := [label for label in wanted if label not in known]:
+        raise InputError(f"row {unknown[0]!r}: expected one of {', '.join(known)}")
+    return {label: known[label] for label in wanted}
+
+
+def grid_rows(recipe: StudyRecipe, bench: Bench, name: str) -> dict[str, Strategy | None]:
+    """The rows of one grid, by the recipe's values or the paper's."""
+    return dict(grid(name, bench.base, recipe.ablation.values.get(name)))
+
+
+def floors(bench: Bench, num: int, tell: Callable[[str], None] = lambda text: None) -> list[Row]:
+    """What real clips reach: against each other, and through the codecs that can be had here."""
+    found = [Row(f"real clips, in halves of {len(bench.reference) // 2}", bench.real)]
+    for label in CODECS:
+        try:
+            found.append(Row(label, codec_row(bench, label, num)))
+        except (MissingDependencyError, LookupError) as error:
+            tell(f"{label}: left out, {error}")
+    return found
+
+
+def codec_row(bench: Bench, label: str, num: int) -> Judged:
+    """The figures of ``num`` of the reference's clips (all if it has fewer), encoded and decoded by a row's codec.
+
+    Raises:
+        MissingDependencyError: the codec cannot be had here.
+    """
+    from jvid_training.evaluation.views import Coded, Subset
+    from jvid_training.search.judging import codec_of
+
+    every = len(bench.reference)
+    # Spread over the reference, which is sorted by class; as many as a row has, since figures compare at an equal number.
+    chosen = {i * every // num for i in range(num)} if num < every else set(range(every))
+
+    def source() -> ClipSource:
+        codec = codec_of(label, bench.reference, bench.pair)
+        return Coded(Subset(bench.reference, lambda _, i: i in chosen), codec, label)
+
+    return bench.judge_source(label, source, len(chosen))
+
+
+def make_table(
+    bench: Bench,
+    name: str,
+    rows: Mapping[str, Strategy | None],
+    num: int,
+    seed: int,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """Make and judge each row in turn; returns the markdown file, ``<name>-<num>-clips-seed-<seed>.md`` in the study's folder.
+
+    Raises:
+        InputError: what generation and evaluation raise; rows that are finished stay in the table.
+    """
+    study = bench.study
+    path = bench.folder / f"{name}-{num}-clips-seed-{seed}"
+    heading = [
+        f"# {study.name}: {name}",
+        "",
+        f"Pair {bench.pair.name}; {num} clips a row, seeds {seed} to {seed + num - 1}, the same in every row; "
+        f"{len(bench.prompts)} prompts in turn; reference {bench.reference.name}, {len(bench.reference)} clips.",
+    ]
+    tell("floors")
+    beneath = floors(bench, num, tell)
+    done: list[Row] = []
+    for label, strategy in rows.items():
+        tell(label)
+        if strategy is None:
+            done.append(Row(label, codec_row(bench, label, num)))
+        else:
+            judged = bench.judge(strategy, num, seed, processes=study.processes)
+            folder = str(bench.set_folder(strategy, seed))
+            done.append(Row(label, judged, strategy, folder))
+        write_table(path, heading, beneath, done, num=num, seed=seed, study=study.name)
+    return path.with_name(f"{path.name}.md")

@@ -1,0 +1,254 @@
+"""A study's bench: a strategy goes in, its figures come out, and what was made once is not made again.
+
+    sets/<key>/                    its clips; key = (pair, strategy, prompts, seed, batches): a set grows with the number asked
+    figures/<key>-<num>-<by>.json  its figures on the first ``num``; by = (reference, networks, bootstrap)
+    features/                      of ``evaluate``
+    prices.json                    seconds per call, for the cost
+
+Every file is whole or not there, so that a stop at any moment loses at most the batch at hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from jvid.errors import InputError
+from jvid.strategy import Strategy
+from jvid_training.files import remove, write_json
+from jvid_training.search.cost import Prices, prices_of
+from jvid_training.search.judged import Judged
+from jvid_training.search.rows import simplest
+
+if TYPE_CHECKING:
+    from jvid.pair import Pair
+    from jvid_training.evaluation import FeatureCache, Figure
+    from jvid_training.evaluation.networks import FeatureNetwork
+    from jvid_training.evaluation.sources import ClipSource
+    from jvid_training.generation import ClipSet
+    from jvid_training.search.recipe import Study
+
+__all__ = ["Bench"]
+
+_BEGINS = "A person "
+
+
+class Bench:
+    """What a study makes and judges clips with; everything is loaded when it is first asked for.
+
+    ``pair``, ``reference`` and ``networks`` stand in for the recipe's, where the caller has them.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        tell: Callable[[str], None] = lambda text: None,
+        *,
+        pair: Pair | None = None,
+        reference: ClipSource | None = None,
+        networks: Sequence[FeatureNetwork] | None = None,
+    ) -> None:
+        self.study, self.tell, self.folder = study, tell, Path(study.out)
+        self._given = (pair, reference, networks)
+
+    @cached_property
+    def pair(self) -> Pair:
+        """The pair of models."""
+        from jvid.choices import Choice
+
+        return self._given[0] or Choice.parse(self.study.pair).load("pair")
+
+    @cached_property
+    def base(self) -> Strategy:
+        """The study's strategy: of its file, or the pair's."""
+        return Strategy.load(self.study.strategy) if self.study.strategy else self.pair.strategy
+
+    @cached_property
+    def prompts(self) -> tuple[str, ...]:
+        """Of the clips, in turn."""
+        every = tuple(self.pair.prompts)
+        return self.study.prompts or tuple(p for p in every if p.startswith(_BEGINS)) or every
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The pair's, wherever it lies."""
+        from jvid_training.generation.making import pair_fingerprint
+
+        return pair_fingerprint(self.pair)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """Seconds per call, measured once."""
+        return prices_of(self.pair, self.fingerprint, self.folder / "prices.json")
+
+    @cached_property
+    def networks(self) -> tuple[FeatureNetwork, ...]:
+        """The feature networks of the figures."""
+        from jvid_training.search.judging import networks_of
+
+        given = self._given[2]
+        return tuple(given) if given is not None else networks_of(self.study.networks)
+
+    @cached_property
+    def reference(self) -> ClipSource:
+        """The real clips.
+
+        Raises:
+            InputError: their size, frames or rate are not the pair's.
+        """
+        from jvid_training.search.judging import check_fits, reference_of
+
+        found = self._given[1] or reference_of(self.study.reference, windows=self.study.windows)
+        check_fits(found, self.pair, self.study.reference)
+        return found
+
+    @cached_property
+    def store(self) -> FeatureCache:
+        """Features of clips."""
+        from jvid_training.evaluation import FeatureCache
+
+        return FeatureCache(self.folder / "features")
+
+    @cached_property
+    def recogniser(self) -> Any:
+        """The classifier of actions, trained on the reference; None where it cannot be."""
+        from jvid_training.evaluation import recogniser_of
+
+        return recogniser_of(self.reference, self.networks, self.store)
+
+    @cached_property
+    def real(self) -> Judged:
+        """Real clips against real clips: the floor of every figure."""
+        from jvid_training.evaluation import real_floor
+
+        def figures() -> Mapping[str, Figure]:
+            return real_floor(
+                self.reference,
+                self.networks,
+                cache=self.store,
+                seed=self.study.seed,
+                recogniser=self.recogniser,
+            )
+
+        return self._known("real-clips", None, len(self.reference), None, figures)
+
+    def key(self, strategy: Strategy, seed: int) -> str:
+        """What the clips depend on, as hex; not how many there are."""
+        study = self.study
+        told: list[Any] = [self.fingerprint, simplest(strategy).to_dict(), list(self.prompts), seed]
+        told += [study.batch, study.micro_batch, study.threads]
+        return _hex(told)
+
+    def set_folder(self, strategy: Strategy, seed: int) -> Path:
+        """Where the clips of a strategy are."""
+        return self.folder / "sets" / self.key(strategy, seed)
+
+    def judge(
+        self, strategy: Strategy, num: int, seed: int, bootstrap: int | None = None, processes: int = 1
+    ) -> Judged:
+        """The figures of ``num`` clips of a strategy, made if they are not there; clip i has seed ``seed`` + i.
+
+        Raises:
+            InputError: what generation and evaluation raise; finished batches stay.
+        """
+        from jvid_training.search.locks import held
+
+        with held(self.folder / "locks" / self.key(strategy, seed)):
+            return self._known(
+                f"{self.key(strategy, seed)}-{num}",
+                bootstrap,
+                num,
+                lambda: self.prices.cost(strategy),
+                lambda: self._evaluate(self._clips(strategy, num, seed, processes), bootstrap),
+            )
+
+    def judge_source(self, name: str, source: Callable[[], ClipSource], num: int) -> Judged:
+        """The figures of ``num`` clips that no strategy makes, such as a codec's; they cost no network."""
+        stem = f"{name.replace(' ', '-')}-{num}"
+        return self._known(stem, None, num, None, lambda: self._evaluate(source(), None))
+
+    def drop(self, strategy: Strategy, seed: int) -> None:
+        """Delete the clips of a strategy; its figures stay."""
+        remove(self.set_folder(strategy, seed))
+
+    def _clips(self, strategy: Strategy, num: int, seed: int, processes: int) -> ClipSource:
+        from jvid_training.generation import ClipSet, generate
+
+        study, folder = self.study, self.set_folder(strategy, seed)
+        made = ClipSet.open(folder) if (folder / "set.json").is_file() else None
+        if made is None or not _first(made, num).complete:
+            made = generate(
+                folder, num=max(num, len(made) if made else 0), pair=study.pair, strategy=simplest(strategy),
+                prompts=self.prompts, seed=seed, batch=study.batch, micro_batch=study.micro_batch,
+                threads=study.threads, processes=processes, loaded=self.pair,
+            )  # fmt: skip
+        return _first(made, num)
+
+    def _known(
+        self,
+        stem: str,
+        bootstrap: int | None,
+        clips: int,
+        cost: Callable[[], float] | None,
+        figures: Callable[[], Mapping[str, Figure]],
+    ) -> Judged:
+        """What stands in the file of these figures, or else is computed now and written there."""
+        path = self._figures(stem, bootstrap)
+        if (known := _read(path)) is not None:
+            return known
+        begun = time.perf_counter()
+        made = figures()
+        judged = Judged(made, clips, None if cost is None else cost(), time.perf_counter() - begun)
+        write_json(path, judged.to_dict())
+        return judged
+
+    def _evaluate(self, clips: ClipSource, bootstrap: int | None) -> Mapping[str, Figure]:
+        from jvid_training.evaluation import evaluate
+
+        with warnings.catch_warnings():
+            # That there are fewer clips than the protocol asks for stands in every figure's name.
+            warnings.simplefilter("ignore", UserWarning)
+            return evaluate(
+                clips,
+                self.reference,
+                self.networks,
+                cache=self.store,
+                bootstrap=self.study.bootstrap if bootstrap is None else bootstrap,
+                seed=self.study.seed,
+                floors={},
+                recogniser=self.recogniser,
+            ).figures
+
+    def _figures(self, stem: str, bootstrap: int | None) -> Path:
+        by: list[Any] = [self.reference.fingerprint, [network.fingerprint for network in self.networks]]
+        by.append(self.study.bootstrap if bootstrap is None else bootstrap)
+        return self.folder / "figures" / f"{stem}-{_hex(by)[:12]}.json"
+
+
+def _first(clips: ClipSet, num: int) -> ClipSet:
+    """A view of a set's first ``num`` clips."""
+    return clips if len(clips) == num else attrs.evolve(clips, spec=attrs.evolve(clips.spec, num=num))
+
+
+def _hex(told: Any) -> str:
+    return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _read(path: Path) -> Judged | None:
+    try:
+        values: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return Judged.from_dict(values)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}): delete it, and the figures are computed again"
+        ) from None

@@ -1,0 +1,170 @@
+"""``jvid ablation RECIPE`` and ``jvid sweep RECIPE``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jvid.errors import InputError
+
+if TYPE_CHECKING:
+    from jvid_training.search.bench import Bench
+    from jvid_training.search.recipe import StudyRecipe, Sweep
+
+__all__ = ["ablation", "sweep"]
+
+RecipeArgument = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="TOML file, such as recipes/actions-64/ablation.toml")
+]
+Num = Annotated[
+    int | None, typer.Option("--num", "-n", min=1, help="Clips of a row (default: the recipe's).")
+]
+
+
+def ablation(
+    recipe: RecipeArgument,
+    rows: Annotated[
+        list[str] | None, typer.Option("--rows", metavar="LABEL", help="Only this row of the table; may be repeated.")
+    ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option("--grid", metavar="NAME", help="A grid in place of the rows, or all; may be repeated."),
+    ] = None,
+    num: Num = None,
+    report_seed: Annotated[
+        bool, typer.Option("--report-seed", help="Clips of the recipe's report_seed, which no search has seen.")
+    ] = False,
+) -> None:  # fmt: skip
+    """Table 2's rows and the grids of section 4.2, as tables with intervals.
+
+    Goes on with what an earlier run left; each row is a set of clips that is made once.
+    """
+    from jvid_training.search.ablation import chosen_rows, grid_rows, make_table
+    from jvid_training.search.rows import GRIDS
+
+    loaded, bench = _opened(recipe, num)
+    study = loaded.study
+    if rows and grid:
+        raise InputError("--rows beside --grid: a grid has rows of its own, leave one out")
+    names = list(GRIDS) if grid == ["all"] else grid or []
+    tables = {f"grid-{name}": grid_rows(loaded, bench, name) for name in names}
+    if not names:
+        tables = {"ablation": chosen_rows(loaded, bench, rows)}
+        tables |= {
+            f"grid-{name}": grid_rows(loaded, bench, name) for name in loaded.ablation.grids if not rows
+        }
+    seed = study.report_seed if report_seed else study.seed
+    for name, wanted in tables.items():
+        path = make_table(bench, name, wanted, study.num, seed, bench.tell)
+        typer.echo(path.read_text(encoding="utf-8"))
+        typer.echo(str(path))
+
+
+def sweep(
+    recipe: RecipeArgument,
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, help="In all, those of earlier runs included (default: the recipe's).")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes of this machine.")] = 1,
+    choose: Annotated[
+        int | None, typer.Option("--choose", metavar="TRIAL", min=0, help="Write this trial's strategy into -o FILE.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Of --choose: a .json for jvid sample --strategy.")
+    ] = None,
+    confirm: Annotated[
+        list[int] | None,
+        typer.Option("--confirm", metavar="TRIAL", min=0, help="Judge this trial on the report seeds; may be repeated."),
+    ] = None,
+    num: Annotated[
+        int | None, typer.Option("--num", "-n", min=1, help="Clips of a row of --confirm (default: the recipe's).")
+    ] = None,
+) -> None:  # fmt: skip
+    """Search strategies for several objectives at once; goes on with what an earlier run left.
+
+    The folder of the study has front.json and front.png: what was judged, and what no other strategy beats.
+    """
+    loaded, bench = _opened(recipe, None)
+    found = loaded.sweep
+    if found is None:
+        raise InputError(
+            f"{recipe} has no [sweep]: expected one with a space, as recipes/actions-64/sweep.toml has"
+        )
+    if (choose is None) is not (output is None):
+        raise InputError("--choose TRIAL and -o FILE go together: give both or none")
+    if choose is not None and output is not None:
+        typer.echo(_chosen(bench, choose, output))
+    elif confirm:
+        typer.echo(_confirmed(loaded, bench, confirm, num))
+    elif num is not None:
+        raise InputError("--num without --confirm: the clips of a trial are the recipe's study.num")
+    else:
+        typer.echo(_swept(loaded, bench, found, trials or found.trials, workers))
+
+
+def _opened(path: Path, num: int | None) -> tuple[StudyRecipe, Bench]:
+    """The recipe, with another number of clips if asked, and its bench."""
+    import attrs
+
+    from jvid.cores import set_threads
+    from jvid_training.search.bench import Bench
+    from jvid_training.search.recipe import check_study, load_study
+
+    loaded = load_study(path)
+    if num is not None:
+        loaded = attrs.evolve(loaded, study=attrs.evolve(loaded.study, num=num))
+        check_study(loaded, f"{path} with --num {num}")
+    set_threads(loaded.study.threads)
+    return loaded, Bench(loaded.study, lambda text: typer.echo(text, err=True))
+
+
+def _swept(recipe: StudyRecipe, bench: Bench, found: Sweep, trials: int, workers: int) -> str:
+    from jvid_training.search.plot import plot_front
+    from jvid_training.search.sweep import load_front, open_trials, write_front
+    from jvid_training.search.workers import run_workers
+
+    opened = open_trials(bench, found)
+    run_workers(recipe, bench, opened, trials, workers, bench.tell)
+    path = write_front(bench, opened)
+    front = load_front(bench.folder)
+    lines = [f"{front['trials']['finished']} trials, {front['trials']['judged']} judged whole; the front:"]
+    names = [objective["name"] for objective in front["objectives"]]
+    for point in front["points"]:
+        if point["front"]:
+            told = ", ".join(
+                f"{name} {value:.4g}" for name, value in zip(names, point["values"], strict=True)
+            )
+            known = f" ({point['known']})" if point["known"] else ""
+            lines.append(f"{point['number']:>5}{known}: {told}")
+    drawn = []
+    if all(bench.real.find(kind) for kind in ("clip", "frame")):
+        drawn = [plot_front(front, bench.folder / name) for name in ("front.png", "front.svg")]
+    return "\n".join([*lines, *map(str, (path, *drawn))])
+
+
+def _chosen(bench: Bench, number: int, output: Path) -> str:
+    from jvid.strategy import Strategy
+    from jvid_training.search.sweep import load_front, point_of
+
+    point = point_of(load_front(bench.folder), number, bench.folder)
+    Strategy.from_dict(point["strategy"]).save(output)
+    return f"{output}: strategy of trial {number}"
+
+
+def _confirmed(recipe: StudyRecipe, bench: Bench, numbers: list[int], num: int | None) -> str:
+    from jvid.strategy import Strategy
+    from jvid_training.search.ablation import make_table
+    from jvid_training.search.recipe import check_seeds
+    from jvid_training.search.sweep import known_points, load_front, point_of
+
+    front = load_front(bench.folder)
+    rows = dict(known_points(bench))
+    for number in numbers:
+        point = point_of(front, number, bench.folder)
+        rows[f"trial {number}"] = Strategy.from_dict(point["strategy"])
+    clips = num or recipe.study.num
+    check_seeds(recipe.study, clips)
+    path = make_table(bench, "confirmed", rows, clips, recipe.study.report_seed, bench.tell)
+    return f"{path.read_text(encoding='utf-8')}\n{path}"

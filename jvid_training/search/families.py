@@ -1,0 +1,90 @@
+"""How a search speaks of components whose options are not plain numbers.
+
+    selector blend     t_v, t_e, p_e, p_f: the video model's weight follows the paper's P_V instead of being drawn by it
+    selector boundary, random, cycle, blend      experts = "video+image" where nothing is said
+
+Every other component is searched by its own options, as the registry knows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jvid.choices import Choice
+from jvid.errors import InputError
+from jvid.pair import EXPERTS
+
+__all__ = ["choice_of", "known_options", "options_of"]
+
+_CURVE = ("t_v", "t_e", "p_e", "p_f")
+_OF_MANY = ("blend", "boundary", "cycle", "random")
+_OUTSIDE = ("steps",)
+"""Options that a strategy sets itself."""
+
+
+def known_options(part: str, kind: str, name: str) -> tuple[str, ...]:
+    """The options that a component can be searched by; ``smoothing.none`` has none.
+
+    Raises:
+        InputError: a component that nobody registers.
+    """
+    from jvid.errors import UnknownNameError
+    from jvid.options import parameters
+    from jvid.registry import current, imported
+
+    if part == "smoothing" and name == "none":
+        return ()
+    if (part, _bare(name)) == ("selector", "blend"):
+        return _CURVE
+    try:
+        factory = imported(current().find(kind, name))
+    except UnknownNameError as error:
+        raise InputError(f"{part}.{name}: {error}") from error
+    return tuple(option for option in parameters(factory) if option not in _OUTSIDE)
+
+
+def choice_of(part: str, name: str, options: Mapping[str, Any], held: Choice | None) -> Choice:
+    """The component of searched options; others are ``held``'s, where it is the same component."""
+    told = dict(options)
+    if held is not None and held.name == name:
+        told = {**options_of(part, held), **told}
+    if part != "selector":
+        return Choice(name, told)
+    if told.get("t_e") is not None and told.get("t_v") is not None:
+        told["t_v"], told["t_e"] = sorted((told["t_v"], told["t_e"]))
+    if _bare(name) == "blend":
+        told = {"knots": _knots(told)}
+    if _bare(name) in _OF_MANY:
+        told.setdefault("experts", "+".join(EXPERTS))
+    return Choice(name, told)
+
+
+def options_of(part: str, choice: Choice) -> dict[str, Any]:
+    """A component's options as a search speaks of them; a blend that no curve describes has none."""
+    if (part, _bare(choice.name)) != ("selector", "blend"):
+        return dict(choice.options)
+    try:
+        (_, _), (t_v, _), (t_e, p_e), (_, p_f) = (
+            (float(at), float(weight))
+            for at, weight, _ in (knot.split(":") for knot in choice.options["knots"].split("+"))
+        )
+    except (KeyError, ValueError, AttributeError):
+        return {}
+    return dict(zip(_CURVE, (t_v, t_e, p_e, p_f), strict=True))
+
+
+def _knots(curve: Mapping[str, float]) -> str:
+    """P_V as knots of a blend, in text: weight 1 until t_v, p_e at t_e, p_f at the end."""
+    if missing := [name for name in _CURVE if name not in curve]:
+        raise InputError(
+            f"selector blend needs {' and '.join(missing)}: it is searched by {', '.join(_CURVE)}"
+        )
+    t_v, t_e, p_e, p_f = (float(curve[name]) for name in _CURVE)
+    # Knots rise: one at 0 or at 1 stands for the curve's own there.
+    knots = [(0.0, 1.0), (max(t_v, 1e-6), 1.0), (min(t_e, 1.0 - 1e-6), p_e), (1.0, p_f)]
+    return "+".join(f"{at!r}:{weight!r}:{1.0 - weight!r}" for at, weight in knots)
+
+
+def _bare(name: str) -> str:
+    return name.rpartition("/")[2]

@@ -1,0 +1,169 @@
+"""A study's recipe: what is compared, on which clips, by which networks. One TOML file for both commands.
+
+    [study]       pair, reference clips, prompts, seeds, networks          both commands
+    [ablation]    rows of Table 2 and one-parameter grids of section 4.2   `jvid ablation`
+    [sweep]       objectives, trials, pruning, space                       `jvid sweep`
+
+Two files whose ``study.out`` is one folder share sets, figures and prices.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from jvid.errors import InputError
+from jvid_training.recipe import not_negative, positive, read_toml, structured
+
+__all__ = [
+    "KINDS", "Ablation", "Networks", "Pruning", "Study", "StudyRecipe", "Sweep", "check_seeds", "check_study",
+    "load_study", "structure_study",
+]  # fmt: skip
+
+KINDS = ("clip", "frame", "flicker", "accuracy", "cost")
+"""What a strategy is judged by, and what a sweep may aim at; see `jvid_training.search.judged`."""
+
+
+@attrs.frozen
+class Networks:
+    """The feature networks of the figures, by name or path, as ``jvid evaluate`` takes them; "" leaves a figure out."""
+
+    frame: str = "efficientnet-lite0"
+    """Of the frame figure, a Frechet distance of frames (FID)."""
+    clip: str = "i3d"
+    """Of the clip figure, a Frechet distance of clips (FVD), and of the classifier of actions."""
+
+
+@attrs.frozen
+class Study:
+    """What both commands depend on."""
+
+    name: str
+    out: str
+    """Folder of sets, features, figures and tables; relative to the working directory."""
+    reference: str
+    """Folder of encoded latents, whose shards hold the real frames; or the recipe that it was encoded from."""
+    windows: int = attrs.field(default=1, validator=positive)
+    """Of each real sequence in the reference."""
+    pair: str = "actions-64"
+    strategy: str = ""
+    """File of the strategy that the rows lead to; the pair's recommended one when absent."""
+    prompts: tuple[str, ...] = ()
+    """The pair's that begin with "A person" when absent (all of its if none does)."""
+    num: int = attrs.field(default=64, validator=positive)
+    """Clips of a row or a trial; clip i is of prompt i mod their number, and of seed ``seed`` + i."""
+    seed: int = attrs.field(default=0, validator=not_negative)
+    """Of the search: every row and every trial starts from the same noise."""
+    report_seed: int = attrs.field(default=1_000_000, validator=not_negative)
+    """Of what is reported: no search has seen these."""
+    batch: int = attrs.field(default=4, validator=positive)
+    micro_batch: int = attrs.field(default=4, validator=positive)
+    processes: int = attrs.field(default=1, validator=positive)
+    threads: int = attrs.field(default=1, validator=positive)
+    """Of each process."""
+    bootstrap: int = attrs.field(default=200, validator=not_negative)
+    networks: Networks = Networks()
+
+
+@attrs.frozen
+class Ablation:
+    """Which rows, and which grids where ``--grid`` says nothing."""
+
+    rows: tuple[str, ...] | None = None
+    """Of `jvid_training.search.rows`; all when absent."""
+    grids: tuple[str, ...] = ()
+    values: dict[str, list[Any]] = attrs.field(factory=dict)
+    """Grid -> its values, where they are not the paper's."""
+    strategies: dict[str, str] = attrs.field(factory=dict)
+    """Further rows: label -> file of a strategy."""
+
+
+@attrs.frozen
+class Pruning:
+    """When a trial is stopped before all of its clips are made."""
+
+    clips: tuple[int, ...] = ()
+    """A look after so many clips, rising; none makes every trial whole."""
+    margin: float = attrs.field(default=0.25, validator=not_negative)
+    """Several objectives: stopped when a whole trial was better in all of them by this share."""
+    after: int = attrs.field(default=5, validator=not_negative)
+    """Whole trials to have before any is stopped."""
+
+
+@attrs.frozen
+class Sweep:
+    """The search."""
+
+    space: dict[str, Any]
+    """Of `jvid_training.search.space`."""
+    trials: int = attrs.field(default=50, validator=positive)
+    """In all, known points included."""
+    objectives: tuple[str, ...] = ("clip", "frame", "cost")
+    sampler: Literal["tpe", "nsga-ii", "random"] = "tpe"
+    startup: int = attrs.field(default=12, validator=not_negative)
+    """Random trials before TPE learns; the population of NSGA-II."""
+    seed: int = attrs.field(default=0, validator=not_negative)
+    """Of the sampler."""
+    known: bool = True
+    """Begin with the pair's strategy, the paper's and each expert alone."""
+    keep_frames: bool = False
+    """Keep the clips of a trial; its figures and strategy are always kept."""
+    pruning: Pruning = Pruning()
+
+
+@attrs.frozen
+class StudyRecipe:
+    """One file."""
+
+    study: Study
+    ablation: Ablation = Ablation()
+    sweep: Sweep | None = None
+
+
+def load_study(path: Path) -> StudyRecipe:
+    """Read and check a recipe. Raises `InputError` in one line that names each wrong key."""
+    return structure_study(read_toml(path, "recipes/actions-64/ablation.toml"), str(path))
+
+
+def structure_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe:
+    """A parsed TOML document -> `StudyRecipe`; ``where`` names the source in errors."""
+    return check_study(structured(document, StudyRecipe, where), where)
+
+
+def check_study(recipe: StudyRecipe, where: str) -> StudyRecipe:
+    """The recipe, if its values go together. Raises `InputError` that names ``where`` and the key."""
+    study, sweep = recipe.study, recipe.sweep
+    if study.batch % study.micro_batch:
+        raise InputError(
+            f"{where}: study.batch: got {study.batch}, expected a multiple of micro_batch, {study.micro_batch}"
+        )
+    try:
+        check_seeds(study, study.num)
+        if sweep is not None:
+            _check_sweep(sweep, study.num)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    return recipe
+
+
+def check_seeds(study: Study, num: int) -> None:
+    """Refuse reported clips whose seeds a search has seen. Raises `InputError`."""
+    if -num < study.report_seed - study.seed < study.num:
+        raise InputError(
+            f"study.report_seed: got {study.report_seed} for {num} clips, expected seeds other than the search's, "
+            f"{study.seed} to {study.seed + study.num - 1}"
+        )
+
+
+def _check_sweep(sweep: Sweep, num: int) -> None:
+    names, looks = sweep.objectives, sweep.pruning.clips
+    if not names or not set(names) <= set(KINDS) or len(set(names)) < len(names):
+        raise InputError(
+            f"sweep.objectives: got {list(names)}, expected some of {', '.join(KINDS)}, each once"
+        )
+    if list(looks) != sorted(set(looks)) or not all(0 < look < num for look in looks):
+        raise InputError(
+            f"sweep.pruning.clips: got {list(looks)}, expected rising numbers between 0 and num, {num}"
+        )

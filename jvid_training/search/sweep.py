@@ -1,0 +1,215 @@
+"""``jvid sweep``: trials are claimed, made, judged and told, by one worker or by several on one storage.
+
+    trials/0007.json   a trial's strategy and figures, and those of its early looks
+    front.json         every trial that was judged, with whether it is on the front
+
+A trial is stopped at an early look when a whole trial was clearly better on as many clips (several objectives), or when
+Optuna's median pruner says so (one). All trials start from the same seeds, so that arms are compared on the same noise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from jvid.errors import InputError, NonFiniteError
+from jvid.strategy import Strategy
+from jvid_training.files import write_json
+from jvid_training.search.front import clearly_beaten, front
+from jvid_training.search.judged import Judged
+from jvid_training.search.locks import held
+from jvid_training.search.rows import ablation, printed
+from jvid_training.search.space import Space
+from jvid_training.search.trials import BETTER, Claimed, Trials
+
+if TYPE_CHECKING:
+    from jvid_training.search.bench import Bench
+    from jvid_training.search.recipe import Sweep
+
+__all__ = ["known_points", "load_front", "open_trials", "point_of", "work", "write_front"]
+
+
+def known_points(bench: Bench) -> dict[str, Strategy]:
+    """Where a sweep begins: the study's strategy, each expert alone, the paper's as printed."""
+    rows = ablation(bench.base)
+    points = {"strategy": bench.base, "video model": rows["video model"], "image model": rows["image model"]}
+    return points | printed(bench.base, bench.reference.size[0])
+
+
+def open_trials(bench: Bench, sweep: Sweep) -> Trials:
+    """The sweep in the study's folder; one of other settings is refused.
+
+    Raises:
+        InputError: an unknown parameter or component in the space, an objective without its network, or a sweep of other
+            settings in the folder.
+        MissingDependencyError: no optuna.
+    """
+    study = bench.study
+    space = Space.of(sweep.space, bench.base)
+    kinds = {network.kind for network in bench.networks}
+    for name, needed in (("clip", "clip"), ("accuracy", "clip"), ("frame", "frame")):
+        if name in sweep.objectives and needed not in kinds:
+            raise InputError(
+                f"sweep.objectives: {name!r} needs study.networks.{needed}: name one, or leave it out"
+            )
+    settings = {
+        "pair": bench.fingerprint, "strategy": bench.base.to_dict(), "reference": bench.reference.fingerprint,
+        "networks": [network.fingerprint for network in bench.networks], "prompts": list(bench.prompts),
+        "num": study.num, "seed": study.seed, "batch": [study.batch, study.micro_batch],
+        "space": sweep.space, "objectives": sweep.objectives, "pruning": attrs.asdict(sweep.pruning),
+        "sampler": [sweep.sampler, sweep.startup, sweep.seed],
+    }  # fmt: skip
+    return Trials(bench.folder, sweep, space, known_points(bench) if sweep.known else {}, settings)
+
+
+def work(bench: Bench, trials: Trials, count: int, tell: Callable[[str], None] = lambda text: None) -> None:
+    """Evaluate trials until ``count`` are finished or in work; other workers may do the same.
+
+    Raises:
+        InputError: what generation and evaluation raise. The trial at hand is begun again by whoever goes on.
+    """
+    with trials, trials.told():
+        while (claimed := trials.ask(count)) is not None:
+            tell(f"trial {claimed.number}: {claimed.known or claimed.strategy.selector}")
+            _evaluate(bench, trials, claimed)
+            with held(bench.folder / "front.lock"):
+                write_front(bench, trials)
+
+
+def _evaluate(bench: Bench, trials: Trials, claimed: Claimed) -> None:
+    """Make, judge and tell one trial."""
+    study, sweep, trial = bench.study, trials.sweep, claimed.trial
+    kinds, parts = sweep.objectives, {}
+    reason, judged = "", None
+    try:
+        for look in (*sweep.pruning.clips, study.num):
+            whole = look == study.num
+            judged = bench.judge(claimed.strategy, look, study.seed, None if whole else 0)
+            parts[str(look)] = judged.objectives(kinds)
+            trial.set_user_attr("parts", parts)
+            # Known points are shown whole: they are what the others are compared with.
+            if not whole and not claimed.known and _hopeless(trials, trial, look, parts[str(look)]):
+                reason = f"clearly worse after {look} clips"
+                break
+    except NonFiniteError as error:
+        reason = str(error)
+    values = parts.get(str(study.num), [])
+    missing = [kind for kind, value in zip(kinds, values, strict=False) if value != value]
+    if missing:
+        raise InputError(f"sweep.objectives: no figure for {missing[0]!r}: name its network, or leave it out")
+    record = {
+        "format": 1, "number": claimed.number, "known": claimed.known, "reason": reason, "parts": parts,
+        "strategy": claimed.strategy.to_dict(), "parameters": trial.params,
+        "judged": None if reason or judged is None else judged.to_dict(),
+    }  # fmt: skip
+    write_json(_file(bench, claimed.number), record)
+    # The known points' clips stay: tables show them too.
+    if not sweep.keep_frames and bench.key(claimed.strategy, study.seed) not in {
+        bench.key(point, study.seed) for point in known_points(bench).values()
+    }:
+        bench.drop(claimed.strategy, study.seed)
+    if reason:
+        trials.prune(trial, reason)
+    elif claimed.outside:
+        trials.prune(trial, "outside of the space")
+    else:
+        trials.complete(trial, values)
+
+
+def _hopeless(trials: Trials, trial: Any, look: int, values: Sequence[float]) -> bool:
+    """Whether a trial is to be stopped at an early look."""
+    sweep = trials.sweep
+    if len(sweep.objectives) == 1:
+        trial.report(values[0], look)
+        return bool(trial.should_prune())
+    told = [other.user_attrs.get("parts", {}) for other in trials.finished() if not other.user_attrs.get("reason")
+            or other.user_attrs.get("strategy")]  # fmt: skip
+    others = [_losses(sweep.objectives, parts[str(look)]) for parts in told if str(look) in parts]
+    if len(others) < sweep.pruning.after:
+        return False
+    margins = [0.0 if kind == "cost" else sweep.pruning.margin for kind in sweep.objectives]
+    return clearly_beaten(_losses(sweep.objectives, values), others, margins)
+
+
+def _losses(kinds: Sequence[str], values: Sequence[float]) -> list[float]:
+    """Lower is better, 0 at best."""
+    return [1.0 - value if kind in BETTER else value for kind, value in zip(kinds, values, strict=True)]
+
+
+def write_front(bench: Bench, trials: Trials) -> Path:
+    """``front.json`` of what is finished; the order is the trials'."""
+    kinds = trials.sweep.objectives
+    points = []
+    for trial in trials.finished():
+        record = _record(_file(bench, trial.number))
+        if record is None or record["judged"] is None:
+            continue
+        judged = Judged.from_dict(record["judged"])
+        values = judged.objectives(kinds)
+        points.append(
+            {
+                "number": trial.number,
+                "name": record["known"] or f"trial {trial.number}",
+                "known": record["known"],
+                "values": values,
+                "strategy": record["strategy"],
+                **judged.to_dict(),
+            }
+        )
+    flags = front([_losses(kinds, point["values"]) for point in points])
+    for point, flag in zip(points, flags, strict=True):
+        point["front"] = flag
+    path = bench.folder / "front.json"
+    study = bench.study
+    better = [{"name": kind, "better": "higher" if kind in BETTER else "lower"} for kind in kinds]
+    finished = {"finished": len(trials.finished()), "judged": len(points)}
+    write_json(
+        path,
+        {"format": 1, "study": study.name, "num": study.num, "seed": study.seed, "objectives": better,
+         "trials": finished, "real": bench.real.to_dict(), "points": points},
+    )  # fmt: skip
+    return path
+
+
+def load_front(folder: Path) -> dict[str, Any]:
+    """What ``write_front`` wrote.
+
+    Raises:
+        InputError: there is none yet, or it is damaged.
+    """
+    path = folder / "front.json"
+    found = _record(path)
+    if found is None:
+        raise InputError(f"no {path}: run `jvid sweep RECIPE` first")
+    return found
+
+
+def point_of(found: Mapping[str, Any], number: int, folder: Path) -> dict[str, Any]:
+    """The point of a trial.
+
+    Raises:
+        InputError: no such trial was judged whole; the message names those on the front.
+    """
+    for point in found["points"]:
+        if point["number"] == number:
+            return dict(point)
+    on = ", ".join(str(point["number"]) for point in found["points"] if point["front"])
+    raise InputError(f"trial {number} is not in {folder / 'front.json'}: the front has {on or 'none yet'}")
+
+
+def _file(bench: Bench, number: int) -> Path:
+    return bench.folder / "trials" / f"{number:04d}.json"
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return values
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error}): delete it") from None

@@ -1,0 +1,104 @@
+"""Tables of figures: markdown to read, JSON to compute with, each file whole or not there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from jvid_training.evaluation.figures import base_of
+from jvid_training.files import write_json, write_whole
+from jvid_training.search.judged import Judged
+
+if TYPE_CHECKING:
+    from jvid.strategy import Strategy
+
+__all__ = ["Row", "markdown", "write_table"]
+
+COLUMNS = ("clip", "frame", "flicker", "accuracy")
+_LEGEND = (
+    "In brackets: 95 % intervals over clips (of real clips in halves: the range). flicker ratio: to the real clips'. "
+    "Network cost: of one clip, as a share of the video model alone in 50 guided steps."
+)
+
+
+@attrs.frozen
+class Row:
+    """One line of a table; ``strategy`` None is of real clips."""
+
+    label: str
+    judged: Judged
+    strategy: Strategy | None = None
+    set: str = ""
+    """Folder of its clips."""
+
+
+def markdown(heading: Sequence[str], floors: Sequence[Row], rows: Sequence[Row]) -> str:
+    """Heading lines, the floors as a list, the table; figures with their intervals."""
+    names = {kind: _name(kind, rows) for kind in COLUMNS}
+    kinds = [kind for kind in COLUMNS if names[kind]]
+    lines = [*heading, ""]
+    if floors:
+        lines.append("Floors, of real clips:")
+        lines += [f"- {row.label}: {_told(row.judged)}" for row in floors]
+        lines.append("")
+    head = ["row", *(names[kind] for kind in kinds), "network cost"]
+    lines += [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    for row in rows:
+        cost = "-" if row.judged.cost is None else f"{row.judged.cost:.3f}"
+        lines.append(_line([row.label, *(_cell(row.judged, kind) for kind in kinds), cost]))
+    return "\n".join([*lines, "", _LEGEND]) + "\n"
+
+
+def _told(judged: Judged) -> str:
+    found = {kind: name for kind in COLUMNS if (name := judged.find(kind))}
+    return ", ".join(f"{name} {_cell(judged, kind)}" for kind, (name, _) in found.items()) or "no figure"
+
+
+def write_table(
+    path: Path, heading: Sequence[str], floors: Sequence[Row], rows: Sequence[Row], **more: Any
+) -> None:
+    """``path``.md and ``path``.json; ``more`` goes into the JSON. Raises InputError on a full disk."""
+    values = {
+        "format": 1,
+        "heading": list(heading),
+        "floors": [_plain(row) for row in floors],
+        "rows": [_plain(row) for row in rows],
+        **more,
+    }
+    write_json(path.with_name(f"{path.name}.json"), values)
+    text = markdown(heading, floors, rows)
+    write_whole(path.with_name(f"{path.name}.md"), lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def _name(kind: str, rows: Sequence[Row]) -> str:
+    """A column's heading: the figure's name, its base where rows are of different numbers of clips."""
+    found = [name[0] for row in rows if (name := row.judged.find(kind))]
+    if not found:
+        return ""
+    return found[0] if len(set(found)) == 1 else base_of(found[0])
+
+
+def _cell(judged: Judged, kind: str) -> str:
+    found = judged.find(kind)
+    if found is None:
+        return "-"
+    value = found[1]
+    if value.low is None or value.high is None or value.low == value.high:
+        return _short(value.value)
+    return f"{_short(value.value)} ({_short(value.low)} to {_short(value.high)})"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _plain(row: Row) -> Mapping[str, Any]:
+    strategy = None if row.strategy is None else row.strategy.to_dict()
+    return {"label": row.label, "strategy": strategy, "set": row.set, **row.judged.to_dict()}

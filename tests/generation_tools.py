@@ -1,0 +1,50 @@
+"""A pair small enough to sample within milliseconds, of real networks, and what a set holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from jvid.strategy import Strategy
+from jvid_models.export import export_pair
+from jvid_models.table1 import SCHEDULER
+from jvid_models.text import EmbeddingTable
+from jvid_models.unets import image_unet, video_unet
+from jvid_models.video_decoder import VideoDecoder
+from jvid_training.generation import ClipSet
+
+TINY = {"channels": (16, 32), "layers": 1, "text_width": 12, "groups": 8, "heads": 2}
+
+
+def tiny_pair(folder: Path) -> Path:
+    """Random weights; 3 frames of 64 pixels, both experts in 4 steps."""
+    torch.manual_seed(0)
+    prompts = ["", "A person running", "A person waving", "Someone running"]
+    table = EmbeddingTable(prompts, torch.randn(len(prompts), 5, 12))
+    strategy = Strategy.paper(128).to_dict() | {"steps": 4, "plan_seed": 1}
+    meta = {
+        "name": "tiny",
+        "schedule": SCHEDULER,
+        "latents": {"shape": [4, 3, 8, 8], "mean": [0.1, 0, 0, 0], "std": [1, 1, 2, 1]},
+        "fps": 12.5,
+        "strategy": strategy,
+        "licence": "none",
+    }
+    decoder = VideoDecoder(channels=(16, 8, 8, 8), blocks=1)
+    export_pair(folder, image_unet(**TINY), video_unet(**TINY), decoder, table, meta)
+    return folder
+
+
+def content(made: ClipSet) -> tuple[bytes, bytes]:
+    """Every bit of a set's frames and latents."""
+    frames, latents = np.concatenate(list(made.batches())), np.concatenate(list(made.latents_batches()))
+    assert len(frames) == len(latents) == len(made)
+    return frames.tobytes(), latents.tobytes()
+
+
+def stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """Inode and time of each batch's file: a file that was made again has others."""
+    found = {path.name: path.stat() for path in folder.glob("batch-*.safetensors")}
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}

@@ -1,0 +1,135 @@
+"""A study on the toy pair, with networks and real clips that take no time; and a worker of its own process."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jvid.registry import using
+from jvid_training.files import write_json
+from jvid_training.search.bench import Bench
+from jvid_training.search.recipe import StudyRecipe, structure_study
+from jvid_training.search.sweep import open_trials, work
+from tests.toy import PROMPTS, ToyPair, toy_registry
+
+SPACE: dict[str, Any] = {
+    "steps": [2, 3, 4],
+    "selector": {
+        "piecewise-affine": {
+            "t_v": {"low": 0.0, "high": 0.6},
+            "t_e": {"low": 0.1, "high": 0.9},
+            "p_e": {"low": 0.0, "high": 1.0},
+            "p_f": {"low": 0.0, "high": 1.0},
+        },
+        "boundary": {"at": {"low": 0.1, "high": 0.9}},
+    },
+    "noise": {"image": {"gamma": {"low": 0.01, "high": 1.0, "log": True}}},
+}
+SECONDS = {"video": {"guided": 2.0, "unguided": 1.0}, "image": {"guided": 0.5, "unguided": 0.25}}
+
+
+def document(out: Path, **changes: Any) -> dict[str, Any]:
+    """A recipe as TOML would give it; ``changes`` by section."""
+    found: dict[str, Any] = {
+        "study": {
+            "name": "toy", "pair": "toy", "out": str(out), "reference": "none", "prompts": list(PROMPTS), "num": 4,
+            "seed": 0, "report_seed": 500, "batch": 2, "micro_batch": 2, "bootstrap": 5,
+        },
+        "sweep": {"space": SPACE, "trials": 4, "startup": 3, "objectives": ["clip", "frame", "cost"], "known": False},
+    }  # fmt: skip
+    for section, values in changes.items():
+        found.setdefault(section, {}).update(values)
+    return found
+
+
+class Means:
+    """A feature network: mean, deviation and difference of time of a clip, or mean and deviation of a frame."""
+
+    standard = False
+
+    def __init__(self, kind: str) -> None:
+        self.kind, self.name, self.fingerprint = kind, f"toy-{kind}", kind * 8
+        self.asked = 0
+
+    def __call__(self, frames: np.ndarray) -> Mapping[str, np.ndarray]:
+        self.asked += len(frames)
+        x = frames.astype(np.float32) / 255.0
+        axes = (2, 3, 4)
+        rows = np.stack([x.mean(axes), x.std(axes)], -1)
+        if self.kind == "frame":
+            return {"features": rows}
+        return {
+            "features": np.concatenate(
+                [rows.mean(1), np.abs(np.diff(x, axis=1)).mean((1, 2, 3, 4))[:, None]], 1
+            )
+        }
+
+
+class Real:
+    """``count`` clips of the toy pair's form."""
+
+    name, frames, size = "toy clips", 5, (64, 64)
+
+    def __init__(self, count: int = 12, fps: float = 12.5, size: tuple[int, int] = (64, 64)) -> None:
+        random = np.random.Generator(np.random.Philox(7))
+        low = random.integers(0, 150, (count, 1, 1, 1, 1))
+        self.clips = np.arange(count)
+        self._frames = (low + random.integers(0, 100, (count, 5, *size, 3))).astype(np.uint8)
+        self.fps, self.size = fps, size
+        self.labels = tuple(("waving", "running")[i % 2] for i in range(count))
+        self.fingerprint = hashlib.sha256(self._frames).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def batches(self, size: int = 8) -> Iterator[np.ndarray]:
+        for start in range(0, len(self), size):
+            yield self._frames[start : start + size]
+
+
+def opened(found: dict[str, Any], **given: Any) -> tuple[StudyRecipe, Bench]:
+    """A recipe and its bench; prices are known, so that costs are the same everywhere."""
+    recipe = structure_study(found, "study.toml")
+    parts = {"pair": ToyPair(), "reference": Real(), "networks": [Means("clip"), Means("frame")]}
+    bench = Bench(recipe.study, **{**parts, **given})
+    if not (bench.folder / "prices.json").is_file():
+        write_json(bench.folder / "prices.json", {"pair": bench.fingerprint, "seconds": SECONDS})
+    return recipe, bench
+
+
+def swept(found: dict[str, Any], count: int) -> Bench:
+    """A sweep of one worker, gone on with until it has ``count`` trials."""
+    recipe, bench = opened(found)
+    assert recipe.sweep is not None
+    work(bench, open_trials(bench, recipe.sweep), count)
+    return bench
+
+
+def main() -> None:
+    """``python -m tests.search_tools OUT COUNT [STOP]``: one worker; killed by itself in the middle of the STOP-th trial."""
+    import os
+    import signal
+
+    out, count, *stop = sys.argv[1:]
+    with using(toy_registry()):
+        recipe, bench = opened(document(Path(out)))
+        if stop:
+            judge, made = bench.judge, iter(range(1, 1000))
+
+            def killed(*arguments: Any, **options: Any) -> Any:
+                if next(made) == int(stop[0]):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return judge(*arguments, **options)
+
+            bench.judge = killed  # type: ignore[method-assign]
+        assert recipe.sweep is not None
+        work(bench, open_trials(bench, recipe.sweep), int(count))
+
+
+if __name__ == "__main__":
+    main()
