@@ -44,7 +44,7 @@ MicroBatch = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Clips that the networks see at once (default: the batch). With the same, a clip is the same bit for bit in any batch.",
+        help="Clips that the networks see at once (default: the batch). With the same, clips are the same bit for bit.",
     ),
 ]  # fmt: skip
 Threads = Annotated[int, typer.Option(min=1, help="Of the processor, for each process.")]
