@@ -21,6 +21,7 @@ from jvid.cli import main
 from jvid.errors import InputError
 from jvid.guidance import Guidance
 from jvid.registry import Registry, using
+from jvid.schedules import TabulatedSchedule
 from jvid.strategy import NoiseShape, Strategy
 from jvid_training.evaluation.figures import Evaluation, Figure, save
 from jvid_training.generation import ClipSet, generate
@@ -99,6 +100,7 @@ def test_sets_side_by_side(sets: list[Path]) -> None:
     """Seeds 12 to 15 are in both: each prompt shows the first of those, in the same column."""
     content = read(sets, clips=2)
     assert [row.name for row in content.rows] == ["mixture", "video only"]
+    assert [row.schedule for row in content.rows] == [ToyPair.schedule] * 2
     seeds = {row.name: [(one.prompt, one.seed) for one in row.clips] for row in content.rows}
     assert seeds["mixture"] == seeds["video only"]
     assert seeds["mixture"] == [(PROMPTS[0], 12), (PROMPTS[0], 14), (PROMPTS[1], 13), (PROMPTS[1], 15)]
@@ -133,6 +135,19 @@ def test_plan_strip_is_the_plan() -> None:
     lengths = [part.split() for part in drawn.runs.split(", ")]
     told = [name for span, name in lengths for _ in range(-eval(span) + 1 if "-" in span else 1)]
     assert told == [step.expert for step in plan.steps]
+
+
+def test_the_plan_is_drawn_on_the_pairs_schedule() -> None:
+    """A grid by angle visits other times on another schedule."""
+    strategy = attrs.evolve(Strategy.paper(64), grid=Choice("by-angle"), steps=40)
+    runs = {}
+    for name in ("linear", "scaled_linear"):
+        schedule = getattr(TabulatedSchedule, name)()
+        runs[name] = strip(strategy, schedule).cells
+        assert [cell.expert for cell in runs[name]] == [
+            ("video", "image").index(step.expert) for step in strategy.plan(schedule).steps
+        ]
+    assert runs["linear"] != runs["scaled_linear"] == strip(strategy).cells
 
 
 def test_blended_steps_are_stacked() -> None:

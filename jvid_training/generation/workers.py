@@ -57,6 +57,7 @@ def hand_out(folder: Path, spec: Spec, missing: Sequence[int], processes: int, w
             elif "error" in said:
                 busy.discard(number)
                 failed = failed or getattr(errors, said["kind"])(said["error"])
+                _end(worker)  # which it waits for
             elif "part" in said:
                 watch.step(number, said["part"])
             else:

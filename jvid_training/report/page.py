@@ -79,7 +79,7 @@ def _prompts(content: Content) -> list[str]:
 
 def _parts(content: Content) -> dict[str, Any]:
     """What the template shows, worked out; it only sets it."""
-    strips = [None if row.strategy is None else strip(row.strategy) for row in content.rows]
+    strips = [None if row.strategy is None else strip(row.strategy, row.schedule) for row in content.rows]
     seen = {cell.expert for strip_ in strips if strip_ for cell in strip_.cells}
     shown = _shown(content)
     points = content.front.points if content.front else ()

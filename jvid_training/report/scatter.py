@@ -15,7 +15,7 @@ import attrs
 from jvid_training.report.content import Front, Objective, Point
 
 WIDTH, HEIGHT = 560.0, 360.0
-LEFT, RIGHT, TOP, BOTTOM = 64.0, 16.0, 14.0, 48.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 36.0, 48.0
 
 
 @attrs.frozen

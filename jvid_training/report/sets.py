@@ -13,7 +13,9 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from jvid.errors import InputError
+from jvid.choices import Choice
+from jvid.errors import InputError, JvidError
+from jvid.protocols import NoiseSchedule
 from jvid.strategy import Strategy
 from jvid_training.evaluation.figures import Figure
 from jvid_training.generation.sets import ClipSet
@@ -98,7 +100,17 @@ def row(one: Named, shown: Sequence[tuple[str, int]], extremes: int) -> Row:
     made = tuple(_clip(one.clips, places[clip], *clip) for clip in shown)
     found = ranked(one.features, one.clips) if one.features and extremes else None
     by, highest, lowest = _ends(one.clips, *found, extremes) if found else ("", (), ())
-    return Row(one.name, one.strategy, made, highest, lowest, by, one.figures, _facts(one.clips))
+    return Row(
+        one.name,
+        one.strategy,
+        made,
+        highest,
+        lowest,
+        by,
+        one.figures,
+        _facts(one.clips),
+        _schedule(one.clips.spec.pair),
+    )
 
 
 def _clip(clips: ClipSet, index: int, prompt: str, seed: int, remark: str = "") -> Clip:
@@ -119,6 +131,15 @@ def _ends(
 
     highest, lowest = (tuple(map(clip, part)) for part in (order[:count], order[::-1][:count]))
     return name, highest, lowest
+
+
+def _schedule(pair: str) -> NoiseSchedule | None:
+    """The pair's, whose networks are not loaded; None where it is not here (any more)."""
+    try:
+        schedule: NoiseSchedule = Choice.parse(pair).load("pair").schedule
+    except (JvidError, OSError):
+        return None
+    return schedule
 
 
 def missing(one: Named) -> str | None:

@@ -15,7 +15,6 @@ from jvid_training.evaluation.figures import Figure, base_of
 from jvid_training.report.content import Row
 
 ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
-MEANING = {"lower": "lower is better", "higher": "higher is better"}
 
 
 @attrs.frozen
@@ -39,11 +38,10 @@ class Line:
 
 @attrs.frozen
 class Heading:
-    """A column's name with the arrow of its better direction."""
+    """A column's name; ``better`` is "lower", "higher" or ""."""
 
     name: str
-    arrow: str
-    meaning: str
+    better: str
 
 
 @attrs.frozen
@@ -107,7 +105,7 @@ def _column(base: str, rows: Sequence[Row], floors: Sequence[Row]) -> tuple[Head
         )
         for place, each in enumerate(found)
     ]
-    return Heading(heading, ARROWS.get(better or "", ""), MEANING.get(better or "", "")), entries
+    return Heading(heading, better or ""), entries
 
 
 def _figure(row: Row, base: str) -> tuple[str, Figure] | None:

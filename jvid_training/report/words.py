@@ -14,6 +14,7 @@ from jvid.choices import Choice
 from jvid.errors import JvidError
 from jvid.guidance import AnyGuidance, Guidance
 from jvid.pair import EXPERTS
+from jvid.protocols import NoiseSchedule
 from jvid.strategy import Strategy
 
 
@@ -40,10 +41,10 @@ class Strip:
     runs: str
 
 
-def strip(strategy: Strategy) -> Strip | None:
+def strip(strategy: Strategy, schedule: NoiseSchedule | None = None) -> Strip | None:
     """The plan that all clips of the strategy share; None where a component of it is not installed here."""
     try:
-        plan = strategy.plan()
+        plan = strategy.plan(schedule)
         calls = plan.calls(strategy.solver.load("solver"))
     except JvidError:
         return None
