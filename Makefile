@@ -34,7 +34,7 @@ lint: $(DEV) ## ruff, strict mypy on jvid, import contracts
 	$(BIN)/lint-imports
 
 bench: $(DEV) ## run the benchmarks; PAIR=FOLDER samples with another pair
-	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-quiet -q --pair "$(PAIR)"
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-quiet -q --pair="$(PAIR)"
 
 docs: $(DOCS) ## build the documentation into site/
 	$(BIN)/sphinx-build -W --keep-going -q docs site

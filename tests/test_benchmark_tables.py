@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -165,6 +168,25 @@ def test_a_page_that_cannot_take_the_table_is_told_before_anything_runs(benches,
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     assert any("expected a page that holds <!-- bench -->" in line for line in done.errlines)
     assert not any("a clip" in line for line in done.outlines)
+
+
+def test_make_bench_measures_with_all_cores():
+    """An empty argument stands for the root, whose tests' own settings, one thread among them, would then hold."""
+    told = subprocess.run(
+        ["make", "-n", "bench"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    command = next(line for line in told.splitlines() if "-m pytest benchmarks" in line)
+    arguments = shlex.split(command.partition("-m pytest ")[2])
+    code = (
+        "import os, pytest, sys; code = pytest.main(sys.argv[1:]); "
+        "print('threads', os.environ.get('OMP_NUM_THREADS')); sys.exit(code)"
+    )
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "PYTEST_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments, "--collect-only"],
+        cwd=ROOT, env=environ, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "threads None"
 
 
 def test_the_document_can_take_the_table():

@@ -86,16 +86,11 @@ def over_frames(conv: nn.Conv3d, x: Tensor, kept: Kept) -> Tensor:
 
 
 def _filters(x: Tensor) -> bool:
-    """Whether fewer products are ours to look for.
-
-    A GPU's library has its own, and half precision has not the digits. Small products gain nothing from a second thread: with
-    two the library's convolution was the faster.
-    """
+    """Whether fewer products are ours to look for: a GPU's library has its own, and half precision has not the digits."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled("cpu")
-        and torch.get_num_threads() == 1
     )
 
 
