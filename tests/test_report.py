@@ -23,7 +23,7 @@ from jvid.guidance import Guidance
 from jvid.registry import Registry, using
 from jvid.schedules import TabulatedSchedule
 from jvid.strategy import NoiseShape, Strategy
-from jvid_training.evaluation.figures import Evaluation, Figure, save
+from jvid_training.evaluation.figures import Evaluation, Figure, number, save
 from jvid_training.generation import ClipSet, generate
 from jvid_training.report.content import Clip, Content, Front, Objective, Point, Row
 from jvid_training.report.inputs import read
@@ -31,7 +31,7 @@ from jvid_training.report.page import page, write_page
 from jvid_training.report.scatter import planes
 from jvid_training.report.sets import chosen, names
 from jvid_training.report.sprites import sprite
-from jvid_training.report.tables import figures_table, number
+from jvid_training.report.tables import figures_table
 from jvid_training.report.words import strip, words
 from tests.report_tools import Page
 from tests.toy import PROMPTS, ToyPair, toy_registry

@@ -156,7 +156,7 @@ def test_chosen_points_sample_and_are_confirmed_on_other_seeds(
 ) -> None:
     clip, frame = Means("clip"), Means("frame")
     monkeypatch.setattr("jvid_training.search.judging.networks_of", lambda networks: (clip, frame))
-    monkeypatch.setattr("jvid_training.search.judging.reference_of", lambda reference, **options: Real())
+    monkeypatch.setattr("jvid_training.evaluation.sources.real_clips", lambda reference, **options: Real())
     recipe = write(tmp_path, document(tmp_path / "out"))
     opened(document(tmp_path / "out"))
     assert call("sweep", recipe, "--trials", "3") == 0

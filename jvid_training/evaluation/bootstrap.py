@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvid_training.evaluation.statistics import Moments, root_of
+from jvid_training.windows import generator
 
 __all__ = ["LEVEL", "frechet_interval", "mean_interval"]
 
@@ -29,11 +30,6 @@ LEVEL = 0.95
 _FEWEST = 4
 Array = NDArray[np.float64]
 Interval = tuple[float, float] | tuple[None, None]
-
-
-def generator(seed: int, purpose: int) -> np.random.Generator:
-    """Counter-based, keyed by the seed and what it is for."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, purpose])))
 
 
 def _percentiles(values: Any) -> tuple[float, float]:
@@ -46,7 +42,7 @@ def mean_interval(values: Any, count: int = 200, seed: int = 0) -> Interval:
     values = np.asarray(values, np.float64)
     if len(values) < _FEWEST or not count:
         return None, None
-    random = generator(seed, 1)
+    random = generator(seed, 1, 0)
     means = [values[random.integers(len(values), size=len(values))].mean() for _ in range(count)]
     return _percentiles(means)
 
@@ -74,7 +70,7 @@ def frechet_interval(
         projected[number] = clip @ root.T
         sums[number] = clip.sum(0)
         squares[number] = (clip**2).sum()
-    random = generator(seed, 2)
+    random = generator(seed, 2, 0)
     size = n // 2
     replicates = []
     for _ in range(count):

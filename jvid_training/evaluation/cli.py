@@ -65,11 +65,11 @@ def evaluate(
     from jvid_training.evaluation.evaluating import real_floor, recogniser_of
     from jvid_training.evaluation.figures import save
     from jvid_training.evaluation.networks import load_network
-    from jvid_training.evaluation.sources import Coded, check_agreement
+    from jvid_training.evaluation.sources import Coded, check_agreement, real_clips
 
     set_threads(threads)
     console = Console()
-    real = _real(reference, windows=windows, seed=seed)
+    real = real_clips(reference, windows=windows, seed=seed)
     sources = [_source(name, real, reference, windows, seed) for name in sets]
     codecs = {f"codec {name}": Coded(real, _codec(name, real), f"codec:{name}") for name in codec_floor or ()}
     for source in sources:
@@ -134,16 +134,14 @@ def table(evaluations: Sequence[Evaluation]) -> Table:
 
 
 def _cell(figure: Figure | None) -> str:
+    from jvid_training.evaluation.figures import number
+
     if figure is None:
         return "-"
-    value = _number(figure.value)
+    value = number(figure.value)
     if figure.low is None or figure.high is None:
         return value
-    return rf"{value} \[{_number(figure.low)}, {_number(figure.high)}]"
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+    return rf"{value} \[{number(figure.low)}, {number(figure.high)}]"
 
 
 def _by_base(evaluation: Evaluation) -> dict[str, Figure]:
@@ -152,23 +150,15 @@ def _by_base(evaluation: Evaluation) -> dict[str, Figure]:
     return {base_of(name): figure for name, figure in evaluation.figures.items()}
 
 
-def _real(reference: str, **options: Any) -> RealClips:
-    from jvid_training.evaluation.sources import RealClips
-
-    if reference.endswith(".toml"):
-        return RealClips.of_recipe(reference, **options)
-    return RealClips(reference, **options)
-
-
 def _source(name: str, real: RealClips, reference: str, windows: int, seed: int) -> ClipSource:
-    from jvid_training.evaluation.sources import Coded
+    from jvid_training.evaluation.sources import Coded, real_clips
     from jvid_training.generation.sets import ClipSet
 
     kind, _, rest = name.partition(":")
     if kind == "codec" and rest:
         return Coded(real, _codec(rest, real), name)
     if kind == "real" and rest in ("held-out", "training"):
-        return _real(reference, windows=windows, seed=seed, actors=rest)
+        return real_clips(reference, windows=windows, seed=seed, actors=rest)
     return ClipSet.open(name, name=Path(name).name)
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from jvid.errors import InputError
-from jvid_training.evaluation import bootstrap as resampling
 from jvid_training.evaluation.cache import FeatureCache
 from jvid_training.evaluation.figures import PROTOCOL, Evaluation, Figure, base_of, named
 from jvid_training.evaluation.networks.pixels import Pixels
@@ -35,6 +34,7 @@ from jvid_training.evaluation.scoring import (
 )
 from jvid_training.evaluation.sources import ClipSource, check_agreement
 from jvid_training.evaluation.statistics import frechet_distance, moments_of
+from jvid_training.windows import generator
 
 __all__ = ["ProtocolWarning", "evaluate", "real_floor", "recogniser_of"]
 
@@ -142,7 +142,7 @@ def real_floor(
         features = found[network.name]["features"]
         distances = []
         for number in range(halves if len(every) > 1 else 0):
-            order = resampling.generator(seed, 100 + number).permutation(every)
+            order = generator(seed, 3, number).permutation(every)
             one = np.isin(files, order[: len(order) // 2])
             sides = (moments_of(features, np.flatnonzero(side)) for side in (one, ~one))
             distances.append(frechet_distance(*sides))

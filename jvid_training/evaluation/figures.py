@@ -8,6 +8,7 @@ common with it.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ import cattrs
 from jvid.errors import InputError
 from jvid_training.files import write_json
 
-__all__ = ["PROTOCOL", "Evaluation", "Figure", "base_of", "named"]
+__all__ = ["PROTOCOL", "Evaluation", "Figure", "base_of", "named", "number"]
 
 FORMAT = 1
 PROTOCOL = {"FVD": (2048, "clips"), "FID": (50_000, "frames"), "IS": (50_000, "frames")}
@@ -59,6 +60,16 @@ def base_of(name: str) -> str:
     ('FVD[i3d]', 'FID', 'flicker')
     """
     return _COUNT.sub(lambda match: "]" if match[1] == ", " else "", name)
+
+
+def number(value: float) -> str:
+    """Three digits, whole numbers in full; powers of ten only where a reader would have to count zeros."""
+    if not math.isfinite(value):
+        return "not finite"
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+        return f"{value:,.{digits}f}"
+    return f"{value:.2e}"
 
 
 @attrs.frozen

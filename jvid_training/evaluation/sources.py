@@ -16,12 +16,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from jvid.errors import InputError
+from jvid.keyed import keyed_uniform
 from jvid_models.prompts import prompt_of
 from jvid_training.evaluation.views import Coded, Subset
 from jvid_training.latents import Sequence as Encoded
 from jvid_training.latents import load_manifest
 
-__all__ = ["ClipSource", "Coded", "RealClips", "Subset", "check_agreement"]
+__all__ = ["ClipSource", "Coded", "RealClips", "Subset", "check_agreement", "real_clips"]
 
 Actors = Literal["all", "training", "held-out"]
 
@@ -168,8 +169,11 @@ class RealClips:
         return self._maps[name][first : first + self.frames]
 
 
+def real_clips(reference: str, **options: Any) -> RealClips:
+    """Those of an encoded folder, or of the recipe (TOML) that it was encoded from; ``options`` as of `RealClips`."""
+    return (RealClips.of_recipe if reference.endswith(".toml") else RealClips)(reference, **options)
+
+
 def _offset(sequence: Encoded, number: int, seed: int, frames: int) -> int:
-    key = f"{sequence.clip}|{sequence.phase}|{sequence.flip}|{number}".encode()
-    words = np.frombuffer(hashlib.blake2b(key, digest_size=16).digest(), np.uint32)
-    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, *map(int, words)])))
-    return int(random.integers(sequence.length - frames + 1))
+    u = keyed_uniform(seed, (sequence.clip, sequence.phase, int(sequence.flip), number))
+    return int(u * (sequence.length - frames + 1))

@@ -6,6 +6,7 @@ goes through all its steps before the next begins, and what networks keep for it
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,12 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jvid.cli.story import Clip
 from jvid.conditions import PerFrame, map_condition
 from jvid.errors import NonFiniteError
 from jvid.media.frames import to_frames
 from jvid.wrapping import Wrapper
 from jvid_training.generation.files import digest, write_batch
-from jvid_training.generation.spec import Clip, Spec
+from jvid_training.generation.spec import Spec
 
 if TYPE_CHECKING:
     from jvid.pair import Pair
@@ -144,8 +146,6 @@ def frame_size(pair: Pair, device: str) -> tuple[int, int]:
 
 def pair_fingerprint(pair: Pair) -> str:
     """Hex, of the files that a pair is made of; of what it says of itself where it has no folder."""
-    import hashlib
-
     told = hashlib.blake2b(digest_size=16)
     folder = getattr(pair, "folder", None)
     about: Mapping[str, Any] = {"name": pair.name, "shape": tuple(pair.shape), "fps": pair.fps}

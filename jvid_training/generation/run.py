@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jvid.pair import Pair
     from jvid.strategy import Strategy
 
-__all__ = ["generate"]
+__all__ = ["generate", "usual_prompts"]
 
 _BATCH = 8
 _BEGINS = "A person "
@@ -94,7 +94,7 @@ def generate(
             together = before.micro_batch if before and before.batch == clips else clips
             return Spec(
                 pair=pair, pair_fingerprint=pair_fingerprint(models), strategy=strategy or models.strategy,
-                prompts=tuple(prompts) if prompts else _usual(models), num=num, seed=seed, batch=clips,
+                prompts=tuple(prompts) if prompts else usual_prompts(models), num=num, seed=seed, batch=clips,
                 micro_batch=micro_batch or together, threads=threads, dtype=dtype, device=device,
                 latents=models.shape, size=frame_size(models, own), fps=float(models.fps), versions=versions(),
             )  # fmt: skip
@@ -168,7 +168,12 @@ def _even(num: int) -> int:
     return even(num, _BATCH)[0]
 
 
-def _usual(pair: Pair) -> tuple[str, ...]:
+def usual_prompts(pair: Pair) -> tuple[str, ...]:
+    """Those of a pair that begin with "A person", or every one.
+
+    Raises:
+        InputError: it knows none.
+    """
     known = tuple(pair.prompts)
     if not known:
         raise InputError(f"the pair {pair.name} takes any sentence: say which, with at least one prompt")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,19 @@ import attrs
 import numpy as np
 
 from jvid.errors import InputError
+from jvid.paper import PREFIXES
 from jvid_training.generation.files import finished, read_record, read_tensor
 from jvid_training.generation.spec import Spec
 
 __all__ = ["ClipSet", "action_of"]
 
-_PREFIX = re.compile(r"(an?\s+\w+|someone)\s+", re.IGNORECASE)
-
 
 def action_of(prompt: str) -> str:
     """The action in a prompt's words: ``A person waving two hands`` is ``waving two hands``."""
-    return _PREFIX.sub("", prompt, count=1) if _PREFIX.match(prompt) else prompt
+    for prefix in PREFIXES:
+        if prompt.casefold().startswith(f"{prefix} ".casefold()):
+            return prompt[len(prefix) :].strip()
+    return prompt
 
 
 @attrs.frozen(eq=False)

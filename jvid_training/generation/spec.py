@@ -15,21 +15,14 @@ from typing import Any
 
 import attrs
 
+from jvid.cli.story import Clip
 from jvid.errors import InputError
 from jvid.strategy import Strategy
 
-__all__ = ["FORMAT", "NAME", "Clip", "Progress", "Spec"]
+__all__ = ["FORMAT", "NAME", "Progress", "Spec"]
 
 FORMAT = 1
 NAME = "set.json"
-
-
-@attrs.frozen
-class Clip:
-    """One clip to make."""
-
-    prompt: str
-    seed: int
 
 
 @attrs.frozen

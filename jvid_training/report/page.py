@@ -16,12 +16,13 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from jvid.pair import EXPERTS
+from jvid_training.evaluation.figures import number
 from jvid_training.files import write_whole
 from jvid_training.report import scatter
 from jvid_training.report.content import Content, Row
 from jvid_training.report.sets import file_name
 from jvid_training.report.sprites import sprite
-from jvid_training.report.tables import ARROWS, Table, figures_table, number
+from jvid_training.report.tables import ARROWS, Table, figures_table
 from jvid_training.report.words import strip, words
 
 _TEMPLATES = Path(__file__).parent / "templates"

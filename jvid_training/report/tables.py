@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from jvid_training.evaluation.figures import Figure, base_of
+from jvid_training.evaluation.figures import Figure, base_of, number
 from jvid_training.report.content import Row
 
 ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
@@ -131,13 +131,3 @@ def _interval(figure: Figure) -> str:
     if figure.low is None or figure.high is None or not (math.isfinite(figure.low + figure.high)):
         return ""
     return f"{number(figure.low)}\N{EN DASH}{number(figure.high)}"
-
-
-def number(value: float) -> str:
-    """Three digits, whole numbers in full; powers of ten only where a reader would have to count zeros."""
-    if not math.isfinite(value):
-        return "not finite"
-    if value == 0 or 1e-3 <= abs(value) < 1e6:
-        digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
-        return f"{value:,.{digits}f}"
-    return f"{value:.2e}"

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench"]
 
-_BEGINS = "A person "
-
 
 class Bench:
     """What a study makes and judges clips with; everything is loaded when it is first asked for.
@@ -74,8 +72,9 @@ class Bench:
     @cached_property
     def prompts(self) -> tuple[str, ...]:
         """Of the clips, in turn."""
-        every = tuple(self.pair.prompts)
-        return self.study.prompts or tuple(p for p in every if p.startswith(_BEGINS)) or every
+        from jvid_training.generation.run import usual_prompts
+
+        return self.study.prompts or usual_prompts(self.pair)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -104,9 +103,10 @@ class Bench:
         Raises:
             InputError: their size, frames or rate are not the pair's.
         """
-        from jvid_training.search.judging import check_fits, reference_of
+        from jvid_training.evaluation.sources import real_clips
+        from jvid_training.search.judging import check_fits
 
-        found = self._given[1] or reference_of(self.study.reference, windows=self.study.windows)
+        found = self._given[1] or real_clips(self.study.reference, windows=self.study.windows)
         check_fits(found, self.pair, self.study.reference)
         return found
 

@@ -1,4 +1,4 @@
-"""The study's ties to evaluation: real clips, the codecs' floors, networks; and whether they fit the pair."""
+"""The study's ties to evaluation: the codecs' floors, networks; and whether they fit the pair."""
 
 from __future__ import annotations
 
@@ -9,19 +9,10 @@ from jvid.errors import InputError, MissingDependencyError
 if TYPE_CHECKING:
     from jvid.pair import Pair
     from jvid_training.evaluation.networks import FeatureNetwork
-    from jvid_training.evaluation.sources import ClipSource, RealClips
+    from jvid_training.evaluation.sources import ClipSource
     from jvid_training.search.recipe import Networks
 
-__all__ = ["check_fits", "codec_of", "networks_of", "reference_of"]
-
-
-def reference_of(reference: str, **options: Any) -> RealClips:
-    """The real clips of ``study.reference``: an encoded folder, or the recipe that it was encoded from."""
-    from jvid_training.evaluation.sources import RealClips
-
-    if reference.endswith(".toml"):
-        return RealClips.of_recipe(reference, **options)
-    return RealClips(reference, **options)
+__all__ = ["check_fits", "codec_of", "networks_of"]
 
 
 def codec_of(label: str, reference: ClipSource, pair: Pair) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from jvid_training.evaluation.figures import base_of
+from jvid_training.evaluation.figures import base_of, number
 from jvid_training.files import write_json, write_whole
 from jvid_training.search.judged import Judged
 
@@ -87,12 +87,8 @@ def _cell(judged: Judged, kind: str) -> str:
         return "-"
     value = found[1]
     if value.low is None or value.high is None or value.low == value.high:
-        return _short(value.value)
-    return f"{_short(value.value)} ({_short(value.low)} to {_short(value.high)})"
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+        return number(value.value)
+    return f"{number(value.value)} ({number(value.low)} to {number(value.high)})"
 
 
 def _line(cells: Sequence[str]) -> str:
