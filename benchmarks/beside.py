@@ -1,7 +1,7 @@
 """Processes that sample beside each other, or in turn: ``python -m benchmarks.beside PAIR STEPS`` is one of them.
 
-Such a process loads the pair and takes its threads as ``jvid sample`` does, tells how many, and then samples a clip for each
-line that it reads and answers with a line. What is timed is thus the sampling alone.
+Such a process loads the pair and takes its threads as ``jvid sample`` does, samples once, tells how many, and then samples a clip
+for each line that it reads and answers with a line. What is timed is thus the sampling alone.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ def _main(pair: str, steps: str) -> None:
     models = Choice.parse(pair).load("pair")
     sampler = attrs.evolve(models.strategy, steps=int(steps)).sampler(models)
     cond = models.text_encoder([models.prompts[0]])
+    sampler(models.shape, seeds=[0], cond=cond)  # what is loaded and kept at the first clip
     print(threads, flush=True)
     for seed, _ in enumerate(sys.stdin):
         sampler(models.shape, seeds=[seed], cond=cond)

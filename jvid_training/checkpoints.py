@@ -3,7 +3,9 @@
 checkpoint-00000500/model.safetensors   the network
                     ema.safetensors     its exponential moving average
                     optimizer.pt        AdamW's moments, read with weights_only=True
-                    state.json          step, seconds, recipe, losses
+                    state.json          step, seconds, recipe, losses, loss on held-out actors
+
+The last two stay, and the best on the held-out actors: of few clips a network sooner or later learns the clips.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ KEEP = 2
 # What may differ between the recipe of a checkpoint and the one that resumes it: none of it changes the samples
 # or the steps that were already made.
 MAY_CHANGE = {
-    "training": {"steps", "checkpoint_every", "log_every", "threads", "accumulate", "checkpointing"},
+    "training": {"steps", "checkpoint_every", "log_every", "threads", "accumulate", "checkpointing", "final"},
     "optimiser": {"decay"},
 }
 
@@ -37,7 +39,7 @@ def save_checkpoint(
     optimizer: dict[str, Any],
     state: dict[str, Any],
 ) -> Path:
-    """Write ``checkpoint-<step>`` and delete all but the last two."""
+    """Write ``checkpoint-<step>`` and delete all but the last two and the `best`."""
     path = out / f"checkpoint-{step:08d}"
 
     def write(folder: Path) -> None:
@@ -48,7 +50,7 @@ def save_checkpoint(
         write_json(folder / "state.json", state)
 
     write_whole(path, write)
-    for old in checkpoints(out)[:-KEEP]:
+    for old in set(checkpoints(out)[:-KEEP]) - {best(out)}:
         remove(old)
     return path
 
@@ -56,6 +58,31 @@ def save_checkpoint(
 def checkpoints(out: Path) -> list[Path]:
     """All whole checkpoints of a run, oldest first."""
     return sorted(path for path in out.glob("checkpoint-*") if (path / "state.json").is_file())
+
+
+def best(out: Path) -> Path | None:
+    """The checkpoint of the lowest loss on held-out actors, the earliest of equal ones; None where none has such a loss."""
+    losses = {path: _state(path).get("validation") for path in checkpoints(out)}
+    known = {path: loss for path, loss in losses.items() if loss is not None}
+    return min(known, key=lambda path: known[path]) if known else None
+
+
+def averages(path: Path) -> dict[str, Tensor]:
+    """The weights that a checkpoint would be exported with. Raises `InputError` when it is damaged."""
+    try:
+        return {**read_weights(path / "model.safetensors"), **read_weights(path / "ema.safetensors")}
+    except (OSError, ValueError, MissingDependencyError) as error:
+        raise InputError(
+            f"checkpoint {path} is damaged ({type(error).__name__}: {error}): delete it and resume the run"
+        ) from None
+
+
+def _state(path: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # who resumes from it is told
+    return state if isinstance(state, dict) else {}
 
 
 def load_checkpoint(

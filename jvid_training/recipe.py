@@ -134,6 +134,8 @@ class Training:
     """CPU threads of a process; its share of the cores when absent (`jvid.cores`)."""
     checkpoint_every: int = attrs.field(default=500, validator=positive)
     log_every: int = attrs.field(default=20, validator=positive)
+    final: Literal["last", "best"] = "last"
+    """Which weights the run ends with: of its last step, or of the checkpoint with the lowest loss on held-out actors."""
     init: str | None = None
     """Safetensors file to start from: an image network's weights start a video network where names agree."""
     latent_noise: float = attrs.field(default=0.0, validator=not_negative)

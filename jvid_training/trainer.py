@@ -29,7 +29,14 @@ from jvid.cores import set_threads
 from jvid.errors import InputError, JvidError
 from jvid_models.fast import AcceleratedUNet, accelerate
 from jvid_models.weights import read_weights, save_weights
-from jvid_training.checkpoints import checkpoints, load_checkpoint, save_checkpoint, start_from
+from jvid_training.checkpoints import (
+    averages,
+    best,
+    checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+    start_from,
+)
 from jvid_training.features import EncoderFeatures
 from jvid_training.files import write_json, write_whole
 from jvid_training.networks import build_network
@@ -174,7 +181,7 @@ class _Run:
                     )
                     losses.clear()
                 if due:
-                    self.checkpoint()
+                    self.checkpoint(validation)
             if self.step < training.steps:
                 self.checkpoint()
         finally:
@@ -236,7 +243,7 @@ class _Run:
         self.ema.restore(network.parameters())
         return total / count
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, validation: float | None = None) -> None:
         """Write the state on the main process; the others wait."""
         if self.accelerator.is_main_process:
             network = self._bare()
@@ -245,6 +252,7 @@ class _Run:
                 "seconds": self.seconds,
                 "curve": self.curve,
                 "recipe": to_document(self.recipe),
+                "validation": validation,
             }
             save_checkpoint(
                 self.out,
@@ -261,9 +269,11 @@ class _Run:
         final = self.out / "final"
         if self.accelerator.is_main_process:
             network = self._bare()
+            chosen = best(self.out) if self.recipe.training.final == "best" else None
+            weights = averages(chosen) if chosen else {**network.state_dict(), **self._average(network)}
             summary: dict[str, Any] = {
                 "recipe": to_document(self.recipe),
-                "steps": self.step,
+                "steps": int(chosen.name.rpartition("-")[2]) if chosen else self.step,
                 "minutes": self.seconds / 60,
                 "curve": self.curve,
                 "parameters": sum(parameter.numel() for parameter in network.parameters()),
@@ -273,7 +283,7 @@ class _Run:
 
             def write(folder: Path) -> None:
                 folder.mkdir()
-                save_weights({**network.state_dict(), **self._average(network)}, folder / "model.safetensors")
+                save_weights(weights, folder / "model.safetensors")
                 write_json(
                     folder / "network.json", {"kind": self.recipe.kind, "options": self.recipe.network}
                 )

@@ -135,6 +135,35 @@ def test_the_average_is_what_is_written(tmp_path: Path) -> None:
     assert len(checkpoints(tmp_path / "run")) == 2
 
 
+def test_the_best_checkpoint_is_kept_and_can_be_the_end(tmp_path: Path, monkeypatch) -> None:
+    """On few clips the loss on held-out actors rises again: here after step 4 of 12."""
+    losses = {2: 0.5, 4: 0.2, 6: 0.3, 8: 0.2, 10: 0.4, 12: 0.6}
+    monkeypatch.setattr(trainer._Run, "validate", lambda run: losses[run.step])
+    recipe = prepare(tmp_path, "image", steps=12, final="best")
+    train(attrs.evolve(recipe, training=attrs.evolve(recipe.training, steps=8)))
+    final = train(recipe)
+    assert [int(path.name[-8:]) for path in checkpoints(tmp_path / "run")] == [4, 10, 12]
+    ended, four = (
+        load_file(path) for path in (final / "model.safetensors", tmp_path / "run/checkpoint-00000004/ema.safetensors")
+    )  # fmt: skip
+    assert all(torch.equal(ended[name], four[name]) for name in four)
+    run = json.loads((final / "run.json").read_text())
+    assert run["steps"] == 4
+    assert run["curve"][-1]["step"] == 12
+
+    (tmp_path / "run/checkpoint-00000004/ema.safetensors").write_bytes(b"cut")
+    with pytest.raises(InputError, match=r"checkpoint .*checkpoint-00000004 is damaged .*: delete it"):
+        train(recipe)
+
+
+def test_a_run_without_held_out_losses_ends_with_its_last_weights(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(trainer._Run, "validate", lambda run: None)
+    final = train(prepare(tmp_path, "image", final="best"))
+    last = load_file(checkpoints(tmp_path / "run")[-1] / "ema.safetensors")
+    ended = load_file(final / "model.safetensors")
+    assert all(torch.equal(ended[name], last[name]) for name in last)
+
+
 def test_the_decoder_learns(tmp_path: Path) -> None:
     recipe = prepare(tmp_path, "decoder", steps=40, batch=2, checkpoint_every=20)
     recipe = attrs.evolve(recipe, optimiser=attrs.evolve(recipe.optimiser, lr=3e-3))
