@@ -117,6 +117,19 @@ def test_set_threads_sets_what_was_asked() -> None:
         torch.set_num_threads(before)
 
 
+def test_limited_threads_are_those_of_torch_and_of_linear_algebra() -> None:
+    told = (
+        "import numpy, scipy.linalg, torch, threadpoolctl\n"
+        "from jvid_training.threads import limit_threads\n"
+        "assert limit_threads({count}) == torch.get_num_threads() == {count}\n"
+        "print({{pool['num_threads'] for pool in threadpoolctl.threadpool_info() if pool['user_api'] == 'blas'}})\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "4"}
+    for count in (1, 3):
+        command = [sys.executable, "-c", told.format(count=count)]
+        assert subprocess.check_output(command, env=environ, text=True, cwd=ROOT) == f"{{{count}}}\n"
+
+
 TELL = """
 import os, torch
 from jvid import cgroups

@@ -100,6 +100,21 @@ def test_known_points_come_first_and_only_those_of_the_space_teach(tmp_path: Pat
     assert Strategy.from_dict(points[1]["strategy"]).experts() == ("video",)
 
 
+def test_points_of_the_recipe_are_judged_beside_the_known_ones(tmp_path: Path) -> None:
+    mine = attrs.evolve(toy_registry().load("pair", "toy").strategy, steps=3)
+    mine.save(tmp_path / "mine.json")
+    asked_for = {"known": False, "points": {"mine": str(tmp_path / "mine.json")}}
+    bench = swept(document(tmp_path / "a", sweep=asked_for), 2)
+    first, second = told(bench)["points"]
+    assert (first["known"], second["known"]) == ("mine", "")
+    assert Strategy.from_dict(first["strategy"]) == mine
+    taken = {"known": True, "points": {"video model": str(tmp_path / "mine.json")}}
+    with pytest.raises(InputError, match="sweep.points: 'video model' is a known point's label"):
+        swept(document(tmp_path / "b", sweep=taken), 1)
+    with pytest.raises(InputError, match="absent.json"):
+        swept(document(tmp_path / "c", sweep={"points": {"mine": str(tmp_path / "absent.json")}}), 1)
+
+
 def test_the_front_is_that_of_the_figures(tmp_path: Path) -> None:
     bench = swept(document(tmp_path), 5)
     points = told(bench)["points"]

@@ -59,15 +59,15 @@ def evaluate(
     """
     from rich.console import Console
 
-    from jvid.cores import set_threads
     from jvid_training.evaluation.cache import FeatureCache
     from jvid_training.evaluation.evaluating import evaluate as run
     from jvid_training.evaluation.evaluating import real_floor, recogniser_of
     from jvid_training.evaluation.figures import save
     from jvid_training.evaluation.networks import load_network
     from jvid_training.evaluation.sources import Coded, check_agreement, real_clips
+    from jvid_training.threads import limit_threads
 
-    set_threads(threads)
+    limit_threads(threads)
     console = Console()
     real = real_clips(reference, windows=windows, seed=seed)
     sources = [_source(name, real, reference, windows, seed) for name in sets]

@@ -30,6 +30,21 @@ LAYERS = ("pooled", "features")
 Array = NDArray[np.float64]
 
 
+def _minimum(rows: Array, target: Array, strength: float, start: Array) -> Array:
+    """Weights and biases ``(classes d + 1)``, flat: rows ``(n d)``, one-hot target ``(n classes)``."""
+
+    def loss(flat: Array) -> tuple[float, Array]:
+        part = flat.reshape(target.shape[1], -1)
+        weight, bias = part[:, :-1], part[:, -1]
+        logs = log_softmax(rows @ weight.T + bias, axis=1)
+        error = (np.exp(logs) - target) / len(rows)
+        gradient = np.concatenate([error.T @ rows + strength * weight, error.sum(0)[:, None]], 1)
+        return -(target * logs).sum() / len(rows) + strength / 2 * (weight**2).sum(), gradient.ravel()
+
+    found: Array = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
+    return found
+
+
 @attrs.frozen(eq=False)
 class Linear:
     """Classes of standardised features."""
@@ -43,6 +58,11 @@ class Linear:
     @classmethod
     def fit(cls, features: Any, labels: Sequence[str], strength: float) -> Linear:
         """Features ``(n d)`` and a class for each row."""
+        return cls.fit_all(features, labels, [strength])[0]
+
+    @classmethod
+    def fit_all(cls, features: Any, labels: Sequence[str], strengths: Sequence[float]) -> list[Linear]:
+        """One for each strength, in their order; what does not depend on the strength is done once."""
         classes = tuple(sorted(set(labels)))
         if len(classes) < 2:
             raise InputError(f"one action only ({', '.join(classes)}): a classifier needs at least two")
@@ -57,19 +77,14 @@ class Linear:
         )
         low = rows @ basis.T
         target = np.eye(len(classes))[[classes.index(label) for label in labels]]
-        shape = (len(classes), low.shape[1] + 1)
-
-        def loss(flat: Array) -> tuple[float, Array]:
-            part = flat.reshape(shape)
-            weight, bias = part[:, :-1], part[:, -1]
-            logs = log_softmax(low @ weight.T + bias, axis=1)
-            error = (np.exp(logs) - target) / len(low)
-            gradient = np.concatenate([error.T @ low + strength * weight, error.sum(0)[:, None]], 1)
-            return -(target * logs).sum() / len(low) + strength / 2 * (weight**2).sum(), gradient.ravel()
-
-        start = np.zeros(shape[0] * shape[1])
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x.reshape(shape)
-        return cls(classes, mean, std, found[:, :-1] @ basis, found[:, -1])
+        # The strongest first: each minimum is near the next one, so that it is the next one's start.
+        flat = np.zeros(len(classes) * (low.shape[1] + 1))
+        fitted = {}
+        for strength in sorted(strengths, reverse=True):
+            flat = _minimum(low, target, strength, flat)
+            found = flat.reshape(len(classes), -1)
+            fitted[strength] = cls(classes, mean, std, found[:, :-1] @ basis, found[:, -1])
+        return [fitted[strength] for strength in strengths]
 
     def predict(self, features: Any) -> list[str]:
         """The likeliest class of each row ``(n d)``."""
@@ -129,24 +144,26 @@ def train_recogniser(
     best: tuple[int, str, float] | None = None
     for layer in (layer for layer in LAYERS if layer in features):
         rows = np.asarray(features[layer])
-        for strength in STRENGTHS:
-            right = 0
-            for name in names:
-                out = np.asarray([index for index in training if actors[int(index)] == name])
-                rest = np.setdiff1d(training, out)
-                linear = Linear.fit(rows[rest], words[rest].tolist(), strength)
-                right += int((np.asarray(linear.predict(rows[out])) == words[out]).sum())
-            if best is None or right > best[0]:
-                best = right, layer, strength
+        right = dict.fromkeys(STRENGTHS, 0)
+        for name in names:
+            out = np.asarray([index for index in training if actors[int(index)] == name])
+            rest = np.setdiff1d(training, out)
+            for strength, linear in zip(
+                STRENGTHS, Linear.fit_all(rows[rest], words[rest].tolist(), STRENGTHS), strict=True
+            ):
+                right[strength] += int((np.asarray(linear.predict(rows[out])) == words[out]).sum())
+        for strength, count in right.items():
+            if best is None or count > best[0]:
+                best = count, layer, strength
     if best is None:
         raise InputError(f"{network} has no features per clip: give a clip network, such as i3d")
-    right, layer, strength = best
+    chosen, layer, strength = best
     rows = np.asarray(features[layer])
     linear = Linear.fit(rows[training], words[training].tolist(), strength)
     known = np.flatnonzero(held)
     named = int((np.asarray(linear.predict(rows[known])) == words[known]).sum()) if len(known) else 0
     return Recogniser(
-        network, layer, strength, linear, tuple(names), (right, len(training)), (named, len(known))
+        network, layer, strength, linear, tuple(names), (chosen, len(training)), (named, len(known))
     )
 
 

@@ -108,15 +108,15 @@ def _opened(path: Path, num: int | None) -> tuple[StudyRecipe, Bench]:
     """The recipe, with another number of clips if asked, and its bench."""
     import attrs
 
-    from jvid.cores import set_threads
     from jvid_training.search.bench import Bench
     from jvid_training.search.recipe import check_study, load_study
+    from jvid_training.threads import limit_threads
 
     loaded = load_study(path)
     if num is not None:
         loaded = attrs.evolve(loaded, study=attrs.evolve(loaded.study, num=num))
         check_study(loaded, f"{path} with --num {num}")
-    set_threads(loaded.study.threads)
+    limit_threads(loaded.study.threads)
     return loaded, Bench(loaded.study, lambda text: typer.echo(text, err=True))
 
 
@@ -154,13 +154,17 @@ def _chosen(bench: Bench, number: int, output: Path) -> str:
 
 
 def _confirmed(recipe: StudyRecipe, bench: Bench, numbers: list[int], num: int | None) -> str:
+    import attrs
+
     from jvid.strategy import Strategy
     from jvid_training.search.ablation import make_table
     from jvid_training.search.recipe import check_seeds
     from jvid_training.search.sweep import known_points, load_front, point_of
 
     front = load_front(bench.folder)
-    rows = dict(known_points(bench))
+    assert recipe.sweep is not None
+    # Beside what it is to be better than, also where the search left that out.
+    rows = known_points(bench, attrs.evolve(recipe.sweep, known=True))
     for number in numbers:
         point = point_of(front, number, bench.folder)
         rows[f"trial {number}"] = Strategy.from_dict(point["strategy"])

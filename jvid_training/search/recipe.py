@@ -108,6 +108,8 @@ class Sweep:
     """Of the sampler."""
     known: bool = True
     """Begin with the pair's strategy, the paper's and each expert alone."""
+    points: dict[str, str] = attrs.field(factory=dict)
+    """Further strategies to begin with: label -> file."""
     keep_frames: bool = False
     """Keep the clips of a trial; its figures and strategy are always kept."""
     pruning: Pruning = Pruning()

@@ -33,11 +33,20 @@ if TYPE_CHECKING:
 __all__ = ["known_points", "load_front", "open_trials", "point_of", "work", "write_front"]
 
 
-def known_points(bench: Bench) -> dict[str, Strategy]:
-    """Where a sweep begins: the study's strategy, each expert alone, the paper's as printed."""
-    rows = ablation(bench.base)
-    points = {"strategy": bench.base, "video model": rows["video model"], "image model": rows["image model"]}
-    return points | printed(bench.base, bench.reference.size[0])
+def known_points(bench: Bench, sweep: Sweep) -> dict[str, Strategy]:
+    """Where a sweep begins: the study's strategy, each expert alone, the paper's as printed; and the recipe's points.
+
+    Raises:
+        InputError: a point has a known point's label, or its file holds no strategy.
+    """
+    points: dict[str, Strategy] = {}
+    if sweep.known:
+        rows = ablation(bench.base)
+        points = {"strategy": bench.base} | {label: rows[label] for label in ("video model", "image model")}
+        points |= printed(bench.base, bench.reference.size[0])
+    if twice := sorted(set(points) & set(sweep.points)):
+        raise InputError(f"sweep.points: {twice[0]!r} is a known point's label: give it another")
+    return points | {label: Strategy.load(path) for label, path in sweep.points.items()}
 
 
 def open_trials(bench: Bench, sweep: Sweep) -> Trials:
@@ -63,7 +72,7 @@ def open_trials(bench: Bench, sweep: Sweep) -> Trials:
         "space": sweep.space, "objectives": sweep.objectives, "pruning": attrs.asdict(sweep.pruning),
         "sampler": [sweep.sampler, sweep.startup, sweep.seed],
     }  # fmt: skip
-    return Trials(bench.folder, sweep, space, known_points(bench) if sweep.known else {}, settings)
+    return Trials(bench.folder, sweep, space, known_points(bench, sweep), settings)
 
 
 def work(bench: Bench, trials: Trials, count: int, tell: Callable[[str], None] = lambda text: None) -> None:
@@ -109,7 +118,7 @@ def _evaluate(bench: Bench, trials: Trials, claimed: Claimed) -> None:
     write_json(_file(bench, claimed.number), record)
     # The known points' clips stay: tables show them too.
     if not sweep.keep_frames and bench.key(claimed.strategy, study.seed) not in {
-        bench.key(point, study.seed) for point in known_points(bench).values()
+        bench.key(point, study.seed) for point in known_points(bench, sweep).values()
     }:
         bench.drop(claimed.strategy, study.seed)
     if reason:

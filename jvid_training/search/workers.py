@@ -64,15 +64,15 @@ def run_workers(
 
 def _worker(recipe: StudyRecipe, count: int, number: int) -> None:
     """One process; errors are a line, as on the command line."""
-    from jvid.cores import set_threads
     from jvid_training.search.bench import Bench
     from jvid_training.search.sweep import open_trials, work
+    from jvid_training.threads import limit_threads
 
     def tell(text: str) -> None:
         print(f"worker {number}: {text}", file=sys.stderr, flush=True)
 
     try:
-        set_threads(recipe.study.threads)
+        limit_threads(recipe.study.threads)
         bench = Bench(recipe.study)
         assert recipe.sweep is not None
         work(bench, open_trials(bench, recipe.sweep), count, tell)
