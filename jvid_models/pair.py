@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,11 @@ class Pair:
 
     def __repr__(self) -> str:
         return f"Pair({self.name!r}, shape={self.shape}, fps={self.fps:g}, prompts={len(self.prompts)})"
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What pair.json says, a copy."""
+        return deepcopy(dict(self._meta))
 
     @property
     def name(self) -> str:
@@ -139,7 +145,7 @@ class Pair:
     def codec(self) -> VideoDecoderCodec | ImageCodec:
         """Latents to frames; encoding frames needs TAESD's weights."""
         from jvid_models.codecs import taesd
-        from jvid_models.video_decoder import VideoDecoder, VideoDecoderCodec
+        from jvid_models.video_decoder import VideoDecoderCodec
 
         latents = self._meta["latents"]
 
@@ -148,8 +154,7 @@ class Pair:
 
         if self._decoder == "taesd":
             return image_codec()
-        decoder = self._network("decoder", lambda: VideoDecoder(**self._meta["decoder"]))
-        return VideoDecoderCodec(decoder.to(self.device), encoder=image_codec)
+        return VideoDecoderCodec(self.module("decoder").to(self.device), encoder=image_codec)
 
     @cached_property
     def text_encoder(self) -> EmbeddingTable:
@@ -160,13 +165,21 @@ class Pair:
         table.embeddings = table.embeddings.to(self.device)
         return table
 
+    def module(self, which: str) -> nn.Module:
+        """The network of "image", "video" or "decoder" as torch has it, float32 on the CPU, read anew at each call."""
+        from jvid_models.unets import build_unet
+        from jvid_models.video_decoder import VideoDecoder
+
+        if which not in ("image", "video", "decoder"):
+            raise InputError(f"network {which!r}: expected 'image', 'video' or 'decoder'")
+        make = VideoDecoder if which == "decoder" else build_unet
+        return self._network(which, lambda: make(**self._meta[which]))
+
     def _denoiser(self, which: str) -> Parameterized:
         from jvid_models.adapters import from_unet
-        from jvid_models.unets import build_unet
 
-        unet = self._network(which, lambda: build_unet(**self._meta[which]))
         return from_unet(
-            unet,
+            self.module(which),
             self._meta["schedule"],
             dtype=self.dtype,
             device=self.device,

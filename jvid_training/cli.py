@@ -118,7 +118,11 @@ def sheets(
 
 def export(
     image: Annotated[
-        Path, typer.Argument(metavar="IMAGE", help="Finished run of the image recipe: its `out` folder.")
+        Path,
+        typer.Argument(
+            metavar="IMAGE",
+            help="Finished run of the image recipe: its `out` folder, or a pair's to keep its model.",
+        ),
     ],
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Finished run of the video recipe.")],
     decoder: Annotated[Path, typer.Argument(metavar="DECODER", help="Finished run of the decoder recipe.")],

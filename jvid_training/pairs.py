@@ -1,4 +1,4 @@
-"""Three finished runs -> one pair that `jvid.load("pair", folder)` reads."""
+"""Finished runs, and parts of earlier pairs -> one pair that `jvid.load("pair", folder)` reads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jvid.errors import InputError
 from jvid.paper import TABLE_6
 from jvid.strategy import Strategy
+from jvid_models.pair import Pair
 from jvid_models.weights import read_weights
 from jvid_training.checkpoints import checkpoints
 from jvid_training.latents import key_of, load_manifest
@@ -18,8 +19,6 @@ from jvid_training.recipe import Recipe, structure_recipe
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from jvid_models.pair import Pair
 
 
 def read_run(folder: Path, kind: str) -> tuple[Recipe, nn.Module]:
@@ -46,39 +45,52 @@ def read_run(folder: Path, kind: str) -> tuple[Recipe, nn.Module]:
 
 
 def export_runs(image: Path, video: Path, decoder: Path, out: Path, strategy: Path | None = None) -> Pair:
-    """Write the pair's folder whole or not at all. Raises `InputError` when the runs do not belong together."""
+    """Write the pair's folder whole or not at all; a part that is not trained anew is named by its pair's folder.
+
+    Raises `InputError` when the parts do not belong together.
+    """
     from jvid_models.export import export_pair
 
-    runs = {
-        kind: read_run(folder, kind)
-        for kind, folder in (("image", image), ("video", video), ("decoder", decoder))
-    }
-    recipe = runs["video"][0]
+    folders = {"image": image, "video": video, "decoder": decoder}
+    pairs = {kind: Pair(folder) for kind, folder in folders.items() if (folder / "pair.json").is_file()}
+    runs = {kind: read_run(folder, kind) for kind, folder in folders.items() if kind not in pairs}
+    if not runs:
+        raise InputError("three pairs and no run: expected at least one `out` folder of a recipe")
+    main = "video" if "video" in runs else next(iter(runs))
+    recipe = runs[main][0]
     for kind, (other, _) in runs.items():
         if key_of(other.data, other.codec) != key_of(recipe.data, recipe.codec):
             raise InputError(
-                f"the {kind} run was trained on other latents than the video run: export runs of one encoding"
+                f"the {kind} run was trained on other latents than the {main} run: export runs of one encoding"
             )
-    if runs["image"][0].schedule != recipe.schedule or runs["image"][0].text != recipe.text:
-        raise InputError(
-            "the image and the video run differ in schedule or text: export runs that share both"
-        )
+        if kind != "decoder" and (other.schedule != recipe.schedule or other.text != recipe.text):
+            raise InputError(
+                f"the {kind} and the {main} run differ in schedule or text: export runs that share both"
+            )
+    modules = {kind: network for kind, (_, network) in runs.items()}
+    modules |= {kind: pair.module(kind) for kind, pair in pairs.items()}
     manifest = load_manifest(Path(recipe.data.latents))
-    factor = runs["decoder"][1].factor
-    side = recipe.data.size // int(factor)
+    side = recipe.data.size // int(modules["decoder"].factor)
+    known = next(iter(pairs.values()), None)
     meta: dict[str, Any] = {
-        "name": recipe.name.removesuffix("-video"),
+        "name": known.name if known else recipe.name.removesuffix(f"-{main}"),
         "schedule": _scheduler_config(recipe),
         "latents": {
             "shape": [len(manifest.mean), recipe.data.frames, side, side],
-            "mean": manifest.mean,
-            "std": manifest.std,
+            "mean": list(manifest.mean),
+            "std": list(manifest.std),
         },
         "fps": recipe.data.fps,
-        "strategy": _strategy(recipe, strategy),
+        "strategy": known.strategy.to_dict() if known and strategy is None else _strategy(recipe, strategy),
     }
+    for kind, pair in pairs.items():
+        if different := [key for key in ("schedule", "latents", "fps") if pair.meta[key] != meta[key]]:
+            raise InputError(
+                f"the {kind} model of the pair in {folders[kind]} and the {main} run differ in {', '.join(different)}: "
+                "export parts of one encoding and schedule"
+            )
     table = build_table(manifest.actions, recipe.data, recipe.text)
-    return export_pair(out, runs["image"][1], runs["video"][1], runs["decoder"][1], table, meta)
+    return export_pair(out, modules["image"], modules["video"], modules["decoder"], table, meta)
 
 
 def _strategy(recipe: Recipe, path: Path | None) -> dict[str, Any]:

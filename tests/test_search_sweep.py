@@ -109,9 +109,9 @@ def test_points_of_the_recipe_are_judged_beside_the_known_ones(tmp_path: Path) -
     assert (first["known"], second["known"]) == ("mine", "")
     assert Strategy.from_dict(first["strategy"]) == mine
     taken = {"known": True, "points": {"video model": str(tmp_path / "mine.json")}}
-    with pytest.raises(InputError, match="sweep.points: 'video model' is a known point's label"):
+    with pytest.raises(InputError, match=r"sweep\.points: 'video model' is a known point's label"):
         swept(document(tmp_path / "b", sweep=taken), 1)
-    with pytest.raises(InputError, match="absent.json"):
+    with pytest.raises(InputError, match=r"absent\.json"):
         swept(document(tmp_path / "c", sweep={"points": {"mine": str(tmp_path / "absent.json")}}), 1)
 
 

@@ -71,6 +71,30 @@ def test_runs_that_do_not_belong_together_are_refused(runs: Path, tmp_path: Path
     assert not (tmp_path / "pair").exists()
 
 
+def test_parts_of_a_pair_stay(runs: Path, tmp_path: Path) -> None:
+    pair = export(runs, tmp_path / "pair")
+    (tmp_path / "pair/CARD.md").write_text("mine")
+    other = export_runs(runs / "image", tmp_path / "pair", tmp_path / "pair", tmp_path / "other")
+    assert (other.name, other.strategy) == (pair.name, pair.strategy)
+    # In the pair's own place too.
+    again = export_runs(tmp_path / "pair", runs / "video", tmp_path / "pair", tmp_path / "pair")
+    for kind in ("image", "video", "decoder"):
+        weights = {
+            folder: (tmp_path / folder / f"{kind}.safetensors").read_bytes() for folder in ("pair", "other")
+        }
+        assert weights["pair"] == weights["other"]
+    assert (again.folder / "CARD.md").read_text() == "mine"
+    with pytest.raises(InputError, match="three pairs and no run"):
+        export_runs(*[tmp_path / "pair"] * 3, tmp_path / "none")
+    described = json.loads((tmp_path / "pair/pair.json").read_text())
+    (tmp_path / "pair/pair.json").write_text(json.dumps(described | {"fps": 25.0}))
+    with pytest.raises(
+        InputError, match=r"decoder model of the pair in .*pair and the video run differ in fps"
+    ):
+        export_runs(runs / "image", runs / "video", tmp_path / "pair", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 def test_the_rows_of_a_sheet_add_one_part_at_a_time() -> None:
     whole = Strategy.paper(128)
     rows = ablation(whole)
