@@ -58,6 +58,11 @@ def _rescale(value: Any) -> float:
     return number
 
 
+def _check_against(self: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str):
+        raise InputError(f"Guidance got against={value!r}; expected the name of a denoiser, or ''")
+
+
 @attrs.frozen
 class Guidance:
     """What ``jvid.Guided`` is told for one expert.
@@ -66,6 +71,8 @@ class Guidance:
         scale: g of equation (4); 1 is unguided, 0 unconditional.
         interval: (low, high) of the expert's own t within which guidance acts, ends included; None is everywhere.
         rescale: 0 to 1, how far the guided x_0's deviation is drawn back to the conditional's.
+        against: what guidance leads away from: "" the null condition, or another denoiser of the pair, asked with the same
+            condition: "video", "image", or one of the pair's ``guides``.
 
     Raises:
         InputError: a value of another form or out of range.
@@ -74,12 +81,13 @@ class Guidance:
     scale: float = attrs.field(converter=_scale)
     interval: tuple[float, float] | None = attrs.field(default=None, converter=_interval)
     rescale: float = attrs.field(default=0.0, converter=_rescale)
+    against: str = attrs.field(default="", validator=_check_against)
 
-    def guided(self, denoiser: Denoiser) -> Guided:
-        """``denoiser``, guided so."""
+    def guided(self, denoiser: Denoiser, against: Denoiser | None = None) -> Guided:
+        """``denoiser``, guided so; ``against`` is the denoiser of that name, None where there is no name."""
         from jvid.guided import Guided
 
-        return Guided(denoiser, self.scale, interval=self.interval, rescale=self.rescale)
+        return Guided(denoiser, self.scale, interval=self.interval, rescale=self.rescale, against=against)
 
 
 AnyGuidance: TypeAlias = float | Mapping[str, Guidance]

@@ -1,9 +1,10 @@
-"""Classifier-free guidance, equation (4) of the paper:
+"""Guidance, equation (4) of the paper, away from the null condition or from a weaker model:
 
-    eps = eps_null + g (eps_cond - eps_null)
+    eps = eps_null + g (eps_cond - eps_null)        classifier-free
+    eps = eps_weak + g (eps_cond - eps_weak)        autoguidance: both conditional
 
 x_0 is affine in eps at a given x_t, so the same line holds for x_0 as it stands.
-g = 1 is the conditional model, g = 0 the unconditional one; each then costs one evaluation.
+g = 1 is the conditional model, g = 0 the other one; each then costs one evaluation.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from jvid.errors import InputError
 from jvid.guidance import check_interval
 from jvid.memo import Memo
 from jvid.protocols import Condition, Denoiser
+from jvid.spaces import same_space
 from jvid.wrapping import Wrapper
 
 __all__ = ["Guided"]
@@ -36,6 +38,10 @@ class Guided(Wrapper):
     ``interval``: (low, high) of the denoiser's own t within which guidance acts, ends included; elsewhere the conditional
     stands alone, at half the cost (Kynkäänniemi et al. 2024, arXiv 2404.07724). ``rescale``: phi of Lin et al. (2023, arXiv
     2305.08891, equation 16): how far the deviation of the guided x_0, clip by clip, is drawn back to the conditional's.
+
+    ``against``: a denoiser of the same schedule and latent space that takes the null condition's part, asked with the same
+    condition (autoguidance: Karras et al. 2024, arXiv 2406.02507). A weaker model's errors are the stronger one's, only
+    larger: what leads away from them leads to better samples, and not to more alike ones. No null condition is needed then.
     """
 
     denoiser: Denoiser
@@ -43,6 +49,7 @@ class Guided(Wrapper):
     null: Condition | None = None
     interval: tuple[float, float] | None = None
     rescale: float = attrs.field(default=0.0, converter=float)
+    against: Denoiser | None = None
     _kept: Memo[dict[str, Any]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -54,14 +61,27 @@ class Guided(Wrapper):
             raise InputError(
                 f"Guided got scale={self.scale:g}; expected a finite number: 1 is unguided, the paper uses 2"
             )
+        if self.against is not None:
+            if self.null is not None:
+                raise InputError("Guided got null and against; expected one of them: what to lead away from")
+            same_space({"denoiser": self.denoiser, "against": self.against})
+            if self.against.schedule != self.denoiser.schedule:
+                raise InputError(
+                    "Guided got against= a denoiser on another schedule: bridge it first, Bridged(against, denoiser.schedule)"
+                )
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> guided x_0 of x's shape and dtype."""
         require_latents(x, "Guided")
         b = x.shape[0]
         plain = {name: value for name, value in cond.items() if name != "null"}
-        if self.scale == 1.0 or self._outside(t).all():
-            return self.denoiser(x, t, self._kept({"plain": plain, "rows": b}, lambda: expand_rows(plain, b)))
+        outside = bool(self._outside(t).all())
+        if self.scale == 1.0 or outside or self.against is not None:
+            alone = self._kept({"plain": plain, "rows": b}, lambda: expand_rows(plain, b))
+            if self.scale == 1.0 or outside or self.against is None:
+                return self.denoiser(x, t, alone)
+            other = self.against(x, t, alone)
+            return other if self.scale == 0.0 else self._combined(x, t, self.denoiser(x, t, alone), other)
         null = self.null if self.null is not None else require(cond, "null", "Guided")
         if self.scale == 0.0:
             alone = self._kept(
@@ -77,10 +97,14 @@ class Guided(Wrapper):
         # The same tensors at each step of a run: what is kept for them further inside is found again.
         both = self._kept({"both": plain, "null": null, "rows": b}, lambda: _halves(plain, null, b))
         times = torch.cat([t, t]) if t.ndim else t
+        x_0 = self.denoiser(torch.cat([x, x]), times, both)
+        return self._combined(x, t, x_0[:b], x_0[b:])
+
+    def _combined(self, x: Tensor, t: Tensor, conditional: Tensor, other: Tensor) -> Tensor:
+        """Equation (4), rescaled, where guidance acts; the conditional elsewhere."""
         dtype = working_dtype(x)
-        x_0 = self.denoiser(torch.cat([x, x]), times, both).to(dtype)
-        conditional, unconditional = x_0[:b], x_0[b:]
-        guided = unconditional + self.scale * (conditional - unconditional)
+        conditional, other = conditional.to(dtype), other.to(dtype)
+        guided = other + self.scale * (conditional - other)
         if self.rescale:
             axes = tuple(range(1, x.ndim))
             wanted, had = (part.std(axes, keepdim=True, correction=0) for part in (conditional, guided))

@@ -7,8 +7,10 @@ that a plan costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
+
+from jvid.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +22,39 @@ __all__ = ["EXPERTS", "Codec", "Pair", "TextEncoder"]
 
 EXPERTS = ("video", "image")
 """The experts of a pair, by name."""
+
+
+def denoiser_of(pair: Pair, name: str) -> Denoiser:
+    """A denoiser of clips by name: "video"; "image", frame by frame; or one of ``pair.guides``.
+
+    ``guides`` is a mapping that a pair need not have: further denoisers of clips on its schedule, for guidance to lead away from.
+
+    Raises:
+        InputError: the pair has none of that name.
+    """
+    if name == "video":
+        return pair.video
+    if name == "image":
+        from jvid.framewise import Framewise
+
+        return Framewise(pair.image)
+    guides: Mapping[str, Denoiser] = getattr(pair, "guides", {})
+    if name not in guides:
+        raise InputError(
+            f"pair {pair.name!r} has no denoiser {name!r} to guide against: expected one of {', '.join((*EXPERTS, *guides))}"
+        )
+    return guides[name]
+
+
+def guide_of(pair: Pair, expert: str, against: str) -> Denoiser | None:
+    """What an expert's guidance leads away from; None where that is the null condition.
+
+    Raises:
+        InputError: the pair has none of that name, or it is the expert itself.
+    """
+    if against == expert:
+        raise InputError(f"{expert} cannot be guided against itself: name another denoiser, or none")
+    return denoiser_of(pair, against) if against else None
 
 
 class Codec(Protocol):
@@ -43,7 +78,7 @@ class TextEncoder(Protocol):
 
 
 class Pair(Protocol):
-    """The two experts and their surroundings.
+    """The two experts and their surroundings; ``guides`` beside them where a pair has some (`denoiser_of`).
 
     Not for isinstance, which would look at every attribute and so load every network.
     """

@@ -2,6 +2,7 @@
 
     Strategy.sampler(pair):  experts   video = Guided(pair.video, g); of long clips in windows
                                        image = Guided(Framewise(pair.image), g)
+                                       either away from the null condition, or from another denoiser of the pair
                              noise     gamma z, z of shared variance r (3.5), on each expert's own steps
                              selector, solver, grid, smoothing: loaded from the registry by name
 
@@ -21,7 +22,7 @@ import attrs
 from jvid.choices import Choice
 from jvid.errors import InputError
 from jvid.guidance import AnyGuidance, as_guidance, guidance_of
-from jvid.pair import EXPERTS
+from jvid.pair import EXPERTS, denoiser_of, guide_of
 
 if TYPE_CHECKING:
     from jvid.pair import Pair
@@ -199,7 +200,6 @@ class Strategy:
             InputError: an option that a component refuses, an expert without guidance, or windows that do not fit.
             UnknownNameError: a component that nobody registers.
         """
-        from jvid.framewise import Framewise
         from jvid.lengths import clip_shape, windows
         from jvid.sampler import Sampler
         from jvid.step import Expert
@@ -213,7 +213,7 @@ class Strategy:
         window = windows(asked, known, self.overlap) if "video" in guidance else None
         experts = {}
         for name, guide in guidance.items():
-            denoiser: Denoiser = guide.guided(pair.video if name == "video" else Framewise(pair.image))
+            denoiser: Denoiser = guide.guided(denoiser_of(pair, name), guide_of(pair, name, guide.against))
             if name == "video" and window is not None:
                 # Guidance within a window: its halves are still one batch of the network's, and what is doubled is a
                 # window and not the clip. The time is the network's either way.

@@ -135,7 +135,12 @@ def _plain_guidance(guidance: AnyGuidance) -> Any:
         return guidance
     # JSON has no tuples; what is written is what is read back.
     return {
-        name: {**attrs.asdict(each), "interval": each.interval and list(each.interval)}
+        name: {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in attrs.asdict(each).items()
+            # Left out where it says nothing: what was written before it was known stays the same.
+            if key != "against" or value
+        }
         for name, each in guidance.items()
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from jvid.errors import InputError
-from jvid_models.pair import FORMAT, Pair
+from jvid_models.pair import FORMAT, PARTS, Pair, guide_file
 from jvid_models.text import EmbeddingTable
 from jvid_models.unets import options_of
 from jvid_models.video_decoder import VideoDecoder
@@ -35,19 +36,29 @@ def export_pair(
     decoder: VideoDecoder,
     table: EmbeddingTable,
     meta: Mapping[str, Any],
+    guides: Mapping[str, nn.Module] | None = None,
 ) -> Pair:
     """Writes the folder (replacing it) and returns the pair read back from it.
 
-    The UNets are of `jvid_models.unets`. ``meta``: "name", "schedule" (a diffusers scheduler config), "latents"
+    The UNets are of `jvid_models.unets`. ``guides``: further video UNets by name, for `jvid.Guidance` to lead away
+    from; names are of letters, digits, - and _. ``meta``: "name", "schedule" (a diffusers scheduler config), "latents"
     (``{"shape": [c, f, h, w], "mean": [...], "std": [...]}``), "fps", "strategy" (JSON of
-    `jvid.strategy.Strategy`); others are kept as they are. "card", the text of CARD.md, is optional: an earlier CARD.md stays.
+    `jvid.strategy.Strategy`); others are kept as they are. "card", the text of CARD.md, is optional: an earlier CARD.md
+    stays, and the pictures beside it.
     Raises InputError where the parts do not fit each other or weights do not fit fp16; nothing is written then.
     """
     target = Path(folder)
     missing = [key for key in _META if key not in meta]
     if missing:
         raise InputError(f"meta lacks {', '.join(missing)}: expected {', '.join(_META)}")
-    _check_fit(image_unet, video_unet, decoder, table, meta)
+    guides = dict(guides or {})
+    for name in guides:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name in (*PARTS, "prompts"):
+            raise InputError(
+                f"guide {name!r}: expected a name of letters, digits, - and _ that no other part has"
+            )
+    unets = {"image": image_unet, "video": video_unet, **guides}
+    _check_fit(unets, decoder, table, meta)
     described = {key: value for key, value in meta.items() if key != "card"} | {
         "format": FORMAT,
         "image": options_of(image_unet),
@@ -55,12 +66,18 @@ def export_pair(
         "decoder": decoder.config,
         "prompts": [prompt for prompt in table.prompts if prompt.strip()],
     }
+    if guides:
+        described["guides"] = {name: options_of(network) for name, network in guides.items()}
     parts = {
-        name: _half(name, network)
-        for name, network in (("image", image_unet), ("video", video_unet), ("decoder", decoder))
+        guide_file(name) if name in guides else name: _half(name, network)
+        for name, network in (*unets.items(), ("decoder", decoder))
     }
-    earlier = target / "CARD.md"
-    card = meta.get("card") or (earlier.read_text(encoding="utf-8") if earlier.is_file() else None)
+    # An earlier card stays, and its pictures: it is written by hand.
+    kept = {
+        path.name: path.read_bytes() for path in (target / "CARD.md", *target.glob("*.png")) if path.is_file()
+    }
+    if meta.get("card"):
+        kept["CARD.md"] = meta["card"].encode("utf-8")
 
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -71,8 +88,8 @@ def export_pair(
             save_weights(weights, fresh / f"{name}.safetensors")
         EmbeddingTable(table.prompts, table.embeddings.half()).save(fresh / "prompts.safetensors")
         (fresh / "pair.json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
-        if card is not None:
-            (fresh / "CARD.md").write_text(card, encoding="utf-8")
+        for name, content in kept.items():
+            (fresh / name).write_bytes(content)
         _read_back(Pair(fresh))
         _take_place(fresh, target)
     finally:
@@ -81,12 +98,12 @@ def export_pair(
 
 
 def _check_fit(
-    image: Any, video: Any, decoder: VideoDecoder, table: EmbeddingTable, meta: Mapping[str, Any]
+    unets: Mapping[str, Any], decoder: VideoDecoder, table: EmbeddingTable, meta: Mapping[str, Any]
 ) -> None:
     shape = meta["latents"]["shape"]
     if len(shape) != 4:
         raise InputError(f"latents' shape {shape}: expected [c, f, h, w]")
-    for name, unet in (("image", image), ("video", video)):
+    for name, unet in unets.items():
         if unet.config.in_channels != shape[0]:
             raise InputError(
                 f"the {name} UNet takes {unet.config.in_channels} channels: the latents have {shape[0]}"
@@ -118,6 +135,8 @@ def _half(name: str, network: nn.Module) -> dict[str, Tensor]:
 def _read_back(pair: Pair) -> None:
     for part in ("image", "video", "codec", "text_encoder", "strategy"):
         getattr(pair, part)
+    for name in pair.guides:
+        pair.module(name)
 
 
 def _take_place(fresh: Path, target: Path) -> None:

@@ -1,6 +1,6 @@
 """A trained pair in a folder: image and video UNet, video decoder, table of prompts, and what they agree on.
 
-    image.safetensors  video.safetensors  decoder.safetensors  prompts.safetensors  pair.json  CARD.md
+    image.safetensors  video.safetensors  decoder.safetensors  prompts.safetensors  pair.json  CARD.md  [guide-<name>.safetensors]
 
 pair.json (written by `jvid_models.export`) holds the networks' options, the schedule as diffusers writes it, the latents' shape,
 mean and deviation, frames per second, prompts and the recommended strategy. Weights are fp16 and
@@ -10,7 +10,7 @@ are read when a network is first asked for: planning needs none of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from jvid_models.text import EmbeddingTable
     from jvid_models.video_decoder import VideoDecoderCodec
 
-__all__ = ["FORMAT", "Pair", "actions_64", "load_pair"]
+__all__ = ["FORMAT", "PARTS", "Pair", "actions_64", "guide_file", "load_pair"]
 
 FORMAT = 1
+PARTS = ("image", "video", "decoder")
+"""The networks that every pair has."""
 _KEYS = ("format", "name", "image", "video", "decoder", "schedule", "latents", "fps", "prompts", "strategy")
 
 
@@ -142,6 +144,11 @@ class Pair:
         return self._denoiser("video")
 
     @cached_property
+    def guides(self) -> Mapping[str, Parameterized]:
+        """Further denoisers of clips, by name, for guidance to lead away from (``Guidance.against``); often none."""
+        return _Guides(self)
+
+    @cached_property
     def codec(self) -> VideoDecoderCodec | ImageCodec:
         """Latents to frames; encoding frames needs TAESD's weights."""
         from jvid_models.codecs import taesd
@@ -166,14 +173,16 @@ class Pair:
         return table
 
     def module(self, which: str) -> nn.Module:
-        """The network of "image", "video" or "decoder" as torch has it, float32 on the CPU, read anew at each call."""
+        """The network of "image", "video", "decoder" or a guide as torch has it, float32 on the CPU, read anew at each call."""
         from jvid_models.unets import build_unet
         from jvid_models.video_decoder import VideoDecoder
 
-        if which not in ("image", "video", "decoder"):
-            raise InputError(f"network {which!r}: expected 'image', 'video' or 'decoder'")
+        guides = self._meta.get("guides", {})
+        if which not in (*PARTS, *guides):
+            raise InputError(f"network {which!r}: expected one of {', '.join((*PARTS, *guides))}")
+        options = guides[which] if which in guides else self._meta[which]
         make = VideoDecoder if which == "decoder" else build_unet
-        return self._network(which, lambda: make(**self._meta[which]))
+        return self._network(guide_file(which) if which in guides else which, lambda: make(**options))
 
     def _denoiser(self, which: str) -> Parameterized:
         from jvid_models.adapters import from_unet
@@ -187,12 +196,12 @@ class Pair:
             fast=self._fast,
         )
 
-    def _network(self, which: str, make: Callable[[], nn.Module]) -> nn.Module:
+    def _network(self, stem: str, make: Callable[[], nn.Module]) -> nn.Module:
         import torch
 
         from jvid_models.weights import read_weights
 
-        path = self.folder / f"{which}.safetensors"
+        path = self.folder / f"{stem}.safetensors"
         weights = {name: tensor.float() for name, tensor in read_weights(path).items()}
         # On the meta device no time goes into random weights that are overwritten at once.
         with torch.device("meta"):
@@ -205,6 +214,31 @@ class Pair:
                 f"weights {path} do not fit pair.json: {reason}; export the pair again"
             ) from None
         return network.eval().requires_grad_(False)
+
+
+class _Guides(Mapping[str, "Parameterized"]):
+    """A pair's guides; each loads when it is first asked for."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair, self._loaded = pair, dict[str, "Parameterized"]()
+
+    def __getitem__(self, name: str) -> Parameterized:
+        if name not in self._pair.meta.get("guides", {}):
+            raise KeyError(name)
+        if name not in self._loaded:
+            self._loaded[name] = self._pair._denoiser(name)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._pair.meta.get("guides", {}))
+
+    def __len__(self) -> int:
+        return len(self._pair.meta.get("guides", {}))
+
+
+def guide_file(name: str) -> str:
+    """The stem of a guide's file."""
+    return f"guide-{name}"
 
 
 def load_pair(folder: str | Path, **options: Any) -> Pair:

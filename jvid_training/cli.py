@@ -130,11 +130,22 @@ def export(
     strategy: Annotated[
         Path | None, typer.Option(help="JSON of the recommended strategy; the paper's when absent.")
     ] = None,
-) -> None:
+    guide: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FOLDER", help="A further video model that guidance may lead away from; may be repeated."),
+    ] = None,
+) -> None:  # fmt: skip
     """Put the weights of three finished runs together into a pair."""
+    from jvid.errors import InputError
     from jvid_training.pairs import export_runs
 
-    made = export_runs(image, video, decoder, out, strategy)
+    guides = {}
+    for text in guide or ():
+        name, equals, folder = text.partition("=")
+        if not (name and equals and folder):
+            raise InputError(f"--guide {text!r}: expected a name and a folder, early=runs/video")
+        guides[name] = Path(folder)
+    made = export_runs(image, video, decoder, out, strategy, guides)
     size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
     typer.echo(f"{out}: pair {made.name}, {size:.1f} MB, {len(made.prompts)} prompts")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +46,17 @@ def read_run(folder: Path, kind: str) -> tuple[Recipe, nn.Module]:
     return recipe, network.eval()
 
 
-def export_runs(image: Path, video: Path, decoder: Path, out: Path, strategy: Path | None = None) -> Pair:
+def export_runs(
+    image: Path,
+    video: Path,
+    decoder: Path,
+    out: Path,
+    strategy: Path | None = None,
+    guides: Mapping[str, Path] | None = None,
+) -> Pair:
     """Write the pair's folder whole or not at all; a part that is not trained anew is named by its pair's folder.
+
+    ``guides``: name -> a run of a video recipe, or a pair, whose video model (or guide of that name) it is.
 
     Raises `InputError` when the parts do not belong together.
     """
@@ -67,6 +78,7 @@ def export_runs(image: Path, video: Path, decoder: Path, out: Path, strategy: Pa
             raise InputError(
                 f"the {kind} and the {main} run differ in schedule or text: export runs that share both"
             )
+    extra = {name: _guide(name, folder, recipe) for name, folder in (guides or {}).items()}
     modules = {kind: network for kind, (_, network) in runs.items()}
     modules |= {kind: pair.module(kind) for kind, pair in pairs.items()}
     manifest = load_manifest(Path(recipe.data.latents))
@@ -84,13 +96,41 @@ def export_runs(image: Path, video: Path, decoder: Path, out: Path, strategy: Pa
         "strategy": known.strategy.to_dict() if known and strategy is None else _strategy(recipe, strategy),
     }
     for kind, pair in pairs.items():
-        if different := [key for key in ("schedule", "latents", "fps") if pair.meta[key] != meta[key]]:
+        if different := [
+            key for key in ("schedule", "latents", "fps") if not _alike(pair.meta[key], meta[key])
+        ]:
             raise InputError(
                 f"the {kind} model of the pair in {folders[kind]} and the {main} run differ in {', '.join(different)}: "
                 "export parts of one encoding and schedule"
             )
     table = build_table(manifest.actions, recipe.data, recipe.text)
-    return export_pair(out, modules["image"], modules["video"], modules["decoder"], table, meta)
+    return export_pair(out, modules["image"], modules["video"], modules["decoder"], table, meta, extra)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Equal, and numbers to a thousandth: another machine encodes the same frames to slightly other statistics."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-3, abs_tol=1e-3)
+    return bool(one == other)
+
+
+def _guide(name: str, folder: Path, recipe: Recipe) -> nn.Module:
+    if not (folder / "pair.json").is_file():
+        own, network = read_run(folder, "video")
+        if (key_of(own.data, own.codec), own.schedule) != (
+            key_of(recipe.data, recipe.codec),
+            recipe.schedule,
+        ):
+            raise InputError(
+                f"guide {name!r} was trained on other latents or another schedule: expected a run like the others"
+            )
+        return network
+    pair = Pair(folder)
+    return pair.module(name if name in pair.guides else "video")
 
 
 def _strategy(recipe: Recipe, path: Path | None) -> dict[str, Any]:

@@ -161,6 +161,16 @@ def test_guidance_for_all_or_for_each_expert():
     assert torch.allclose(ends, torch.tensor(1.0))
 
 
+def test_guidance_away_from_a_weaker_model():
+    good, weaker = gaussian(1.0, 0.5), gaussian(-1.0, 0.5)
+    # x_0 of both is affine with one slope: away from -1 by as much again as 1 is from it is 3.
+    ends = [
+        Sampler({"a": Expert(denoiser)}, Always("a"), DDIM(), Leading(50))(SHAPE, seeds=[0])
+        for denoiser in (Guided(good, 2.0, against=weaker), gaussian(3.0, 0.5))
+    ]
+    assert torch.allclose(*ends, atol=1e-4)
+
+
 @pytest.mark.parametrize("noise", [MixedNoise(1.0), ProgressiveNoise(1.0), OffsetNoise(strength=0.5)])
 def test_noise_that_is_shaped_across_frames(noise):
     sampler = Sampler({"a": Expert(gaussian(0.0), noise)}, Always("a"), DDPM(), Leading(4))

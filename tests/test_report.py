@@ -477,7 +477,7 @@ def test_a_browser_draws_it(sets: list[Path], tmp_path: Path) -> None:
     flags = [
         "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
         "--disable-component-update", "--disable-sync", "--no-first-run", "--enable-logging=stderr",
-        "--virtual-time-budget=2000", "--window-size=1000,1400", f"--user-data-dir={tmp_path / 'profile'}",
+        "--virtual-time-budget=20000", "--window-size=1000,1400", f"--user-data-dir={tmp_path / 'profile'}",
     ]  # fmt: skip
     shown = subprocess.run(
         [str(BROWSER), *flags, "--dump-dom", out.as_uri()], capture_output=True, text=True, timeout=120

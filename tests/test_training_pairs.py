@@ -74,6 +74,7 @@ def test_runs_that_do_not_belong_together_are_refused(runs: Path, tmp_path: Path
 def test_parts_of_a_pair_stay(runs: Path, tmp_path: Path) -> None:
     pair = export(runs, tmp_path / "pair")
     (tmp_path / "pair/CARD.md").write_text("mine")
+    (tmp_path / "pair/curves.png").write_bytes(b"picture")
     other = export_runs(runs / "image", tmp_path / "pair", tmp_path / "pair", tmp_path / "other")
     assert (other.name, other.strategy) == (pair.name, pair.strategy)
     # In the pair's own place too.
@@ -84,6 +85,7 @@ def test_parts_of_a_pair_stay(runs: Path, tmp_path: Path) -> None:
         }
         assert weights["pair"] == weights["other"]
     assert (again.folder / "CARD.md").read_text() == "mine"
+    assert (again.folder / "curves.png").read_bytes() == b"picture"
     with pytest.raises(InputError, match="three pairs and no run"):
         export_runs(*[tmp_path / "pair"] * 3, tmp_path / "none")
     described = json.loads((tmp_path / "pair/pair.json").read_text())

@@ -3,6 +3,7 @@
     2                                          all, and nothing but the scale
     video=2,image=3                            by expert
     video:scale=2,low=.2,high=.8,rescale=.5    with an interval of t, and rescale
+    video:scale=2,against=early                away from another denoiser of the pair, not from the empty prompt
 
 May be repeated; what names an expert goes before the scale of all, in any order. What is said of an expert is the
 whole of its guidance, and an expert of which nothing is said keeps its own.
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["guided"]
 
 _FORMS = "expected a number, video=2,image=3, or video:scale=2,low=.2,high=.8,rescale=.5"
-_OPTIONS = ("scale", "low", "high", "rescale")
+_OPTIONS = ("scale", "low", "high", "rescale", "against")
 
 
 def guided(base: AnyGuidance, texts: Sequence[str]) -> AnyGuidance:

@@ -112,7 +112,10 @@ def _guidance(guidance: AnyGuidance) -> str:
 
 def _guide(guide: Guidance) -> str:
     interval = "" if guide.interval is None else " for t from {:g} to {:g}".format(*guide.interval)
-    return f"scale {guide.scale:g}{interval}" + (f", rescaled by {guide.rescale:g}" if guide.rescale else "")
+    against = f" away from {guide.against}" if guide.against else ""
+    return f"scale {guide.scale:g}{against}{interval}" + (
+        f", rescaled by {guide.rescale:g}" if guide.rescale else ""
+    )
 
 
 def _noise(strategy: Strategy) -> str:

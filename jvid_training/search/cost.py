@@ -4,7 +4,8 @@
     cost            = price(strategy) / (50 x seconds(video, guided))
 
 kind: "guided" runs two halves, "unguided" one: scale 1 or 0, or a step outside of an expert's guidance interval, judged at
-the step's start. Seconds are of one clip, measured once a study, the four kinds in turn, so that a busy machine slows them alike.
+the step's start. Guidance against another denoiser is an unguided call of each. Seconds are of one clip, measured once a
+study, all kinds in turn, so that a busy machine slows them alike.
 """
 
 from __future__ import annotations
@@ -49,11 +50,12 @@ class Prices:
         """Calls in a run, expert -> kind -> how many."""
         solver = strategy.solver.load("solver")
         evaluations = getattr(solver, "evaluations", lambda step: 1)
-        found = {name: dict.fromkeys(KINDS, 0) for name in EXPERTS}
+        found = {name: dict.fromkeys(KINDS, 0) for name in self.seconds}
         for step in strategy.plan(self.schedule).steps:
             for name, weight in step.weights.items():
                 if weight > 0:
-                    found[name][_kind(strategy, name, step)] += evaluations(step)
+                    for asked, kind in _asked(strategy, name, step):
+                        found.setdefault(asked, dict.fromkeys(KINDS, 0))[kind] += evaluations(step)
         return found
 
     def price(self, strategy: Strategy) -> float:
@@ -69,26 +71,32 @@ class Prices:
         return self.price(strategy) / (STEPS * self.seconds["video"]["guided"])
 
 
-def _kind(strategy: Strategy, expert: str, step: Step) -> str:
+def _asked(strategy: Strategy, expert: str, step: Step) -> list[tuple[str, str]]:
+    """The denoisers that an expert's guidance asks at a step, and how."""
     guide = guidance_of(strategy.guidance, expert)
     outside = guide.interval is not None and not guide.interval[0] <= step.start.t <= guide.interval[1]
-    return "unguided" if outside or guide.scale in (0.0, 1.0) else "guided"
+    if outside or guide.scale == 1.0:
+        return [(expert, "unguided")]
+    if guide.against:
+        every = [(expert, "unguided"), (guide.against, "unguided")]
+        return every[1:] if guide.scale == 0.0 else every
+    return [(expert, "unguided" if guide.scale == 0.0 else "guided")]
 
 
 def measure(pair: Pair, rounds: int = ROUNDS, clock: Any = time.perf_counter) -> dict[str, dict[str, float]]:
     """Median seconds of ``rounds`` calls of each expert and kind for one clip, in turn, after one that warms up."""
     import torch
 
-    from jvid.framewise import Framewise
     from jvid.guidance import Guidance
     from jvid.keyed import keyed_normal
+    from jvid.pair import denoiser_of
 
     cond = pair.text_encoder([next(iter(pair.prompts), "")])
     x = keyed_normal([0], ("timing",), pair.shape)
-    bare = {"video": pair.video, "image": Framewise(pair.image)}
+    names = _priced(pair)
     calls = {
-        (name, kind): Guidance(scale).guided(bare[name])
-        for name in EXPERTS
+        (name, kind): Guidance(scale).guided(denoiser_of(pair, name))
+        for name in names
         for kind, scale in zip(KINDS, (2.0, 1.0), strict=True)
     }
     measured: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
@@ -99,7 +107,12 @@ def measure(pair: Pair, rounds: int = ROUNDS, clock: Any = time.perf_counter) ->
                 begun = clock()
                 denoiser(x, t, cond).sum().item()
                 measured[key].append(clock() - begun)
-    return {name: {kind: statistics.median(measured[name, kind][1:]) for kind in KINDS} for name in EXPERTS}
+    return {name: {kind: statistics.median(measured[name, kind][1:]) for kind in KINDS} for name in names}
+
+
+def _priced(pair: Pair) -> tuple[str, ...]:
+    """The denoisers that a strategy may ask."""
+    return (*EXPERTS, *getattr(pair, "guides", {}))
 
 
 def prices_of(pair: Pair, fingerprint: str, path: Path) -> Prices:
@@ -112,7 +125,9 @@ def prices_of(pair: Pair, fingerprint: str, path: Path) -> Prices:
         write_json(path, {"pair": fingerprint, "seconds": measure(pair)})
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        seconds = {name: {kind: float(values["seconds"][name][kind]) for kind in KINDS} for name in EXPERTS}
+        seconds = {
+            name: {kind: float(values["seconds"][name][kind]) for kind in KINDS} for name in _priced(pair)
+        }
         if not all(0 < each < math.inf for kinds in seconds.values() for each in kinds.values()):
             raise ValueError("seconds above 0 are expected")
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -31,7 +31,7 @@ __all__ = ["Space"]
 COMPONENTS = {"selector": "selector", "solver": "solver", "grid": "grid", "smoothing": "postprocessor"}
 """Parts of a strategy that are components, and their kinds in the registry."""
 _KEYS = (*COMPONENTS, "steps", "guidance", "noise")
-_GUIDANCE = ("scale", "low", "high", "rescale")
+_GUIDANCE = ("scale", "low", "high", "rescale", "against")
 _NOISE = ("gamma", "ratio")
 
 
@@ -163,6 +163,7 @@ class Space:
                 told.get("scale", held.scale),
                 None if ends == (0.0, 1.0) else ends,
                 told.get("rescale", held.rescale),
+                told.get("against", held.against),
             )
         return each
 
