@@ -98,12 +98,13 @@ def in_turn(processes: Iterable[Process]) -> None:
 def _main(pair: str, steps: str) -> None:
     import attrs
 
+    from benchmarks.paper_strategy import paper_strategy
     from jvid.choices import Choice
     from jvid.cores import set_threads
 
     threads = set_threads()
     models = Choice.parse(pair).load("pair")
-    sampler = attrs.evolve(models.strategy, steps=int(steps)).sampler(models)
+    sampler = attrs.evolve(paper_strategy(), steps=int(steps)).sampler(models)
     cond = models.text_encoder([models.prompts[0]])
     sampler(models.shape, seeds=[0], cond=cond)  # what is loaded and kept at the first clip
     print(threads, flush=True)

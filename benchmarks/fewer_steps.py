@@ -29,6 +29,7 @@ from torch import Tensor
 
 from benchmarks.brownian import BrownianPath
 from benchmarks.orders import paste, run
+from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import interleaved
 from jvid.keyed import keyed_normal
 from jvid.plan import Plan
@@ -111,9 +112,9 @@ def held_share(selector: Any, count: int = 1000) -> float:
     return sum(selector.probability((i + 0.5) / count) for i in range(count)) / count
 
 
-def cases(pair: Any) -> tuple[Case, ...]:
-    """The mixture of the recommended strategy with its gamma, and each expert alone with plain noise."""
-    strategy = pair.strategy
+def cases() -> tuple[Case, ...]:
+    """The mixture of the paper's form with its gamma, and each expert alone with plain noise."""
+    strategy = paper_strategy()
     # To an eighth: where a grid has no level at the switch, that costs more than the solver does. Trailing grids of 8, 16, 24
     # and 40 steps have one there, and so have both references.
     at = round(8 * held_share(strategy.selector.load("selector"))) / 8
@@ -195,12 +196,12 @@ def seconds_of(pair: Any, denoisers: Mapping[str, Any]) -> dict[str, float]:
 
 def measure(pair: Any, clips: int, path: Path) -> None:
     """Fill ``path`` with what is not in it yet: all cases with one clip, then the mixture with further ones."""
-    denoisers = {name: expert.denoiser for name, expert in pair.strategy.sampler(pair).experts.items()}
+    denoisers = {name: expert.denoiser for name, expert in paper_strategy().sampler(pair).experts.items()}
     known = json.loads(path.read_text()) if path.is_file() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     known.setdefault("seconds", seconds_of(pair, denoisers))
     begun = time.perf_counter()
-    every = cases(pair)
+    every = cases()
     for case, seed in [*((case, 0) for case in every), *((every[0], seed) for seed in range(1, clips))]:
         measurement = Measurement(pair, denoisers, case, seed)
         wanted: list[Row | None] = [*case.rows, None]
@@ -232,11 +233,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pair = load("pair", options.pair)
     measure(pair, options.clips, options.results)
     known = json.loads(options.results.read_text())
-    text = section(known, cases(pair), pair.schedule)
+    text = section(known, cases(), pair.schedule)
     print(text)
     if options.page:
         paste(options.page, "fewer steps", text)
-        draw(known, cases(pair), pair.schedule, options.page.parent / FIGURE)
+        draw(known, cases(), pair.schedule, options.page.parent / FIGURE)
 
 
 def _rms(x: Tensor) -> float:

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.orders import F64, PAGE, flow_of, levels_between, paste, run, slope, steps_of
+from benchmarks.paper_strategy import paper_strategy
 from jvid.keyed import keyed_normal
 from jvid.protocols import NoiseSchedule
 from jvid.registry import load
@@ -171,7 +172,7 @@ def pair_plans(seed: int = 0) -> dict[str, tuple[Choose, tuple[int, ...]]]:
 def measure_pair(name: str, clips: int, path: Path) -> None:
     """Fill ``path`` with what is not in it yet: the distance of each clip's latents to its reference."""
     pair = load("pair", name)
-    experts = {key: expert.denoiser for key, expert in pair.strategy.sampler(pair).experts.items()}
+    experts = {key: expert.denoiser for key, expert in paper_strategy().sampler(pair).experts.items()}
     known = json.loads(path.read_text()) if path.is_file() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     begun = time.perf_counter()

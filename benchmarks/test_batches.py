@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import torch
 
+from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import claim, interleaved, threads
 from jvid.choices import Choice
 
@@ -13,7 +14,7 @@ CLIPS, STEPS = 4, 3
 
 def test_clips_at_once(benchmark, pair):
     models = Choice.parse(pair).load("pair")
-    sampler = attrs.evolve(models.strategy, steps=STEPS).sampler(models)
+    sampler = attrs.evolve(paper_strategy(), steps=STEPS).sampler(models)
     prompt = models.prompts[0]
 
     def sample(*seeds: int) -> torch.Tensor:

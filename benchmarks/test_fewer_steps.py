@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.fewer_steps import BASE, Measurement, Row, cases, seconds_of
 from benchmarks.fewer_steps_page import AIM, MUST, cheapest, points_of
+from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import claim
 from jvid.choices import Choice
 
@@ -19,8 +20,8 @@ FEW = Row("unipc", "by-angle", 16)
 
 def test_fewer_steps(benchmark, pair):
     models = Choice.parse(pair).load("pair")
-    denoisers = {name: expert.denoiser for name, expert in models.strategy.sampler(models).experts.items()}
-    mixture = cases(models)[0]
+    denoisers = {name: expert.denoiser for name, expert in paper_strategy().sampler(models).experts.items()}
+    mixture = cases()[0]
     one = Measurement(models, denoisers, mixture, 0)
     known: dict[str, object] = {"seconds": seconds_of(models, denoisers)}
     known |= benchmark.pedantic(lambda: {one.key(row): one.figures(row) for row in (BASE, FEW)}, rounds=1)

@@ -1,4 +1,4 @@
-"""What a clip of 128 frames costs over one of 16: networks' seconds of the pair's recommended strategy, in turn in one run.
+"""What a clip of 128 frames costs over one of 16: networks' seconds of the paper's strategy, in turn in one run.
 
     128 frames = 11 windows of 16 for the video expert (overlap 4), 8 times 16 frames for the image expert
 
@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import torch
 
+from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import claim, interleaved
 from jvid.choices import Choice
 from jvid.lengths import clip_shape
@@ -38,7 +39,7 @@ def _run(pair: Any, strategy: Any, frames: int, told: list[Mapping[str, float]])
 
 def test_128_frames_over_16(benchmark, pair):
     loaded = Choice.parse(pair).load("pair")
-    whole = loaded.strategy
+    whole = paper_strategy()
     few = attrs.evolve(whole, steps=STEPS)
     told: dict[int, list[Mapping[str, float]]] = {SHORT: [], LONG: []}
     sides = {str(frames): _run(loaded, few, frames, seconds) for frames, seconds in told.items()}

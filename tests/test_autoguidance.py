@@ -28,6 +28,7 @@ from jvid.selectors import Always
 from jvid.solvers import DDIM
 from jvid.step import Expert
 from jvid.strategy import Strategy
+from jvid.testing import conforms
 from jvid.testing.oracles import TwoModeOracle
 from jvid_training.report.words import words
 from jvid_training.search.cost import Prices, measure
@@ -135,6 +136,12 @@ def test_it_draws_samples_nearer_and_keeps_both_modes() -> None:
     assert beyond[1] < 0.75 * beyond[0]
     for x in (plain, led):
         assert abs(float((x > 0).double().mean()) - 0.5) < 0.05
+
+
+def test_it_conforms() -> None:
+    report = conforms("wrapper", lambda denoiser: Guided(denoiser, 2.0, against=denoiser))
+    report.raise_for_failures()
+    assert "15 passed" in str(report)
 
 
 def test_what_does_not_belong_together_is_refused() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,14 +12,12 @@ from benchmarks import fewer_steps_page as page
 from benchmarks.brownian import BrownianPath
 from benchmarks.fewer_steps import BASE, Row
 from benchmarks.orders import PAGE, SCHEDULES, draws, run, steps_of
-from jvid.choices import Choice
 from jvid.grids import ByAngle, Leading, Trailing
 from jvid.planning import levels_of
 from jvid.registry import load
 from jvid.schedules import TabulatedSchedule, level_at
 from jvid.selectors import PiecewiseAffine
 from jvid.solvers import DDPM, DPMPP2MSDE
-from jvid.strategy import Strategy
 from jvid.testing import GaussianOracle
 
 SCHEDULE = TabulatedSchedule.scaled_linear()
@@ -95,13 +92,7 @@ def test_a_level_off_the_table_is_refused():
 
 @pytest.fixture(scope="module")
 def cases():
-    class Pair:
-        strategy = attrs.evolve(
-            Strategy.paper(64),
-            selector=Choice("piecewise-affine", {"t_v": 0.6, "t_e": 0.9, "p_e": 0.5, "p_f": 0.3}),
-        )
-
-    return fewer.cases(Pair)
+    return fewer.cases()
 
 
 def test_the_mixture_gives_the_image_model_the_strategys_share_at_any_number_of_steps(cases):
