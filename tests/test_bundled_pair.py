@@ -33,9 +33,6 @@ def test_it_is_small_and_complete(pair) -> None:
     weights = ("image.safetensors", "video.safetensors", "decoder.safetensors", "prompts.safetensors")
     assert set(files) >= {*weights, "pair.json", "CARD.md"}
     assert sum(files[name] for name in weights) <= 64e6
-    # Beside them what only guidance of the video model needs: its former self.
-    assert list(pair.guides) == ["early"]
-    assert files["guide-early.safetensors"] <= 33e6
     assert pair.shape == (4, 16, 8, 8)
     assert pair.fps == 12.5
     assert len(pair.prompts) == 3 * ACTIONS
@@ -120,14 +117,9 @@ def test_composing_another_strategy_takes_a_few_lines(pair) -> None:
     assert np.isfinite(clip.numpy()).all()
 
 
-def test_the_recommended_strategy_is_the_one_that_was_reported(pair) -> None:
+def test_the_recommended_strategy_is_the_one_of_its_recipe(pair) -> None:
     root = FOLDER.parents[1]
-    assert pair.strategy == Strategy.load(
-        root / "recipes/actions-64/strategies/image-first-16-against-early.json"
-    )
-    assert pair.strategy.experts() == ("video", "image")
-    sampler = attrs.evolve(pair.strategy, steps=2).sampler(pair)
-    assert sampler.experts["video"].denoiser.against is pair.guides["early"]
+    assert pair.strategy == Strategy.load(root / "recipes/actions-64/strategies/video-16-sde.json")
 
 
 def test_every_selector_of_the_strategy_can_be_replaced(pair) -> None:
