@@ -84,9 +84,17 @@ class Guidance:
     against: str = attrs.field(default="", validator=_check_against)
 
     def guided(self, denoiser: Denoiser, against: Denoiser | None = None) -> Guided:
-        """``denoiser``, guided so; ``against`` is the denoiser of that name, None where there is no name."""
+        """``denoiser``, guided so; ``against`` is the denoiser of that name, None where there is no name.
+
+        Raises:
+            InputError: one without the other.
+        """
         from jvid.guided import Guided
 
+        if (against is not None) != bool(self.against):
+            raise InputError(
+                f"Guidance(against={self.against!r}) got {'a' if against else 'no'} denoiser to lead away from: give both or none"
+            )
         return Guided(denoiser, self.scale, interval=self.interval, rescale=self.rescale, against=against)
 
 

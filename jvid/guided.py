@@ -75,13 +75,15 @@ class Guided(Wrapper):
         require_latents(x, "Guided")
         b = x.shape[0]
         plain = {name: value for name, value in cond.items() if name != "null"}
-        outside = bool(self._outside(t).all())
-        if self.scale == 1.0 or outside or self.against is not None:
-            alone = self._kept({"plain": plain, "rows": b}, lambda: expand_rows(plain, b))
-            if self.scale == 1.0 or outside or self.against is None:
-                return self.denoiser(x, t, alone)
-            other = self.against(x, t, alone)
-            return other if self.scale == 0.0 else self._combined(x, t, self.denoiser(x, t, alone), other)
+        if self.scale == 1.0 or self._outside(t).all():
+            return self.denoiser(x, t, self._alone(plain, b))
+        if self.against is not None:
+            other = self.against(x, t, self._alone(plain, b))
+            return (
+                other
+                if self.scale == 0.0
+                else self._combined(x, t, self.denoiser(x, t, self._alone(plain, b)), other)
+            )
         null = self.null if self.null is not None else require(cond, "null", "Guided")
         if self.scale == 0.0:
             alone = self._kept(
@@ -99,6 +101,10 @@ class Guided(Wrapper):
         times = torch.cat([t, t]) if t.ndim else t
         x_0 = self.denoiser(torch.cat([x, x]), times, both)
         return self._combined(x, t, x_0[:b], x_0[b:])
+
+    def _alone(self, plain: Condition, b: int) -> Condition:
+        """The condition of b rows."""
+        return self._kept({"plain": plain, "rows": b}, lambda: expand_rows(plain, b))
 
     def _combined(self, x: Tensor, t: Tensor, conditional: Tensor, other: Tensor) -> Tensor:
         """Equation (4), rescaled, where guidance acts; the conditional elsewhere."""

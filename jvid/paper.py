@@ -209,7 +209,8 @@ def sampler(
         image: denoises clips of one frame; the frames of a clip are its batch.
         resolution: 64, 128 or 256, of Table 6 and gamma; for another, take the nearest in kind.
         steps: of DDPM, leading spacing over 1000 timesteps.
-        guidance: the scale g of equation (4) for both, or by expert; the condition needs "null" unless g is 1.
+        guidance: the scale g of equation (4) for both, or by expert; the condition needs "null" unless g is 1. Away from
+            another denoiser than the null condition only in a `Strategy`, whose pair has them by name.
 
     Raises:
         InputError: another resolution, or steps or guidance out of range.

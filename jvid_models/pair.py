@@ -10,9 +10,9 @@ are read when a network is first asked for: planning needs none of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +146,7 @@ class Pair:
     @cached_property
     def guides(self) -> Mapping[str, Parameterized]:
         """Further denoisers of clips, by name, for guidance to lead away from (``Guidance.against``); often none."""
-        return _Guides(self)
+        return _Guides(self._meta.get("guides", {}), self._denoiser)
 
     @cached_property
     def codec(self) -> VideoDecoderCodec | ImageCodec:
@@ -217,23 +217,21 @@ class Pair:
 
 
 class _Guides(Mapping[str, "Parameterized"]):
-    """A pair's guides; each loads when it is first asked for."""
+    """Guides by name; each loads when it is first asked for."""
 
-    def __init__(self, pair: Pair) -> None:
-        self._pair, self._loaded = pair, dict[str, "Parameterized"]()
+    def __init__(self, names: Iterable[str], load: Callable[[str], Parameterized]) -> None:
+        self._names, self._load = tuple(names), cache(load)
 
     def __getitem__(self, name: str) -> Parameterized:
-        if name not in self._pair.meta.get("guides", {}):
+        if name not in self._names:
             raise KeyError(name)
-        if name not in self._loaded:
-            self._loaded[name] = self._pair._denoiser(name)
-        return self._loaded[name]
+        return self._load(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._pair.meta.get("guides", {}))
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._pair.meta.get("guides", {}))
+        return len(self._names)
 
 
 def guide_file(name: str) -> str:

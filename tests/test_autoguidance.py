@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from jvid import paper
 from jvid.bridged import Bridged
 from jvid.choices import Choice
 from jvid.cli.guiding import guided
@@ -155,6 +156,10 @@ def test_what_does_not_belong_together_is_refused() -> None:
     ).all()
     with pytest.raises(InputError, match="null and against"):
         Guided(good, 2.0, null=COND["null"], against=good)
+    with pytest.raises(InputError, match="got no denoiser to lead away from: give both or none"):
+        paper.sampler(good, good, guidance=Guidance(2.0, against="image"))
+    with pytest.raises(InputError, match="got a denoiser to lead away from: give both or none"):
+        Guidance(2.0).guided(good, good)
     with pytest.raises(InputError, match="got against=2"):
         Guidance(2.0, against=2)  # type: ignore[arg-type]
 

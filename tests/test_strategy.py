@@ -115,7 +115,7 @@ def test_strategies_written_before_guidance_was_by_expert_are_read() -> None:
     assert "overlap" not in json.loads(path.read_text())
     assert strategy.to_dict() == {**json.loads(path.read_text()), "overlap": 4}
     values = json.loads((ROOT / "jvid_models" / "actions_64" / "pair.json").read_text())["strategy"]
-    assert Strategy.from_dict(values).to_dict()["guidance"] == values["guidance"]
+    assert Strategy.from_dict(values).to_dict()["guidance"] == values["guidance"] == 2.0
 
 
 @pytest.mark.parametrize(

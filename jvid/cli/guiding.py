@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["guided"]
 
-_FORMS = "expected a number, video=2,image=3, or video:scale=2,low=.2,high=.8,rescale=.5"
+_FORMS = "expected a number, video=2,image=3, or video:scale=2,low=.2,high=.8,rescale=.5,against=image"
 _OPTIONS = ("scale", "low", "high", "rescale", "against")
 
 

@@ -55,7 +55,7 @@ class Prices:
             for name, weight in step.weights.items():
                 if weight > 0:
                     for asked, kind in _asked(strategy, name, step):
-                        found.setdefault(asked, dict.fromkeys(KINDS, 0))[kind] += evaluations(step)
+                        found[asked][kind] += evaluations(step)
         return found
 
     def price(self, strategy: Strategy) -> float:
