@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jvid.corrected import Corrected as Corrected
     from jvid.errors import InputError as InputError
     from jvid.errors import JvidError as JvidError
+    from jvid.errors import JvidWarning as JvidWarning
     from jvid.errors import MissingDependencyError as MissingDependencyError
     from jvid.errors import NonFiniteError as NonFiniteError
     from jvid.errors import PluginError as PluginError
@@ -102,8 +103,8 @@ _MODULES = {
     "conditions": ("PerFrame",),
     "corrected": ("Corrected",),
     "errors": (
-        "InputError", "JvidError", "MissingDependencyError", "NonFiniteError", "PluginError", "PluginWarning",
-        "UnknownNameError",
+        "InputError", "JvidError", "JvidWarning", "MissingDependencyError", "NonFiniteError", "PluginError",
+        "PluginWarning", "UnknownNameError",
     ),
     "framewise": ("Framewise",),
     "grids": ("ByAngle", "Explicit", "Karras", "Leading", "Linspace", "Trailing", "Zigzag"),

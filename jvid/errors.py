@@ -31,5 +31,9 @@ class PluginError(JvidError, RuntimeError):
     """A plugin, or something that it registers, is broken; the message names its distribution."""
 
 
-class PluginWarning(UserWarning):
+class JvidWarning(UserWarning):
+    """What a user should hear, while the work goes on; the command line tells it in one line."""
+
+
+class PluginWarning(JvidWarning):
     """A plugin was left out because it is broken; everything else goes on."""

@@ -9,17 +9,19 @@ import subprocess
 import sys
 import time
 import tomllib
+import warnings
 from pathlib import Path
 
 import attrs
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from diffusers import AutoencoderTiny
 from safetensors.torch import load_file
 
 import jvid
-from jvid.errors import InputError
+from jvid.errors import InputError, JvidWarning
 from jvid.schedules import TabulatedSchedule
 from jvid_models.codecs import ImageCodec
 from jvid_models.text import EmbeddingTable
@@ -225,6 +227,26 @@ def test_threads_are_the_recipes_or_a_share(
     with pytest.raises(InterruptedError):
         train(structure_recipe(document(tmp_path, threads=said)))
     assert seen == [asked]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_processor_without_bf16_trains_in_float32_and_says_so(
+    tmp_path, monkeypatch, request, there
+) -> None:
+    """Emulated, a step takes some 50 times as long: a run that seems to hang."""
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: there, raising=False)
+    recipe = prepare(tmp_path, "image", steps=1, precision="bf16")
+    request.addfinalizer(lambda: AcceleratorState._reset_state(True))  # a process keeps its first precision
+    AcceleratorState._reset_state(True)
+    if there:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", JvidWarning)
+            final = train(recipe)
+    else:
+        with pytest.warns(JvidWarning, match="training.precision 'bf16': this processor has no instructions"):
+            final = train(recipe)
+    assert json.loads((final / "run.json").read_text())["precision"] == ("bf16" if there else "no")
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from jvid.errors import JvidError, PluginWarning
+from jvid.errors import JvidError, JvidWarning
 
 __all__ = ["main"]
 
@@ -27,7 +27,7 @@ def main(args: Sequence[str] | None = None) -> int:
     # Public in every version of typer, whether it carries click itself or not.
     usage_error: Any = typer.BadParameter.__mro__[2]
     with warnings.catch_warnings():
-        _tell_plugin_warnings_in_a_line()
+        _tell_warnings_in_a_line()
         try:
             code = command().main(given or ["--help"], prog_name="jvid", standalone_mode=False)
         except JvidError as error:
@@ -77,7 +77,7 @@ def _fail(message: str) -> int:
     return 2
 
 
-def _tell_plugin_warnings_in_a_line() -> None:
+def _tell_warnings_in_a_line() -> None:
     usual = warnings.showwarning
 
     def show(
@@ -88,7 +88,7 @@ def _tell_plugin_warnings_in_a_line() -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> Any:
-        if issubclass(category, PluginWarning):
+        if issubclass(category, JvidWarning):
             print(f"jvid: warning: {message}", file=sys.stderr)
         else:
             usual(message, category, filename, lineno, file, line)
