@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jvid.run
+from jvid.choices import Choice
 from jvid.cli import main
 from jvid.errors import InputError, NonFiniteError
 from jvid.keyed import keyed_normal
 from jvid.media import write_video
 from jvid.media.frames import to_frames
 from jvid.pair import EXPERTS
-from jvid_training.generation import ClipSet, generate
+from jvid_training.generation import ClipSet, finish, finishes, generate
 from jvid_training.generation.files import batch_path
 from jvid_training.generation.lock import Lock
 from jvid_training.generation.making import Maker
@@ -387,3 +388,45 @@ def test_the_command(toys, tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
     assert main([*words, "--num", "3", "--dtype", "int8"]) == 2
     assert main([*words, "--num", "3", "--paper", "7"]) == 2
+
+
+def smoothing(pair, threshold=None):
+    choice = None if threshold is None else Choice("temporal", {"threshold": threshold})
+    return attrs.evolve(pair.strategy, smoothing=choice)
+
+
+def test_a_set_that_differs_in_smoothing_is_finished_and_not_sampled(tiny, tmp_path, monkeypatch):
+    """Bit for bit what generate makes, its calls and seconds those of the set that was sampled; and it goes on."""
+    pair = jvid.load("pair", str(tiny))
+    options = {"num": 5, "batch": 2, "pair": str(tiny), "loaded": pair}
+    plain = generate(tmp_path / "plain", strategy=smoothing(pair), **options)
+    sampled = generate(tmp_path / "sampled", strategy=smoothing(pair, 1.5), **options)
+    assert content(plain) != content(sampled)
+    monkeypatch.setattr(Maker, "_sampled", None)
+    finished = finish(tmp_path / "finished", plain, smoothing(pair, 1.5), pair)
+    assert content(finished) == content(sampled)
+    assert finished.spec == sampled.spec
+    assert (finished.calls, finished.seconds) == (plain.calls, plain.seconds)
+    batch_path(finished.folder, 1).unlink()
+    kept = stamps(finished.folder)
+    again = finish(finished.folder, plain, smoothing(pair, 1.5), pair)
+    assert content(again) == content(sampled)
+    assert stamps(again.folder).items() >= kept.items()
+
+
+def test_what_another_set_cannot_be_finished_from_is_told(tiny, tmp_path):
+    pair = jvid.load("pair", str(tiny))
+    made = generate(
+        tmp_path / "a", num=2, batch=1, pair=str(tiny), loaded=pair, strategy=smoothing(pair, 2.0)
+    )
+    with pytest.raises(
+        InputError, match="not a complete float32 set of this pair and strategy without smooth"
+    ):
+        finish(tmp_path / "b", made, smoothing(pair, 1.5), pair)  # smoothed already
+    plain = generate(tmp_path / "c", num=2, batch=1, pair=str(tiny), loaded=pair, strategy=smoothing(pair))
+    assert finishes(smoothing(pair, 1.5), plain)
+    with pytest.raises(InputError, match="this pair"):
+        finish(tmp_path / "b", plain, smoothing(pair, 1.5), ToyPair())
+    batch_path(plain.folder, 1).unlink()
+    assert not finishes(smoothing(pair, 1.5), ClipSet.open(plain.folder))
+    assert not (tmp_path / "b").exists()

@@ -131,6 +131,20 @@ def test_a_stop_keeps_what_is_done_and_nothing_is_made_twice(tmp_path: Path) -> 
     assert sets(tmp_path) == grown
 
 
+def test_rows_that_differ_in_smoothing_are_sampled_once(tmp_path: Path, monkeypatch: Any) -> None:
+    """Judged as if they had been sampled, whichever comes first."""
+    _, bench = opened(document(tmp_path / "one"))
+    smoothed = attrs.evolve(bench.base, smoothing=Choice("temporal", {"threshold": 1.0}))
+    alone = bench.judge(smoothed, 4, 0)
+    _, other = opened(document(tmp_path / "two"))
+    other.judge(attrs.evolve(smoothed, smoothing=None), 4, 0)
+    monkeypatch.setattr("jvid_training.generation.generate", None)
+    assert other.judge(smoothed, 4, 0).figures == alone.figures
+    # A plain set of fewer clips is not enough.
+    with pytest.raises(TypeError):
+        other.judge(smoothed, 6, 0)
+
+
 def test_a_row_recomputed_from_scratch(tmp_path: Path) -> None:
     """Clips sampled one by one, features and Frechet distance by their definitions, cost by its own."""
     recipe, bench = opened(document(tmp_path))

@@ -22,7 +22,7 @@ from jvid.conditions import PerFrame, map_condition
 from jvid.errors import NonFiniteError
 from jvid.media.frames import to_frames
 from jvid.wrapping import Wrapper
-from jvid_training.generation.files import digest, write_batch
+from jvid_training.generation.files import digest, read_record, read_tensor, write_batch
 from jvid_training.generation.spec import Spec
 
 if TYPE_CHECKING:
@@ -91,6 +91,29 @@ class Maker:
             for name in run.calls:
                 calls[name] += run.calls[name]
                 seconds[name] += run.seconds[name]
+        self._keep(folder, batch, latents, calls, seconds)
+
+    def write_finished(self, folder: Path, batch: int, plain: Path) -> None:
+        """The same of a batch in ``plain``, a set of this spec without postprocessors: sampled there, it is only finished here.
+
+        Raises:
+            InputError: a file that cannot be read or written.
+        """
+        record = read_record(plain, batch, self.spec)
+        sampled = torch.from_numpy(read_tensor(plain, batch, "latents", record)).to(self._device)
+        latents = [self._sampler.finish(clip[None]) for clip in sampled]
+        self._keep(folder, batch, latents, record["calls"], record["seconds"])
+
+    def _keep(
+        self,
+        folder: Path,
+        batch: int,
+        latents: list[Tensor],
+        calls: dict[str, int],
+        seconds: dict[str, float],
+    ) -> None:
+        """Decode ``latents``, each ``(1 c f h w)``, and write the batch's file."""
+        clips = self.spec.clips(batch)
         begun = time.perf_counter()
         with torch.inference_mode():
             frames = np.concatenate([to_frames(self._codec.decode(each)) for each in latents])

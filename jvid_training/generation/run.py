@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jvid.pair import Pair
     from jvid.strategy import Strategy
 
-__all__ = ["generate", "usual_prompts"]
+__all__ = ["begun", "generate", "usual_prompts"]
 
 _BATCH = 8
 _BEGINS = "A person "
@@ -99,7 +99,7 @@ def generate(
                 latents=models.shape, size=frame_size(models, own), fps=float(models.fps), versions=versions(),
             )  # fmt: skip
 
-        with _begun(folder, job, request) as (spec, missing):
+        with begun(folder, job, request) as (spec, missing):
             watch = Watch(spec, len(missing), tell if job.rank == 0 else lambda progress: None, job.world)
             if processes > 1 and missing:
                 from jvid_training.generation.workers import hand_out
@@ -115,7 +115,7 @@ def generate(
 
 
 @contextmanager
-def _begun(
+def begun(
     folder: Path, job: Ranks, request: Callable[[Spec | None], Spec]
 ) -> Iterator[tuple[Spec, list[int]]]:
     """The folder locked, with its ``set.json``, and what is missing in it; the others hear it from the main process."""

@@ -15,6 +15,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,9 +160,7 @@ class Bench:
         Raises:
             InputError: what generation and evaluation raise; finished batches stay.
         """
-        from jvid_training.search.locks import held
-
-        with held(self.folder / "locks" / self.key(strategy, seed)):
+        with self._held(strategy, seed):
             return self._known(
                 f"{self.key(strategy, seed)}-{num}",
                 bootstrap,
@@ -177,20 +176,48 @@ class Bench:
 
     def drop(self, strategy: Strategy, seed: int) -> None:
         """Delete the clips of a strategy; its figures stay."""
-        remove(self.set_folder(strategy, seed))
+        with self._held(strategy, seed):
+            remove(self.set_folder(strategy, seed))
+
+    def _held(self, strategy: Strategy, seed: int) -> AbstractContextManager[None]:
+        """The clips of a strategy, for this process alone."""
+        from jvid_training.search.locks import held
+
+        return held(self.folder / "locks" / self.key(strategy, seed))
 
     def _clips(self, strategy: Strategy, num: int, seed: int, processes: int) -> ClipSource:
-        from jvid_training.generation import ClipSet, generate
+        from jvid_training.generation import generate
 
         study, folder = self.study, self.set_folder(strategy, seed)
-        made = ClipSet.open(folder) if (folder / "set.json").is_file() else None
+        made = self._opened(strategy, seed)
         if made is None or not _first(made, num).complete:
-            made = generate(
-                folder, num=max(num, len(made) if made else 0), pair=study.pair, strategy=simplest(strategy),
+            wanted = max(num, len(made) if made else 0)
+            made = self._finished(strategy, wanted, seed) or generate(
+                folder, num=wanted, pair=study.pair, strategy=simplest(strategy),
                 prompts=self.prompts, seed=seed, batch=study.batch, micro_batch=study.micro_batch,
                 threads=study.threads, processes=processes, loaded=self.pair,
             )  # fmt: skip
         return _first(made, num)
+
+    def _finished(self, strategy: Strategy, num: int, seed: int) -> ClipSet | None:
+        """The clips of a strategy that smooths, where those of the same one without are there: sampled once."""
+        from jvid_training.generation import finish, finishes
+
+        strategy, plain = simplest(strategy), simplest(attrs.evolve(strategy, smoothing=None))
+        if plain == strategy:
+            return None
+        with self._held(plain, seed):
+            made = self._opened(plain, seed)
+            if made is None or len(made) < num or not finishes(strategy, _first(made, num)):
+                return None
+            return finish(self.set_folder(strategy, seed), _first(made, num), strategy, self.pair)
+
+    def _opened(self, strategy: Strategy, seed: int) -> ClipSet | None:
+        """What is there of a strategy's clips."""
+        from jvid_training.generation import ClipSet
+
+        folder = self.set_folder(strategy, seed)
+        return ClipSet.open(folder) if (folder / "set.json").is_file() else None
 
     def _known(
         self,
