@@ -131,6 +131,37 @@ def test_a_stop_keeps_what_is_done_and_nothing_is_made_twice(tmp_path: Path) -> 
     assert sets(tmp_path) == grown
 
 
+def test_a_part_that_a_strategy_does_not_have_adds_no_row() -> None:
+    whole = Strategy.paper(64)
+    assert list(ablation(whole)) == [
+        "video model",
+        "image model",
+        "mixture",
+        "+ reduced entropy",
+        "+ smoothing",
+    ]
+    plain = attrs.evolve(whole, noise={"image": NoiseShape()}, smoothing=None)
+    assert list(ablation(plain)) == ["video model", "image model", "mixture"]
+    alone = attrs.evolve(plain, selector=Choice("always", {"name": "video"}))
+    assert list(ablation(alone)) == ["video model", "image model"]
+
+
+def test_asking_for_a_row_keeps_those_that_are_there(tmp_path: Path) -> None:
+    """In the recipe's order, with the figures that they had; nothing is made but what is asked for."""
+    recipe, bench = opened(document(tmp_path))
+    every = chosen_rows(recipe, bench, None)
+    path = tmp_path / "ablation-4-clips-seed-0.json"
+    make_table(bench, "ablation", chosen_rows(recipe, bench, ["mixture"]), 4, 0, beside=every)
+    (mixture,) = json.loads(path.read_text())["rows"]
+    made = sets(tmp_path)
+    assert len(made) == 2
+    make_table(bench, "ablation", chosen_rows(recipe, bench, ["video model"]), 4, 0, beside=every)
+    rows = json.loads(path.read_text())["rows"]
+    assert [row["label"] for row in rows] == ["video model", "mixture"]
+    assert rows[1] == mixture
+    assert len(sets(tmp_path)) == 4
+
+
 def test_rows_that_differ_in_smoothing_are_sampled_once(tmp_path: Path, monkeypatch: Any) -> None:
     """Judged as if they had been sampled, whichever comes first."""
     _, bench = opened(document(tmp_path / "one"))

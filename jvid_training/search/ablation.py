@@ -84,8 +84,11 @@ def make_table(
     num: int,
     seed: int,
     tell: Callable[[str], None] = lambda text: None,
+    beside: Mapping[str, Strategy | None] | None = None,
 ) -> Path:
     """Make and judge each row in turn; returns the markdown file, ``<name>-<num>-clips-seed-<seed>.md`` in the study's folder.
+
+    Rows of ``beside`` that were judged before stand in it too, in its order, so that asking for fewer rows loses none.
 
     Raises:
         InputError: what generation and evaluation raise; rows that are finished stay in the table.
@@ -100,14 +103,22 @@ def make_table(
     ]
     tell("floors")
     beneath = floors(bench, num, tell)
-    done: list[Row] = []
+    done = {row.label: row for row in beneath if row.label in (beside or {})}
+    for label, strategy in (beside or {}).items():
+        if strategy is not None and (judged := bench.known(strategy, num, seed)) is not None:
+            done[label] = _row(bench, label, strategy, seed, judged)
+    order = [*(beside or {}), *(label for label in rows if label not in (beside or {}))]
     for label, strategy in rows.items():
         tell(label)
         if strategy is None:
-            done.append(Row(label, codec_row(bench, label, num)))
+            done[label] = Row(label, codec_row(bench, label, num))
         else:
             judged = bench.judge(strategy, num, seed, processes=study.processes)
-            folder = str(bench.set_folder(strategy, seed))
-            done.append(Row(label, judged, strategy, folder))
-        write_table(path, heading, beneath, done, num=num, seed=seed, study=study.name)
+            done[label] = _row(bench, label, strategy, seed, judged)
+        shown = [done[label] for label in order if label in done]
+        write_table(path, heading, beneath, shown, num=num, seed=seed, study=study.name)
     return path.with_name(f"{path.name}.md")
+
+
+def _row(bench: Bench, label: str, strategy: Strategy, seed: int, judged: Judged) -> Row:
+    return Row(label, judged, strategy, str(bench.set_folder(strategy, seed)))

@@ -169,6 +169,10 @@ class Bench:
                 lambda: self._evaluate(self._clips(strategy, num, seed, processes), bootstrap),
             )
 
+    def known(self, strategy: Strategy, num: int, seed: int) -> Judged | None:
+        """What ``judge`` found at an earlier call, without making anything; None if it was not asked."""
+        return _read(self._figures(f"{self.key(strategy, seed)}-{num}", None))
+
     def judge_source(self, name: str, source: Callable[[], ClipSource], num: int) -> Judged:
         """The figures of ``num`` clips that no strategy makes, such as a codec's; they cost no network."""
         stem = f"{name.replace(' ', '-')}-{num}"

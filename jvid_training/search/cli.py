@@ -26,7 +26,8 @@ Num = Annotated[
 def ablation(
     recipe: RecipeArgument,
     rows: Annotated[
-        list[str] | None, typer.Option("--rows", metavar="LABEL", help="Only this row of the table; may be repeated.")
+        list[str] | None,
+        typer.Option("--rows", metavar="LABEL", help="Make only this row of the table; may be repeated."),
     ] = None,
     grid: Annotated[
         list[str] | None,
@@ -39,7 +40,7 @@ def ablation(
 ) -> None:  # fmt: skip
     """Table 2's rows and the grids of section 4.2, as tables with intervals.
 
-    Goes on with what an earlier run left; each row is a set of clips that is made once.
+    Goes on with what an earlier run left; each row is a set of clips that is made once, and stands in the table from then on.
     """
     from jvid_training.search.ablation import chosen_rows, grid_rows, make_table
     from jvid_training.search.rows import GRIDS
@@ -56,8 +57,10 @@ def ablation(
             f"grid-{name}": grid_rows(loaded, bench, name) for name in loaded.ablation.grids if not rows
         }
     seed = study.report_seed if report_seed else study.seed
+    # Of the rows that are not asked for, those that are there.
+    beside = chosen_rows(loaded, bench, None) if rows else None
     for name, wanted in tables.items():
-        path = make_table(bench, name, wanted, study.num, seed, bench.tell)
+        path = make_table(bench, name, wanted, study.num, seed, bench.tell, beside)
         typer.echo(path.read_text(encoding="utf-8"))
         typer.echo(str(path))
 

@@ -42,7 +42,10 @@ def simplest(strategy: Strategy) -> Strategy:
 
 
 def ablation(strategy: Strategy) -> dict[str, Strategy]:
-    """Table 2's rows that lead to ``strategy``, in its order; each adds one part to the row before."""
+    """Table 2's rows that lead to ``strategy``, in its order; each adds one part to the row before.
+
+    A part that it does not have adds no row: of a strategy that asks one expert alone, that expert's row is the last.
+    """
     plain = attrs.evolve(strategy, noise={}, smoothing=None)
     rows = {
         "video model": attrs.evolve(plain, selector=Choice("always", {"name": "video"})),
@@ -52,6 +55,11 @@ def ablation(strategy: Strategy) -> dict[str, Strategy]:
     }
     if strategy.smoothing is not None:
         rows["+ smoothing"] = strategy
+    told: list[Strategy] = []
+    for label, row in list(rows.items()):
+        if simplest(row) in told:
+            del rows[label]
+        told.append(simplest(row))
     return rows
 
 
