@@ -1,17 +1,21 @@
-"""The front as a picture: the clip figure against the frame figure, cost as colour.
+"""The front as a picture: the clip figure over the frame figure, and over the cost.
 
-Points of the front are large, beaten ones pale; the known points carry their names, the others of the front their number.
+Points of the front are large, beaten ones pale; the known points, by name on the right, have rings. Numbers are the trials'. FVD's axis is
+logarithmic, since one strategy of still frames would press all others together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError
 from jvid_training.files import write_whole
 from jvid_training.search.judged import Judged
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["plot_front"]
 
@@ -26,6 +30,7 @@ def plot_front(found: Mapping[str, Any], path: Path) -> Path:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
 
     if path.suffix.lower() not in {".png", ".svg"}:
         raise InputError(f"plot {str(path)!r}: expected .png or .svg")
@@ -38,41 +43,67 @@ def plot_front(found: Mapping[str, Any], path: Path) -> Path:
     if not shown:
         raise InputError("nothing to plot: no trial has both a clip figure and a frame figure")
     names = [shown[0][1].find(kind)[0] for kind in AXES]  # type: ignore[index]
-    figure = Figure(figsize=(8.0, 5.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot(
-        xlabel=f"{names[1]} (frames), lower is better", ylabel=f"{names[0]} (clips), lower is better"
-    )
+    chosen = [point for point, _, _ in shown]
+    clips, frames = ([values[axis] for _, _, values in shown] for axis in (0, 1))
     costs = [judged.cost or 0.0 for _, judged, _ in shown]
-    colours = axes.scatter([], [], c=[], cmap="viridis", vmin=min(costs), vmax=max(costs))
-    for on, size, alpha, edge in ((False, 22, 0.3, "none"), (True, 62, 1.0, "black")):
-        part = [i for i, (point, _, _) in enumerate(shown) if point["front"] is on]
+    figure = Figure(figsize=(11.0, 5.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right, key = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.62))
+    left.set(xlabel=f"{names[1]}, lower is better", ylabel=f"{names[0]}, lower is better", yscale="log")
+    right.set(
+        xlabel="network cost, 50-step video model = 1", yscale="log", xscale="log", ylim=left.get_ylim()
+    )
+    for axes, across, colour in ((left, frames, costs), (right, costs, frames)):
+        _draw(axes, chosen, across, clips, colour)
+        for axis in (axes.yaxis, *((axes.xaxis,) if axes is right else ())):
+            for ticks in (axis.set_major_formatter, axis.set_minor_formatter):
+                ticks(ScalarFormatter())
+        axes.tick_params(which="both", labelsize=8)
+        axes.grid(alpha=0.25, which="both")
+    for formatter in (right.yaxis.set_major_formatter, right.yaxis.set_minor_formatter):
+        formatter(NullFormatter())
+    right.set_ylim(left.get_ylim())
+    _name(key, [point for point in chosen if point["known"]])
+    figure.suptitle(
+        f"{found['study']}: {len(shown)} strategies of {found['num']} clips, seeds from {found['seed']}; "
+        "darker: cheaper (left), better by frames (right)",
+        fontsize=10,
+    )
+    write_whole(path, lambda part: figure.savefig(part, dpi=120))
+    return path
+
+
+def _draw(
+    axes: Axes, points: Sequence[Any], x: Sequence[float], y: Sequence[float], colour: Sequence[float]
+) -> None:
+    for on, size, alpha, edge in ((False, 22, 0.35, "none"), (True, 50, 1.0, "black")):
+        part = [i for i, point in enumerate(points) if point["front"] is on]
         axes.scatter(
-            [shown[i][2][1] for i in part],
-            [shown[i][2][0] for i in part],
-            c=[costs[i] for i in part],
+            [x[i] for i in part],
+            [y[i] for i in part],
+            c=[colour[i] for i in part],
             s=size,
             alpha=alpha,
             cmap="viridis",
-            vmin=min(costs),
-            vmax=max(costs),
+            vmin=min(colour),
+            vmax=max(colour),
             edgecolors=edge,
             linewidths=0.6,
         )
-    for point, _, (clip, frame) in shown:
+    for i, point in enumerate(points):
         if point["known"]:
-            axes.scatter([frame], [clip], s=140, facecolors="none", edgecolors="crimson", linewidths=1.2)
+            axes.scatter([x[i]], [y[i]], s=110, facecolors="none", edgecolors="crimson", linewidths=1.0)
         if point["known"] or point["front"]:
-            label = point["known"] or str(point["number"])
-            axes.annotate(label, (frame, clip), xytext=(6, 5), textcoords="offset points", fontsize=8)
-    figure.colorbar(colours, ax=axes, label="network cost, 50-step video model = 1")
-    axes.set_title(
-        f"{found['study']}: {len(shown)} strategies of {found['num']} clips, seeds from {found['seed']}",
-        fontsize=10,
-    )
-    axes.grid(alpha=0.25)
-    write_whole(path, lambda part: figure.savefig(part, dpi=150))
-    return path
+            place, number = (x[i], y[i]), str(point["number"])
+            axes.annotate(number, place, xytext=(5, 5), textcoords="offset points", fontsize=8)
+
+
+def _name(key: Axes, points: Sequence[Any]) -> None:
+    """The known points' names, a line each."""
+    key.set_axis_off()
+    for line, point in enumerate(points):
+        place = (0.0, 1.0 - (line + 0.5) / max(len(points), 24))
+        key.annotate(f"{point['number']:>3}  {point['known']}", place, xycoords="axes fraction", fontsize=7.5)
 
 
 def _judged(point: Mapping[str, Any]) -> dict[str, Any]:
