@@ -1,7 +1,7 @@
 """The front as a picture: the clip figure over the frame figure, and over the cost.
 
-Points of the front are large, beaten ones pale; the known points, by name on the right, have rings. Numbers are the trials'. FVD's axis is
-logarithmic, since one strategy of still frames would press all others together.
+Points of the front are large, beaten ones pale; the known points, by name on the right, have rings. Numbers are the trials'.
+FVD's axis is logarithmic, since one strategy that is far off would press all others together.
 """
 
 from __future__ import annotations
