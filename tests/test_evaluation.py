@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -127,25 +128,66 @@ def test_features_are_computed_once_in_one_pass(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("means-*"))) == 2
 
 
-def test_features_of_an_interrupted_pass_leave_nothing_behind(tmp_path: Path) -> None:
-    class Broken(Means):
-        def __call__(self, frames):
-            if self.calls == 2:
-                raise KeyboardInterrupt
-            return super().__call__(frames)
+class Broken(Means):
+    """Stops at its third batch."""
 
+    def __call__(self, frames):
+        if self.calls == 2:
+            raise KeyboardInterrupt
+        return super().__call__(frames)
+
+
+def rows_of(folder: Path) -> np.ndarray:
+    return np.load(next(folder.glob("means-*/*/features.npy")))
+
+
+def test_an_interrupted_pass_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """Bit for bit as in one pass; another network in the same pass sees what it lacks and no more."""
+    clips = noise(40)
     with pytest.raises(KeyboardInterrupt):
-        FeatureCache(tmp_path).features(Clips(noise(40)), [Broken()])
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert FeatureCache(tmp_path).features(Clips(noise(40)), [Means()])["means"]["features"].shape == (
-        40,
-        4,
-        3,
-    )
+        FeatureCache(tmp_path).features(Clips(clips), [Broken()])
+    again, other = Means(), Means(fingerprint="other")
+    FeatureCache(tmp_path).features(Clips(clips), [again, Means("clip", "clip-means")])
+    assert again.calls == 3  # of five
+    FeatureCache(tmp_path / "whole").features(Clips(clips), [other])
+    assert other.calls == 5
+    np.testing.assert_array_equal(rows_of(tmp_path), rows_of(tmp_path / "whole"))
+    assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_full_disk_is_told_and_finished_features_stay(tmp_path: Path, monkeypatch) -> None:
-    from jvid_training.evaluation import cache
+@pytest.mark.parametrize("harm", ["cut", "longer", "no count", "other clips"])
+def test_rows_that_cannot_be_relied_on_are_computed_again(tmp_path: Path, harm: str) -> None:
+    clips = noise(40)
+    with pytest.raises(KeyboardInterrupt):
+        FeatureCache(tmp_path).features(Clips(clips), [Broken()])
+    (part,) = tmp_path.rglob("*.part")
+    rows = part / "features.npy"
+    content = rows.read_bytes()
+    if harm == "cut":
+        rows.write_bytes(content[:-1])
+    elif harm == "longer":  # killed between its rows and their count
+        rows.write_bytes(content + content[-100:])
+    elif harm == "no count":
+        (part / "rows.json").unlink()
+    else:
+        rows.write_bytes(content.replace(b"(40,", b"(41,"))
+    network = Means()
+    FeatureCache(tmp_path).features(Clips(clips), [network])
+    assert network.calls == (3 if harm == "longer" else 5)
+    FeatureCache(tmp_path / "whole").features(Clips(clips), [Means()])
+    np.testing.assert_array_equal(rows_of(tmp_path), rows_of(tmp_path / "whole"))
+
+
+def test_of_two_that_ask_for_the_same_features_one_computes_them(tmp_path: Path) -> None:
+    clips, networks = noise(40), [Means(), Means()]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda n: FeatureCache(tmp_path).features(Clips(clips), [n]), networks))
+    assert sorted(network.calls for network in networks) == [0, 5]
+    np.testing.assert_array_equal(*(each["means"]["features"] for each in found))
+
+
+def test_a_full_disk_is_told_and_what_is_finished_stays(tmp_path: Path, monkeypatch) -> None:
+    from jvid_training.evaluation.growing import Growing
 
     store = FeatureCache(tmp_path)
     store.features(Clips(noise(4)), [Means()])
@@ -153,10 +195,15 @@ def test_a_full_disk_is_told_and_finished_features_stay(tmp_path: Path, monkeypa
     def full(self, made):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache._Growing, "add", full)
-    with pytest.raises(InputError, match=r"cannot write features.*No space left on device; free the space"):
-        store.features(Clips(noise(4)), [Means(), Pixels()])
+    with monkeypatch.context() as patched:
+        patched.setattr(Growing, "add", full)
+        with pytest.raises(
+            InputError, match=r"cannot write features.*No space left on device; free the space"
+        ):
+            store.features(Clips(noise(4)), [Means(), Pixels()])
     assert len(list(tmp_path.rglob("meta.json"))) == 1
+    store.features(Clips(noise(4)), [Means(), Pixels()])
+    assert len(list(tmp_path.rglob("meta.json"))) == 2
 
 
 def test_a_feature_file_of_another_network_or_damaged_is_refused(tmp_path: Path) -> None:

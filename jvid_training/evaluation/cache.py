@@ -2,9 +2,9 @@
 
     CACHE/<network>-<its fingerprint>/<source's fingerprint>/meta.json, features.npy, pooled.npy, ...
 
-One pass over a source serves all networks that lack its features. Arrays grow in a hidden folder that takes its
-name when whole; they are read by memory map, so that what is held does not grow with the number of clips.
-Without a cache a temporary folder does the same.
+One pass over a source serves all networks that lack its features; a pass that was stopped is gone on with (`Growing`), and of
+processes that ask for the same features one computes them. Arrays are read by memory map, so that what is held does not
+grow with the number of clips. Without a cache a temporary folder does the same.
 """
 
 from __future__ import annotations
@@ -14,20 +14,24 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import attrs
 import numpy as np
 
 from jvid.errors import InputError
+from jvid_training.evaluation.growing import Growing
 from jvid_training.evaluation.networks.protocol import FeatureNetwork
 from jvid_training.evaluation.sources import ClipSource
+from jvid_training.locks import held
 
 __all__ = ["FeatureCache", "Features"]
 
 _FORMAT = 1
+_BATCH = 8
+"""Clips that a network sees at once: its last bits depend on it, so a stopped pass goes on at a multiple."""
 
 
 @attrs.frozen(eq=False)
@@ -94,7 +98,7 @@ class FeatureCache:
         return self.folder / f"{network.name}-{network.fingerprint[:16]}" / source.fingerprint[:32]
 
     def features(self, source: ClipSource, networks: Sequence[FeatureNetwork]) -> dict[str, Features]:
-        """By the networks' names. Raises InputError where the disk is full; features that are whole stay."""
+        """By the networks' names. Raises InputError where the disk is full; what is finished stays."""
         folders = {network.name: self.folder_of(network, source) for network in networks}
         missing = [network for network in networks if not (folders[network.name] / "meta.json").is_file()]
         if missing:
@@ -104,72 +108,44 @@ class FeatureCache:
     def _compute(
         self, source: ClipSource, networks: Sequence[FeatureNetwork], folders: Mapping[str, Path]
     ) -> None:
-        growing: dict[str, _Growing] = {}
-        try:
-            for network in networks:
-                growing[network.name] = _Growing(folders[network.name], len(source))
-            done = 0
-            for batch in source.batches():
+        with ExitStack() as stack:
+            # In one order, so that no two processes wait for each other; who waited finds the work done.
+            for network in sorted(networks, key=lambda network: folders[network.name]):
+                folder = folders[network.name]
+                stack.enter_context(held(folder.with_name(f".{folder.name}.lock")))
+            networks = [
+                network for network in networks if not (folders[network.name] / "meta.json").is_file()
+            ]
+            try:
+                growing = {network.name: Growing(folders[network.name], len(source)) for network in networks}
+                for one in growing.values():
+                    stack.callback(one.close)
+                if growing:
+                    self._grow(source, networks, growing)
                 for network in networks:
-                    growing[network.name].add(network(batch))
-                done += len(batch)
-                if self.progress is not None:
-                    self.progress(done, len(source), source.name)
+                    growing[network.name].finish(
+                        {
+                            "format": _FORMAT,
+                            "network": {"name": network.name, "fingerprint": network.fingerprint},
+                            "source": source.fingerprint,
+                            "clips": len(source),
+                        }
+                    )
+            except OSError as error:
+                raise InputError(
+                    f"cannot write features below {self.folder}: {error.strerror or error}; free the space or give "
+                    "another cache"
+                ) from error
+
+    def _grow(
+        self, source: ClipSource, networks: Sequence[FeatureNetwork], growing: Mapping[str, Growing]
+    ) -> None:
+        """One pass over the clips; each network sees those that it has not seen."""
+        done = 0
+        for batch in source.batches(_BATCH):
+            done += len(batch)
             for network in networks:
-                growing[network.name].finish(network, source)
-        except OSError as error:
-            raise InputError(
-                f"cannot write features below {self.folder}: {error.strerror or error}; free the space or give "
-                "another cache"
-            ) from error
-        finally:
-            for one in growing.values():
-                one.discard()
-
-
-class _Growing:
-    """Arrays of known length, written row after row: a full disk is an error, as it is not through a memory map."""
-
-    def __init__(self, folder: Path, count: int) -> None:
-        self.folder, self.count, self.done = folder, count, 0
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self.part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-        self.files: dict[str, BinaryIO] = {}
-
-    def add(self, made: Mapping[str, np.ndarray]) -> None:
-        for key, rows in made.items():
-            rows = np.ascontiguousarray(rows, np.float32)
-            if key not in self.files:
-                file = self.files[key] = (self.part / f"{key}.npy").open("wb")
-                header = {"descr": "<f4", "fortran_order": False, "shape": (self.count, *rows.shape[1:])}
-                np.lib.format.write_array_header_1_0(file, header)
-            self.files[key].write(rows.astype("<f4", copy=False).tobytes())
-        self.done += len(next(iter(made.values())))
-
-    def finish(self, network: FeatureNetwork, source: ClipSource) -> None:
-        if self.done != self.count:
-            raise InputError(f"{source.name} showed {self.done} clips, expected {self.count}: make it again")
-        for file in self.files.values():
-            file.close()
-        meta = {
-            "format": _FORMAT,
-            "network": {"name": network.name, "fingerprint": network.fingerprint},
-            "source": source.fingerprint,
-            "clips": self.count,
-            "keys": sorted(self.files),
-        }
-        (self.part / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
-        self.part.chmod(0o755)
-        if self.folder.is_dir() and not (self.folder / "meta.json").is_file():
-            shutil.rmtree(self.folder)
-        try:
-            self.part.rename(self.folder)
-        except OSError:
-            if not (self.folder / "meta.json").is_file():  # else another process was first, with the same
-                raise
-
-    def discard(self) -> None:
-        for file in self.files.values():
-            with suppress(OSError):
-                file.close()
-        shutil.rmtree(self.part, ignore_errors=True)
+                if growing[network.name].done < done:
+                    growing[network.name].add(network(batch))
+            if self.progress is not None:
+                self.progress(done, len(source), source.name)

@@ -185,7 +185,7 @@ class Bench:
 
     def _held(self, strategy: Strategy, seed: int) -> AbstractContextManager[None]:
         """The clips of a strategy, for this process alone."""
-        from jvid_training.search.locks import held
+        from jvid_training.locks import held
 
         return held(self.folder / "locks" / self.key(strategy, seed))
 

@@ -19,9 +19,9 @@ import attrs
 from jvid.errors import InputError, NonFiniteError
 from jvid.strategy import Strategy
 from jvid_training.files import write_json
+from jvid_training.locks import held
 from jvid_training.search.front import clearly_beaten, front
 from jvid_training.search.judged import Judged
-from jvid_training.search.locks import held
 from jvid_training.search.rows import ablation, printed
 from jvid_training.search.space import Space
 from jvid_training.search.trials import BETTER, Claimed, Trials

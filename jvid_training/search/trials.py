@@ -21,7 +21,8 @@ import attrs
 
 from jvid.errors import InputError, JvidError, MissingDependencyError
 from jvid.strategy import Strategy
-from jvid_training.search.locks import Workers, held
+from jvid_training.locks import held
+from jvid_training.search.locks import Workers
 
 if TYPE_CHECKING:
     import optuna

@@ -1,0 +1,99 @@
+"""Features that grow batch by batch in a hidden folder, and go on where a pass was stopped.
+
+    .<name>.part/features.npy, ...    rows as they come, after a header that tells how many there will be
+    .<name>.part/rows.json            how many of them count: written last, once the rows are safe on the disk
+
+Rows beyond those that count are cut off by the next pass. The folder takes its name when it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from jvid.errors import InputError
+from jvid_training.files import remove, write_json
+
+__all__ = ["Growing"]
+
+_ROWS = "rows.json"
+
+
+class Growing:
+    """Arrays of ``count`` rows that become ``folder``; ``done`` are there already.
+
+    Rows are written, not mapped: a full disk is an error then. Whoever makes one holds the folder's lock.
+    """
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder, self.count, self.done = folder, count, 0
+        self.part = folder.with_name(f".{folder.name}.part")
+        self._files: dict[str, BinaryIO] = {}
+        try:
+            self._resume()
+        except (OSError, ValueError, KeyError, TypeError):  # nothing there, or nothing to rely on
+            self.discard()
+            self.done = 0
+            self.part.mkdir(parents=True)
+
+    def _resume(self) -> None:
+        found = json.loads((self.part / _ROWS).read_text(encoding="utf-8"))
+        for key in found["keys"]:
+            file = self._files[key] = (self.part / f"{key}.npy").open("r+b")
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            end = file.tell() + found["rows"] * int(np.prod(shape[1:])) * dtype.itemsize
+            if shape[0] != self.count or file.seek(0, os.SEEK_END) < end:
+                raise ValueError(f"{key}: fewer rows than were counted, or of other clips")
+            file.truncate(file.seek(end))
+        self.done = int(found["rows"])
+
+    def add(self, made: Mapping[str, np.ndarray]) -> None:
+        """The rows of the next batch, by key; OSError on a full disk."""
+        for key, given in made.items():
+            rows = np.ascontiguousarray(given, "<f4")
+            if key not in self._files:
+                file = self._files[key] = (self.part / f"{key}.npy").open("wb")
+                header = {"descr": "<f4", "fortran_order": False, "shape": (self.count, *rows.shape[1:])}
+                np.lib.format.write_array_header_1_0(file, header)
+            self._files[key].write(rows.tobytes())
+        for file in self._files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        self.done += len(next(iter(made.values())))
+        write_json(self.part / _ROWS, {"rows": self.done, "keys": sorted(self._files)})
+
+    def finish(self, meta: Mapping[str, object]) -> None:
+        """Take the name, with ``meta`` beside the arrays.
+
+        Raises:
+            InputError: rows are missing, or too many; they are thrown away.
+        """
+        if self.done != self.count:
+            self.discard()
+            raise InputError(f"{self.done} rows of features, expected {self.count}: make the clips again")
+        keys = sorted(self._files)
+        self.close()
+        remove(self.part / _ROWS)
+        (self.part / "meta.json").write_text(json.dumps({**meta, "keys": keys}, indent=1), encoding="utf-8")
+        remove(self.folder)  # without a meta.json: what is whole is not computed again
+        self.part.rename(self.folder)
+
+    def close(self) -> None:
+        """Leave what counts for another pass."""
+        for file in self._files.values():
+            with suppress(OSError):
+                file.close()
+        self._files.clear()
+
+    def discard(self) -> None:
+        """Throw it away."""
+        self.close()
+        shutil.rmtree(self.part, ignore_errors=True)
