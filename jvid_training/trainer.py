@@ -79,13 +79,12 @@ def learning_rate(optimiser: Optimiser, step: int, steps: int) -> float:
 def computable(precision: str) -> str:
     """``precision``, or "no" with a warning where the CPU that trains has no instructions for it.
 
-    oneDNN then computes bf16 number by number: on AVX2 a hundredth of float32's speed. A GPU is left to say for itself.
+    Without them oneDNN emulates bf16: ten times slower a step. A GPU, and a torch without oneDNN, are left to say for themselves.
     """
-    halves = {
-        "bf16": torch.ops.mkldnn._is_mkldnn_bf16_supported,
-        "fp16": torch.ops.mkldnn._is_mkldnn_fp16_supported,
-    }
-    if precision == "no" or torch.accelerator.is_available() or halves[precision]():
+    if precision == "no" or torch.accelerator.is_available() or not torch.backends.mkldnn.is_available():
+        return precision
+    asked = getattr(torch.ops.mkldnn, f"_is_mkldnn_{precision}_supported")
+    if asked():
         return precision
     warnings.warn(
         f"training.precision {precision!r}: this processor has no instructions for it, float32 is used instead",

@@ -233,7 +233,7 @@ def test_threads_are_the_recipes_or_a_share(
 def test_a_processor_without_bf16_trains_in_float32_and_says_so(
     tmp_path, monkeypatch, request, there
 ) -> None:
-    """Emulated, a step takes some 50 times as long: a run that seems to hang."""
+    """Emulated, a step takes some ten times as long: a run that seems to hang."""
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: there, raising=False)
     recipe = prepare(tmp_path, "image", steps=1, precision="bf16")

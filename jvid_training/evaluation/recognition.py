@@ -88,8 +88,14 @@ class Linear:
 
     def predict(self, features: Any) -> list[str]:
         """The likeliest class of each row ``(n d)``."""
-        scores = (np.asarray(features, np.float64) - self.mean) / self.std @ self.weight.T + self.bias
-        return [self.classes[index] for index in scores.argmax(1)]
+        return [self.classes[index] for index in self.scores(features).argmax(1)]
+
+    def scores(self, features: Any) -> np.ndarray:
+        """Logits ``(n classes)`` of each row ``(n d)``; their softmax is the probability of each class."""
+        scores: np.ndarray = (
+            np.asarray(features, np.float64) - self.mean
+        ) / self.std @ self.weight.T + self.bias
+        return scores
 
 
 @attrs.frozen(eq=False)

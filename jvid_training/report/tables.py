@@ -69,19 +69,20 @@ def figures_table(rows: Sequence[Row], floors: Sequence[Row]) -> Table | None:
         for place, row in enumerate(every)
     ]
     notes = [
-        f"{heading.name}, {line.name}: {line.entries[place].note}"
-        for place, (heading, _) in enumerate(columns)
-        for line in lines
-        if line.floor and line.entries[place].note
-    ]
-    notes += [
-        f"{heading.name}: {note}"
-        for place, (heading, _) in enumerate(columns)
-        for note in {
-            line.entries[place].note: None for line in lines if not line.floor and line.entries[place].note
-        }
+        note for place, (heading, _) in enumerate(columns) for note in _notes(heading.name, place, lines)
     ]
     return Table(tuple(heading for heading, _ in columns), tuple(lines), tuple(notes))
+
+
+def _notes(heading: str, place: int, lines: Sequence[Line]) -> list[str]:
+    """What the figures of a column say of themselves, once each; of floors with their names, where no row says the same."""
+    rows = {line.entries[place].note: None for line in lines if not line.floor}
+    floors: dict[str, list[str]] = {}
+    for line in lines:
+        if line.floor and line.entries[place].note not in rows:
+            floors.setdefault(line.entries[place].note, []).append(line.name)
+    told = [f"{heading}, {'; '.join(names)}: {note}" for note, names in floors.items() if note]
+    return told + [f"{heading}: {note}" for note in rows if note]
 
 
 def _column(base: str, rows: Sequence[Row], floors: Sequence[Row]) -> tuple[Heading, list[Entry]]:

@@ -30,7 +30,7 @@ def plot_front(found: Mapping[str, Any], path: Path) -> Path:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter, ScalarFormatter
+    from matplotlib.ticker import ScalarFormatter
 
     if path.suffix.lower() not in {".png", ".svg"}:
         raise InputError(f"plot {str(path)!r}: expected .png or .svg")
@@ -49,20 +49,17 @@ def plot_front(found: Mapping[str, Any], path: Path) -> Path:
     figure = Figure(figsize=(11.0, 5.0), layout="constrained")
     FigureCanvasAgg(figure)
     left, right, key = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.62))
+    right.sharey(left)
     left.set(xlabel=f"{names[1]}, lower is better", ylabel=f"{names[0]}, lower is better", yscale="log")
-    right.set(
-        xlabel="network cost, 50-step video model = 1", yscale="log", xscale="log", ylim=left.get_ylim()
-    )
+    right.set(xlabel="network cost, 50-step video model = 1", xscale="log")
     for axes, across, colour in ((left, frames, costs), (right, costs, frames)):
         _draw(axes, chosen, across, clips, colour)
-        for axis in (axes.yaxis, *((axes.xaxis,) if axes is right else ())):
-            for ticks in (axis.set_major_formatter, axis.set_minor_formatter):
-                ticks(ScalarFormatter())
         axes.tick_params(which="both", labelsize=8)
         axes.grid(alpha=0.25, which="both")
-    for formatter in (right.yaxis.set_major_formatter, right.yaxis.set_minor_formatter):
-        formatter(NullFormatter())
-    right.set_ylim(left.get_ylim())
+    for axis in (left.yaxis, right.xaxis):  # whole numbers, not powers of ten
+        axis.set_major_formatter(ScalarFormatter())
+        axis.set_minor_formatter(ScalarFormatter())
+    right.tick_params(which="both", labelleft=False)
     _name(key, [point for point in chosen if point["known"]])
     figure.suptitle(
         f"{found['study']}: {len(shown)} strategies of {found['num']} clips, seeds from {found['seed']}; "

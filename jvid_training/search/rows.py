@@ -55,12 +55,11 @@ def ablation(strategy: Strategy) -> dict[str, Strategy]:
     }
     if strategy.smoothing is not None:
         rows["+ smoothing"] = strategy
-    told: list[Strategy] = []
-    for label, row in list(rows.items()):
-        if simplest(row) in told:
-            del rows[label]
-        told.append(simplest(row))
-    return rows
+    kept: dict[str, Strategy] = {}
+    for label, row in rows.items():
+        if all(simplest(row) != simplest(other) for other in kept.values()):
+            kept[label] = row
+    return kept
 
 
 def printed(strategy: Strategy, size: int) -> dict[str, Strategy]:
