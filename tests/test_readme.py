@@ -66,10 +66,11 @@ def command_options(name: str) -> set[str]:
         return {option for parameter in inner.command.params for option in parameter.opts}
 
 
-def run(words: list[str], folder: Path) -> None:
+def run(words: list[str], folder: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 @pytest.mark.parametrize("command", commands())
@@ -84,7 +85,13 @@ def test_command(command: str, tmp_path: Path) -> None:
         assert words[start - 1] == "-m"
         words = words[start:]
         assert words[1] in TAKES_MINUTES
-    if words[0] == "jvid" and words[1] in TAKES_MINUTES:
+    if words[:2] == ["python", "-m"]:
+        # What it does takes minutes; the module, its options and the files that it names must be there.
+        told = run([sys.executable, *words[1:3], "--help"], ROOT)
+        assert [word for word in words[3:] if word.startswith("-") and f"{word} " not in told] == []
+        recipe, label = words[3:5]
+        assert f'"{label}" = ' in (ROOT / recipe).read_text(encoding="utf-8")
+    elif words[0] == "jvid" and words[1] in TAKES_MINUTES:
         for recipe in (word for word in words if word.endswith(".toml")):
             assert (ROOT / recipe).is_file(), f"no {recipe}"
         known = command_options(words[1])

@@ -256,23 +256,6 @@ def test_best_of_a_column_and_those_level_with_it() -> None:
     assert figures_table([Row("a")], []) is None
 
 
-def test_what_figures_say_of_themselves_stands_once() -> None:
-    """A floor's note with its name, where no row says the same; floors that say the same together."""
-
-    def row(name: str, note: str) -> Row:
-        return Row(name, figures={"flicker": Figure(1.0, note=note)})
-
-    floors = [
-        row("real", "of halves"),
-        row("image AE", "of 255"),
-        row("video AE", "of halves"),
-        row("none", ""),
-    ]
-    table = figures_table([row("a", "of 255"), row("b", "of 255"), row("c", "")], floors)
-    assert table is not None
-    assert table.notes == ("flicker, real; video AE: of halves", "flicker: of 255")
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [(983.2, "983"), (1191.4, "1,191"), (0.1, "0.100"), (12.345, "12.3"), (0, "0"), (2e-5, "2.00e-05"),
