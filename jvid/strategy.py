@@ -12,6 +12,7 @@ A strategy is JSON and back without loss; ``Strategy.plan`` draws who predicts w
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.choices import Choice
-from jvid.errors import InputError
+from jvid.errors import InputError, JvidWarning
 from jvid.guidance import AnyGuidance, as_guidance, guidance_of
 from jvid.pair import EXPERTS, denoiser_of, guide_of
 
@@ -191,6 +192,22 @@ class Strategy:
         levels = levels_of(self._grid(), reference)
         return draw_plan(self._selector(), levels, self.experts(), self.plan_seed, reference)
 
+    def inert(self, schedule: NoiseSchedule | None = None) -> dict[str, NoiseShape]:
+        """The entries of ``noise`` that change nothing: of experts on none of whose steps the solver draws noise.
+
+        A deterministic solver draws none at all, and gamma and r are without effect under it.
+
+        Raises:
+            InputError: an option that a component refuses.
+            UnknownNameError: a component that nobody registers.
+        """
+        from jvid.drawing import drawing_steps
+
+        if not self.noise:
+            return {}
+        drawn = {step.expert for step in drawing_steps(self.solver.load("solver"), self.plan(schedule).steps)}
+        return {name: shape for name, shape in self.noise.items() if name not in drawn}
+
     def sampler(self, pair: Pair, frames: int | None = None) -> Sampler:
         """Compose the strategy from a pair's experts; only those that the selector may choose are loaded.
 
@@ -199,6 +216,9 @@ class Strategy:
         Raises:
             InputError: an option that a component refuses, an expert without guidance, or windows that do not fit.
             UnknownNameError: a component that nobody registers.
+
+        Warns:
+            JvidWarning: gamma or r that change nothing, since the solver draws no noise on that expert's steps.
         """
         from jvid.lengths import clip_shape, windows
         from jvid.sampler import Sampler
@@ -209,6 +229,14 @@ class Strategy:
         selector, grid, smoothing = self._selector(), self._grid(), self.postprocessors()
         solver = self.solver.load("solver")
         guidance = {name: guidance_of(self.guidance, name) for name in self.experts()}
+        for name, shape in self.inert(pair.schedule).items():
+            if name in guidance and shape != NoiseShape():
+                warnings.warn(
+                    f"noise of {name} (gamma {shape.gamma}, ratio {shape.ratio}): solver {self.solver.name} draws no noise "
+                    f"on the steps of {name}, so that it changes nothing; leave it out, or take a solver that draws noise",
+                    JvidWarning,
+                    stacklevel=2,
+                )
         asked, known = clip_shape(pair.shape, frames)[1], pair.shape[1]
         window = windows(asked, known, self.overlap) if "video" in guidance else None
         experts = {}

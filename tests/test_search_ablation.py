@@ -176,6 +176,21 @@ def test_rows_that_differ_in_smoothing_are_sampled_once(tmp_path: Path, monkeypa
         other.judge(smoothed, 6, 0)
 
 
+def test_rows_that_differ_in_noise_that_nobody_draws_are_sampled_once(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    """gamma does nothing under a deterministic solver, whatever schedule the pair has; where noise is drawn it does."""
+    _, bench = opened(document(tmp_path))
+    shaped = attrs.evolve(bench.base, solver=Choice("unipc"), noise={"image": NoiseShape(gamma=0.02)})
+    plain = attrs.evolve(shaped, noise={})
+    drawn = attrs.evolve(shaped, solver=Choice("ddpm"), selector=Choice("always", {"name": "image"}))
+    assert bench.key(shaped, 0) == bench.key(plain, 0)
+    assert bench.key(drawn, 0) != bench.key(attrs.evolve(drawn, noise={}), 0)
+    made = bench.judge(plain, 4, 0)
+    monkeypatch.setattr("jvid_training.generation.generate", None)
+    assert bench.judge(shaped, 4, 0) == made
+
+
 def test_a_row_recomputed_from_scratch(tmp_path: Path) -> None:
     """Clips sampled one by one, features and Frechet distance by their definitions, cost by its own."""
     recipe, bench = opened(document(tmp_path))

@@ -144,7 +144,7 @@ class Bench:
     def key(self, strategy: Strategy, seed: int) -> str:
         """What the clips depend on, as hex; not how many there are."""
         study = self.study
-        told: list[Any] = [self.fingerprint, simplest(strategy).to_dict(), list(self.prompts), seed]
+        told: list[Any] = [self.fingerprint, self._simplest(strategy).to_dict(), list(self.prompts), seed]
         told += [study.batch, study.micro_batch, study.threads]
         return _hex(told)
 
@@ -183,6 +183,9 @@ class Bench:
         with self._held(strategy, seed):
             remove(self.set_folder(strategy, seed))
 
+    def _simplest(self, strategy: Strategy) -> Strategy:
+        return simplest(strategy, self.pair.schedule)
+
     def _held(self, strategy: Strategy, seed: int) -> AbstractContextManager[None]:
         """The clips of a strategy, for this process alone."""
         from jvid_training.locks import held
@@ -197,7 +200,7 @@ class Bench:
         if made is None or not _first(made, num).complete:
             wanted = max(num, len(made) if made else 0)
             made = self._finished(strategy, wanted, seed) or generate(
-                folder, num=wanted, pair=study.pair, strategy=simplest(strategy),
+                folder, num=wanted, pair=study.pair, strategy=self._simplest(strategy),
                 prompts=self.prompts, seed=seed, batch=study.batch, micro_batch=study.micro_batch,
                 threads=study.threads, processes=processes, loaded=self.pair,
             )  # fmt: skip
@@ -207,7 +210,7 @@ class Bench:
         """The clips of a strategy that smooths, where those of the same one without are there: sampled once."""
         from jvid_training.generation import finish, finishes
 
-        strategy, plain = simplest(strategy), simplest(attrs.evolve(strategy, smoothing=None))
+        strategy, plain = self._simplest(strategy), self._simplest(attrs.evolve(strategy, smoothing=None))
         if plain == strategy:
             return None
         with self._held(plain, seed):

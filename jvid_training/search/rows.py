@@ -9,7 +9,7 @@ values, or the recipe's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -19,6 +19,9 @@ from jvid.guidance import Guidance
 from jvid.paper import SEARCH, TABLE_6
 from jvid.strategy import EXPERTS, NoiseShape, Strategy
 
+if TYPE_CHECKING:
+    from jvid.protocols import NoiseSchedule
+
 __all__ = ["CODECS", "GRIDS", "ablation", "grid", "printed", "simplest", "whole"]
 
 CODECS = ("image AE", "video AE")
@@ -27,12 +30,14 @@ TENTHS = tuple(round(0.1 * n, 1) for n in range(1, 10))
 """The paper gives no grid of the selection parameters; Table 6's values are tenths."""
 
 
-def simplest(strategy: Strategy) -> Strategy:
+def simplest(strategy: Strategy, schedule: NoiseSchedule | None = None) -> Strategy:
     """The strategy without what changes nothing: plain noise that is named, equal plain guidance by expert.
 
-    Clips of equal strategies are made once, however they were written.
+    Clips of equal strategies are made once, however they were written. With the pair's schedule, noise that the solver
+    never draws is left out as well.
     """
-    noise = {name: shape for name, shape in strategy.noise.items() if shape != NoiseShape()}
+    inert = {} if schedule is None else strategy.inert(schedule)
+    noise = {k: shape for k, shape in strategy.noise.items() if shape != NoiseShape() and k not in inert}
     guidance = strategy.guidance
     if isinstance(guidance, Mapping) and set(guidance) == set(EXPERTS):
         first, *others = guidance.values()
