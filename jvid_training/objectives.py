@@ -5,7 +5,7 @@
                        + w sum_l |phi_l(v) - phi_l(D)|_1 / mean |phi_l(v)|
 
 phi_l are features of the codec's own image encoder, its latents last: L1 alone averages what the latents leave
-open into a blur, which another encoding tells from the real frames. A critic may be added (`jvid_training.adversary`).
+open into a blur, which another encoding tells from the real frames.
 
 Noise offset: eps = z + offset * z', z' one number per sample and channel (the paper's 0.1).
 """
@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from jvid.protocols import NoiseSchedule
 from jvid_models.text import EmbeddingTable
-from jvid_training.adversary import stretch
 from jvid_training.features import EncoderFeatures
 from jvid_training.prompts import draw_prompt
 from jvid_training.recipe import Recipe
@@ -106,24 +105,18 @@ class Reconstruct:
         return {"x": x, "target": windows.video(window), "first": torch.tensor(first)}
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        """Reconstruction, per sample; of a `Contest` in training the critic's part and the critic's own loss too."""
-        # Validation asks for the reconstruction alone: a critic's score means another thing at each checkpoint.
-        weight = self.recipe.training.adversarial
-        if not weight or not torch.is_grad_enabled():
-            return self._reconstruction(network(batch["x"]), batch)
-        frames, scores = network(batch["x"], batch["target"], batch["first"], FEATURE_FRAMES)
-        loss = self._reconstruction(frames, batch)
-        return loss + weight * scores.decoder_loss(loss) + scores.critic_loss()
-
-    def _reconstruction(self, frames: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """L1 of pixels and of their differences in h, w and f, and the distance in features."""
-        frames, target = frames.float(), batch["target"]
+        """L1 of pixels and of their differences in h, w and f, per sample."""
+        frames, target = network(batch["x"]).float(), batch["target"]
         error = frames - target
         loss = error.abs().flatten(1).mean(1)
         for axis in (-1, -2, -3):
             if error.shape[axis] > 1:
                 loss = loss + error.diff(dim=axis).abs().flatten(1).mean(1)
         if self.features is not None:
-            chosen = [stretch(clips, batch["first"], FEATURE_FRAMES) for clips in (frames, target)]
+            starts = batch["first"].tolist()
+            chosen = [
+                torch.stack([clip[:, s : s + FEATURE_FRAMES] for clip, s in zip(clips, starts, strict=True)])
+                for clips in (frames, target)
+            ]
             loss = loss + self.recipe.training.perceptual * self.features.distance(*chosen)
         return loss

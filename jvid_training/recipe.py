@@ -142,8 +142,6 @@ class Training:
     """Decoder only: deviation of the noise on its input latents, so that it forgives sampled ones."""
     perceptual: float = attrs.field(default=0.0, validator=not_negative)
     """Decoder only: weight of the distance in features of the codec's encoder (taesd)."""
-    adversarial: float = attrs.field(default=0.0, validator=not_negative)
-    """Decoder only: weight of a critic's score, as a share of the reconstruction's gradient (`jvid_training.adversary`)."""
 
 
 @attrs.frozen

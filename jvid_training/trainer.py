@@ -30,7 +30,6 @@ from jvid.cores import set_threads
 from jvid.errors import InputError, JvidError, JvidWarning
 from jvid_models.fast import AcceleratedUNet, accelerate
 from jvid_models.weights import read_weights, save_weights
-from jvid_training.adversary import Contest, Critic
 from jvid_training.checkpoints import (
     averages,
     best,
@@ -120,8 +119,6 @@ class _Run:
             raise InputError(
                 "training.checkpointing: only UNets compute layers again, not the decoder; leave it out"
             )
-        if training.adversarial and recipe.kind != "decoder":
-            raise InputError("training.adversarial: only the decoder has a critic; leave it out")
         self.out = Path(recipe.out)
         self.precision = computable(training.precision)
         self.accelerator = Accelerator(
@@ -143,8 +140,6 @@ class _Run:
         network = build_network(recipe)
         if training.init:
             start_from(network, read_weights(Path(training.init)))
-        if training.adversarial:
-            network = Contest(network, Critic())
         if self.accelerator.device.type == "cpu" and hasattr(network, "set_attn_processor"):
             # On the CPU the fused attention's backward takes twice the time of the plain one at these sizes.
             network.set_attn_processor(AttnProcessor())
@@ -235,21 +230,12 @@ class _Run:
                 f"{self.recipe.name}: the loss is {mean} at step {self.step}; the last checkpoint in {self.out} is whole: "
                 "resume it with a lower optimiser.lr or a higher optimiser.eps"
             )
-        self._clip()
+        self.accelerator.clip_grad_norm_(self.network.parameters(), self.recipe.optimiser.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.ema.step(self.accelerator.unwrap_model(self.network).parameters())
         self.step += 1
         return mean
-
-    def _clip(self) -> None:
-        largest, network = self.recipe.optimiser.clip, self.accelerator.unwrap_model(self.network)
-        if not isinstance(network, Contest):
-            self.accelerator.clip_grad_norm_(self.network.parameters(), largest)
-            return
-        # Each by itself: what the critic has to learn must not slow the decoder down. Gradients may be unscaled once only.
-        self.accelerator.clip_grad_norm_(network.decoder.parameters(), largest)
-        nn.utils.clip_grad_norm_(network.critic.parameters(), largest)
 
     def _batch(self, split: Split, step: int, places: range, batch: int) -> dict[str, Tensor]:
         seed = self.recipe.training.seed
@@ -305,10 +291,6 @@ class _Run:
             network = self._bare()
             chosen = best(self.out) if self.recipe.training.final == "best" else None
             weights = averages(chosen) if chosen else {**network.state_dict(), **self._average(network)}
-            if isinstance(network, Contest):
-                # The critic has done its work; checkpoints keep it.
-                network = network.decoder
-                weights = {name: weights[f"decoder.{name}"] for name in network.state_dict()}
             summary: dict[str, Any] = {
                 "recipe": to_document(self.recipe),
                 "steps": int(chosen.name.rpartition("-")[2]) if chosen else self.step,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jvid.errors import InputError
-from jvid_models.video_decoder import VideoDecoder, VideoDecoderCodec
+from jvid_models.video_decoder import VideoDecoder, VideoDecoderCodec, _OverTime
 
 
 def trained_by_chance(**options) -> VideoDecoder:
@@ -84,3 +84,20 @@ def test_wrong_input_is_told():
         VideoDecoder(channels=(12,))
     with pytest.raises(InputError, match="only decodes"):
         VideoDecoderCodec(decoder).encode(torch.zeros(1, 3, 2, 8, 8))
+
+
+@given(st.integers(1, 3), st.integers(1, 6), st.integers(1, 5), st.integers(1, 5), st.integers(0, 99))
+def test_a_convolution_over_time_is_conv3d_there_and_back(b: int, f: int, h: int, w: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    ours = _OverTime(6, 4, (3, 1, 1), padding=(1, 0, 0)).double()
+    theirs = torch.nn.Conv3d(6, 4, (3, 1, 1), padding=(1, 0, 0)).double()
+    theirs.load_state_dict(ours.state_dict())
+    found = []
+    for layer in (ours, theirs):
+        clip = torch.randn(b, 6, f, h, w, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        clip.requires_grad_()
+        made = layer(clip)
+        made.square().sum().backward()
+        found.append((made, clip.grad, layer.weight.grad, layer.bias.grad))
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two)
