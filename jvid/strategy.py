@@ -218,7 +218,7 @@ class Strategy:
             UnknownNameError: a component that nobody registers.
 
         Warns:
-            JvidWarning: gamma or r that change nothing, since the solver draws no noise on that expert's steps.
+            JvidWarning: what ``tell_unused_noise`` tells.
         """
         from jvid.lengths import clip_shape, windows
         from jvid.sampler import Sampler
@@ -229,14 +229,7 @@ class Strategy:
         selector, grid, smoothing = self._selector(), self._grid(), self.postprocessors()
         solver = self.solver.load("solver")
         guidance = {name: guidance_of(self.guidance, name) for name in self.experts()}
-        for name, shape in self.inert(pair.schedule).items():
-            if name in guidance and shape != NoiseShape():
-                warnings.warn(
-                    f"noise of {name} (gamma {shape.gamma}, ratio {shape.ratio}): solver {self.solver.name} draws no noise "
-                    f"on the steps of {name}, so that it changes nothing; leave it out, or take a solver that draws noise",
-                    JvidWarning,
-                    stacklevel=2,
-                )
+        self.tell_unused_noise(pair.schedule)
         asked, known = clip_shape(pair.shape, frames)[1], pair.shape[1]
         window = windows(asked, known, self.overlap) if "video" in guidance else None
         experts = {}
@@ -248,6 +241,20 @@ class Strategy:
                 denoiser = Windowed(denoiser, *window)
             experts[name] = Expert(denoiser, self.noise.get(name, NoiseShape()).sampler())
         return Sampler(experts, selector, solver, grid, pair.schedule, smoothing)
+
+    def tell_unused_noise(self, schedule: NoiseSchedule | None = None) -> None:
+        """Warn (`JvidWarning`) of gamma and r that change nothing, whatever the plan: the solver draws no noise at any step."""
+        # Of the solver alone: the sampler may be run on another plan, in which other steps are an expert's.
+        from jvid.drawing import drawing_steps
+
+        shaped = [name for name in self.experts() if self.noise.get(name, NoiseShape()) != NoiseShape()]
+        if shaped and not drawing_steps(self.solver.load("solver"), self.plan(schedule).steps):
+            warnings.warn(
+                f"noise of {', '.join(shaped)} (gamma, ratio) changes nothing: solver {self.solver.name} draws no noise; "
+                "leave it out, or take a solver that draws some",
+                JvidWarning,
+                stacklevel=3,
+            )
 
     def check(self) -> None:
         """Load every component but the experts.

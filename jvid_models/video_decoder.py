@@ -173,7 +173,7 @@ class _Block(nn.Module):
 
 
 class _OverTime(nn.Conv3d):
-    """(3,1,1) as a convolution of the plane (f, h w): on the CPU three to six times faster, there and back."""
+    """(3,1,1) as a convolution of the plane (f, h w): for Conv3d the CPU has no kernel of its own."""
 
     def forward(self, clip: Tensor) -> Tensor:
         plane = F.conv2d(clip.flatten(3), self.weight.squeeze(-1), self.bias, padding=(1, 0))

@@ -22,6 +22,7 @@ from jvid.paper import SCHEDULE
 from jvid.registry import using
 from jvid.strategy import NoiseShape, Strategy
 from jvid_training.search.rows import simplest
+from tests.generation_tools import tiny_pair
 from tests.toy import PROMPTS, ToyPair, toy_registry
 
 DRAWING = ("ddpm", "ddim:eta=1", "dpmpp-2m-sde", "euler-ancestral")
@@ -99,16 +100,15 @@ def test_a_solver_that_takes_no_single_number_is_not_asked() -> None:
 
 def test_noise_that_changes_nothing_is_told() -> None:
     strategy = Strategy(BOTH, Choice("unipc"), steps=4, noise={"image": NoiseShape(gamma=0.02)})
-    with pytest.warns(
-        JvidWarning, match=r"noise of image \(gamma 0.02, ratio 0.0\): solver unipc draws no noise"
-    ):
+    with pytest.warns(JvidWarning, match=r"noise of image \(gamma, ratio\) changes nothing: solver unipc"):
         strategy.sampler(ToyPair())
 
 
 @pytest.mark.parametrize(
     "strategy",
     [
-        Strategy(Choice("always", {"name": "image"}), Choice("ddpm"), noise={"image": NoiseShape(0.02)}),
+        # On this plan the image model's one step is the last, which draws none; on another it is not.
+        Strategy(BOTH, Choice("ddpm"), steps=8, noise={"image": NoiseShape(gamma=0.02)}),
         Strategy(BOTH, Choice("unipc"), steps=4, noise={"image": NoiseShape()}),
         Strategy(Choice("always", {"name": "video"}), Choice("unipc"), noise={"image": NoiseShape(0.02)}),
     ],
@@ -136,8 +136,34 @@ def test_the_command_line_tells_it_in_one_line(tmp_path: Path, capsys: pytest.Ca
     assert main([*words, "-o", str(tmp_path / "clip.mp4")]) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert len(told) == 1
-    assert told[0].startswith("jvid: warning: noise of image (gamma 0.5, ratio 0.")
+    assert told[0].startswith(
+        "jvid: warning: noise of image (gamma, ratio) changes nothing: solver ddim draws"
+    )
 
 
 def test_the_papers_noise_is_drawn() -> None:
     assert [jvid.Strategy.paper(size).inert() for size in (64, 128, 256)] == [{}, {}, {}]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_generation_of_several_processes_tells_it_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], processes: int
+) -> None:
+    strategy = Strategy(BOTH, Choice("unipc"), steps=2, noise={"image": NoiseShape(gamma=0.02)})
+    strategy.save(tmp_path / "inert.json")
+    words = [
+        "generate",
+        "-o",
+        str(tmp_path / "set"),
+        "--num",
+        "4",
+        "--batch",
+        "2",
+        "--pair",
+        str(tiny_pair(tmp_path / "tiny")),
+    ]
+    words += ["--strategy", str(tmp_path / "inert.json"), "--processes", str(processes)]
+    assert main(words) == 0
+    told = [line for line in capfd.readouterr().err.splitlines() if "arning" in line and "noise" in line]
+    assert len(told) == 1
+    assert told[0].startswith("jvid: warning: noise of image")

@@ -104,6 +104,7 @@ def generate(
             if processes > 1 and missing:
                 from jvid_training.generation.workers import hand_out
 
+                spec.strategy.tell_unused_noise(models.schedule)  # once, and not in every worker
                 hand_out(folder, spec, missing, min(processes, len(missing)), watch)
             elif missing:
                 maker = Maker(spec, models, own)
