@@ -26,7 +26,8 @@
   function tick(now) {
     if (!playing) return;
     const before = Math.floor(at);
-    at = (at + Math.min(now - last, 250) / 1000 * fps * Number(speed.value)) % frames;
+    // The first frame's time may lie before play() was called: no frame -1.
+    at = (at + Math.min(Math.max(now - last, 0), 250) / 1000 * fps * Number(speed.value)) % frames;
     last = now;
     if (Math.floor(at) !== before) draw();
     requestAnimationFrame(tick);
