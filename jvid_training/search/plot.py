@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jvid.errors import InputError
 from jvid_training.files import write_whole
 from jvid_training.search.judged import Judged
+from jvid_training.search.labels import number_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,6 +67,9 @@ def plot_front(found: Mapping[str, Any], path: Path) -> Path:
         "darker: cheaper (left), better by frames (right)",
         fontsize=10,
     )
+    numbers = [str(point["number"]) if point["known"] or point["front"] else "" for point in chosen]
+    number_points(left, numbers, list(zip(frames, clips, strict=True)))
+    number_points(right, numbers, list(zip(costs, clips, strict=True)))
     write_whole(path, lambda part: figure.savefig(part, dpi=120))
     return path
 
@@ -87,12 +91,15 @@ def _draw(
             edgecolors=edge,
             linewidths=0.6,
         )
-    for i, point in enumerate(points):
-        if point["known"]:
-            axes.scatter([x[i]], [y[i]], s=110, facecolors="none", edgecolors="crimson", linewidths=1.0)
-        if point["known"] or point["front"]:
-            place, number = (x[i], y[i]), str(point["number"])
-            axes.annotate(number, place, xytext=(5, 5), textcoords="offset points", fontsize=8)
+    known = [i for i, point in enumerate(points) if point["known"]]
+    axes.scatter(
+        [x[i] for i in known],
+        [y[i] for i in known],
+        s=110,
+        facecolors="none",
+        edgecolors="crimson",
+        linewidths=1.0,
+    )
 
 
 def _name(key: Axes, points: Sequence[Any]) -> None:
