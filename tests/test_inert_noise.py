@@ -147,18 +147,24 @@ def test_the_papers_noise_is_drawn() -> None:
     assert [jvid.Strategy.paper(size).inert() for size in (64, 128, 256)] == [{}, {}, {}]
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_generation_of_several_processes_tells_it_once(tmp_path: Path, processes: int) -> None:
+TORCHRUN = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+
+
+@pytest.mark.parametrize(("ranks", "processes"), [([], 2), (TORCHRUN, 1)])
+def test_a_generation_of_several_processes_tells_it_once(
+    tmp_path: Path, ranks: list[str], processes: int
+) -> None:
     strategy = Strategy(BOTH, Choice("unipc"), steps=2, noise={"image": NoiseShape(gamma=0.02)})
     strategy.save(tmp_path / "inert.json")
     words = [
         sys.executable,
+        *ranks,
         "-m",
         "jvid",
         "generate",
         "-o",
         str(tmp_path / "set"),
-        "--num",
+        "-n",
         "4",
         "--batch",
         "2",

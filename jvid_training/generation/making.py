@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import time
+import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from torch import Tensor
 
 from jvid.cli.story import Clip
 from jvid.conditions import PerFrame, map_condition
-from jvid.errors import NonFiniteError
+from jvid.errors import JvidWarning, NonFiniteError
 from jvid.media.frames import to_frames
 from jvid.wrapping import Wrapper
 from jvid_training.generation.files import digest, read_record, read_tensor, write_batch
@@ -50,16 +52,21 @@ class _Watched(Wrapper):
 class Maker:
     """Makes the batches of ``spec`` with ``pair``, whose networks load now.
 
+    A ``quiet`` one does not warn of the strategy: another process does.
+
     Raises:
         InputError: a prompt that the pair does not know, or a strategy that does not fit it.
         UnknownNameError: a component of the strategy that nobody registers.
     """
 
-    def __init__(self, spec: Spec, pair: Pair, device: str) -> None:
+    def __init__(self, spec: Spec, pair: Pair, device: str, quiet: bool = False) -> None:
         self.spec, self._pair, self._device = spec, pair, device
         # All prompts at once, whatever the batch: an encoder's last bits depend on what it encodes together.
         self._cond = pair.text_encoder(list(spec.prompts))
-        sampler = spec.strategy.sampler(pair)
+        with warnings.catch_warnings() if quiet else nullcontext():
+            if quiet:
+                warnings.simplefilter("ignore", JvidWarning)
+            sampler = spec.strategy.sampler(pair)
         self._odd: list[int] = []
         watched = {
             name: attrs.evolve(expert, denoiser=_Watched(expert.denoiser, self._odd))

@@ -107,7 +107,7 @@ def generate(
                 spec.strategy.tell_unused_noise(models.schedule)  # once, and not in every worker
                 hand_out(folder, spec, missing, min(processes, len(missing)), watch)
             elif missing:
-                maker = Maker(spec, models, own)
+                maker = Maker(spec, models, own, quiet=job.rank > 0)
                 for k in missing[job.rank :: job.world]:
                     maker.write(folder, k, lambda part: watch.step(0, part))
                     watch.finished(0, len(finished(folder)) if job.world > 1 else None)

@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import threading
-import warnings
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from jvid import errors
-from jvid.errors import JvidError, JvidWarning
+from jvid.errors import JvidError
 from jvid_training.generation.ranks import device_of
 from jvid_training.generation.spec import Spec
 from jvid_training.generation.watch import Watch
@@ -145,9 +144,7 @@ def _make(folder: Path, device: str, orders: queue.SimpleQueue[int], say: Any) -
         spec = Spec.load(folder)
         with computing(spec.threads, device):
             pair = Choice.parse(spec.pair).load("pair", device=device, dtype=spec.dtype)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", JvidWarning)  # the parent tells them
-                maker = Maker(spec, pair, device)
+            maker = Maker(spec, pair, device, quiet=True)  # the parent tells the warnings
             say(ready=True)
             while True:
                 batch = orders.get()
