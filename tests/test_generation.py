@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 import jvid.run
 from jvid.choices import Choice
@@ -412,6 +414,35 @@ def test_a_set_that_differs_in_smoothing_is_finished_and_not_sampled(tiny, tmp_p
     again = finish(finished.folder, plain, smoothing(pair, 1.5), pair)
     assert content(again) == content(sampled)
     assert stamps(again.folder).items() >= kept.items()
+
+
+def other_part(folder: Path, tiny: Path, part: str) -> Path:
+    """The tiny pair with other weights in one of its files."""
+    shutil.copytree(tiny, folder)
+    path = folder / f"{part}.safetensors"
+    save_file({name: value + 0.01 for name, value in load_file(path).items()}, path)
+    return folder
+
+
+@pytest.mark.parametrize("threshold", [None, 1.5])
+def test_another_decoder_takes_the_latents_that_are_there(tiny, tmp_path, monkeypatch, threshold):
+    """Bit for bit what generate makes with the other decoder, and its request."""
+    pair, folder = jvid.load("pair", str(tiny)), other_part(tmp_path / "pair", tiny, "decoder")
+    other = jvid.load("pair", str(folder))
+    options = {"num": 3, "batch": 2}
+    plain = generate(tmp_path / "plain", pair=str(tiny), loaded=pair, strategy=smoothing(pair), **options)
+    strategy = smoothing(pair, threshold)
+    sampled = generate(tmp_path / "sampled", pair=str(folder), loaded=other, strategy=strategy, **options)
+    monkeypatch.setattr(Maker, "_sampled", None)
+    told = finish(tmp_path / "finished", plain, strategy, other, sampled_with=pair, name=str(folder))
+    assert content(told) == content(sampled)
+    assert content(told)[0] != content(plain)[0]
+    assert told.spec == sampled.spec
+    with pytest.raises(InputError, match="of this pair"):
+        finish(tmp_path / "without", plain, strategy, other)
+    denoiser = jvid.load("pair", str(other_part(tmp_path / "video", tiny, "video")))
+    with pytest.raises(InputError, match="differ in more than their decoder"):
+        finish(tmp_path / "more", plain, strategy, denoiser, sampled_with=pair)
 
 
 def test_what_another_set_cannot_be_finished_from_is_told(tiny, tmp_path):

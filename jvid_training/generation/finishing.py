@@ -1,6 +1,7 @@
-"""A set whose sampling another set holds: two strategies that differ in their smoothing alone differ after the last step.
+"""A set whose sampling another set holds: strategies that differ in their smoothing alone, and pairs that differ in their
+decoder alone, differ after the last step.
 
-Rows of an ablation and a grid of smoothings then cost a decoder's time each, and no network's.
+Rows of an ablation, a grid of smoothings and a new decoder then cost a decoder's time each, and no denoiser's.
 """
 
 from __future__ import annotations
@@ -28,28 +29,51 @@ def finishes(strategy: Strategy, plain: ClipSet) -> bool:
     return plain.complete and plain.spec.strategy == unfinished and plain.spec.dtype == "float32"
 
 
-def finish(folder: str | Path, plain: ClipSet, strategy: Strategy, pair: Pair) -> ClipSet:
+def finish(
+    folder: str | Path,
+    plain: ClipSet,
+    strategy: Strategy,
+    pair: Pair,
+    *,
+    sampled_with: Pair | None = None,
+    name: str | None = None,
+) -> ClipSet:
     """The set that ``generate`` would make of ``strategy``, bit for bit, of the latents in ``plain``; resumable likewise.
 
-    Calls and seconds in it are those of ``plain``. ``pair`` is the one that made ``plain``, on the same device.
+    Calls and seconds in it are those of ``plain``. ``pair`` is the one that made ``plain``, on the same device, or one of another
+    decoder: then ``sampled_with`` is the one that made it, and ``name`` is the new one as on the command line.
 
     Raises:
-        InputError: `finishes` denies it, a folder that holds another set, a full disk, a damaged file.
+        InputError: `finishes` denies it, pairs that differ in more than their decoder, a folder that holds another set, a full
+            disk, a damaged file.
     """
-    from jvid_training.generation.making import Maker, pair_fingerprint
+    from jvid_training.generation.making import Maker, frame_size, pair_fingerprint
 
-    if not finishes(strategy, plain) or pair_fingerprint(pair) != plain.spec.pair_fingerprint:
+    before = pair if sampled_with is None else sampled_with
+    if pair_fingerprint(before, decoder=False) != pair_fingerprint(pair, decoder=False):
+        raise InputError(
+            f"{pair.name} and {before.name} differ in more than their decoder, so they sample other latents: "
+            "make the clips with jvid generate"
+        )
+    if not finishes(strategy, plain) or pair_fingerprint(before) != plain.spec.pair_fingerprint:
         raise InputError(
             f"{plain.folder} is not a complete float32 set of this pair and strategy without smoothing: expected one; "
             "or make the clips with jvid generate"
         )
-    folder, spec = Path(folder), attrs.evolve(plain.spec, strategy=strategy)
-    with ranks(spec.device) as job, computing(spec.threads, spec.device):
+    folder, device = Path(folder), plain.spec.device
+    spec = attrs.evolve(
+        plain.spec,
+        strategy=strategy,
+        pair=name or plain.spec.pair,
+        pair_fingerprint=pair_fingerprint(pair),
+        size=frame_size(pair, device),
+    )
+    with ranks(device) as job, computing(spec.threads, device):
         if job.world > 1:
             raise InputError("finish in a job of several processes: expected one alone")
         with begun(folder, job, lambda before: spec) as (_, missing):
             if missing:
-                maker = Maker(spec, pair, spec.device)
+                maker = Maker(spec, pair, device)
                 for batch in missing:
                     maker.write_finished(folder, batch, plain.folder)
     return ClipSet.open(folder)

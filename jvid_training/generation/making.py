@@ -174,8 +174,11 @@ def frame_size(pair: Pair, device: str) -> tuple[int, int]:
     return int(shape[-2]), int(shape[-1])
 
 
-def pair_fingerprint(pair: Pair) -> str:
-    """Hex, of the files that a pair is made of; of what it says of itself where it has no folder."""
+def pair_fingerprint(pair: Pair, decoder: bool = True) -> str:
+    """Hex, of the files that a pair is made of; of what it says of itself where it has no folder.
+
+    Without the ``decoder`` it is of what makes latents: pairs that are equal in it sample the same ones.
+    """
     told = hashlib.blake2b(digest_size=16)
     folder = getattr(pair, "folder", None)
     about: Mapping[str, Any] = {"name": pair.name, "shape": tuple(pair.shape), "fps": pair.fps}
@@ -183,6 +186,8 @@ def pair_fingerprint(pair: Pair) -> str:
     told.update(repr((type(pair).__qualname__, tuple(pair.prompts))).encode())
     # Not the recommended strategy, which is a file's content too: a set says its own.
     for path in sorted(Path(folder).glob("*.safetensors")) if folder is not None else ():
+        if path.stem == "decoder" and not decoder:
+            continue
         told.update(path.name.encode())
         with path.open("rb") as file:
             told.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest())
