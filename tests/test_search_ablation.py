@@ -257,6 +257,32 @@ def test_a_codec_is_a_row_of_real_clips(tmp_path: Path) -> None:
     assert not (tmp_path / "sets").exists()
 
 
+def test_a_new_decoder_is_judged_anew(tmp_path: Path) -> None:
+    """In the same folder: what another decoder made of the real clips is not this one's figure."""
+
+    class Coding(ToyPair):
+        brightness = 0.0
+
+        @property
+        def codec(self) -> Any:
+            codec, lighter = super().codec, self.brightness
+            decode = codec.decode
+            codec.encode = lambda video: video[..., ::8, ::8].repeat_interleave(2, 1)[:, :4]
+            codec.decode = lambda latents: (decode(latents) + lighter).clamp(-1, 1)
+            return codec
+
+    class Lighter(Coding):
+        brightness = 0.5
+
+    found = []
+    for pair in (Coding(), Lighter(), Coding()):
+        recipe, bench = opened(document(tmp_path), pair=pair)
+        make_table(bench, "ablation", chosen_rows(recipe, bench, ["video AE"]), 4, 0)
+        (row,) = json.loads((tmp_path / "ablation-4-clips-seed-0.json").read_text())["rows"]
+        found.append(row["figures"])
+    assert found[0] == found[2] != found[1]
+
+
 def test_damaged_figures_are_told(tmp_path: Path) -> None:
     _, bench = opened(document(tmp_path))
     bench.judge(bench.base, 4, 0)

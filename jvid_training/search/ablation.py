@@ -74,7 +74,9 @@ def codec_row(bench: Bench, label: str, num: int) -> Judged:
         codec = codec_of(label, bench.reference, bench.pair)
         return Coded(Subset(bench.reference, lambda _, i: i in chosen), codec, label)
 
-    return bench.judge_source(label, source, len(chosen))
+    # The image codec is the latents' own, which the reference's fingerprint holds; the video codec changes with the pair.
+    name = label if label == "image AE" else f"{label} {bench.fingerprint[:12]}"
+    return bench.judge_source(name, source, len(chosen))
 
 
 def make_table(

@@ -174,7 +174,10 @@ class Bench:
         return _read(self._figures(f"{self.key(strategy, seed)}-{num}", None))
 
     def judge_source(self, name: str, source: Callable[[], ClipSource], num: int) -> Judged:
-        """The figures of ``num`` clips that no strategy makes, such as a codec's; they cost no network."""
+        """The figures of ``num`` clips that no strategy makes, such as a codec's; they cost no network.
+
+        They are kept by ``name``, which must say all that the clips depend on beside the reference.
+        """
         stem = f"{name.replace(' ', '-')}-{num}"
         return self._known(stem, None, num, None, lambda: self._evaluate(source(), None))
 
