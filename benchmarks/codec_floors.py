@@ -9,6 +9,7 @@ line is the decoder of the recipe's own pair. Clips are spread over the referenc
 from __future__ import annotations
 
 import argparse
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,11 @@ import torch
 
 from jvid_models.pair import Pair
 from jvid_models.video_decoder import VideoDecoder, VideoDecoderCodec
-from jvid_training.evaluation import evaluate
-from jvid_training.evaluation.figures import Figure, number
-from jvid_training.evaluation.views import Coded, Subset
 from jvid_training.pairs import read_run
+from jvid_training.search.ablation import codec_row, judge_codec
 from jvid_training.search.bench import Bench
 from jvid_training.search.recipe import load_study
+from jvid_training.search.tables import Row, markdown
 
 
 def decoder_of(folder: Path) -> VideoDecoder:
@@ -31,15 +31,16 @@ def decoder_of(folder: Path) -> VideoDecoder:
     return found
 
 
-def shown(figure: Figure) -> str:
-    """The value, and its interval where there is one."""
-    if figure.low is None or figure.high is None:
-        return number(figure.value)
-    return f"{number(figure.value)} ({number(figure.low)} to {number(figure.high)})"
+def fingerprint(decoder: VideoDecoder) -> str:
+    """Of its weights: a run that goes on has others in the same folder."""
+    told = blake2b(digest_size=6)
+    for value in decoder.state_dict().values():
+        told.update(value.numpy().tobytes())
+    return told.hexdigest()
 
 
 def main() -> None:
-    """Print a line of figures for each decoder."""
+    """Print the table: a row for each decoder."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -47,28 +48,15 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="*")
     parser.add_argument("--num", type=int, default=64)
     options = parser.parse_intermixed_args()
-    study = load_study(options.recipe).study
-    torch.set_num_threads(study.threads)
-    bench = Bench(study, print)
-    every = len(bench.reference)
-    num = min(options.num, every)
-    chosen = {i * every // num for i in range(num)}
-    encoder = bench.pair.codec.encoder
-    codecs = {str(study.pair): bench.pair.codec}
-    codecs |= {str(folder): VideoDecoderCodec(decoder_of(folder), encoder) for folder in options.folders}
-    for name, codec in codecs.items():
-        clips = Coded(Subset(bench.reference, lambda _, index: index in chosen), codec, name)
-        found = evaluate(
-            clips,
-            bench.reference,
-            bench.networks,
-            cache=bench.store,
-            bootstrap=study.bootstrap,
-            seed=study.seed,
-            floors={},
-        )
-        figures = (f"{figure} {shown(value)}" for figure, value in found.figures.items())
-        print(f"{name}: {', '.join(figures)}", flush=True)
+    bench = Bench(load_study(options.recipe).study, print)
+    torch.set_num_threads(bench.study.threads)
+    rows = [Row("of the pair", codec_row(bench, "video AE", options.num))]
+    for folder in options.folders:
+        decoder = decoder_of(folder)
+        codec = VideoDecoderCodec(decoder, bench.pair.codec.encoder)
+        judged = judge_codec(bench, f"decoder {fingerprint(decoder)}", lambda codec=codec: codec, options.num)
+        rows.append(Row(str(folder), judged))
+    print(markdown([], [], rows))
 
 
 if __name__ == "__main__":

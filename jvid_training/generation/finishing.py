@@ -49,25 +49,21 @@ def finish(
     """
     from jvid_training.generation.making import Maker, frame_size, pair_fingerprint
 
-    before = pair if sampled_with is None else sampled_with
-    if pair_fingerprint(before, decoder=False) != pair_fingerprint(pair, decoder=False):
-        raise InputError(
-            f"{pair.name} and {before.name} differ in more than their decoder, so they sample other latents: "
-            "make the clips with jvid generate"
-        )
-    if not finishes(strategy, plain) or pair_fingerprint(before) != plain.spec.pair_fingerprint:
+    spec = attrs.evolve(plain.spec, strategy=strategy)
+    folder, device = Path(folder), spec.device
+    if sampled_with is not None:
+        if pair_fingerprint(sampled_with, decoder=False) != pair_fingerprint(pair, decoder=False):
+            raise InputError(
+                f"{pair.name} and {sampled_with.name} differ in more than their decoder, so they sample other latents: "
+                "make the clips with jvid generate"
+            )
+        own, size = pair_fingerprint(pair), frame_size(pair, device)
+        spec = attrs.evolve(spec, pair=name or spec.pair, pair_fingerprint=own, size=size)
+    if not finishes(strategy, plain) or pair_fingerprint(sampled_with or pair) != plain.spec.pair_fingerprint:
         raise InputError(
             f"{plain.folder} is not a complete float32 set of this pair and strategy without smoothing: expected one; "
             "or make the clips with jvid generate"
         )
-    folder, device = Path(folder), plain.spec.device
-    spec = attrs.evolve(
-        plain.spec,
-        strategy=strategy,
-        pair=name or plain.spec.pair,
-        pair_fingerprint=pair_fingerprint(pair),
-        size=frame_size(pair, device),
-    )
     with ranks(device) as job, computing(spec.threads, device):
         if job.world > 1:
             raise InputError("finish in a job of several processes: expected one alone")

@@ -10,7 +10,6 @@ import hashlib
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +62,7 @@ class Maker:
         self.spec, self._pair, self._device = spec, pair, device
         # All prompts at once, whatever the batch: an encoder's last bits depend on what it encodes together.
         self._cond = pair.text_encoder(list(spec.prompts))
-        with warnings.catch_warnings() if quiet else nullcontext():
+        with warnings.catch_warnings():
             if quiet:
                 warnings.simplefilter("ignore", JvidWarning)
             sampler = spec.strategy.sampler(pair)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError, MissingDependencyError
 from jvid.strategy import Strategy
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jvid_training.search.judged import Judged
     from jvid_training.search.recipe import StudyRecipe
 
-__all__ = ["chosen_rows", "floors", "grid_rows", "make_table"]
+__all__ = ["chosen_rows", "floors", "grid_rows", "judge_codec", "make_table"]
 
 
 def chosen_rows(
@@ -63,19 +63,24 @@ def codec_row(bench: Bench, label: str, num: int) -> Judged:
     Raises:
         MissingDependencyError: the codec cannot be had here.
     """
-    from jvid_training.evaluation.views import Coded, Subset
     from jvid_training.search.judging import codec_of
+
+    # The image codec is the latents' own, which the reference's fingerprint holds; the video codec changes with the pair.
+    name = label if label == "image AE" else f"{label} {bench.fingerprint[:12]}"
+    return judge_codec(bench, name, lambda: codec_of(label, bench.reference, bench.pair), num)
+
+
+def judge_codec(bench: Bench, name: str, codec: Callable[[], Any], num: int) -> Judged:
+    """The figures of what ``codec`` makes of ``num`` of the reference's clips, kept by ``name``."""
+    from jvid_training.evaluation.views import Coded, Subset
 
     every = len(bench.reference)
     # Spread over the reference, which is sorted by class; as many as a row has, since figures compare at an equal number.
     chosen = {i * every // num for i in range(num)} if num < every else set(range(every))
 
     def source() -> ClipSource:
-        codec = codec_of(label, bench.reference, bench.pair)
-        return Coded(Subset(bench.reference, lambda _, i: i in chosen), codec, label)
+        return Coded(Subset(bench.reference, lambda _, i: i in chosen), codec(), name)
 
-    # The image codec is the latents' own, which the reference's fingerprint holds; the video codec changes with the pair.
-    name = label if label == "image AE" else f"{label} {bench.fingerprint[:12]}"
     return bench.judge_source(name, source, len(chosen))
 
 
