@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from jvid.strategy import Strategy
 from jvid_models.export import export_pair
@@ -48,3 +50,11 @@ def stamps(folder: Path) -> dict[str, tuple[int, int]]:
     """Inode and time of each batch's file: a file that was made again has others."""
     found = {path.name: path.stat() for path in folder.glob("batch-*.safetensors")}
     return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+def other_part(folder: Path, tiny: Path, part: str) -> Path:
+    """The tiny pair with other weights in one of its files."""
+    shutil.copytree(tiny, folder)
+    path = folder / f"{part}.safetensors"
+    save_file({name: value + 0.01 for name, value in load_file(path).items()}, path)
+    return folder

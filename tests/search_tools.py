@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from jvid import cli
 from jvid.registry import using
+from jvid_training import plugin
 from jvid_training.files import write_json
 from jvid_training.search.bench import Bench
 from jvid_training.search.recipe import StudyRecipe, structure_study
@@ -100,6 +103,28 @@ def opened(found: dict[str, Any], **given: Any) -> tuple[StudyRecipe, Bench]:
     if not (bench.folder / "prices.json").is_file():
         write_json(bench.folder / "prices.json", {"pair": bench.fingerprint, "seconds": SECONDS})
     return recipe, bench
+
+
+def write(folder: Path, found: dict[str, Any]) -> str:
+    """The recipe as TOML; JSON's values are TOML's, and inline tables are everywhere allowed."""
+    path = folder / "study.toml"
+    path.write_text("".join(f"{name} = {_toml(value)}\n" for name, value in found.items()))
+    return str(path)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f'"{name}" = {_toml(each)}' for name, each in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)
+
+
+def call(*words: str) -> int:
+    registry = toy_registry()
+    registry.add(plugin, "training", "jvid test")
+    with using(registry):
+        return cli.main(list(words))
 
 
 def swept(found: dict[str, Any], count: int) -> Bench:

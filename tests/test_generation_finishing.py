@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import attrs
 import pytest
-from safetensors.torch import load_file, save_file
 
 import jvid
 from jvid.choices import Choice
@@ -15,7 +11,7 @@ from jvid.errors import InputError
 from jvid_training.generation import ClipSet, finish, finishes, generate
 from jvid_training.generation.files import batch_path
 from jvid_training.generation.making import Maker
-from tests.generation_tools import content, stamps, tiny_pair
+from tests.generation_tools import content, other_part, stamps, tiny_pair
 from tests.toy import ToyPair
 
 
@@ -46,14 +42,6 @@ def test_a_set_that_differs_in_smoothing_is_finished_and_not_sampled(tiny, tmp_p
     again = finish(finished.folder, plain, smoothing(pair, 1.5), pair)
     assert content(again) == content(sampled)
     assert stamps(again.folder).items() >= kept.items()
-
-
-def other_part(folder: Path, tiny: Path, part: str) -> Path:
-    """The tiny pair with other weights in one of its files."""
-    shutil.copytree(tiny, folder)
-    path = folder / f"{part}.safetensors"
-    save_file({name: value + 0.01 for name, value in load_file(path).items()}, path)
-    return folder
 
 
 @pytest.mark.parametrize("threshold", [None, 1.5])

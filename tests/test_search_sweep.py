@@ -13,17 +13,14 @@ import attrs
 import numpy as np
 import pytest
 
-from jvid.cli import main
 from jvid.errors import InputError, MissingDependencyError
-from jvid.registry import using
 from jvid.strategy import Strategy
-from jvid_training import plugin
 from jvid_training.search import sweep, trials, workers
 from jvid_training.search.bench import Bench
 from jvid_training.search.front import front
 from jvid_training.search.judged import Judged
 from jvid_training.search.recipe import load_study
-from tests.search_tools import Means, Real, document, opened, swept
+from tests.search_tools import Means, Real, call, document, opened, swept, write
 from tests.toy import toy_registry
 
 ROOT = Path(__file__).parents[1]
@@ -312,25 +309,3 @@ def test_the_bundled_recipes_load() -> None:
     paper = attrs.evolve(Strategy.paper(64), overlap=space.base.overlap)
     assert space.values(paper) is not None
     assert space.values(space.base) is not None
-
-
-def write(folder: Path, found: dict[str, Any]) -> str:
-    """The recipe as TOML; JSON's values are TOML's, and inline tables are everywhere allowed."""
-    path = folder / "study.toml"
-    path.write_text("".join(f"{name} = {_toml(value)}\n" for name, value in found.items()))
-    return str(path)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f'"{name}" = {_toml(each)}' for name, each in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value)
-
-
-def call(*words: str) -> int:
-    registry = toy_registry()
-    registry.add(plugin, "training", "jvid test")
-    with using(registry):
-        return main(list(words))

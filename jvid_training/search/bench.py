@@ -43,7 +43,7 @@ __all__ = ["Bench"]
 class Bench:
     """What a study makes and judges clips with; everything is loaded when it is first asked for.
 
-    ``pair``, ``reference`` and ``networks`` stand in for the recipe's, where the caller has them.
+    ``pair``, ``reference``, ``networks`` and ``former`` stand in for the recipe's, where the caller has them.
     """
 
     def __init__(
@@ -54,9 +54,10 @@ class Bench:
         pair: Pair | None = None,
         reference: ClipSource | None = None,
         networks: Sequence[FeatureNetwork] | None = None,
+        former: Pair | None = None,
     ) -> None:
         self.study, self.tell, self.folder = study, tell, Path(study.out)
-        self._given = (pair, reference, networks)
+        self._given = (pair, reference, networks, former)
 
     @cached_property
     def pair(self) -> Pair:
@@ -64,6 +65,14 @@ class Bench:
         from jvid.choices import Choice
 
         return self._given[0] or Choice.parse(self.study.pair).load("pair")
+
+    @cached_property
+    def former(self) -> Pair | None:
+        """The pair of another decoder whose clips are decoded anew."""
+        from jvid.choices import Choice
+
+        named = self.study.sampled_by
+        return self._given[3] or (Choice.parse(named).load("pair") if named else None)
 
     @cached_property
     def base(self) -> Strategy:
@@ -141,10 +150,15 @@ class Bench:
 
         return self._known("real-clips", None, len(self.reference), None, figures)
 
-    def key(self, strategy: Strategy, seed: int) -> str:
-        """What the clips depend on, as hex; not how many there are."""
+    def key(self, strategy: Strategy, seed: int, fingerprint: str = "") -> str:
+        """What the clips depend on, as hex; not how many there are. ``fingerprint`` is of another pair than the study's."""
         study = self.study
-        told: list[Any] = [self.fingerprint, self._simplest(strategy).to_dict(), list(self.prompts), seed]
+        told: list[Any] = [
+            fingerprint or self.fingerprint,
+            self._simplest(strategy).to_dict(),
+            list(self.prompts),
+            seed,
+        ]
         told += [study.batch, study.micro_batch, study.threads]
         return _hex(told)
 
@@ -160,7 +174,7 @@ class Bench:
         Raises:
             InputError: what generation and evaluation raise; finished batches stay.
         """
-        with self._held(strategy, seed):
+        with self._held(self.key(strategy, seed)):
             return self._known(
                 f"{self.key(strategy, seed)}-{num}",
                 bootstrap,
@@ -183,23 +197,23 @@ class Bench:
 
     def drop(self, strategy: Strategy, seed: int) -> None:
         """Delete the clips of a strategy; its figures stay."""
-        with self._held(strategy, seed):
+        with self._held(self.key(strategy, seed)):
             remove(self.set_folder(strategy, seed))
 
     def _simplest(self, strategy: Strategy) -> Strategy:
         return simplest(strategy, self.pair.schedule)
 
-    def _held(self, strategy: Strategy, seed: int) -> AbstractContextManager[None]:
-        """The clips of a strategy, for this process alone."""
+    def _held(self, key: str) -> AbstractContextManager[None]:
+        """The clips of a key, for this process alone."""
         from jvid_training.locks import held
 
-        return held(self.folder / "locks" / self.key(strategy, seed))
+        return held(self.folder / "locks" / key)
 
     def _clips(self, strategy: Strategy, num: int, seed: int, processes: int) -> ClipSource:
         from jvid_training.generation import generate
 
         study, folder = self.study, self.set_folder(strategy, seed)
-        made = self._opened(strategy, seed)
+        made = self._opened(self.key(strategy, seed))
         if made is None or not _first(made, num).complete:
             wanted = max(num, len(made) if made else 0)
             made = self._finished(strategy, wanted, seed) or generate(
@@ -210,23 +224,30 @@ class Bench:
         return _first(made, num)
 
     def _finished(self, strategy: Strategy, num: int, seed: int) -> ClipSet | None:
-        """The clips of a strategy that smooths, where those of the same one without are there: sampled once."""
+        """The clips of a strategy whose latents are there, sampled without its smoothing, or by the pair of another decoder."""
         from jvid_training.generation import finish, finishes
+        from jvid_training.generation.making import pair_fingerprint
 
         strategy, plain = self._simplest(strategy), self._simplest(attrs.evolve(strategy, smoothing=None))
-        if plain == strategy:
-            return None
-        with self._held(plain, seed):
-            made = self._opened(plain, seed)
-            if made is None or len(made) < num or not finishes(strategy, _first(made, num)):
-                return None
-            return finish(self.set_folder(strategy, seed), _first(made, num), strategy, self.pair)
+        own, pair = self.key(strategy, seed), self.study.pair
+        places = [(None, self.key(plain, seed))]
+        if self.former is not None:
+            places.append((self.former, self.key(plain, seed, pair_fingerprint(self.former))))
+        for sampler, key in places:
+            if key == own:
+                continue
+            with self._held(key):
+                made = self._opened(key)
+                if made is not None and len(made) >= num and finishes(strategy, first := _first(made, num)):
+                    folder = self.set_folder(strategy, seed)
+                    return finish(folder, first, strategy, self.pair, sampled_with=sampler, name=pair)
+        return None
 
-    def _opened(self, strategy: Strategy, seed: int) -> ClipSet | None:
-        """What is there of a strategy's clips."""
+    def _opened(self, key: str) -> ClipSet | None:
+        """What is there of a key's clips."""
         from jvid_training.generation import ClipSet
 
-        folder = self.set_folder(strategy, seed)
+        folder = self.folder / "sets" / key
         return ClipSet.open(folder) if (folder / "set.json").is_file() else None
 
     def _known(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,7 +63,7 @@ def ablation(
     for name, wanted in tables.items():
         path = make_table(bench, name, wanted, study.num, seed, bench.tell, beside)
         typer.echo(path.read_text(encoding="utf-8"))
-        typer.echo(str(path))
+        typer.echo("\n".join(map(str, (path, *_drawn(path)))))
 
 
 def sweep(
@@ -121,6 +122,15 @@ def _opened(path: Path, num: int | None) -> tuple[StudyRecipe, Bench]:
         check_study(loaded, f"{path} with --num {num}")
     limit_threads(loaded.study.threads)
     return loaded, Bench(loaded.study, lambda text: typer.echo(text, err=True))
+
+
+def _drawn(table: Path) -> list[Path]:
+    """The front of a table's rows, beside it; none where the recipe's networks give no figure for an axis."""
+    from jvid_training.search.plot import plot_front
+    from jvid_training.search.tables import table_front
+
+    found = table_front(json.loads(table.with_suffix(".json").read_text(encoding="utf-8")))
+    return [plot_front(found, table.with_suffix(".png"))] if found["points"] else []
 
 
 def _swept(recipe: StudyRecipe, bench: Bench, found: Sweep, trials: int, workers: int) -> str:

@@ -48,6 +48,8 @@ class Study:
     windows: int = attrs.field(default=1, validator=positive)
     """Of each real sequence in the reference."""
     pair: str = "actions-64"
+    sampled_by: str = ""
+    """A pair that differs from ``pair`` in its decoder alone: its clips in ``out`` are decoded anew, not sampled again."""
     strategy: str = ""
     """File of the strategy that the rows lead to; the pair's recommended one when absent."""
     prompts: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,15 @@ import attrs
 
 from jvid_training.evaluation.figures import base_of, number
 from jvid_training.files import write_json, write_whole
+from jvid_training.search.front import front
 from jvid_training.search.judged import Judged
 
 if TYPE_CHECKING:
     from jvid.strategy import Strategy
 
-__all__ = ["Row", "markdown", "write_table"]
+__all__ = ["Row", "markdown", "table_front", "write_table"]
 
+JUDGED = tuple(field.name for field in attrs.fields(Judged))
 COLUMNS = ("clip", "frame", "flicker", "accuracy")
 _LEGEND = (
     "In brackets: 95 % intervals over clips (of real clips in halves: the range). flicker ratio: to the real clips'. "
@@ -71,6 +74,22 @@ def write_table(
     write_json(path.with_name(f"{path.name}.json"), values)
     text = markdown(heading, floors, rows)
     write_whole(path.with_name(f"{path.name}.md"), lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def table_front(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The strategies of a written table as ``plot_front`` takes them, numbered; the front is by clip, frame and cost.
+
+    Rows without one of the three, such as a codec's, are left out.
+    """
+    kinds = ("clip", "frame", "cost")
+    every = [(row, Judged.from_dict({name: row[name] for name in JUDGED})) for row in table["rows"]]
+    whole = [(row, values) for row, judged in every if not isnan(sum(values := judged.objectives(kinds)))]
+    flags = front([values for _, values in whole])
+    points = [
+        {"number": number, "known": row["label"], "front": flag, **{name: row[name] for name in JUDGED}}
+        for number, ((row, _), flag) in enumerate(zip(whole, flags, strict=True), 1)
+    ]
+    return {"study": table["study"], "num": table["num"], "seed": table["seed"], "points": points}
 
 
 def _name(kind: str, rows: Sequence[Row]) -> str:
