@@ -99,9 +99,13 @@ def sheets(
     prefix: Annotated[str, typer.Option(help="Sheets are made of the prompts that begin so.")] = "A person",
     seed: Annotated[int, typer.Option(min=0, help="Of the first prompt; the next takes the next.")] = 0,
     ending: Annotated[str, typer.Option(help=".png, .jpg or .webp")] = ".png",
+    strategy: Annotated[
+        Path | None, typer.Option(help="JSON of a strategy; the pair's own when absent.")
+    ] = None,
 ) -> None:
-    """Contact sheets of the pair's strategy and the parts it is made of, one per prompt (Table 2's rows)."""
+    """Contact sheets of a strategy and the parts it is made of, one per prompt (Table 2's rows)."""
     import jvid
+    from jvid.strategy import Strategy
     from jvid_training.sheets import make_sheets
 
     files = make_sheets(
@@ -111,6 +115,7 @@ def sheets(
         seed,
         ending,
         lambda row: typer.echo(f"sampling: {row}", err=True),
+        None if strategy is None else Strategy.load(strategy),
     )
     for file in files:
         typer.echo(str(file))

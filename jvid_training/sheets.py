@@ -74,8 +74,9 @@ def make_sheets(
     seed: int,
     ending: str = ".png",
     tell: Callable[[str], None] = lambda row: None,
+    strategy: Strategy | None = None,
 ) -> list[Path]:
-    """One sheet for every prompt of the pair that begins with ``prefix``; returns the files.
+    """One sheet for every prompt of the pair that begins with ``prefix``, of ``strategy`` or else the pair's; returns the files.
 
     Raises `InputError` when no prompt does, or the ending is not a picture's.
     """
@@ -86,7 +87,8 @@ def make_sheets(
         raise InputError(
             f"no prompt of {pair.name} begins with {prefix!r}: it has {', '.join(map(repr, pair.prompts[:3]))}, ..."
         )
-    rows = ablation(pair.strategy) | printed(pair.strategy, 8 * pair.shape[-1])
+    whole = strategy or pair.strategy
+    rows = ablation(whole) | printed(whole, 8 * pair.shape[-1])
     clips = sample_rows(pair, prompts, rows, [seed + number for number in range(len(prompts))], tell)
     files = []
     for number, prompt in enumerate(prompts):

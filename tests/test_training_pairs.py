@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 import jvid
 from jvid.choices import Choice
+from jvid.cli import main
 from jvid.errors import InputError
 from jvid.strategy import Strategy
 from jvid_training.curves import plot_curves
@@ -122,6 +123,12 @@ def test_sheets_show_every_prompt_and_row(runs: Path, tmp_path: Path) -> None:
     rows = [picture[22 + 34 * row : 54 + 34 * row, 150:] for row in range(5)]
     assert all(row.std() > 0 for row in rows)
     assert not np.array_equal(rows[0], rows[1]), "the video model and the image model differ"
+    attrs.evolve(pair.strategy, smoothing=None, noise={}).save(tmp_path / "plain.json")
+    words = ["--strategy", str(tmp_path / "plain.json"), "-o", str(tmp_path / "plain")]
+    assert main(["sheets", "--pair", str(tmp_path / "pair"), *words]) == 0
+    plain = np.asarray(Image.open(tmp_path / "plain/stand.png").convert("RGB"))
+    assert plain.shape == (22 + 4 * 34, 150 + 8 * 34, 3), "two experts, their mixture, and Table 6"
+    assert np.array_equal(plain[22 : 22 + 34 * 3, 150:], picture[22 : 22 + 34 * 3, 150:])
     with pytest.raises(InputError, match="no prompt of tiny begins with 'A cat'"):
         make_sheets(pair, tmp_path / "sheets", "A cat", 0)
     with pytest.raises(InputError, match=r"expected .png, .jpg or .webp"):
