@@ -138,6 +138,8 @@ class Training:
     """Which weights the run ends with: of its last step, or of the checkpoint with the lowest loss on held-out actors."""
     init: str | None = None
     """Safetensors file to start from: an image network's weights start a video network where names agree."""
+    leave_out: tuple[str, ...] = ()
+    """Actors of the training split that this run does not see; they count in the latents' statistics, which a pair shares."""
     latent_noise: float = attrs.field(default=0.0, validator=not_negative)
     """Decoder only: deviation of the noise on its input latents, so that it forgives sampled ones."""
     perceptual: float = attrs.field(default=0.0, validator=not_negative)

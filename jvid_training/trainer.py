@@ -131,9 +131,10 @@ class _Run:
                 f"use a multiple of {world * training.accumulate}"
             )
         self.part = training.batch // (world * training.accumulate)
-        self.windows: dict[Split, Windows] = {"train": Windows(Path(recipe.data.latents))}
+        latents = Path(recipe.data.latents)
+        self.windows: dict[Split, Windows] = {"train": Windows(latents, leave_out=training.leave_out)}
         if self.windows["train"].manifest.holdout:
-            self.windows["holdout"] = Windows(Path(recipe.data.latents), "holdout")
+            self.windows["holdout"] = Windows(latents, "holdout")
         self.objective = _objective(recipe, self.windows["train"], self.accelerator.device)
         # The initial weights are the one thing that torch's global generator decides.
         set_seed(training.seed)

@@ -7,6 +7,7 @@ and no loader has a state to save.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -34,12 +35,12 @@ class Window:
 
 
 class Windows:
-    """All windows of a split, drawn with equal weight for each action.
+    """All windows of a split but those of the actors in ``leave_out``, drawn with equal weight for each action.
 
     Arrays are memory maps: nothing is read before it is asked for.
     """
 
-    def __init__(self, folder: Path, split: Split = "train") -> None:
+    def __init__(self, folder: Path, split: Split = "train", leave_out: Iterable[str] = ()) -> None:
         self.folder = folder
         self.manifest: Manifest = load_manifest(folder)
         held = set(self.manifest.holdout)
@@ -48,6 +49,12 @@ class Windows:
             raise InputError(
                 f"{folder}: the {split} split is empty; set data.holdout to one actor of several"
             )
+        actors, left = {s.actor for s in self.sequences}, set(leave_out)
+        if not left < actors:
+            raise InputError(
+                f"training.leave_out: got {', '.join(sorted(left))}; expected some of {', '.join(sorted(actors))}, not all"
+            )
+        self.sequences = [s for s in self.sequences if s.actor not in left]
         self.length = self.manifest.frames
         self.by_action: dict[str, list[Window]] = {}
         for sequence in self.sequences:

@@ -124,6 +124,20 @@ def test_the_held_out_actor_is_in_no_training_window(tmp_path: Path) -> None:
     assert abs(share - 0.5) < 6 * 0.5 / np.sqrt(200), "actions are drawn alike however many windows they have"
 
 
+def test_an_actor_that_is_left_out_is_in_no_window_but_in_the_statistics(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    every, some = Windows(tmp_path / "latents"), Windows(tmp_path / "latents", leave_out=["bob"])
+    assert {s.actor for s in some.sequences} == {"ann"}
+    assert {some.draw(generator(1, step, 0)).sequence.actor for step in range(50)} == {"ann"}
+    window = some.draw(generator(1, 0, 0))
+    assert torch.equal(some.latents(window), every.latents(window))
+    for names in (["eve"], ["zoe"], ["ann", "bob"]):
+        with pytest.raises(
+            InputError, match=r"training\.leave_out: got .*; expected some of ann, bob, not all"
+        ):
+            Windows(tmp_path / "latents", leave_out=names)
+
+
 def test_flipped_sequences_are_mirrored(tmp_path: Path) -> None:
     prepare(tmp_path)
     manifest = load_manifest(tmp_path / "latents")
