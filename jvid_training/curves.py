@@ -33,6 +33,7 @@ def plot_curves(folders: Sequence[Path], out: Path) -> None:
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import ScalarFormatter
 
     runs = [read_curve(folder) for folder in folders]
     figure, axes = plt.subplots(
@@ -51,6 +52,9 @@ def plot_curves(folders: Sequence[Path], out: Path) -> None:
                 *zip(*held, strict=True), color="tab:orange", marker=".", label="held-out actor (average)"
             )
         axis.set(xlabel="step", yscale="log")
+        if loss.max() < 10 * loss.min():  # within a decade: 1.25, not powers of ten
+            axis.yaxis.set_major_formatter(ScalarFormatter())
+            axis.yaxis.set_minor_formatter(ScalarFormatter())
         axis.set_title(f"{recipe['name']}, {curve[-1]['minutes']:.0f} min", fontsize=10)
         axis.grid(alpha=0.3, which="both")
         axis.legend(fontsize=8)

@@ -201,7 +201,7 @@ def test_everything_is_escaped() -> None:
     )  # fmt: skip
     front = Front((Objective(HOSTILE), Objective("b")), (Point(HOSTILE, (1.0, 2.0), True, HOSTILE),))
     content = Content(
-        HOSTILE, (row,), 12.5, floors=(attrs.evolve(row, strategy=None),), front=front, commands=(HOSTILE,),
+        HOSTILE, (row,), 12.5, floors=(attrs.evolve(row, strategy=None),), fronts=(front,), commands=(HOSTILE,),
         versions={HOSTILE: HOSTILE}, notes=(HOSTILE,),
     )  # fmt: skip
     parsed = Page(page(content))
@@ -322,19 +322,41 @@ def test_a_study(study: Path) -> None:
         assert {one.seed for one in (*row.highest, *row.lowest)} == {0, 1, 2, 3}
     assert content.floors[0].name == "real clips, in halves of 6"
     assert [extra.title for extra in content.extras] == ["grid-steps, 4 clips from seed 0"]
-    assert content.front is not None
-    assert [point.values for point in content.front.points] == [tuple(p["values"]) for p in found["points"]]
-    assert [point.front for point in content.front.points] == [p["front"] for p in found["points"]]
+    rows, searched = content.fronts
+    assert [point.values for point in searched.points] == [tuple(p["values"]) for p in found["points"]]
+    assert [point.front for point in searched.points] == [p["front"] for p in found["points"]]
+    assert (rows.title, searched.title) == (
+        "the strategies of this page, 4 clips from seed 0", f"the search, 4 clips from seed {found['seed']}",
+    )  # fmt: skip
+    assert [point.name for point in rows.points] == [row.name for row in content.rows]
+    for point, told in zip(rows.points, table["rows"], strict=True):
+        names = [next(n for n in told["figures"] if n.startswith(kind)) for kind in ("FVD", "FID")]
+        assert point.values == (*(told["figures"][name]["value"] for name in names), told["cost"])
+        others = [p.values for p in rows.points if p is not point]
+        assert point.front is not any(
+            all(a <= b for a, b in zip(o, point.values, strict=True)) for o in others
+        )
     text = page(content)
     check_self_contained(text)
     parsed = Page(text)
-    assert len(parsed.all("circle")) == 3 * len(found["points"])
+    assert len(parsed.all("circle")) == 3 * (len(found["points"]) + len(table["rows"]))
     assert sum("front" in (c["class"] or "") for c in parsed.all("circle")) == 3 * sum(
-        p["front"] for p in found["points"]
+        p.front for front in content.fronts for p in front.points
     )
     # The table has every point too.
     headings = parsed.text("th")
     assert all(f"trial {p['number']}" in headings for p in found["points"])
+
+
+def test_the_clips_of_some_rows_with_the_figures_of_all(study: Path) -> None:
+    every, some = read([study], extremes=1), read([study], extremes=1, only=["mixture"])
+    assert [bool(row.clips) for row in some.rows] == [row.name == "mixture" for row in every.rows]
+    assert [bool(row.highest) for row in some.rows] == [row.name == "mixture" for row in every.rows]
+    assert [row.figures for row in some.rows] == [row.figures for row in every.rows]
+    assert (some.notes, some.fronts, some.commands) == (every.notes, every.fronts, every.commands)
+    assert len(Page(page(some)).all("canvas")) == 2 + 2
+    with pytest.raises(InputError, match="row 'mix': expected one of video model, image model, mixture"):
+        read([study], only=["mix"])
 
 
 def test_a_study_that_was_moved_and_lost_a_set(study: Path, tmp_path: Path) -> None:

@@ -28,6 +28,12 @@ def report(
         int,
         typer.Option(min=0, help="Clips of each end of a study's rows, by agreement of frames; 0 for none."),
     ] = 3,
+    rows: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rows", metavar="LABEL", help="Show the clips of this row alone; may be repeated. Figures stay."
+        ),
+    ] = None,
     figures: Annotated[
         list[Path] | None,
         typer.Option("--figures", metavar="FILE", help="Of jvid evaluate, for sets; may be repeated."),
@@ -49,11 +55,13 @@ def report(
         str(extremes),
         *(word for file in figures or () for word in ("--figures", str(file))),
     ]
+    words += [word for label in rows or () for word in ("--rows", label)]
     content = read(
-        folders, clips=clips, extremes=extremes, figures=figures or (), title=title, said=shlex.join(words)
-    )
+        folders, clips=clips, extremes=extremes, figures=figures or (), title=title, said=shlex.join(words),
+        only=rows or (),
+    )  # fmt: skip
     size = write_page(out, content)
     for note in content.notes:
         typer.echo(note, err=True)
-    hint = "; fewer --clips or --extremes make it smaller" if size > _LARGE and clips + extremes > 1 else ""
+    hint = "; fewer --clips, --extremes or --rows make it smaller" if size > _LARGE else ""
     typer.echo(f"{out}: {len(content.rows)} strategies, {size / 1e6:.1f} MB{hint}")

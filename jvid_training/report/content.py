@@ -1,4 +1,4 @@
-"""What a page shows, whatever it was read from: strategies with clips and figures, a front, commands.
+"""What a page shows, whatever it was read from: strategies with clips and figures, fronts, commands.
 
 ``inputs`` makes one of these of folders, ``page`` makes HTML of it; neither knows of the other.
 """
@@ -69,10 +69,11 @@ class Point:
 
 @attrs.frozen
 class Front:
-    """The strategies that a search tried, and those that no other beats in every objective."""
+    """Strategies in the plane of objectives, and those that no other beats in every one; ``title`` says whose."""
 
     objectives: tuple[Objective, ...]
     points: tuple[Point, ...]
+    title: str = ""
 
 
 @attrs.frozen(eq=False)
@@ -92,7 +93,7 @@ class Content:
     rows: tuple[Row, ...]
     fps: float
     floors: tuple[Row, ...] = ()
-    front: Front | None = None
+    fronts: tuple[Front, ...] = ()
     extras: tuple[Extra, ...] = ()
     commands: tuple[str, ...] = ()
     versions: Mapping[str, str] = attrs.field(factory=dict)

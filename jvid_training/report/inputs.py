@@ -29,8 +29,9 @@ class _Part:
 
     rows: tuple[Named, ...] = ()
     floors: tuple[Row, ...] = ()
-    front: Front | None = None
+    fronts: tuple[Front, ...] = ()
     extras: tuple[Extra, ...] = ()
+    searched: bool = False
 
 
 def read(
@@ -41,13 +42,16 @@ def read(
     figures: Sequence[Path] = (),
     title: str | None = None,
     said: str = "",
+    only: Sequence[str] = (),
 ) -> Content:
     """The content of a page about the folders; ``said`` is the command that makes the page.
 
-    ``clips`` of each prompt and row are shown, and ``extremes`` of each end where the clips can be ranked.
+    ``clips`` of each prompt and row are shown, and ``extremes`` of each end where clips can be ranked; of the rows in ``only``
+    if there are any: the figures and plans of all stay.
 
     Raises:
-        InputError: a folder that is neither a set nor a study, sets that cannot stand side by side, a damaged file.
+        InputError: a folder that is neither a set nor a study, sets that cannot stand side by side, a damaged file, a row that
+            is not there.
     """
     folders = list(dict.fromkeys(paths))
     for folder in folders:
@@ -64,17 +68,21 @@ def read(
         parts.append(_study(folder))
     if figures and not alone:
         raise InputError("--figures beside a study: it has figures of its own, leave them out")
-    fronts = [part.front for part in parts if part.front]
-    if len(fronts) > 1:
-        raise InputError(f"{len(fronts)} studies with a front each: a page shows one, report them apart")
+    if (searches := sum(part.searched for part in parts)) > 1:
+        raise InputError(f"{searches} studies with a search each: a page shows one, report them apart")
     rows = _unique([row for part in parts for row in part.rows])
+    if unknown := [name for name in only if name not in {row.name for row in rows}]:
+        raise InputError(f"row {unknown[0]!r}: expected one of {', '.join(row.name for row in rows)}")
     shown = sets.chosen(rows, clips)
     return Content(
         title or ", ".join(folder.resolve().name for folder in folders),
-        tuple(sets.row(one, shown, extremes) for one in rows),
+        tuple(
+            sets.row(one, shown, extremes) if not only or one.name in only else sets.row(one, (), 0)
+            for one in rows
+        ),
         fps=next((one.clips.fps for one in rows if one.clips), 1.0),
         floors=_distinct([floor for part in parts for floor in part.floors]),
-        front=fronts[0] if fronts else None,
+        fronts=tuple(front for part in parts for front in part.fronts),
         extras=tuple(extra for part in parts for extra in part.extras),
         commands=(*(told for one in rows if (told := sets.command(one))), *([said] if said else [])),
         versions=_versions(rows),
@@ -121,8 +129,14 @@ def _study(folder: Path) -> _Part:
         )
         for table in others
     ]  # fmt: skip
+    searched = found[0] if found and found[0].points else None
+    fronts = (studies.rows_front(own[0], list(lines.values())) if own else None, searched)
     return _Part(
-        tuple(rows), tuple(map(_row, floors)), found[0] if found and found[0].points else None, tuple(extras)
+        tuple(rows),
+        tuple(map(_row, floors)),
+        tuple(front for front in fronts if front),
+        tuple(extras),
+        searched is not None,
     )
 
 

@@ -19,7 +19,7 @@ from jvid.pair import EXPERTS
 from jvid_training.evaluation.figures import number
 from jvid_training.files import write_whole
 from jvid_training.report import scatter
-from jvid_training.report.content import Content, Row
+from jvid_training.report.content import Content, Front, Row
 from jvid_training.report.sets import file_name
 from jvid_training.report.sprites import sprite
 from jvid_training.report.tables import ARROWS, Table, figures_table
@@ -83,7 +83,6 @@ def _parts(content: Content) -> dict[str, Any]:
     strips = [None if row.strategy is None else strip(row.strategy, row.schedule) for row in content.rows]
     seen = {cell.expert for strip_ in strips if strip_ for cell in strip_.cells}
     shown = _shown(content)
-    points = content.front.points if content.front else ()
     return {
         "strips": strips,
         "experts": [(place, name) for place, name in enumerate(EXPERTS) if place in seen],
@@ -95,12 +94,20 @@ def _parts(content: Content) -> dict[str, Any]:
         "ranked": [row for row in content.rows if row.highest or row.lowest],
         "tables": _tables(content),
         "file_name": file_name,
-        "planes": scatter.planes(content.front) if content.front else [],
-        "on_front": sorted((p for p in points if p.front), key=lambda p: p.values),
-        "beaten": [p for p in points if not p.front],
+        "fronts": [drawn for front in content.fronts if (drawn := _front(front))["planes"]],
         "arrows": ARROWS,
         **{name: getattr(scatter, name.upper()) for name in ("width", "height", "left", "right", "top", "bottom")},
     }  # fmt: skip
+
+
+def _front(front: Front) -> dict[str, Any]:
+    return {
+        "title": front.title,
+        "objectives": front.objectives,
+        "planes": scatter.planes(front),
+        "best": sorted((p for p in front.points if p.front), key=lambda p: p.values),
+        "beaten": [p for p in front.points if not p.front],
+    }
 
 
 def _file(row: Row) -> str:

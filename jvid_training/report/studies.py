@@ -23,10 +23,12 @@ from jvid.strategy import Strategy
 from jvid_training.evaluation.figures import Figure
 from jvid_training.report.content import Front, Objective, Point
 from jvid_training.report.words import one_line
-from jvid_training.search.judged import Judged
+from jvid_training.search.front import front as front_of
+from jvid_training.search.judged import PREFIXES, Judged
 
 T = TypeVar("T")
 _FIRST = ("confirmed", "ablation")
+_AXES = (PREFIXES["clip"], PREFIXES["frame"], "network cost")
 _TABLES = "*-clips-seed-*.json"
 
 
@@ -148,7 +150,27 @@ def _front(values: Mapping[str, Any]) -> tuple[Front, tuple[Line, ...]]:
     floors = (
         Line("real clips, in halves", None, figures_of(values["real"]), int(values["real"]["clips"]), None),
     )
-    return Front(objectives, tuple(_point(point, len(kinds)) for point in values["points"])), floors
+    title = f"the search, {values['num']} clips from seed {values['seed']}"
+    return Front(objectives, tuple(_point(point, len(kinds)) for point in values["points"]), title), floors
+
+
+def rows_front(own: Table, lines: Sequence[Line]) -> Front | None:
+    """The page's own rows by clip figure, frame figure and cost; None of fewer than two that have all three."""
+    found = []
+    for line in lines:
+        names = [next((name for name in line.figures if name.startswith(kind)), "") for kind in _AXES]
+        if line.strategy is not None and all(names):
+            found.append((line, names, tuple(line.figures[name].value for name in names)))
+    if len(found) < 2:
+        return None
+    flags = front_of([values for _, _, values in found])
+    points = [
+        Point(line.label, values, flag, one_line(line.strategy))
+        for (line, _, values), flag in zip(found, flags, strict=True)
+        if line.strategy is not None
+    ]
+    title = f"the strategies of this page, {own.num} clips from seed {own.seed}"
+    return Front(tuple(map(Objective, found[0][1])), tuple(points), title)
 
 
 def _point(point: Mapping[str, Any], count: int) -> Point:
