@@ -73,20 +73,18 @@ def read(
     rows = _unique([row for part in parts for row in part.rows])
     if unknown := [name for name in only if name not in {row.name for row in rows}]:
         raise InputError(f"row {unknown[0]!r}: expected one of {', '.join(row.name for row in rows)}")
-    shown = sets.chosen(rows, clips)
+    seen = [row for row in rows if not only or row.name in only]
+    shown = sets.chosen(seen, clips)
     return Content(
         title or ", ".join(folder.resolve().name for folder in folders),
-        tuple(
-            sets.row(one, shown, extremes) if not only or one.name in only else sets.row(one, (), 0)
-            for one in rows
-        ),
+        tuple(sets.row(one, shown, extremes) if one in seen else sets.row(one, (), 0) for one in rows),
         fps=next((one.clips.fps for one in rows if one.clips), 1.0),
         floors=_distinct([floor for part in parts for floor in part.floors]),
         fronts=tuple(front for part in parts for front in part.fronts),
         extras=tuple(extra for part in parts for extra in part.extras),
         commands=(*(told for one in rows if (told := sets.command(one))), *([said] if said else [])),
         versions=_versions(rows),
-        notes=tuple(note for one in rows if (note := sets.missing(one))),
+        notes=tuple(note for one in seen if (note := sets.missing(one))),
     )
 
 
