@@ -1,8 +1,9 @@
-"""A page of HTML as its tags and texts."""
+"""A page of HTML as its tags and texts, and a study to make one of."""
 
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from pathlib import Path
 
 
 class Page(HTMLParser):
@@ -39,3 +40,17 @@ class Page(HTMLParser):
 
     def text(self, tag: str) -> list[str]:
         return [text for name, text in self.texts if name == tag]
+
+
+def toy_study(folder: Path) -> Path:
+    """An ablation, a grid and a sweep of the toy pair."""
+    from jvid_training.search.ablation import chosen_rows, grid_rows, make_table
+    from jvid_training.search.sweep import open_trials, work
+    from tests.search_tools import document, opened
+
+    recipe, bench = opened(document(folder, ablation={"values": {"steps": [2, 3]}}))
+    rows = chosen_rows(recipe, bench, ["video model", "image model", "mixture", "+ smoothing"])
+    make_table(bench, "ablation", rows, 4, 0)
+    make_table(bench, "grid-steps", grid_rows(recipe, bench, "steps"), 4, 0)
+    work(bench, open_trials(bench, recipe.sweep), 4)
+    return folder

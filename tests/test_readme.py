@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from jvid.strategy import Strategy
+from jvid_training.search.recipe import load_study
+from jvid_training.search.rows import whole
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -90,11 +92,12 @@ def test_command(command: str, tmp_path: Path) -> None:
         told = run([sys.executable, *words[1:3], "--help"], ROOT)
         assert [word for word in words[3:] if word.startswith("-") and f"{word} " not in told] == []
         recipe, label, *more = words[3:]
-        text = (ROOT / recipe).read_text(encoding="utf-8")
-        # A row of the recipe; or folders that recipes beside it write.
+        rows_of = load_study(ROOT / recipe).ablation.strategies
+        # A row of the recipe, of its own or Table 2's; or folders that recipes beside it write.
+        rows = [*rows_of, *whole(Strategy.paper(64), 64)]
         beside = "".join(path.read_text(encoding="utf-8") for path in (ROOT / recipe).parent.glob("*.toml"))
         assert (
-            f'"{label}" = ' in text
+            label in rows
             or [folder for folder in (label, *more) if f'out = "{folder}"\n' not in beside] == []
         )
     elif words[0] == "jvid" and words[1] in TAKES_MINUTES:

@@ -33,7 +33,7 @@ from jvid_training.report.sets import chosen, names
 from jvid_training.report.sprites import sprite
 from jvid_training.report.tables import figures_table
 from jvid_training.report.words import strip, words
-from tests.report_tools import Page
+from tests.report_tools import Page, toy_study
 from tests.toy import PROMPTS, ToyPair, toy_registry
 
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror="alert('2')">&amp;"""
@@ -58,18 +58,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ablation, a grid and a sweep of the toy pair."""
-    from jvid_training.search.ablation import chosen_rows, grid_rows, make_table
-    from jvid_training.search.sweep import open_trials, work
-    from tests.search_tools import document, opened
-
-    folder = tmp_path_factory.mktemp("study")
-    recipe, bench = opened(document(folder, ablation={"values": {"steps": [2, 3]}}))
-    rows = chosen_rows(recipe, bench, ["video model", "image model", "mixture", "+ smoothing"])
-    make_table(bench, "ablation", rows, 4, 0)
-    make_table(bench, "grid-steps", grid_rows(recipe, bench, "steps"), 4, 0)
-    work(bench, open_trials(bench, recipe.sweep), 4)
-    return folder
+    return toy_study(tmp_path_factory.mktemp("study"))
 
 
 def alone(expert: str) -> Strategy:
@@ -346,17 +335,6 @@ def test_a_study(study: Path) -> None:
     # The table has every point too.
     headings = parsed.text("th")
     assert all(f"trial {p['number']}" in headings for p in found["points"])
-
-
-def test_the_clips_of_some_rows_with_the_figures_of_all(study: Path) -> None:
-    every, some = read([study], extremes=1), read([study], extremes=1, only=["mixture"])
-    assert [bool(row.clips) for row in some.rows] == [row.name == "mixture" for row in every.rows]
-    assert [bool(row.highest) for row in some.rows] == [row.name == "mixture" for row in every.rows]
-    assert [row.figures for row in some.rows] == [row.figures for row in every.rows]
-    assert (some.notes, some.fronts, some.commands) == (every.notes, every.fronts, every.commands)
-    assert len(Page(page(some)).all("canvas")) == 2 + 2
-    with pytest.raises(InputError, match="row 'mix': expected one of video model, image model, mixture"):
-        read([study], only=["mix"])
 
 
 def test_a_study_that_was_moved_and_lost_a_set(study: Path, tmp_path: Path) -> None:
