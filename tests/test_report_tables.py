@@ -22,3 +22,7 @@ def test_what_figures_say_of_themselves_stands_once() -> None:
     table = figures_table([row("a", "of 255"), row("b", "of 255"), row("c", "")], floors)
     assert table is not None
     assert table.notes == ("flicker, real; video AE: of halves", "flicker: of 255")
+    # Rows that differ: one line, with whose each is.
+    table = figures_table([row("a", "9 of 10"), row("b", "8 of 10"), row("c", "9 of 10")], floors[:1])
+    assert table is not None
+    assert table.notes == ("flicker, real: of halves", "flicker: 9 of 10 (a, c); 8 of 10 (b)")

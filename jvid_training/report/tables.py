@@ -76,13 +76,20 @@ def figures_table(rows: Sequence[Row], floors: Sequence[Row]) -> Table | None:
 
 def _notes(heading: str, place: int, lines: Sequence[Line]) -> list[str]:
     """What the figures of a column say of themselves, once each; of floors with their names, where no row says the same."""
-    rows = {line.entries[place].note: None for line in lines if not line.floor}
+    rows: dict[str, list[str]] = {}
     floors: dict[str, list[str]] = {}
+    for line in lines:
+        if not line.floor:
+            rows.setdefault(line.entries[place].note, []).append(line.name)
     for line in lines:
         if line.floor and line.entries[place].note not in rows:
             floors.setdefault(line.entries[place].note, []).append(line.name)
     told = [f"{heading}, {'; '.join(names)}: {note}" for note, names in floors.items() if note]
-    return told + [f"{heading}: {note}" for note in rows if note]
+    own = {note: names for note, names in rows.items() if note}
+    if len(own) > 1:  # one line, that says whose each is
+        each = "; ".join(f"{note} ({', '.join(names)})" for note, names in own.items())
+        return [*told, f"{heading}: {each}"]
+    return told + [f"{heading}: {note}" for note in own]
 
 
 def _column(base: str, rows: Sequence[Row], floors: Sequence[Row]) -> tuple[Heading, list[Entry]]:
