@@ -33,7 +33,7 @@ def test_the_pairs_recipes_share_one_encoding() -> None:
         for recipe in map(load_recipe, RECIPES)
         if recipe.name.startswith("actions-64")
     ]
-    assert len(keys) == 9
+    assert len(keys) == 10
     assert all(key == keys[0] for key in keys)
 
 
