@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 pytest.importorskip("matplotlib", reason="plots need matplotlib")
@@ -51,3 +53,19 @@ def test_an_unnamed_point_has_no_number_but_keeps_its_place() -> None:
     assert [text.get_text() for text in texts] == ["7"]
     x, y = axes.transData.transform((0.5 + beside, 0.5 + 0.8 * beside))
     assert not Text.get_window_extent(texts[0]).contains(x, y)
+
+
+def test_a_number_is_read_as_its_own_points_where_two_stand_close() -> None:
+    figure = Figure(figsize=(5.0, 5.0))
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.set(xlim=(0.0, 1.0), ylim=(0.0, 1.0))
+    # The second stands where the first place of the first number is free, yet nearer to the second point.
+    places = [(0.5, 0.5), (0.565, 0.536)]
+    texts = number_points(axes, ["7", "8"], places)
+    canvas.draw()
+    centres = axes.transData.transform(places)
+    for text, own, other in zip(texts, centres, centres[::-1], strict=True):
+        box = Text.get_window_extent(text)
+        x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+        assert math.dist((x, y), own) < math.dist((x, y), other)

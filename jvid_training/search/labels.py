@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -43,10 +44,11 @@ def number_points(
             continue
         size = (DIGIT[0] * len(number) + 1.0, DIGIT[1])
         boxes = [_box(centre, offset, size, pixels) for offset in OFFSETS]
-        covered = [_covered(box, taken, axes.bbox) for box in boxes]
-        best = covered.index(min(covered))
+        strays = [_strays(box, centre, centres) for box in boxes]
+        costs = [(_covered(box, taken, axes.bbox), stray) for box, stray in zip(boxes, strays, strict=True)]
+        best = costs.index(min(costs))
         taken.append(boxes[best])
-        far = max(map(abs, OFFSETS[best])) > NEAR
+        far = strays[best] or max(map(abs, OFFSETS[best])) > NEAR
         written.append(
             axes.annotate(
                 number, place, OFFSETS[best], textcoords="offset points", ha="center", va="center", fontsize=8,
@@ -65,6 +67,13 @@ def _box(
     (a, b), (width, height) = offset, size
     x, y = centre[0] + (a - width / 2) * pixels, centre[1] + (b - height / 2) * pixels
     return Bbox.from_bounds(x, y, width * pixels, height * pixels)
+
+
+def _strays(box: BboxBase, centre: tuple[float, float], centres: Sequence[tuple[float, float]]) -> bool:
+    """Whether ``box`` is hardly farther from another point than from its own, so that it is read as the other's."""
+    x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    own = math.dist((x, y), centre)
+    return any(math.dist((x, y), other) < 1.2 * own for other in centres if other != centre)
 
 
 def _covered(box: BboxBase, taken: Sequence[BboxBase], inside: BboxBase) -> float:
