@@ -40,6 +40,7 @@ from jvid_training.checkpoints import (
 )
 from jvid_training.features import EncoderFeatures
 from jvid_training.files import write_json, write_whole
+from jvid_training.generation.ranks import cpu_job
 from jvid_training.networks import build_network
 from jvid_training.objectives import Objective, PredictNoise, Reconstruct
 from jvid_training.prompts import build_table
@@ -122,7 +123,10 @@ class _Run:
         self.out = Path(recipe.out)
         self.precision = computable(training.precision)
         self.accelerator = Accelerator(
-            mixed_precision=self.precision, log_with="tensorboard", project_dir=str(self.out / "logs")
+            mixed_precision=self.precision,
+            cpu=cpu_job(),
+            log_with="tensorboard",
+            project_dir=str(self.out / "logs"),
         )
         world = self.accelerator.num_processes
         if training.batch % (world * training.accumulate):

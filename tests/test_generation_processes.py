@@ -13,10 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from jvid.errors import InputError, JvidError
 from jvid_training.generation import ClipSet, generate, workers
 from jvid_training.generation.lock import Lock
+from jvid_training.generation.ranks import cpu_job
 from tests.generation_tools import content, stamps, tiny_pair
 
 ROOT = Path(__file__).parents[1]
@@ -179,3 +181,12 @@ def test_what_the_command_imports_is_light(word):
     code = f"import sys, {word}; print([m for m in ('torch', 'diffusers', 'accelerate') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
+
+
+def test_processes_without_a_network_of_gpus_are_told_to_join_by_gloo(monkeypatch):
+    """Else accelerate lets each of them make everything."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert [cpu_job(device) for device in ("cpu", "mps", "cuda", "cuda:1")] == [True, True, False, False]
+    assert cpu_job() != torch.cuda.is_available()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert not cpu_job("cpu")

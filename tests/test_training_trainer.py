@@ -253,7 +253,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     """gloo, two processes of half the batch each: the losses of every step but for the order of a sum."""
     prepare(tmp_path, "image")
     recipe = write_recipe(tmp_path / "recipe.toml", document(tmp_path))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(command(recipe=recipe), check=True, env=environment, capture_output=True, timeout=300)
     document_two = document(tmp_path)
     document_two["out"] = str(tmp_path / "two")

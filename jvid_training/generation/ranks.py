@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-__all__ = ["Ranks", "computing", "device_of", "ranks"]
+__all__ = ["Ranks", "computing", "cpu_job", "device_of", "ranks"]
 
 T = TypeVar("T")
 _PATIENCE = timedelta(days=30)  # a process may have whole batches to make after another has none left
@@ -53,7 +53,7 @@ def ranks(device: str) -> Iterator[Ranks]:
     from accelerate import PartialState
 
     found = dist.is_initialized()
-    state = PartialState(cpu=device == "cpu", **({} if found else {"timeout": _PATIENCE}))
+    state = PartialState(cpu=cpu_job(device), **({} if found else {"timeout": _PATIENCE}))
     try:
         yield Ranks(state.process_index, state.num_processes, state.local_process_index)
     finally:
@@ -79,6 +79,21 @@ def computing(threads: int, device: str) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def cpu_job(device: str | None = None) -> bool:
+    """Whether this process is one of several whose ``device`` (or the best there is) lets them hear each other by gloo alone.
+
+    accelerate has to be told: it joins processes over the network of their GPUs or, told ``cpu``, by gloo; else it lets
+    each of them run as if it were alone.
+    """
+    import torch
+
+    if int(os.environ.get("WORLD_SIZE") or 1) < 2:
+        return False
+    best = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    kind = (device or (best.type if best else "cpu")).partition(":")[0]
+    return kind in ("cpu", "mps")
 
 
 def device_of(device: str, local: int) -> str:
