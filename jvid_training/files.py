@@ -36,6 +36,17 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             remove(temporary)
 
 
+def make_folder(folder: Path) -> Path:
+    """The folder, made where it is not there; raises `InputError` where the system refuses."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"folder {str(folder)!r} cannot be made ({error.strerror or error}): give another"
+        ) from error
+    return folder
+
+
 def write_json(path: Path, document: Any) -> None:
     """JSON, whole or not at all."""
     text = json.dumps(document, indent=1, sort_keys=True) + "\n"

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ from jvid_training.checkpoints import (
     start_from,
 )
 from jvid_training.features import EncoderFeatures
-from jvid_training.files import write_json, write_whole
+from jvid_training.files import make_folder, write_json, write_whole
+from jvid_training.generation.lock import Lock
 from jvid_training.generation.ranks import cpu_job
 from jvid_training.networks import build_network
 from jvid_training.objectives import Objective, PredictNoise, Reconstruct
@@ -99,14 +101,16 @@ def train(recipe: Recipe, tell: Callable[[Progress], None] = lambda progress: No
     """Run a recipe to its end, or on from its last checkpoint; returns the folder of the final weights.
 
     ``final/`` holds ``model.safetensors`` (the moving average), ``network.json`` and ``run.json``. Raises
-    `InputError` for a recipe or checkpoint that does not fit, `TrainingError` when the loss is not finite.
+    `InputError` for a recipe or checkpoint that does not fit or where another run writes to the same folder, `TrainingError` when
+    the loss is not finite.
     """
-    run = _Run(recipe, tell)
-    try:
-        return run.finish() if run.loop() else run.out
-    finally:
+    with ExitStack() as held:
+        if int(os.environ.get("RANK") or 0) == 0:  # the process that writes
+            held.enter_context(Lock(make_folder(Path(recipe.out)), alone=True))
+        run = _Run(recipe, tell)
         # It ends the process group too: nothing that waits for other processes may come after.
-        run.accelerator.end_training()
+        held.callback(run.accelerator.end_training)
+        return run.finish() if run.loop() else run.out
 
 
 class _Run:

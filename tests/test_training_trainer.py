@@ -30,6 +30,7 @@ from jvid_training import trainer
 from jvid_training.checkpoints import checkpoints, start_from
 from jvid_training.features import EncoderFeatures
 from jvid_training.files import write_json
+from jvid_training.generation.lock import Lock
 from jvid_training.latents import encode
 from jvid_training.objectives import PredictNoise
 from jvid_training.prompts import draw_prompt
@@ -247,6 +248,17 @@ def test_a_processor_without_bf16_trains_in_float32_and_says_so(
         with pytest.warns(JvidWarning, match="training.precision 'bf16': this processor has no instructions"):
             final = train(recipe)
     assert json.loads((final / "run.json").read_text())["precision"] == ("bf16" if there else "no")
+
+
+def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    """Each would put its checkpoints between the other's."""
+    recipe = prepare(tmp_path, "image", steps=1)
+    out = Path(recipe.out)
+    out.mkdir()
+    with Lock(out, alone=True), pytest.raises(InputError, match=r"another run \(process \d+\) is writing"):
+        train(recipe)
+    assert not list(out.glob("checkpoint-*"))
+    assert train(recipe).name == "final"
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:

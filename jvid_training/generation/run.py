@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError, JvidError
-from jvid_training.files import write_json
+from jvid_training.files import make_folder, write_json
 from jvid_training.generation.files import clean, finished, read_record
 from jvid_training.generation.lock import Lock
 from jvid_training.generation.ranks import Ranks, computing, device_of, ranks
@@ -124,7 +124,7 @@ def begun(
         told: Any = None
         if job.rank == 0:
             try:
-                lock = held.enter_context(Lock(_made(folder), alone=True))
+                lock = held.enter_context(Lock(make_folder(folder), alone=True))
                 told = _settled(folder, request)
                 lock.share()
             except JvidError as error:
@@ -135,16 +135,6 @@ def begun(
         if job.rank:
             held.enter_context(Lock(folder, alone=False))
         yield told
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"folder {str(folder)!r} cannot be made ({error.strerror or error}): give another"
-        ) from error
-    return folder
 
 
 def _settled(folder: Path, request: Callable[[Spec | None], Spec]) -> tuple[Spec, list[int]]:
