@@ -1,6 +1,6 @@
 """How near to the clip each expert's x_0 is, at levels of noise, and which weights of both come nearest.
 
-    python -m benchmarks.expert_errors [--pair actions-64] [--clips 24]
+    python -m benchmarks.expert_errors [--pair actions-64] [--clips 24] [--leave-out ACTOR ...]
 
     w x_video + (1 - w) x_image     w = (E_i - C) / (E_v + E_i - 2 C)     E: mean squared errors, C: mean product of the errors
 
@@ -40,11 +40,14 @@ def main() -> None:
     )
     parser.add_argument("--pair", default="actions-64")
     parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument(
+        "--leave-out", nargs="*", default=[], help="actors of the training split that are not shown"
+    )
     options = parser.parse_args()
     pair, data = load("pair", options.pair), load_recipe(RECIPE).data
     experts = {"video": pair.video, "image": Framewise(pair.image)}
     for split in ("train", "holdout"):
-        windows = Windows(Path(data.latents), split)
+        windows = Windows(Path(data.latents), split, leave_out=options.leave_out if split == "train" else ())
         drawn = [windows.draw(generator(99, index, 0)) for index in range(options.clips)]
         x_0 = torch.stack([windows.latents(window) for window in drawn])
         actions = [window.sequence.action for window in drawn]

@@ -33,7 +33,7 @@ def read_run(folder: Path, kind: str) -> tuple[Recipe, nn.Module]:
         described, weights = found[-1] / "state.json", found[-1] / "ema.safetensors"
     else:
         raise InputError(
-            f"no run in {folder}: expected the `out` folder of a {kind} recipe, after `jvid train`"
+            f"no run in {folder}: expected the `out` folder of its {kind} recipe, after `jvid train`"
         )
     recipe = structure_recipe(json.loads(described.read_text(encoding="utf-8"))["recipe"], str(described))
     if recipe.kind != kind:
