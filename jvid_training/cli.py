@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,6 +81,8 @@ def train(recipe: RecipeArgument) -> None:
                 )
 
         final = run(chosen, tell)
+    if int(os.environ.get("RANK") or 0):  # one of several processes speaks
+        return
     if final.name == "final":
         typer.echo(f"{chosen.name}: weights in {final}")
     else:

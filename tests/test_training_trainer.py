@@ -284,6 +284,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     run = json.loads((tmp_path / "two/final/run.json").read_text())
     assert run["processes"] == 2
+    assert done.stdout.count("weights in") == 1
     one = json.loads((tmp_path / "run/final/run.json").read_text())
     np.testing.assert_allclose(
         [e["loss"] for e in run["curve"]], [e["loss"] for e in one["curve"]], rtol=2e-3
