@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,6 +54,7 @@ def train(recipe: RecipeArgument) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from jvid_training.ranks import first_process
     from jvid_training.recipe import load_recipe
     from jvid_training.trainer import train as run
 
@@ -81,7 +81,7 @@ def train(recipe: RecipeArgument) -> None:
                 )
 
         final = run(chosen, tell)
-    if int(os.environ.get("RANK") or 0):  # one of several processes speaks
+    if not first_process():
         return
     if final.name == "final":
         typer.echo(f"{chosen.name}: weights in {final}")

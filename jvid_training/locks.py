@@ -1,15 +1,21 @@
-"""A lock among processes: the system's on an open file, which goes with the process that holds it, however it dies."""
+"""Locks among processes: the system's on an open file, which goes with the processes that hold it, however they die.
+
+`held` has others wait. `Lock` refuses them: the process that begins a run in a folder holds it alone, then every process of the
+run may share it, and no other run begins before the last of them is gone.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 
 from jvid.errors import InputError
 
-__all__ = ["held"]
+__all__ = ["Lock", "held"]
 
 
 @contextmanager
@@ -27,3 +33,59 @@ def held(path: Path) -> Iterator[None]:
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+class Lock:
+    """The lock of ``folder``, held within a ``with`` block.
+
+    Args:
+        folder: that is written to.
+        alone: whether to begin a run; else to take part in one that has begun.
+
+    Raises:
+        InputError: another run holds it, or the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path, alone: bool) -> None:
+        self._path, self._alone = folder / ".lock", alone
+
+    def __enter__(self) -> Lock:
+        try:
+            self._file = self._path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"{self._path.parent} cannot be written to ({error.strerror or error}): give another folder"
+            ) from error
+        self._take(fcntl.LOCK_EX if self._alone else fcntl.LOCK_SH)
+        if self._alone:
+            with suppress(OSError):  # who it is helps the reader of an error, on a full disk not even that
+                self._file.truncate(0)
+                self._file.write(f"{os.getpid()}\n")
+                self._file.flush()
+        return self
+
+    def share(self) -> None:
+        """Let the other processes of the run in."""
+        self._take(fcntl.LOCK_SH)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def _take(self, how: int) -> None:
+        try:
+            fcntl.flock(self._file, how | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.seek(0)
+            who = self._file.read().strip()
+            self._file.close()
+            raise InputError(
+                f"another run{f' (process {who})' if who else ''} is writing to {self._path.parent}: "
+                "wait for it, or give another folder"
+            ) from error
+        except OSError as error:
+            self._file.close()
+            raise InputError(
+                f"{self._path} cannot be locked ({error.strerror or error}): give a folder on another file system"
+            ) from error

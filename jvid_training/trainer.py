@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import time
 import warnings
@@ -41,11 +40,11 @@ from jvid_training.checkpoints import (
 )
 from jvid_training.features import EncoderFeatures
 from jvid_training.files import make_folder, write_json, write_whole
-from jvid_training.generation.lock import Lock
-from jvid_training.generation.ranks import cpu_job
+from jvid_training.locks import Lock
 from jvid_training.networks import build_network
 from jvid_training.objectives import Objective, PredictNoise, Reconstruct
 from jvid_training.prompts import build_table
+from jvid_training.ranks import cpu_job, first_process
 from jvid_training.recipe import Optimiser, Recipe, to_document
 from jvid_training.windows import Split, Windows
 
@@ -105,7 +104,7 @@ def train(recipe: Recipe, tell: Callable[[Progress], None] = lambda progress: No
     the loss is not finite.
     """
     with ExitStack() as held:
-        if int(os.environ.get("RANK") or 0) == 0:  # the process that writes
+        if first_process():
             held.enter_context(Lock(make_folder(Path(recipe.out)), alone=True))
         run = _Run(recipe, tell)
         # It ends the process group too: nothing that waits for other processes may come after.

@@ -23,10 +23,10 @@ from jvid.media.frames import to_frames
 from jvid.pair import EXPERTS
 from jvid_training.generation import ClipSet, generate
 from jvid_training.generation.files import batch_path
-from jvid_training.generation.lock import Lock
 from jvid_training.generation.making import Maker
 from jvid_training.generation.sets import action_of
 from jvid_training.generation.spec import Spec
+from jvid_training.locks import Lock
 from tests.generation_tools import content, stamps, tiny_pair
 from tests.toy import PROMPTS, ToyPair
 

@@ -17,8 +17,8 @@ import torch
 
 from jvid.errors import InputError, JvidError
 from jvid_training.generation import ClipSet, generate, workers
-from jvid_training.generation.lock import Lock
-from jvid_training.generation.ranks import cpu_job
+from jvid_training.locks import Lock
+from jvid_training.ranks import cpu_job
 from tests.generation_tools import content, stamps, tiny_pair
 
 ROOT = Path(__file__).parents[1]

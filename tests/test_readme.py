@@ -91,21 +91,16 @@ def test_command(command: str, tmp_path: Path) -> None:
         # What it does takes minutes; the module, its options and the files that it names must be there.
         told = run([sys.executable, *words[1:3], "--help"], ROOT)
         assert [word for word in words[3:] if word.startswith("-") and f"{word} " not in told] == []
-        if words[3] == "--pair":  # a pair that a command beside it writes
-            results = (ROOT / "docs" / "results" / "index.md").read_text(encoding="utf-8")
-            assert f"-o {words[4]}\n" in results
-        else:
-            recipe, label, *more = words[3:]
-            rows_of = load_study(ROOT / recipe).ablation.strategies
-            # A row of the recipe, of its own or Table 2's; or folders that recipes beside it write.
-            rows = [*rows_of, *whole(Strategy.paper(64), 64)]
-            beside = "".join(
-                path.read_text(encoding="utf-8") for path in (ROOT / recipe).parent.glob("*.toml")
-            )
-            assert (
-                label in rows
-                or [folder for folder in (label, *more) if f'out = "{folder}"\n' not in beside] == []
-            )
+        # A file is there; a folder is written by a recipe or by a command of the pages.
+        recipes = [path.read_text(encoding="utf-8") for path in (ROOT / "recipes").rglob("*.toml")]
+        written = "\n".join([*recipes, *commands(), ""])
+        paths = [word for word in words[3:] if "/" in word]
+        made = [path for path in paths if f'out = "{path}"\n' in written or f"-o {path}\n" in written]
+        assert [path for path in paths if path not in made and not (ROOT / path).is_file()] == []
+        if words[3:] and words[3].endswith(".toml") and "/" not in words[4]:
+            # A row of the recipe, of its own or Table 2's.
+            rows = [*load_study(ROOT / words[3]).ablation.strategies, *whole(Strategy.paper(64), 64)]
+            assert words[4] in rows
     elif words[0] == "jvid" and words[1] in TAKES_MINUTES:
         for recipe in (word for word in words if word.endswith(".toml")):
             assert (ROOT / recipe).is_file(), f"no {recipe}"

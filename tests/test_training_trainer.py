@@ -30,8 +30,8 @@ from jvid_training import trainer
 from jvid_training.checkpoints import checkpoints, start_from
 from jvid_training.features import EncoderFeatures
 from jvid_training.files import write_json
-from jvid_training.generation.lock import Lock
 from jvid_training.latents import encode
+from jvid_training.locks import Lock
 from jvid_training.objectives import PredictNoise
 from jvid_training.prompts import draw_prompt
 from jvid_training.recipe import Recipe, structure_recipe

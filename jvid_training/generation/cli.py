@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,6 +73,7 @@ def generate(
     extends the set.
     """
     from jvid_training.generation.run import generate as run
+    from jvid_training.ranks import first_process
 
     if dtype not in (None, "float32", "bfloat16"):
         raise InputError(f"--dtype {dtype!r}: expected float32 or bfloat16")
@@ -84,7 +84,7 @@ def generate(
             micro_batch=micro_batch, threads=threads, processes=processes, device=device,
             dtype=dtype or "float32", tell=tell,
         )  # fmt: skip
-    if int(os.environ.get("RANK") or 0) == 0:  # one process of a job speaks
+    if first_process():
         _tell(made)
 
 

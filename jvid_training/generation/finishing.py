@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 from jvid.errors import InputError
-from jvid_training.generation.ranks import computing, ranks
 from jvid_training.generation.run import begun
 from jvid_training.generation.sets import ClipSet
+from jvid_training.ranks import computing, ranks
 
 if TYPE_CHECKING:
     from jvid.pair import Pair

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from jvid.errors import InputError, JvidError
 from jvid_training.files import make_folder, write_json
 from jvid_training.generation.files import clean, finished, read_record
-from jvid_training.generation.lock import Lock
-from jvid_training.generation.ranks import Ranks, computing, device_of, ranks
 from jvid_training.generation.sets import ClipSet
 from jvid_training.generation.spec import NAME, Spec
 from jvid_training.generation.watch import Tell, Watch
+from jvid_training.locks import Lock
+from jvid_training.ranks import Ranks, computing, device_of, ranks
 
 if TYPE_CHECKING:
     from jvid.pair import Pair

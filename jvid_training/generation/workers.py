@@ -23,9 +23,9 @@ from typing import Any, TextIO
 
 from jvid import errors
 from jvid.errors import JvidError
-from jvid_training.generation.ranks import device_of
 from jvid_training.generation.spec import Spec
 from jvid_training.generation.watch import Watch
+from jvid_training.ranks import device_of
 
 __all__ = ["hand_out"]
 
@@ -136,9 +136,9 @@ def main(folder: str, device: str) -> None:
 
 def _make(folder: Path, device: str, orders: queue.SimpleQueue[int], say: Any) -> None:
     from jvid.choices import Choice
-    from jvid_training.generation.lock import Lock
     from jvid_training.generation.making import Maker
-    from jvid_training.generation.ranks import computing
+    from jvid_training.locks import Lock
+    from jvid_training.ranks import computing
 
     with Lock(folder, alone=False):
         spec = Spec.load(folder)
