@@ -27,7 +27,7 @@ demo: $(MODELS) ## set up, then sample a video with the bundled pair into demo/
 test: lint ## set up, lint, then run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
-lint: $(DEV) ## ruff, strict mypy on jvid, import contracts
+lint: $(DEV) ## ruff, strict mypy, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

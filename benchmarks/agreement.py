@@ -22,8 +22,8 @@ from torch import Tensor
 
 from benchmarks.orders import F64, paste, slope
 from benchmarks.peers import PEERS, Problem
-from jvid.registry import load
-from jvid.step import Level, Step
+from jvid.core.protocols import Level, Step
+from jvid.plugins.registry import load
 
 PAGE = Path(__file__).parents[1] / "docs" / "agreement.md"
 HIGH, LOW = 10.0, 0.1

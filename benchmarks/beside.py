@@ -99,8 +99,8 @@ def _main(pair: str, steps: str) -> None:
     import attrs
 
     from benchmarks.paper_strategy import paper_strategy
-    from jvid.choices import Choice
-    from jvid.cores import set_threads
+    from jvid.machine.cores import set_threads
+    from jvid.strategy.choice import Choice
 
     threads = set_threads()
     models = Choice.parse(pair).load("pair")

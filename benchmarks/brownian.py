@@ -17,9 +17,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from jvid.keyed import keyed_normal
+from jvid.core.keyed import keyed_normal
+from jvid.core.protocols import Level, Step
 from jvid.schedules import TabulatedSchedule
-from jvid.step import Level, Step
 
 __all__ = ["BrownianPath"]
 

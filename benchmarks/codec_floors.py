@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 
-from jvid_models.pair import Pair
-from jvid_models.video_decoder import VideoDecoder, VideoDecoderCodec
-from jvid_training.pairs import read_run
+from jvid_models.ensembles.folder import Pair
+from jvid_models.networks.video_decoder import VideoDecoder
+from jvid_models.video_codec import VideoDecoderCodec
+from jvid_training.export import read_run
 from jvid_training.search.ablation import codec_row, judge_codec
 from jvid_training.search.bench import Bench
 from jvid_training.search.recipe import load_study

@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from jvid.framewise import Framewise
-from jvid.keyed import keyed_normal
-from jvid.registry import load
+from jvid.core.keyed import keyed_normal
+from jvid.denoisers.framewise import Framewise
+from jvid.plugins.registry import load
+from jvid_training.data.windows import Windows, generator
 from jvid_training.recipe import load_recipe
-from jvid_training.windows import Windows, generator
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97)
 RECIPE = Path(__file__).parents[1] / "recipes" / "actions-64" / "video.toml"

@@ -13,10 +13,10 @@ from typing import Any
 
 import attrs
 
-from benchmarks.fewer_steps import BASE, EXPERTS, FINE, Case, Row, plan_of
+from benchmarks.fewer_steps_rows import BASE, EXPERTS, FINE, Case, Row, plan_of
 from benchmarks.ratios import verdict
 from jvid.media.files import whole_file
-from jvid.registry import load
+from jvid.plugins.registry import load
 
 FIGURE = "figures/fewer-steps.png"
 MUST, AIM = 0.4, 0.25

@@ -7,8 +7,9 @@ that a kernel makes of a strided input. What was there before the start counts n
 not. oneDNN's own copies of a convolution's input and output in its blocked layout are not torch's, so not seen: they
 grow with the batch as the tensors do. Resident memory is no measure here: a heap keeps or returns its pages as it likes.
 
-`jvid.live` measures for somebody who samples, on CUDA too, and follows tensors only. It cannot use this profiler: a process has
-one, and that is its user's. A figure that is claimed has to count what kernels take, which only the profiler knows.
+`jvid.machine.peak` measures for somebody who samples, on CUDA too, and follows tensors only. It cannot use this
+profiler: a process has one, and that is its user's. A figure that is claimed has to count what kernels take, which only
+the profiler knows.
 """
 
 from __future__ import annotations

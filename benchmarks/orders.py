@@ -20,13 +20,12 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid import builtins
-from jvid.choices import Choice
-from jvid.keyed import keyed_normal
-from jvid.protocols import NoiseSchedule
-from jvid.registry import Registry, load
+from jvid.core.keyed import keyed_normal
+from jvid.core.protocols import Level, NoiseSchedule, Step
+from jvid.plugins import builtins
+from jvid.plugins.registry import Registry, load
 from jvid.schedules import FlowMatching, TabulatedSchedule
-from jvid.step import Level, Step
+from jvid.strategy.choice import Choice
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
 
 PAGE = Path(__file__).parents[1] / "docs" / "solvers.md"

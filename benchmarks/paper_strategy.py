@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jvid.strategy import Strategy
+from jvid.strategy.strategy import Strategy
 
 __all__ = ["FILE", "paper_strategy"]
 

@@ -20,8 +20,8 @@ from benchmarks.orders import paste
 from benchmarks.ratios import interleaved
 from benchmarks.test_fast_unets import CASES, FRAMES, _inputs, _unet
 from jvid import Framewise, Guided
+from jvid_models.ensembles.folder import actions_64
 from jvid_models.fast import accelerate
-from jvid_models.pair import actions_64
 
 Sides = dict[str, Callable[[], object]]
 

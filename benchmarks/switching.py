@@ -28,13 +28,12 @@ from torch import Tensor
 
 from benchmarks.orders import F64, PAGE, flow_of, levels_between, paste, run, slope, steps_of
 from benchmarks.paper_strategy import paper_strategy
-from jvid.keyed import keyed_normal
-from jvid.protocols import NoiseSchedule
-from jvid.registry import load
+from jvid.core.keyed import keyed_normal
+from jvid.core.protocols import NoiseSchedule, Step
+from jvid.plugins.registry import load
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.solvers import DPMPP2M, PNDM, UniPC
 from jvid.solvers.history import Entry, Mode, log_snr, within_reach
-from jvid.step import Step
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
 
 RESULTS = Path(__file__).parents[1] / "runs" / "switching.json"
@@ -150,7 +149,7 @@ REFERENCE = 160
 
 def pair_plans(seed: int = 0) -> dict[str, tuple[Choose, tuple[int, ...]]]:
     """Who predicts, and the numbers of steps whose grids hold the switches."""
-    from jvid.keyed import keyed_uniform
+    from jvid.core.keyed import keyed_uniform
     from jvid.paper import TABLE_6
 
     def drawn(count: int) -> Choose:

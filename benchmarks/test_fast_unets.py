@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.ratios import claim, interleaved, threads
 from jvid_models.fast import accelerate
-from jvid_models.unets import image_unet, video_unet
+from jvid_models.networks.unets import image_unet, video_unet
 
 FRAMES, TOKENS, TEXT = 16, 77, 768
 SMALL = {"channels": (64, 128, 192, 256), "head_width": 32}

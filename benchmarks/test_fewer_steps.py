@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.fewer_steps import BASE, Measurement, Row, cases, seconds_of
+from benchmarks.fewer_steps import Measurement, seconds_of
 from benchmarks.fewer_steps_page import AIM, MUST, cheapest, points_of
+from benchmarks.fewer_steps_rows import BASE, Row, cases
 from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import claim
-from jvid.choices import Choice
+from jvid.strategy.choice import Choice
 
 FEW = Row("unipc", "by-angle", 16)
 

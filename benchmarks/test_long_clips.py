@@ -16,8 +16,8 @@ import torch
 
 from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import claim, interleaved
-from jvid.choices import Choice
-from jvid.lengths import clip_shape
+from jvid.strategy.choice import Choice
+from jvid.strategy.windows import clip_shape
 
 SHORT, LONG, STEPS = 16, 128, 3
 MUST, AIM = 11.0, 10.0

@@ -7,9 +7,9 @@ import torch
 
 import jvid
 from benchmarks.ratios import claim, interleaved, threads
-from jvid.framewise import Framewise
-from jvid.guided import Guided
-from jvid.keyed import keyed_normal
+from jvid.core.keyed import keyed_normal
+from jvid.denoisers.framewise import Framewise
+from jvid.denoisers.guided import Guided
 
 MOST = 0.02
 

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from benchmarks.ratios import claim, interleaved, threads
 from jvid import paper
-from jvid.framewise import Framewise
+from jvid.core.plan import Plan
+from jvid.core.protocols import Expert
+from jvid.core.sampler import Sampler
+from jvid.denoisers.framewise import Framewise
+from jvid.denoisers.parameterized import Parameterized
 from jvid.grids import Leading
 from jvid.noise import IndependentNoise, ScaledNoise
-from jvid.parameterized import Parameterized
-from jvid.plan import Plan
-from jvid.sampler import Sampler
 from jvid.solvers import DDPM
-from jvid.step import Expert
 
 STEPS = 50
 

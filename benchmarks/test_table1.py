@@ -11,14 +11,14 @@ import resource
 import pytest
 import torch
 
-from jvid.framewise import Framewise
+from jvid.core.protocols import Expert
+from jvid.core.sampler import Sampler
+from jvid.denoisers.framewise import Framewise
+from jvid.denoisers.guided import Guided
 from jvid.grids import Leading
-from jvid.guided import Guided
-from jvid.sampler import Sampler
 from jvid.selectors import Always
 from jvid.solvers import DDPM
-from jvid.step import Expert
-from jvid_models import table1
+from jvid_models.networks import table1
 
 SHAPE = (4, 16, 8, 8)
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import claim, interleaved, threads
 from jvid import Guided
-from jvid.keyed import keyed_normal
-from jvid.smoothing import TemporalSmoothing
-from jvid_models.pair import actions_64
+from jvid.core.keyed import keyed_normal
+from jvid.postprocessors import TemporalSmoothing
+from jvid_models.ensembles.folder import actions_64
 
 PROMPT, SEED = "a person waving two hands", 3
 MUST, AIM = 1.6, 2.2

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 import attrs
 import torch
 
+from jvid.core.protocols import NoiseSchedule
 from jvid.errors import InputError
-from jvid.protocols import NoiseSchedule
 from jvid.schedules import TabulatedSchedule, VarianceExploding
 
 __all__ = ["ByAngle", "Explicit", "Karras", "Leading", "Linspace", "Trailing", "Zigzag"]

@@ -22,7 +22,7 @@ from torch import Tensor
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
-    from jvid.protocols import Draw
+    from jvid.core.protocols import Draw
 
 __all__ = [
     "DeclaredNoise", "IndependentNoise", "MixedNoise", "OffsetNoise", "ProgressiveNoise", "ScaledNoise", "SharedNoise",

@@ -18,10 +18,10 @@ from jvid.errors import InputError
 from jvid.selectors import PiecewiseAffine
 
 if TYPE_CHECKING:
-    from jvid.guidance import Guidance
-    from jvid.protocols import Denoiser
-    from jvid.sampler import Sampler
+    from jvid.core.protocols import Denoiser
+    from jvid.core.sampler import Sampler
     from jvid.schedules import TabulatedSchedule
+    from jvid.strategy.guidance import Guidance
 
 __all__ = [
     "EVALUATION", "FRAMES", "FRAMES_PER_SECOND", "GAMMA", "GUIDANCE", "PREFIXES", "RATIO", "SCHEDULE", "SEARCH",
@@ -215,14 +215,14 @@ def sampler(
     Raises:
         InputError: another resolution, or steps or guidance out of range.
     """
-    from jvid.framewise import Framewise
+    from jvid.core.protocols import Expert
+    from jvid.core.sampler import Sampler
+    from jvid.denoisers.framewise import Framewise
     from jvid.grids import Leading
-    from jvid.guidance import as_guidance, guidance_of
     from jvid.noise import IndependentNoise, ScaledNoise
-    from jvid.sampler import Sampler
-    from jvid.smoothing import TemporalSmoothing
+    from jvid.postprocessors import TemporalSmoothing
     from jvid.solvers import DDPM
-    from jvid.step import Expert
+    from jvid.strategy.guidance import as_guidance, guidance_of
 
     if resolution not in TABLE_6:
         raise InputError(f"resolution {resolution!r}: expected one of {', '.join(map(str, TABLE_6))}")

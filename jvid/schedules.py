@@ -17,21 +17,13 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid._arrays import double
+from jvid.core.levels import double
 from jvid.errors import InputError
-from jvid.protocols import NoiseSchedule
-from jvid.step import Level
 
-__all__ = ["FlowMatching", "TabulatedSchedule", "VarianceExploding", "level_at"]
+__all__ = ["FlowMatching", "TabulatedSchedule", "VarianceExploding"]
 
 SNAP = 1e-6
 """Distance, in units of table entries, below which a time counts as the entry's own: float noise."""
-
-
-def level_at(schedule: NoiseSchedule, t: float) -> Level:
-    """The level of ``schedule`` at time t in [0, 1], in double precision."""
-    alpha, sigma = schedule(torch.tensor(t, dtype=torch.float64))
-    return Level(t=float(t), alpha=float(alpha), sigma=float(sigma))
 
 
 def _check_time(t: Tensor) -> None:

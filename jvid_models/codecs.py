@@ -22,8 +22,8 @@ from diffusers import AutoencoderKL, AutoencoderTiny
 from safetensors import SafetensorError
 from torch import Tensor
 
+from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError, MissingDependencyError
-from jvid.spaces import LatentSpace
 from jvid_models.paths import shared_file
 from jvid_models.weights import read_weights
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jvid.hookspecs import hookimpl
+from jvid.plugins import hookimpl
 
 
 @hookimpl
@@ -15,7 +15,7 @@ def jvid_register(register: Any) -> None:
     """Pairs, codecs, text encoders and denoisers."""
     register.pair(
         "actions-64",
-        "jvid_models.pair:actions_64",
+        "jvid_models.ensembles.folder:actions_64",
         help="ten actions of the Weizmann clips: 16 frames of 64x64",
     )
 
@@ -32,23 +32,25 @@ def jvid_register(register: Any) -> None:
     register.text("clip", "jvid_models.text:CLIPText", help="CLIP's text encoder, from a folder")
     register.text("table", "jvid_models.text:EmbeddingTable.load", help="prompt embeddings computed ahead")
 
-    register.denoiser("diffusers", "jvid_models.adapters:from_pretrained", help="a local diffusers folder")
     register.denoiser(
-        "unet", "jvid_models.adapters:from_unet", help="a diffusers UNet and its scheduler's config"
+        "diffusers", "jvid_models.adapters.unet:from_pretrained", help="a local diffusers folder"
     )
     register.denoiser(
-        "table-1-image", "jvid_models.table1:image", help="the paper's image UNet, untrained, 546 M"
+        "unet", "jvid_models.adapters.unet:from_unet", help="a diffusers UNet and its scheduler's config"
     )
     register.denoiser(
-        "table-1-video", "jvid_models.table1:video", help="the paper's video UNet, untrained, 927 M"
+        "table-1-image", "jvid_models.networks.table1:image", help="the paper's image UNet, untrained, 546 M"
+    )
+    register.denoiser(
+        "table-1-video", "jvid_models.networks.table1:video", help="the paper's video UNet, untrained, 927 M"
     )
 
 
 @hookimpl
 def jvid_resolve(kind: str, name: str) -> Callable[..., Any] | None:
-    """A folder that `jvid_models.export.export_pair` wrote is a pair by its path."""
+    """A folder that `jvid_models.ensembles.export.export_pair` wrote is a pair by its path."""
     if kind != "pair" or not (Path(name) / "pair.json").is_file():
         return None
-    from jvid_models.pair import load_pair
+    from jvid_models.ensembles.folder import load_pair
 
     return partial(load_pair, name)

@@ -20,8 +20,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from jvid.core.protocols import Condition
 from jvid.errors import InputError, MissingDependencyError
-from jvid.protocols import Condition
 from jvid_models.prompts import normalise_prompt
 from jvid_models.weights import save_weights
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from jvid_training.trainer import Progress
+    from jvid_training.train.trainer import Progress
 
 RecipeArgument = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="TOML file, such as recipes/actions-64/image.toml")
@@ -22,7 +22,7 @@ def encode(recipe: RecipeArgument) -> None:
 
     import jvid
     from jvid_models.paths import shared_root
-    from jvid_training import latents
+    from jvid_training.data import latents
     from jvid_training.recipe import load_recipe
 
     chosen = load_recipe(recipe)
@@ -54,9 +54,9 @@ def train(recipe: RecipeArgument) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from jvid_training.ranks import first_process
+    from jvid_training.jobs.ranks import first_process
     from jvid_training.recipe import load_recipe
-    from jvid_training.trainer import train as run
+    from jvid_training.train.trainer import train as run
 
     chosen = load_recipe(recipe)
     console = Console(stderr=True)
@@ -108,7 +108,7 @@ def sheets(
 ) -> None:
     """Contact sheets of a strategy and the parts it is made of, one per prompt (Table 2's rows)."""
     import jvid
-    from jvid.strategy import Strategy
+    from jvid.strategy.strategy import Strategy
     from jvid_training.sheets import make_sheets
 
     files = make_sheets(
@@ -145,7 +145,7 @@ def export(
 ) -> None:  # fmt: skip
     """Put the weights of three finished runs together into a pair."""
     from jvid.errors import InputError
-    from jvid_training.pairs import export_runs
+    from jvid_training.export import export_runs
 
     guides = {}
     for text in guide or ():
@@ -163,7 +163,7 @@ def curves(
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture: .png, .svg or .pdf.")],
 ) -> None:
     """Plot the losses of runs."""
-    from jvid_training.curves import plot_curves
+    from jvid_training.train.curves import plot_curves
 
     plot_curves(runs, out)
     typer.echo(str(out))

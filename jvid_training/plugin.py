@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jvid.hookspecs import hookimpl
+from jvid.plugins import hookimpl
 
 if TYPE_CHECKING:
-    from jvid.registrar import Registrar
+    from jvid.plugins.registrar import Registrar
 
 
 @hookimpl

@@ -131,7 +131,7 @@ class Training:
     checkpointing: bool = False
     """UNets only: compute layers again in the backward pass, in less memory and more time."""
     threads: int | None = None
-    """CPU threads of a process; its share of the cores when absent (`jvid.cores`)."""
+    """CPU threads of a process; its share of the cores when absent (`jvid.machine.cores`)."""
     checkpoint_every: int = attrs.field(default=500, validator=positive)
     log_every: int = attrs.field(default=20, validator=positive)
     final: Literal["last", "best"] = "last"
@@ -156,7 +156,7 @@ class Recipe:
     data: Data
     training: Training
     network: dict[str, Any] = attrs.field(factory=dict)
-    """Options of the network's factory: `jvid_models.unets` or `jvid_models.video_decoder`."""
+    """Options of the network's factory: `jvid_models.networks.unets` or `jvid_models.networks.video_decoder`."""
     codec: Codec = Codec()
     text: Text = Text()
     schedule: Schedule = Schedule()

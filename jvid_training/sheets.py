@@ -20,8 +20,8 @@ from jvid_training.files import write_whole
 from jvid_training.search.rows import ablation, printed
 
 if TYPE_CHECKING:
-    from jvid.pair import Pair
-    from jvid.strategy import Strategy
+    from jvid.ensemble import Pair
+    from jvid.strategy.strategy import Strategy
 
 LABEL = 150
 GAP = 2

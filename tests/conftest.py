@@ -42,7 +42,7 @@ def shared() -> Path:
 @pytest.fixture
 def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty folder to work in, and the toy pair alone registered beside the built-ins."""
-    from jvid.registry import using
+    from jvid.plugins.registry import using
     from tests.toy import built, toy_registry
 
     monkeypatch.chdir(tmp_path)

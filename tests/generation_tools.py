@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from jvid.strategy import Strategy
-from jvid_models.export import export_pair
-from jvid_models.table1 import SCHEDULER
+from jvid.strategy.strategy import Strategy
+from jvid_models.ensembles.export import export_pair
+from jvid_models.networks.table1 import SCHEDULER
+from jvid_models.networks.unets import image_unet, video_unet
+from jvid_models.networks.video_decoder import VideoDecoder
 from jvid_models.text import EmbeddingTable
-from jvid_models.unets import image_unet, video_unet
-from jvid_models.video_decoder import VideoDecoder
 from jvid_training.generation import ClipSet
 
 TINY = {"channels": (16, 32), "layers": 1, "text_width": 12, "groups": 8, "heads": 2}

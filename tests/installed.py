@@ -28,7 +28,7 @@ def lay_out(
 ) -> str:
     """Write a module and its ``.dist-info`` into ``folder``, version 1.2; returns the module's name."""
     module = module or distribution.replace("-", "_")
-    (folder / f"{module}.py").write_text("from jvid.hookspecs import hookimpl\n" + source)
+    (folder / f"{module}.py").write_text("from jvid.plugins import hookimpl\n" + source)
     info = folder / f"{distribution.replace('-', '_')}-1.2.dist-info"
     info.mkdir()
     if metadata is None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jvid import cli
-from jvid.registry import using
+from jvid.plugins.registry import using
 from jvid_training import plugin
 from jvid_training.files import write_json
 from jvid_training.search.bench import Bench

@@ -13,13 +13,13 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid import builtins, hookspecs
+from jvid.core.protocols import Condition
 from jvid.errors import InputError
-from jvid.protocols import Condition
-from jvid.registrar import Registrar
-from jvid.registry import Registry
+from jvid.plugins import builtins, hookspecs
+from jvid.plugins.registrar import Registrar
+from jvid.plugins.registry import Registry
 from jvid.schedules import TabulatedSchedule
-from jvid.strategy import Strategy
+from jvid.strategy.strategy import Strategy
 
 PROMPTS = ("a person waving", "a person running")
 built: list[str] = []

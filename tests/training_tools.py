@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from jvid_models.text import EmbeddingTable
-from jvid_training.latents import encode
+from jvid_training.data.latents import encode
 from jvid_training.recipe import Recipe, structure_recipe
 
 

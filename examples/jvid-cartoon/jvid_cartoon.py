@@ -2,7 +2,7 @@
 
 import attrs
 
-from jvid.hookspecs import hookimpl
+from jvid.plugins import hookimpl
 
 
 @attrs.frozen

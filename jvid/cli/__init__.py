@@ -39,12 +39,12 @@ def main(args: Sequence[str] | None = None) -> int:
         except SystemExit as error:
             code = error.code
         except Exception as error:
-            from jvid.guarding import said
-            from jvid.origins import blamed
+            from jvid.core.provenance import annotation
+            from jvid.plugins.isolation import one_line
 
-            if not blamed(error):  # nobody's component: a traceback helps more
+            if not annotation(error):  # nobody's component: a traceback helps more
                 raise
-            return _fail(_with_note(said(error), error))
+            return _fail(_with_note(one_line(error), error))
     if code == 130:
         print("jvid: interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
@@ -66,9 +66,9 @@ def _with_value(error: Any, given: Sequence[str]) -> str:
 
 def _with_note(message: str, error: BaseException) -> str:
     """The message, and who raised it where a run knows."""
-    from jvid.origins import blamed
+    from jvid.core.provenance import annotation
 
-    note = blamed(error)
+    note = annotation(error)
     return f"{message}; {note}" if note else message
 
 

@@ -14,8 +14,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from jvid import __version__
 from jvid.errors import PluginError
-from jvid.registrar import Component
-from jvid.registry import current, imported
+from jvid.plugins.registrar import Component
+from jvid.plugins.registry import current, imported
 
 __all__ = ["command"]
 

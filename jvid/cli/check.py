@@ -1,4 +1,4 @@
-"""``jvid check KIND NAME``: a registered component against the checks of its protocol, and the checks against their mutants."""
+"""``jvid check KIND NAME``: a registered component against the checks of its protocol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
-    from jvid.choices import Choice
+    from jvid.strategy.choice import Choice
 
 __all__ = ["check"]
 
@@ -38,21 +38,9 @@ def check(
     examples: Annotated[
         int, typer.Option("--examples", metavar="N", min=1, help="Tries of each property.")
     ] = 25,
-    mutants: Annotated[
-        bool, typer.Option("--mutants", help="Run the kit's wrong components: are they all found?")
-    ] = False,
 ) -> None:
-    """Prove a component: run every check of its kind on it. Exit code 1 where one fails.
-
-    With --mutants, wrong components are run against the checks in its place: killed and total.
-    """
-    if mutants:
-        if name is not None:
-            raise InputError(
-                f"--mutants with {name!r}: expected a kind alone, the kit has its own components"
-            )
-        _hunt(kind)
-    elif kind is None:
+    """Prove a component: run every check of its kind on it. Exit code 1 where one fails."""
+    if kind is None:
         _kinds()
     elif name is None:
         _checks(kind)
@@ -70,7 +58,7 @@ def _check(
 ) -> None:
     from rich.console import Console
 
-    from jvid.choices import Choice
+    from jvid.strategy.choice import Choice
     from jvid.testing import conforms
     from jvid.testing.checking import checks_of
 
@@ -97,7 +85,7 @@ def _subject(kind: str, choice: Choice) -> Any:
         return choice.load(kind)
     from functools import partial
 
-    from jvid.registry import current, imported
+    from jvid.plugins.registry import current, imported
 
     component = current().find(kind, choice.name)
     factory = partial(imported(component), **choice.options)
@@ -109,16 +97,6 @@ def _subject(kind: str, choice: Choice) -> Any:
             "jvid.testing.conforms('wrapper', factory)"
         ) from None
     return factory
-
-
-def _hunt(kind: str | None) -> None:
-    from jvid.testing.checking import KINDS
-    from jvid.testing.mutants import hunt
-
-    found = hunt(KINDS if kind is None else [kind])
-    typer.echo(str(found))
-    if not found.ok:
-        raise typer.Exit(1)
 
 
 def _kinds() -> None:
@@ -145,7 +123,7 @@ def _reason(text: str) -> tuple[str, str]:
 
 
 def _size(text: str) -> tuple[str, Any]:
-    from jvid.choices import parse_value
+    from jvid.strategy.choice import parse_value
 
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not value:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
-    from jvid.guidance import AnyGuidance, Guidance
+    from jvid.strategy.guidance import AnyGuidance, Guidance
 
 __all__ = ["guided"]
 
@@ -31,8 +31,8 @@ def guided(base: AnyGuidance, texts: Sequence[str]) -> AnyGuidance:
     Raises:
         InputError: a text of another form, an unknown expert, a value out of range, or something said twice.
     """
-    from jvid.guidance import Guidance, as_guidance
-    from jvid.pair import EXPERTS
+    from jvid.ensemble import EXPERTS
+    from jvid.strategy.guidance import Guidance, as_guidance
 
     said: dict[str, float | Guidance] = {}
     for text in texts:
@@ -54,7 +54,7 @@ def guided(base: AnyGuidance, texts: Sequence[str]) -> AnyGuidance:
 
 def _parsed(text: str) -> list[tuple[str, float | Guidance]]:
     """What a text says by expert; "" stands for all."""
-    from jvid.choices import parse_value
+    from jvid.strategy.choice import parse_value
 
     if ":" in text:
         return [_whole(text)]
@@ -70,8 +70,8 @@ def _parsed(text: str) -> list[tuple[str, float | Guidance]]:
 
 def _whole(text: str) -> tuple[str, Guidance]:
     """An expert with its guidance, from ``video:scale=2,low=.2``."""
-    from jvid.choices import Choice
-    from jvid.guidance import Guidance
+    from jvid.strategy.choice import Choice
+    from jvid.strategy.guidance import Guidance
 
     try:
         choice = Choice.parse(text)

@@ -15,7 +15,7 @@ def names(
     ] = None,
 ) -> None:
     """List the kinds of components and their names."""
-    from jvid.registry import KINDS, current
+    from jvid.plugins.registry import KINDS, current
 
     registry = current()
     for each in KINDS if kind is None else (kind,):

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jvid.cli import strategies as options
-from jvid.cli.replaying import PlanFile, check_alone, replayed
-from jvid.cli.running import Device, prepare
+from jvid.cli.device import Device
+from jvid.cli.replaying import PlanFile, check_alone
 from jvid.errors import InputError
+from jvid.machine.device import prepare
+from jvid.pipeline.replay import replayed
 
 if TYPE_CHECKING:
-    from jvid.pair import Pair
-    from jvid.protocols import NoiseSchedule
+    from jvid.core.protocols import NoiseSchedule
+    from jvid.ensemble import Pair
 
 __all__ = ["plan"]
 
@@ -58,12 +60,15 @@ def plan(
     """
     from rich.console import Console
 
-    from jvid.choices import Choice
-    from jvid.cli.pricing import given_seconds, measured_seconds, price_table
+    from jvid.core.plan import Plan
+    from jvid.ensemble import EXPERTS
     from jvid.media.files import check_path
-    from jvid.pair import EXPERTS
-    from jvid.plan import Plan
-    from jvid.strategy import Strategy
+    from jvid.pipeline.cost import given_seconds, measured_seconds
+    from jvid.strategy.choice import Choice
+    from jvid.strategy.plan_file import load_plan, save_plan
+    from jvid.strategy.strategy import Strategy
+    from jvid.views.plan_table import plan_table
+    from jvid.views.price_table import price_table
 
     paths = [check_path(path, (".png", ".svg", ".pdf", ".json")) for path in output or ()]
     if measure and (seconds is not None or pair == "none"):
@@ -81,7 +86,7 @@ def plan(
     drawn: Plan | None = None
     if replay is not None:
         check_alone("--plan", steps, grid, selector, plan_seed)
-        drawn = Plan.load(replay)
+        drawn = load_plan(replay)
     loaded: Pair | None = None
     schedule: NoiseSchedule | None = None
     base = options.started(strategy, paper)
@@ -103,12 +108,12 @@ def plan(
     if measure and loaded is not None:
         shape = options.lengthened(loaded.shape, frames, overlap)
         figures = measured_seconds(used, drawn, loaded, device, shape)
-    Console().print(drawn, "", price_table(drawn, used.solver.load("solver"), figures), sep="\n")
+    Console().print(plan_table(drawn), "", price_table(drawn, used.solver.load("solver"), figures), sep="\n")
     for path in paths:
         if path.suffix.lower() == ".json":
-            drawn.save(path)
+            save_plan(drawn, path)
         else:
-            from jvid.plotting import plot_plan
+            from jvid.views.plan_plot import plot_plan
 
             plot_plan(drawn, path)
         typer.echo(str(path))

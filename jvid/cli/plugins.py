@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from jvid.discovery import Plugin
+    from jvid.plugins.discovery import Plugin
 
 __all__ = ["plugins"]
 
@@ -19,7 +19,7 @@ def plugins() -> None:
     A broken plugin is left out and changes nothing for the others; JVID_STRICT_PLUGINS=1 makes it an error.
     """
     from jvid.errors import PluginWarning
-    from jvid.registry import current
+    from jvid.plugins.registry import current
 
     registry = current()
     with warnings.catch_warnings():
@@ -38,7 +38,7 @@ def plugins() -> None:
 
 def _registers(plugin: Plugin) -> str:
     """``solver 3, grid 2``; a plugin that implements ``jvid_resolve`` has names on demand."""
-    from jvid.registry import KINDS
+    from jvid.plugins.registry import KINDS
 
     kinds = [component.kind for component in plugin.components]
     counts = [f"{kind} {kinds.count(kind)}" for kind in KINDS if kind in kinds]

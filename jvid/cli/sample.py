@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jvid.cli import strategies as options
-from jvid.cli.batches import Batch, Batching, Memory
+from jvid.cli.batches import Batch, Memory
+from jvid.cli.device import Device
+from jvid.cli.progress import step_bar
 from jvid.cli.replaying import PlanFile, check_alone
-from jvid.cli.running import Device, make, prepare
 from jvid.errors import InputError
+from jvid.machine.device import prepare
 
 if TYPE_CHECKING:
-    from jvid.cli.running import Made
-    from jvid.cli.story import Clip, Story
-    from jvid.pair import Pair
+    from jvid.ensemble import Pair
+    from jvid.pipeline.make import Made
+    from jvid.pipeline.record import Clip, Record
 
 __all__ = ["sample"]
 
@@ -88,10 +90,12 @@ def sample(
     go into one sheet or one file of latents, and into wave-0.mp4, wave-1.mp4, ... where they play. Strategy,
     seeds and versions travel in each file's metadata.
     """
-    from jvid.choices import Choice
-    from jvid.cli.story import Story
     from jvid.media import ENDINGS, check_path, read_metadata
-    from jvid.plan import Plan
+    from jvid.pipeline.batches import Batching
+    from jvid.pipeline.make import make
+    from jvid.pipeline.record import Record
+    from jvid.strategy.choice import Choice
+    from jvid.strategy.plan_file import load_plan
 
     changes: dict[str, Any] = {
         "steps": steps, "guidance": guidance, "selector": selector, "gamma": gamma, "ratio": ratio,
@@ -104,65 +108,75 @@ def sample(
         raise InputError(f"--dtype {dtype!r}: expected {' or '.join(_DTYPES)}")
     if plan is not None:
         check_alone("--plan", steps, grid, selector, plan_seed)
-    replay = None if plan is None else Plan.load(plan)
-    story: Story | None = None
+    replay = None if plan is None else load_plan(plan)
+    record: Record | None = None
     if again is not None:
         given = {"prompts": prompts, "--num": num, "--seed": seed, "--paper": paper,
                  "--strategy": strategy, "--unconditional": unconditional or None}  # fmt: skip
         if said := [name for name, value in given.items() if value is not None]:
             raise InputError(f"{said[0]} beside --again: the file says it, leave it out")
-        story = Story.read(read_metadata(again))
-        if replay is None and story.plan is not None:
+        record = Record.read(read_metadata(again))
+        if replay is None and record.plan is not None:
             check_alone("--again of a clip with a plan", steps, grid, selector, plan_seed)
-            replay = story.plan
-        for difference in story.differences():
+            replay = record.plan
+        for difference in record.differences():
             typer.echo(f"jvid: warning: {difference}: the clip may differ", err=True)
-        clips = story.clips
+        clips = record.clips
     else:
         clips = _clips(prompts or [], num or 1, seed or 0, unconditional)
     targets = _targets(paths, len(clips))
-    batching = Batching.parse(batch, memory, story)
-    taken = prepare(device, threads, None if story is None else story.threads)
-    if story is not None and story.threads not in (None, taken):
+    batching = Batching.parse(batch, memory, record)
+    taken = prepare(device, threads, None if record is None else record.threads)
+    if record is not None and record.threads not in (None, taken):
         typer.echo(
-            f"jvid: warning: {story.threads} threads then, {taken or 'another device'} now: the last bits may differ",
+            f"jvid: warning: {record.threads} threads then, {taken or 'another device'} now: the last bits may differ",
             err=True,
         )
 
     # A pair said beside --again is the file's pair at another place.
-    chosen = pair or (story.pair if story else "actions-64")
-    wanted = dtype or (story.dtype if story else "float32")
+    chosen = pair or (record.pair if record else "actions-64")
+    wanted = dtype or (record.dtype if record else "float32")
     begun = options.started(strategy, paper)
     models: Pair = Choice.parse(chosen).load("pair", device=device, dtype=wanted)
-    base = story.strategy if story else begun or models.strategy
+    base = record.strategy if record else begun or models.strategy
     if unconditional:
         if guidance:
             raise InputError("--guidance beside --unconditional: there is nothing to guide by, leave one out")
         changes["guidance"] = ["0"]
     used = options.changed(base, **changes)
-    asked = frames if frames is not None else story.frames if story else None
+    asked = frames if frames is not None else record.frames if record else None
     shape = options.lengthened(models.shape, asked, overlap)
 
     decoding = any(path.suffix.lower() != ".safetensors" for path, _ in targets)
-    made = make(models, used, clips, batching, device, decoding=decoding, plan=replay, frames=shape[1])
-    if story is not None and made.batches != story.shared():
+    made = make(
+        models,
+        used,
+        clips,
+        batching,
+        device,
+        decoding=decoding,
+        plan=replay,
+        frames=shape[1],
+        progress=step_bar,
+    )
+    if record is not None and made.batches != record.shared():
         typer.echo(
             "jvid: warning: clips computed in other batches than the file's: the last bits may differ",
             err=True,
         )
-    story = Story(
+    record = Record(
         chosen, clips, used, wanted, device, plan=replay, frames=shape[1], batches=made.batches, threads=taken
     )
-    seconds = _write(models, story, made, targets, scale)
+    seconds = _write(models, record, made, targets, scale)
     files = [path for path, _ in targets]
     if save_strategy is not None:
         used.save(save_strategy)
         files.append(save_strategy)
-    _tell(story, made, seconds, files)
+    _tell(record, made, seconds, files)
 
 
 def _clips(prompts: list[str], num: int, seed: int, unconditional: bool) -> tuple[Clip, ...]:
-    from jvid.cli.story import Clip
+    from jvid.pipeline.record import Clip
 
     if unconditional and prompts:
         raise InputError(f"a prompt, {prompts[0]!r}, beside --unconditional: leave one out")
@@ -192,7 +206,7 @@ def _targets(paths: list[Path], count: int) -> list[tuple[Path, slice]]:
 
 
 def _write(
-    models: Pair, story: Story, made: Made, targets: list[tuple[Path, slice]], scale: int | None
+    models: Pair, record: Record, made: Made, targets: list[tuple[Path, slice]], scale: int | None
 ) -> float:
     """Write every file, decoding clip by clip, each once and held until its last file; returns the seconds of decoding."""
     import torch
@@ -209,7 +223,7 @@ def _write(
     }
     seconds = 0.0
     for path, part in targets:
-        metadata = story.of(part, fps)
+        metadata = record.of(part, fps)
         if path.suffix.lower() == ".safetensors":
             write_latents(path, made.latents[part], metadata)
             continue
@@ -226,20 +240,20 @@ def _write(
     return seconds
 
 
-def _tell(story: Story, made: Made, seconds: float, paths: list[Path]) -> None:
+def _tell(record: Record, made: Made, seconds: float, paths: list[Path]) -> None:
     """The summary: cost by expert, seeds, files."""
     from rich.console import Console
 
     lines = [f"{name:>8}  {made.calls[name]:4d} calls  {made.seconds[name]:7.2f} s" for name in made.calls]
     if seconds:
         lines.append(f"{'decoder':>8}  {'':10}  {seconds:7.2f} s")
-    seeds = sorted({clip.seed for clip in story.clips})
+    seeds = sorted({clip.seed for clip in record.clips})
     shown = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    many = f"{len(story.clips)} clips, seeds" if len(story.clips) > 1 else "seed"
+    many = f"{len(record.clips)} clips, seeds" if len(record.clips) > 1 else "seed"
     drawn = (
-        f"plan seed {story.strategy.plan_seed}"
-        if story.plan is None
-        else f"replayed plan of seed {story.plan.seed}"
+        f"plan seed {record.strategy.plan_seed}"
+        if record.plan is None
+        else f"replayed plan of seed {record.plan.seed}"
     )
     most = max(len(batch.clips) for batch in made.batches)
     lines.append(f"{many} {shown}, {drawn}" + (f", {most} at once" if most > 1 else ""))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from jvid.registrar import Component
-    from jvid.registry import Registry
+    from jvid.plugins.registrar import Component
+    from jvid.plugins.registry import Registry
 
 __all__ = ["show"]
 
@@ -20,7 +20,7 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Bare, or plugin/name.")],
 ) -> None:
     """Show one component: where it comes from, its options with types and defaults, its documentation."""
-    from jvid.registry import current, imported
+    from jvid.plugins.registry import current, imported
 
     registry = current()
     component = registry.find(kind, name)
@@ -67,7 +67,7 @@ def _source(component: Component, factory: Callable[..., Any]) -> str:
 
 def _options(factory: Callable[..., Any]) -> list[str]:
     """A line an option: name, type, default."""
-    from jvid.options import parameters
+    from jvid.plugins.options import parameters
 
     rows = []
     for name, parameter in parameters(factory).items():
@@ -84,7 +84,7 @@ def _options(factory: Callable[..., Any]) -> list[str]:
 
 
 def _type(annotation: object) -> str:
-    from jvid.options import choices
+    from jvid.plugins.options import choices
 
     if (among := choices(annotation)) is not None:
         return " | ".join(map(repr, among))

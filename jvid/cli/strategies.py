@@ -12,7 +12,7 @@ import typer
 from jvid.errors import InputError, JvidError
 
 if TYPE_CHECKING:
-    from jvid.strategy import NoiseShape, Strategy
+    from jvid.strategy.strategy import NoiseShape, Strategy
 
 __all__ = [
     "File", "Frames", "Gamma", "Grid", "Guidance", "Overlap", "PairName", "Paper", "PlanSeed", "Ratio", "Selector",
@@ -91,7 +91,7 @@ def started(file: Path | None, paper: int | None) -> Strategy | None:
     Raises:
         InputError: both, a size of frame that the paper does not have, or a file that holds no strategy.
     """
-    from jvid.strategy import Strategy
+    from jvid.strategy.strategy import Strategy
 
     if file is None:
         return None if paper is None else Strategy.paper(paper)
@@ -125,7 +125,7 @@ def changed(
         InputError: a value of another form, or one that a component refuses.
         UnknownNameError: a component that nobody registers.
     """
-    from jvid.choices import Choice
+    from jvid.strategy.choice import Choice
 
     said: dict[str, Any] = {"steps": steps, "plan_seed": plan_seed, "overlap": overlap}
     texts = {"selector": selector, "solver": solver, "grid": grid}
@@ -152,7 +152,7 @@ def lengthened(shape: Sequence[int], frames: int | None, overlap: int | None) ->
     Raises:
         InputError: no number of frames, or an --overlap that nothing would use.
     """
-    from jvid.lengths import clip_shape
+    from jvid.strategy.windows import clip_shape
 
     long = clip_shape(shape, frames)
     if overlap is not None and long[1] <= shape[1]:
@@ -165,7 +165,7 @@ def lengthened(shape: Sequence[int], frames: int | None, overlap: int | None) ->
 
 def _by_expert(field: str, text: str) -> list[tuple[str, float]]:
     """``0.1`` is the image expert's; ``video=1,image=.1`` names them."""
-    from jvid.choices import parse_value
+    from jvid.strategy.choice import parse_value
 
     pairs = []
     for part in text.split(","):
@@ -178,6 +178,6 @@ def _by_expert(field: str, text: str) -> list[tuple[str, float]]:
 
 
 def _with(shape: NoiseShape | None, field: str, value: float) -> NoiseShape:
-    from jvid.strategy import NoiseShape
+    from jvid.strategy.strategy import NoiseShape
 
     return attrs.evolve(shape or NoiseShape(), **{field: value})

@@ -11,7 +11,7 @@ from jvid.errors import InputError
 from jvid.selectors.texts import check_names, names, numbers
 
 if TYPE_CHECKING:
-    from jvid.step import Step
+    from jvid.core.protocols import Step
 
 __all__ = ["Random"]
 

@@ -12,7 +12,7 @@ import attrs
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
-    from jvid.step import Step
+    from jvid.core.protocols import Step
 
 __all__ = ["Table"]
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 import attrs
 from torch import Tensor
 
+from jvid.core.protocols import Denoise, Noise, Step
 from jvid.errors import InputError
-from jvid.protocols import Denoise, Noise
 from jvid.solvers.kernel import transition
-from jvid.step import Step
 
 __all__ = ["DDIM"]
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 import attrs
 from torch import Tensor
 
-from jvid.protocols import Denoise, Noise
+from jvid.core.protocols import Denoise, Noise, Step
 from jvid.solvers.kernel import transition
-from jvid.step import Step
 
 __all__ = ["DDPM"]
 

@@ -14,11 +14,10 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid._arrays import working_dtype
+from jvid.core.levels import working_dtype
+from jvid.core.protocols import Denoise, Level, Noise, Step
 from jvid.errors import InputError
-from jvid.protocols import Denoise, Noise
 from jvid.solvers.kernel import transition
-from jvid.step import Level, Step
 
 __all__ = ["Euler", "churned"]
 

@@ -12,10 +12,9 @@ import math
 import attrs
 from torch import Tensor
 
+from jvid.core.protocols import Denoise, Noise, Step
 from jvid.errors import InputError
-from jvid.protocols import Denoise, Noise
 from jvid.solvers.kernel import transition
-from jvid.step import Step
 
 __all__ = ["EulerAncestral"]
 

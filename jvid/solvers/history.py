@@ -20,8 +20,8 @@ from typing import Any, Literal, get_args
 import attrs
 from torch import Tensor
 
+from jvid.core.protocols import Level, Step
 from jvid.errors import InputError
-from jvid.step import Level, Step
 
 __all__ = ["EMPTY", "REACH", "Entry", "History", "Mode", "check_mode", "log_snr", "within_reach"]
 

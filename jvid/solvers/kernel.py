@@ -13,9 +13,8 @@ import math
 
 from torch import Tensor
 
-from jvid._arrays import working_dtype
-from jvid.protocols import Noise
-from jvid.step import Level
+from jvid.core.levels import working_dtype
+from jvid.core.protocols import Level, Noise
 
 __all__ = ["coefficients", "transition"]
 

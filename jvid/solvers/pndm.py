@@ -16,12 +16,11 @@ from typing import Literal, get_args
 import attrs
 from torch import Tensor
 
-from jvid._arrays import working_dtype
+from jvid.core.levels import working_dtype
+from jvid.core.protocols import Denoise, Level, Noise, Step
 from jvid.errors import InputError
-from jvid.protocols import Denoise, Noise
 from jvid.solvers.history import EMPTY, Entry, History, Mode, check_mode
 from jvid.solvers.kernel import coefficients, transition
-from jvid.step import Level, Step
 
 __all__ = ["PNDM"]
 

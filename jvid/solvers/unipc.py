@@ -16,12 +16,11 @@ import attrs
 import numpy as np
 from torch import Tensor
 
-from jvid._arrays import working_dtype
+from jvid.core.levels import working_dtype
+from jvid.core.protocols import Denoise, Level, Noise, Step
 from jvid.errors import InputError
-from jvid.protocols import Denoise, Noise
 from jvid.solvers.history import EMPTY, Entry, History, Mode, check_mode, log_snr, within_reach
 from jvid.solvers.kernel import coefficients, transition
-from jvid.step import Level, Step
 
 __all__ = ["UniPC"]
 

@@ -5,11 +5,12 @@ The oracles need nothing more; the checks need ``pip install jvid[testing]``, wh
 
 from __future__ import annotations
 
-from jvid.testing.checking import Check, Skip, Trial, check, checks_of, declare
+from jvid.testing.checking import Check, check, checks_of, declare
 from jvid.testing.conforms import conforms
 from jvid.testing.decorator import conformance
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
 from jvid.testing.report import NonConforming, Outcome, Report
+from jvid.testing.trial import Skip, Trial
 
 __all__ = [
     "Check", "GaussianOracle", "NonConforming", "Outcome", "Report", "Skip", "Trial", "TwoModeOracle", "check",

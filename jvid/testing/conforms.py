@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 
 from jvid.errors import InputError
-from jvid.testing.checking import GLOBALS, Check, Skip, Trial, checks_of, options_of
+from jvid.testing.checking import GLOBALS, Check, checks_of, options_of
 from jvid.testing.report import Outcome, Report
-from jvid.testing.running import example_text, one_line
+from jvid.testing.trial import Skip, Trial, example_text, one_line
 
 __all__ = ["conforms"]
 

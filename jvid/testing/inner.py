@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jvid.conditions import PerFrame, require
-from jvid.keyed import keyed_normal
-from jvid.protocols import Condition, NoiseSchedule
+from jvid.core.conditions import PerFrame, require
+from jvid.core.keyed import keyed_normal
+from jvid.core.protocols import Condition, NoiseSchedule
+from jvid.core.spaces import LatentSpace
 from jvid.schedules import TabulatedSchedule
-from jvid.spaces import LatentSpace
 from jvid.testing.oracles import TwoModeOracle
 
 __all__ = ["Inner", "conditions", "direct"]

@@ -16,10 +16,9 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid._arrays import levels_for, require_latents, working_dtype
+from jvid.core.levels import levels_for, require_latents, working_dtype
+from jvid.core.protocols import Condition, Level, NoiseSchedule
 from jvid.errors import InputError
-from jvid.protocols import Condition, NoiseSchedule
-from jvid.step import Level
 
 __all__ = ["GaussianOracle", "TwoModeOracle"]
 

@@ -9,12 +9,11 @@ import attrs
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jvid.conditions import PerFrame
-from jvid.protocols import Condition, Denoiser, Selector
-from jvid.step import Step
-from jvid.testing.checking import Trial
+from jvid.core.conditions import PerFrame
+from jvid.core.protocols import Condition, Denoiser, Selector, Step
+from jvid.denoisers.wrapper import Wrapper
 from jvid.testing.strategies import seeds
-from jvid.wrapping import Wrapper
+from jvid.testing.trial import Trial
 
 __all__ = ["Counted", "Renamed", "given_runs", "rebuilt", "rows_of"]
 

@@ -17,10 +17,10 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid.keyed import keyed_normal
-from jvid.protocols import Denoiser, NoiseSchedule
-from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding, level_at
-from jvid.step import Level, Step
+from jvid.core.keyed import keyed_normal
+from jvid.core.levels import level_at
+from jvid.core.protocols import Denoiser, Level, NoiseSchedule, Step
+from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 
 __all__ = [
     "F64", "ON", "WALK", "Run", "Twin", "draws", "ends", "even", "keyed_draw", "latents_at", "moments", "path",

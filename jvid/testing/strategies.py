@@ -21,14 +21,15 @@ except ImportError as error:  # the oracles are there without it, the checks are
 
 import torch
 
-from jvid.keyed import keyed_normal
-from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding, level_at
-from jvid.step import Level, Step
+from jvid.core.keyed import keyed_normal
+from jvid.core.levels import level_at
+from jvid.core.protocols import Level, Step
+from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-    from jvid.protocols import Condition, NoiseSchedule
+    from jvid.core.protocols import Condition, NoiseSchedule
 
 __all__ = [
     "SCHEDULES", "conditions", "grids", "indices", "levels", "schedules", "seeds", "shapes", "steps", "times",
@@ -138,7 +139,7 @@ def conditions(
 
     Half of them carry ``"fps"``, a ``PerFrame`` of ``(b, f)``.
     """
-    from jvid.conditions import PerFrame
+    from jvid.core.conditions import PerFrame
 
     n, seed = draw(st.sampled_from(sorted(tokens))), draw(st.integers(0, 99))
     null_rows = draw(st.sampled_from(sorted({1, b})))

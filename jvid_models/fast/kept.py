@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from jvid.memo import Memo, version
+from jvid.denoisers.memo import Memo, version
 
 __all__ = ["Kept", "marks"]
 

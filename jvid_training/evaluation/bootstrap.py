@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jvid_training.data.windows import generator
 from jvid_training.evaluation.statistics import Moments, root_of
-from jvid_training.windows import generator
 
 __all__ = ["LEVEL", "frechet_interval", "mean_interval"]
 

@@ -25,7 +25,7 @@ from jvid.errors import InputError
 from jvid_training.evaluation.growing import Growing
 from jvid_training.evaluation.networks.protocol import FeatureNetwork
 from jvid_training.evaluation.sources import ClipSource
-from jvid_training.locks import held
+from jvid_training.jobs.locks import held
 
 __all__ = ["FeatureCache", "Features"]
 

@@ -65,7 +65,7 @@ def evaluate(
     from jvid_training.evaluation.figures import save
     from jvid_training.evaluation.networks import load_network
     from jvid_training.evaluation.sources import Coded, check_agreement, real_clips
-    from jvid_training.threads import limit_threads
+    from jvid_training.jobs.threads import limit_threads
 
     limit_threads(threads)
     console = Console()
@@ -164,7 +164,7 @@ def _source(name: str, real: RealClips, reference: str, windows: int, seed: int)
 
 def _codec(name: str, real: RealClips) -> Any:
     """A registered codec, normalised as the reference's latents are, or a pair's."""
-    from jvid.registry import current, load
+    from jvid.plugins.registry import current, load
 
     if name in current().names("codec"):
         return load("codec", name, mean=real.manifest.mean, std=real.manifest.std)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from jvid.errors import InputError
+from jvid_training.data.windows import generator
 from jvid_training.evaluation.cache import FeatureCache
 from jvid_training.evaluation.figures import PROTOCOL, Evaluation, Figure, base_of, named
 from jvid_training.evaluation.networks.pixels import Pixels
@@ -34,7 +35,6 @@ from jvid_training.evaluation.scoring import (
 )
 from jvid_training.evaluation.sources import ClipSource, check_agreement
 from jvid_training.evaluation.statistics import frechet_distance, moments_of
-from jvid_training.windows import generator
 
 __all__ = ["ProtocolWarning", "evaluate", "real_floor", "recogniser_of"]
 

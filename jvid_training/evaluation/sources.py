@@ -8,56 +8,24 @@ folder: a clip in each of its phases, and mirrored, as far as the models were tr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
+from jvid.core.keyed import keyed_uniform
 from jvid.errors import InputError
-from jvid.keyed import keyed_uniform
 from jvid_models.prompts import prompt_of
+from jvid_training.data.latents import Sequence as Encoded
+from jvid_training.data.latents import load_manifest
+from jvid_training.evaluation.source import ClipSource
 from jvid_training.evaluation.views import Coded, Subset
-from jvid_training.latents import Sequence as Encoded
-from jvid_training.latents import load_manifest
 
 __all__ = ["ClipSource", "Coded", "RealClips", "Subset", "check_agreement", "real_clips"]
 
 Actors = Literal["all", "training", "held-out"]
-
-
-class ClipSource(Protocol):
-    """Anything that shows clips of one size, length and frame rate."""
-
-    @property
-    def name(self) -> str:
-        """As tables show it."""
-
-    @property
-    def fps(self) -> float:
-        """Frames per second."""
-
-    @property
-    def frames(self) -> int:
-        """Of each clip."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W) in pixels."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Hex; equal iff the clips are: part of the key of the feature cache."""
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """A clip's action in words ("waving two hands"), one per clip; "" without one."""
-
-    def __len__(self) -> int: ...
-
-    def batches(self, size: int = 8) -> Iterator[np.ndarray]:
-        """uint8 ``(n f H W 3)``, in order."""
 
 
 def check_agreement(source: ClipSource, reference: ClipSource) -> None:

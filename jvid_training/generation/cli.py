@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jvid.cli import strategies as options
-from jvid.cli.running import Device
+from jvid.cli.device import Device
 from jvid.cli.sample import Dtype
 from jvid.errors import InputError
 
@@ -73,7 +73,7 @@ def generate(
     extends the set.
     """
     from jvid_training.generation.run import generate as run
-    from jvid_training.ranks import first_process
+    from jvid_training.jobs.ranks import first_process
 
     if dtype not in (None, "float32", "bfloat16"):
         raise InputError(f"--dtype {dtype!r}: expected float32 or bfloat16")

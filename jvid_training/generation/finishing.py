@@ -14,11 +14,11 @@ import attrs
 from jvid.errors import InputError
 from jvid_training.generation.run import begun
 from jvid_training.generation.sets import ClipSet
-from jvid_training.ranks import computing, ranks
+from jvid_training.jobs.ranks import computing, ranks
 
 if TYPE_CHECKING:
-    from jvid.pair import Pair
-    from jvid.strategy import Strategy
+    from jvid.ensemble import Pair
+    from jvid.strategy.strategy import Strategy
 
 __all__ = ["finish", "finishes"]
 

@@ -18,17 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jvid.cli.story import Clip
-from jvid.conditions import PerFrame, map_condition
+from jvid.core.conditions import PerFrame, map_condition
+from jvid.denoisers.wrapper import Wrapper
 from jvid.errors import JvidWarning, NonFiniteError
 from jvid.media.frames import to_frames
-from jvid.wrapping import Wrapper
+from jvid.pipeline.record import Clip
 from jvid_training.generation.files import digest, read_record, read_tensor, write_batch
 from jvid_training.generation.spec import Spec
 
 if TYPE_CHECKING:
-    from jvid.pair import Pair
-    from jvid.protocols import Condition, Denoiser
+    from jvid.core.protocols import Condition, Denoiser
+    from jvid.ensemble import Pair
 
 __all__ = ["Maker"]
 

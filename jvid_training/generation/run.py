@@ -18,12 +18,12 @@ from jvid_training.generation.files import clean, finished, read_record
 from jvid_training.generation.sets import ClipSet
 from jvid_training.generation.spec import NAME, Spec
 from jvid_training.generation.watch import Tell, Watch
-from jvid_training.locks import Lock
-from jvid_training.ranks import Ranks, computing, device_of, ranks
+from jvid_training.jobs.locks import Lock
+from jvid_training.jobs.ranks import Ranks, computing, device_of, ranks
 
 if TYPE_CHECKING:
-    from jvid.pair import Pair
-    from jvid.strategy import Strategy
+    from jvid.ensemble import Pair
+    from jvid.strategy.strategy import Strategy
 
 __all__ = ["begun", "generate", "usual_prompts"]
 
@@ -80,14 +80,14 @@ def generate(
     with ranks(device) as job, computing(threads, device):
         if job.world > 1 and processes > 1:
             raise InputError(f"processes {processes} in a job of {job.world}: leave one of them out")
-        from jvid.choices import Choice
+        from jvid.strategy.choice import Choice
         from jvid_training.generation.making import Maker
 
         own = device_of(device, job.local)
         models: Pair = loaded or Choice.parse(pair).load("pair", device=own, dtype=dtype)
 
         def request(before: Spec | None) -> Spec:
-            from jvid.cli.story import versions
+            from jvid.pipeline.record import versions
             from jvid_training.generation.making import frame_size, pair_fingerprint
 
             clips = batch or (before.batch if before else _even(num))
@@ -154,7 +154,7 @@ def _settled(folder: Path, request: Callable[[Spec | None], Spec]) -> tuple[Spec
 
 def _even(num: int) -> int:
     """The largest of as few and as even batches as possible."""
-    from jvid.batching import even
+    from jvid.pipeline.batches import even
 
     return even(num, _BATCH)[0]
 

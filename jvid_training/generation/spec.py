@@ -15,9 +15,9 @@ from typing import Any
 
 import attrs
 
-from jvid.cli.story import Clip
 from jvid.errors import InputError
-from jvid.strategy import Strategy
+from jvid.pipeline.record import Clip
+from jvid.strategy.strategy import Strategy
 
 __all__ = ["FORMAT", "NAME", "Progress", "Spec"]
 

@@ -25,7 +25,7 @@ from jvid import errors
 from jvid.errors import JvidError
 from jvid_training.generation.spec import Spec
 from jvid_training.generation.watch import Watch
-from jvid_training.ranks import device_of
+from jvid_training.jobs.ranks import device_of
 
 __all__ = ["hand_out"]
 
@@ -135,10 +135,10 @@ def main(folder: str, device: str) -> None:
 
 
 def _make(folder: Path, device: str, orders: queue.SimpleQueue[int], say: Any) -> None:
-    from jvid.choices import Choice
+    from jvid.strategy.choice import Choice
     from jvid_training.generation.making import Maker
-    from jvid_training.locks import Lock
-    from jvid_training.ranks import computing
+    from jvid_training.jobs.locks import Lock
+    from jvid_training.jobs.ranks import computing
 
     with Lock(folder, alone=False):
         spec = Spec.load(folder)

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import attrs
 import numpy as np
 
-from jvid.protocols import NoiseSchedule
-from jvid.strategy import Strategy
+from jvid.core.protocols import NoiseSchedule
+from jvid.strategy.strategy import Strategy
 from jvid_training.evaluation.figures import Figure
 
 

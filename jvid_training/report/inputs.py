@@ -11,8 +11,8 @@ from pathlib import Path
 
 import attrs
 
-from jvid.cli.story import versions
 from jvid.errors import InputError
+from jvid.pipeline.record import versions
 from jvid_training.evaluation import figures as evaluations
 from jvid_training.evaluation.figures import Evaluation
 from jvid_training.generation.sets import ClipSet

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from jvid.pair import EXPERTS
+from jvid.ensemble import EXPERTS
 from jvid_training.evaluation.figures import number
 from jvid_training.files import write_whole
 from jvid_training.report import scatter

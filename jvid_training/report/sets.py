@@ -13,10 +13,10 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from jvid.choices import Choice
+from jvid.core.protocols import NoiseSchedule
 from jvid.errors import InputError, JvidError
-from jvid.protocols import NoiseSchedule
-from jvid.strategy import Strategy
+from jvid.strategy.choice import Choice
+from jvid.strategy.strategy import Strategy
 from jvid_training.evaluation.figures import Figure
 from jvid_training.generation.sets import ClipSet
 from jvid_training.report.content import Clip, Row

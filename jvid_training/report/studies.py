@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import attrs
 
 from jvid.errors import InputError
-from jvid.strategy import Strategy
+from jvid.strategy.strategy import Strategy
 from jvid_training.evaluation.figures import Figure
 from jvid_training.report.content import Front, Objective, Point
 from jvid_training.report.words import one_line

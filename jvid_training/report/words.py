@@ -10,12 +10,12 @@ from itertools import groupby
 
 import attrs
 
-from jvid.choices import Choice
+from jvid.core.protocols import NoiseSchedule
+from jvid.ensemble import EXPERTS
 from jvid.errors import JvidError
-from jvid.guidance import AnyGuidance, Guidance
-from jvid.pair import EXPERTS
-from jvid.protocols import NoiseSchedule
-from jvid.strategy import Strategy
+from jvid.strategy.choice import Choice
+from jvid.strategy.guidance import AnyGuidance, Guidance
+from jvid.strategy.strategy import Strategy
 
 
 @attrs.frozen

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError, MissingDependencyError
-from jvid.strategy import Strategy
+from jvid.strategy.strategy import Strategy
 from jvid_training.search.rows import CODECS, grid, whole
 from jvid_training.search.tables import Row, write_table
 

@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.errors import InputError
-from jvid.strategy import Strategy
+from jvid.strategy.strategy import Strategy
 from jvid_training.files import remove, write_json
 from jvid_training.search.cost import Prices, prices_of
 from jvid_training.search.judged import Judged
 from jvid_training.search.rows import simplest
 
 if TYPE_CHECKING:
-    from jvid.pair import Pair
+    from jvid.ensemble import Pair
     from jvid_training.evaluation import FeatureCache, Figure
     from jvid_training.evaluation.networks import FeatureNetwork
     from jvid_training.evaluation.sources import ClipSource
@@ -62,14 +62,14 @@ class Bench:
     @cached_property
     def pair(self) -> Pair:
         """The pair of models."""
-        from jvid.choices import Choice
+        from jvid.strategy.choice import Choice
 
         return self._given[0] or Choice.parse(self.study.pair).load("pair")
 
     @cached_property
     def former(self) -> Pair | None:
         """The pair of another decoder whose clips are decoded anew."""
-        from jvid.choices import Choice
+        from jvid.strategy.choice import Choice
 
         named = self.study.sampled_by
         return self._given[3] or (Choice.parse(named).load("pair") if named else None)
@@ -205,7 +205,7 @@ class Bench:
 
     def _held(self, key: str) -> AbstractContextManager[None]:
         """The clips of a key, for this process alone."""
-        from jvid_training.locks import held
+        from jvid_training.jobs.locks import held
 
         return held(self.folder / "locks" / key)
 

@@ -112,9 +112,9 @@ def _opened(path: Path, num: int | None) -> tuple[StudyRecipe, Bench]:
     """The recipe, with another number of clips if asked, and its bench."""
     import attrs
 
+    from jvid_training.jobs.threads import limit_threads
     from jvid_training.search.bench import Bench
     from jvid_training.search.recipe import check_study, load_study
-    from jvid_training.threads import limit_threads
 
     loaded = load_study(path)
     if num is not None:
@@ -158,7 +158,7 @@ def _swept(recipe: StudyRecipe, bench: Bench, found: Sweep, trials: int, workers
 
 
 def _chosen(bench: Bench, number: int, output: Path) -> str:
-    from jvid.strategy import Strategy
+    from jvid.strategy.strategy import Strategy
     from jvid_training.search.sweep import load_front, point_of
 
     point = point_of(load_front(bench.folder), number, bench.folder)
@@ -169,7 +169,7 @@ def _chosen(bench: Bench, number: int, output: Path) -> str:
 def _confirmed(recipe: StudyRecipe, bench: Bench, numbers: list[int], num: int | None) -> str:
     import attrs
 
-    from jvid.strategy import Strategy
+    from jvid.strategy.strategy import Strategy
     from jvid_training.search.ablation import make_table
     from jvid_training.search.recipe import check_seeds
     from jvid_training.search.sweep import known_points, load_front, point_of

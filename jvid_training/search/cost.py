@@ -21,16 +21,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.errors import InputError
-from jvid.guidance import guidance_of
 from jvid.paper import STEPS
-from jvid.strategy import EXPERTS
+from jvid.strategy.guidance import guidance_of
+from jvid.strategy.strategy import EXPERTS
 from jvid_training.files import write_json
 
 if TYPE_CHECKING:
-    from jvid.pair import Pair
-    from jvid.protocols import NoiseSchedule
-    from jvid.step import Step
-    from jvid.strategy import Strategy
+    from jvid.core.protocols import NoiseSchedule, Step
+    from jvid.ensemble import Pair
+    from jvid.strategy.strategy import Strategy
 
 __all__ = ["KINDS", "Prices", "measure", "prices_of"]
 
@@ -87,9 +86,9 @@ def measure(pair: Pair, rounds: int = ROUNDS, clock: Any = time.perf_counter) ->
     """Median seconds of ``rounds`` calls of each expert and kind for one clip, in turn, after one that warms up."""
     import torch
 
-    from jvid.guidance import Guidance
-    from jvid.keyed import keyed_normal
-    from jvid.pair import denoiser_of
+    from jvid.core.keyed import keyed_normal
+    from jvid.ensemble import denoiser_of
+    from jvid.strategy.guidance import Guidance
 
     cond = pair.text_encoder([next(iter(pair.prompts), "")])
     x = keyed_normal([0], ("timing",), pair.shape)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jvid.choices import Choice
+from jvid.ensemble import EXPERTS
 from jvid.errors import InputError
-from jvid.pair import EXPERTS
+from jvid.strategy.choice import Choice
 
 __all__ = ["choice_of", "known_options", "options_of"]
 
@@ -30,8 +30,8 @@ def known_options(part: str, kind: str, name: str) -> tuple[str, ...]:
         InputError: a component that nobody registers.
     """
     from jvid.errors import UnknownNameError
-    from jvid.options import parameters
-    from jvid.registry import current, imported
+    from jvid.plugins.options import parameters
+    from jvid.plugins.registry import current, imported
 
     if part == "smoothing" and name == "none":
         return ()

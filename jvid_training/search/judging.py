@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jvid.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from jvid.pair import Pair
+    from jvid.ensemble import Pair
     from jvid_training.evaluation.networks import FeatureNetwork
     from jvid_training.evaluation.sources import ClipSource
     from jvid_training.search.recipe import Networks
@@ -21,7 +21,7 @@ def codec_of(label: str, reference: ClipSource, pair: Pair) -> Any:
     Raises:
         MissingDependencyError: it encodes nothing, or its weights are not on this machine.
     """
-    from jvid.registry import load
+    from jvid.plugins.registry import load
 
     if label == "video AE":
         codec: Any = pair.codec

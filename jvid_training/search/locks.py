@@ -11,7 +11,7 @@ import os
 import uuid
 from pathlib import Path
 
-from jvid_training.locks import held
+from jvid_training.jobs.locks import held
 
 __all__ = ["Workers"]
 

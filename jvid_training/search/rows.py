@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from jvid.choices import Choice
 from jvid.errors import InputError, JvidError
-from jvid.guidance import Guidance
 from jvid.paper import SEARCH, TABLE_6
-from jvid.strategy import EXPERTS, NoiseShape, Strategy
+from jvid.strategy.choice import Choice
+from jvid.strategy.guidance import Guidance
+from jvid.strategy.strategy import EXPERTS, NoiseShape, Strategy
 
 if TYPE_CHECKING:
-    from jvid.protocols import NoiseSchedule
+    from jvid.core.protocols import NoiseSchedule
 
 __all__ = ["CODECS", "GRIDS", "ablation", "grid", "printed", "simplest", "whole"]
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from jvid.choices import Choice
 from jvid.errors import InputError, JvidError
-from jvid.strategy import EXPERTS, NoiseShape, Strategy
+from jvid.strategy.choice import Choice
+from jvid.strategy.strategy import EXPERTS, NoiseShape, Strategy
 from jvid_training.search.axes import Axis, Options, axis_of, is_range
 from jvid_training.search.families import choice_of, known_options, options_of
 from jvid_training.search.rows import simplest
@@ -147,7 +147,7 @@ class Space:
         return noise
 
     def _guidance(self, values: Mapping[str, Any]) -> Any:
-        from jvid.guidance import Guidance, guidance_of
+        from jvid.strategy.guidance import Guidance, guidance_of
 
         if "guidance" in values:
             return values["guidance"]
@@ -213,7 +213,7 @@ def _by_expert(key: str, value: Any, fields: tuple[str, ...]) -> Iterator[tuple[
 
 def _value(strategy: Strategy, path: str) -> Any:
     """What a strategy has at a path; None if nothing."""
-    from jvid.guidance import guidance_of
+    from jvid.strategy.guidance import guidance_of
 
     part, *rest = path.split(".", 2) if path.split(".")[0] in COMPONENTS else path.split(".")
     if part in COMPONENTS:

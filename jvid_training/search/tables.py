@@ -15,7 +15,7 @@ from jvid_training.search.front import front
 from jvid_training.search.judged import Judged
 
 if TYPE_CHECKING:
-    from jvid.strategy import Strategy
+    from jvid.strategy.strategy import Strategy
 
 __all__ = ["Row", "markdown", "table_front", "write_table"]
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.errors import InputError, JvidError, MissingDependencyError
-from jvid.strategy import Strategy
-from jvid_training.locks import held
+from jvid.strategy.strategy import Strategy
+from jvid_training.jobs.locks import held
 from jvid_training.search.locks import Workers
 
 if TYPE_CHECKING:

@@ -64,9 +64,9 @@ def run_workers(
 
 def _worker(recipe: StudyRecipe, count: int, number: int) -> None:
     """One process; errors are a line, as on the command line."""
+    from jvid_training.jobs.threads import limit_threads
     from jvid_training.search.bench import Bench
     from jvid_training.search.sweep import open_trials, work
-    from jvid_training.threads import limit_threads
 
     def tell(text: str) -> None:
         print(f"worker {number}: {text}", file=sys.stderr, flush=True)

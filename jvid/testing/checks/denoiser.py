@@ -14,15 +14,16 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jvid.bridged import Bridged
-from jvid.conditions import PerFrame, map_condition
+from jvid.core.bridged import Bridged
+from jvid.core.conditions import PerFrame, map_condition
+from jvid.core.keyed import keyed_normal
+from jvid.core.protocols import Condition
+from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError
-from jvid.keyed import keyed_normal
-from jvid.protocols import Condition
 from jvid.schedules import FlowMatching
-from jvid.spaces import LatentSpace
-from jvid.testing.checking import Trial, check, declare
+from jvid.testing.checking import check, declare
 from jvid.testing.strategies import seeds
+from jvid.testing.trial import Trial
 
 declare("denoiser", data=None)
 

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from jvid.core.planning import levels_of
+from jvid.core.protocols import NoiseSchedule
 from jvid.errors import InputError
-from jvid.planning import levels_of
-from jvid.protocols import NoiseSchedule
-from jvid.testing.checking import Trial, check, declare
+from jvid.testing.checking import check, declare
 from jvid.testing.strategies import SCHEDULES
+from jvid.testing.trial import Trial
 
 declare("grid", schedules=None, rising=False)
 

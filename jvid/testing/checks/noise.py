@@ -18,9 +18,10 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jvid.keyed import keyed_normal
-from jvid.testing.checking import Trial, check, declare
+from jvid.core.keyed import keyed_normal
+from jvid.testing.checking import check, declare
 from jvid.testing.strategies import seeds
+from jvid.testing.trial import Trial
 
 declare("noise", pixels=True, channels=True)
 

@@ -19,11 +19,12 @@ from typing import Any
 import torch
 
 from jvid.errors import InputError, JvidError, MissingDependencyError, PluginWarning
-from jvid.hookspecs import PROJECT
-from jvid.options import parameters
-from jvid.registrar import Component
-from jvid.registry import Registry, imported
-from jvid.testing.checking import Trial, check, declare
+from jvid.plugins.hookspecs import PROJECT
+from jvid.plugins.options import parameters
+from jvid.plugins.registrar import Component
+from jvid.plugins.registry import Registry, imported
+from jvid.testing.checking import check, declare
+from jvid.testing.trial import Trial
 
 declare("plugin", options={}, unbuilt=("pair", "command"))
 
@@ -34,7 +35,7 @@ NAME = "subject"
 
 SCRIPT = f"""
 import sys, warnings
-from jvid.registry import Registry
+from jvid.plugins.registry import Registry
 before = {{name for name in {HEAVY!r} if name in sys.modules}}
 import importlib
 module = importlib.import_module(sys.argv[1])
@@ -65,14 +66,14 @@ def _object(subject: Any) -> Any:
 
 def _registry(subject: Any, *others: tuple[object, str]) -> Registry:
     """A registry of the built-ins, the others and the subject, in this order."""
-    import jvid.builtins
+    import jvid.plugins.builtins
 
     registry = Registry(entry_points=False, strict=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PluginWarning)
         own = _object(subject)
-        if own is not jvid.builtins:
-            registry.add(jvid.builtins, "builtin")
+        if own is not jvid.plugins.builtins:
+            registry.add(jvid.plugins.builtins, "builtin")
         for other, name in others:
             registry.add(other, name)
         registry.add(own, NAME)
@@ -111,9 +112,9 @@ def importing_is_light(subject: Any, trial: Trial) -> None:
 @check("plugin")
 def names_are_its_own(subject: Any, trial: Trial) -> None:
     """None of its names is a built-in's: the bare name would be ambiguous for everybody."""
-    import jvid.builtins
+    import jvid.plugins.builtins
 
-    if _object(subject) is jvid.builtins:
+    if _object(subject) is jvid.plugins.builtins:
         trial.skip("it is the built-ins")
     taken = {
         (c.kind, c.name) for p in _registry(subject).plugins if p.name == "builtin" for c in p.components
@@ -192,7 +193,7 @@ def neighbours_change_nothing(subject: Any, trial: Trial) -> None:
         register.selector("half", "jvid.selectors:Always")
         raise RuntimeError("broken on purpose")
 
-    from jvid.hookspecs import hookimpl
+    from jvid.plugins import hookimpl
 
     neighbour = SimpleNamespace(jvid_register=hookimpl(broken, specname="jvid_register"))
     alone = [(c.kind, c.name, c.help) for c in _components(subject)]
@@ -200,10 +201,10 @@ def neighbours_change_nothing(subject: Any, trial: Trial) -> None:
     beside = {p.name: [(c.kind, c.name, c.help) for c in p.components] for p in registry.plugins}
     assert [f.plugin for f in registry.failures] == ["neighbour"], f"left out: {registry.failures}"
     assert beside[NAME] == alone, "it registers something else beside a broken plugin"
-    import jvid.builtins
+    import jvid.plugins.builtins
 
     plain = Registry(entry_points=False)
-    plain.add(jvid.builtins, "builtin")
+    plain.add(jvid.plugins.builtins, "builtin")
     if "builtin" in beside:
         own = [(c.kind, c.name, c.help) for c in plain.plugins[0].components]
         assert beside["builtin"] == own, "the built-ins are others beside it"

@@ -12,9 +12,10 @@ from typing import Any
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jvid.keyed import keyed_normal
-from jvid.testing.checking import Trial, check
+from jvid.core.keyed import keyed_normal
+from jvid.testing.checking import check
 from jvid.testing.strategies import seeds
+from jvid.testing.trial import Trial
 
 EXACT = 1e-9
 

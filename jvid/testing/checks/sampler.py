@@ -14,10 +14,11 @@ from typing import Any
 import attrs
 import torch
 
-from jvid.plan import Plan
-from jvid.step import Expert
-from jvid.testing.checking import Trial, check, declare
+from jvid.core.plan import Plan
+from jvid.core.protocols import Expert
+from jvid.testing.checking import check, declare
 from jvid.testing.sampling import Counted, Renamed, given_runs, rebuilt, rows_of
+from jvid.testing.trial import Trial
 
 declare("sampler", exact=True)
 

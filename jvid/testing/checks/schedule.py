@@ -15,8 +15,9 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jvid.testing.checking import Trial, check
+from jvid.testing.checking import check
 from jvid.testing.strategies import SCHEDULES, times
+from jvid.testing.trial import Trial
 
 F64 = torch.float64
 EVENLY = torch.linspace(0.0, 1.0, 257, dtype=F64)

@@ -15,13 +15,15 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from jvid.keyed import keyed_uniform
-from jvid.plan import Plan
-from jvid.planning import draw_plan
-from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding, level_at
-from jvid.step import Step
-from jvid.testing.checking import Trial, check, declare
+from jvid.core.keyed import keyed_uniform
+from jvid.core.levels import level_at
+from jvid.core.plan import Plan
+from jvid.core.planning import draw_plan
+from jvid.core.protocols import Step
+from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
+from jvid.testing.checking import check, declare
 from jvid.testing.strategies import times, uniforms
+from jvid.testing.trial import Trial
 
 declare("selector", experts=None, counts=range(1, 21))
 

@@ -15,10 +15,10 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jvid.protocols import NoiseSchedule
-from jvid.schedules import FlowMatching, TabulatedSchedule, level_at
-from jvid.step import Level
-from jvid.testing.checking import Trial, check
+from jvid.core.levels import level_at
+from jvid.core.protocols import Level, NoiseSchedule
+from jvid.schedules import FlowMatching, TabulatedSchedule
+from jvid.testing.checking import check
 from jvid.testing.checks import solver_calls, solver_memory, solver_order  # noqa: F401 - they register
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
 from jvid.testing.solving import (
@@ -36,6 +36,7 @@ from jvid.testing.solving import (
     run,
 )
 from jvid.testing.strategies import SCHEDULES, grids
+from jvid.testing.trial import Trial
 
 
 @check("solver")

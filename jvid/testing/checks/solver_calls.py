@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jvid.schedules import FlowMatching, level_at
-from jvid.testing.checking import Trial, check, declare
+from jvid.core.levels import level_at
+from jvid.schedules import FlowMatching
+from jvid.testing.checking import check, declare
 from jvid.testing.oracles import TwoModeOracle
 from jvid.testing.solving import ON, WALK, ends, keyed_draw, latents_at, path, run
+from jvid.testing.trial import Trial
 
 declare("solver", beyond=False)  # beyond=True: it may ask at levels outside of its step, as churn does
 

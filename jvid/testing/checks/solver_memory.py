@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from jvid.protocols import Denoiser
+from jvid.core.protocols import Denoiser, Level, Step
 from jvid.schedules import FlowMatching
-from jvid.step import Level, Step
-from jvid.testing.checking import Trial, check
+from jvid.testing.checking import check
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
 from jvid.testing.solving import Run, even, latents_at, path, run
+from jvid.testing.trial import Trial
 
 SCHEDULE = FlowMatching()
 EXPERTS: Mapping[str, Denoiser] = {

@@ -16,12 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jvid.protocols import Denoiser, NoiseSchedule
-from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding, level_at
-from jvid.step import Level, Step
-from jvid.testing.checking import Trial, check
+from jvid.core.levels import level_at
+from jvid.core.protocols import Denoiser, Level, NoiseSchedule, Step
+from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
+from jvid.testing.checking import check
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
 from jvid.testing.solving import draws, even, latents_at, moments, path, reference, run
+from jvid.testing.trial import Trial
 
 COUNTS = (48, 96, 192, 384)
 """Steps of a run. The order is measured between the first two; where it falls short, between the next, as the

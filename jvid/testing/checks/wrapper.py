@@ -14,12 +14,13 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jvid.protocols import Condition
-from jvid.spaces import LatentSpace
-from jvid.testing.checking import CHECKS, Trial, check, declare
+from jvid.core.protocols import Condition
+from jvid.core.spaces import LatentSpace
+from jvid.testing.checking import CHECKS, check, declare
 from jvid.testing.checks.denoiser import ask, noisy, time
 from jvid.testing.inner import Inner, conditions, direct
 from jvid.testing.strategies import SCHEDULES, seeds
+from jvid.testing.trial import Trial
 
 declare("wrapper", schedule=None, identity=True, guidance=True, framewise=False, window=None)
 

@@ -1,0 +1,1 @@
+"""What samples: levels, latents, plans, runs; knows nothing of the rest of jvid but its errors."""

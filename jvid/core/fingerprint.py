@@ -1,0 +1,78 @@
+"""What a strategy is, as flat text: to tell on resuming that a state comes from another one, and where they differ.
+
+    {"solver": "DDIM", "solver.eta": "0.5", "experts.video.denoiser": "Guided", "experts.video.denoiser.scale": "2.0", ...}
+
+Kinds of components, nested ones too, and their plain options; never weights: a network and a tensor are only named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from jvid.core.provenance import parts
+from jvid.errors import InputError
+
+__all__ = ["check_same", "fingerprint"]
+
+_LONG = 16
+
+
+def fingerprint(components: Mapping[str, Any]) -> dict[str, str]:
+    """Path to text, for each of the components under its name. Equal in every process."""
+    texts: dict[str, str] = {}
+    for name, component in components.items():
+        _add(name, component, texts)
+    return texts
+
+
+def check_same(got: Mapping[str, str], expected: Mapping[str, str]) -> None:
+    """Refuse to resume with a strategy ``got`` that is not the state's ``expected``.
+
+    Raises:
+        InputError: they differ; the message names the first differences.
+    """
+    paths = [path for path in dict(expected) | dict(got) if got.get(path) != expected.get(path)]
+    if not paths or not expected:  # a state that somebody made by hand says nothing
+        return
+    # A component of another kind brings other options; they say nothing more.
+    told = [path for path in paths if not any(path.startswith(f"{other}.") for other in paths)]
+    said = "; ".join(
+        f"{path}: got {got.get(path, 'none')}, expected {expected.get(path, 'none')}" for path in told[:3]
+    )
+    more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
+    raise InputError(
+        f"the state to resume comes from another strategy; {said}{more}: resume with the strategy it came from, "
+        "or start anew from its latents with x=state.x"
+    )
+
+
+def _add(path: str, value: Any, texts: dict[str, str]) -> None:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        texts[path] = repr(value)
+    elif isinstance(value, Mapping):
+        texts[path] = ", ".join(map(str, value)) or "nothing"
+        for key, inner in value.items():
+            _add(f"{path}.{key}", inner, texts)
+    elif isinstance(value, (tuple, list)):
+        _add_sequence(path, value, texts)
+    else:
+        # A function's own name, and not where it stands: another script may build the same strategy.
+        texts[path] = getattr(value, "__name__", type(value).__name__)
+        if texts[path] == "Tensor":
+            texts[path] = f"Tensor of shape {tuple(value.shape)}"
+        for name, inner in parts(value):
+            _add(f"{path}.{name}", inner, texts)
+
+
+def _add_sequence(path: str, values: tuple[Any, ...] | list[Any], texts: dict[str, str]) -> None:
+    if all(isinstance(value, (bool, int, float, str)) for value in values):
+        text = ", ".join(map(repr, values))
+        if len(values) > _LONG:
+            text = f"{len(values)} values, {hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
+        texts[path] = text or "nothing"
+        return
+    texts[path] = f"{len(values)}"
+    for index, inner in enumerate(values):
+        _add(f"{path}.{index}", inner, texts)

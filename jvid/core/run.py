@@ -1,0 +1,178 @@
+"""One run of a sampler: what a solver's step is given, and a look at all that comes back.
+
+    x_0(x, level) = sum_k w_k D_k(x, level, cond)        w of the step at hand; zero weights are never asked
+    z(key) = noise sampler of the step's dominant expert, on draws keyed by (clip seed, step index, key, name)
+
+A prediction or latents of another form or not finite, and whatever a component raises, are told with expert (or
+solver), step and level.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from jvid.core.keyed import keyed_normal
+from jvid.core.protocols import Level, Step
+from jvid.core.provenance import annotate, origin
+from jvid.errors import InputError, NonFiniteError
+
+if TYPE_CHECKING:
+    from jvid.core.protocols import Condition, Denoiser, Draw, NoiseSampler, Solver
+
+__all__ = ["Run"]
+
+
+class Run:
+    """The state of one run that is not in its latents; a solver sees ``denoise`` and ``noise`` of it.
+
+    Args:
+        denoisers: by name, on the reference schedule.
+        noises: noise samplers by name; None is independent noise.
+        solver: whose steps are taken.
+        seeds: of the clips.
+        cond: of the batch.
+        calls: evaluations of each expert so far; counted on.
+        seconds: spent in them so far; counted on.
+
+    A blended step's noise is the dominant expert's, not a mix. Experts' samplers shape draws of the same names, so a
+    weighted sum would have neither the deviation nor the correlation that any of them declares (equal draws add up
+    in deviation, different ones in variance), and draws of an expert's own would put its name into the key.
+    """
+
+    def __init__(
+        self,
+        denoisers: Mapping[str, Denoiser],
+        noises: Mapping[str, NoiseSampler | None],
+        solver: Solver[Any],
+        seeds: tuple[int, ...],
+        cond: Condition,
+        calls: dict[str, int],
+        seconds: dict[str, float],
+    ) -> None:
+        self._denoisers, self._noises, self._solver = denoisers, noises, solver
+        self._seeds, self._cond = seeds, cond
+        self.calls, self.seconds = calls, seconds
+        self._told: Exception | None = None
+
+    def step(self, x: Tensor, step: Step, memory: Any) -> tuple[Tensor, Tensor, Any]:
+        """x at ``step.start`` -> x at ``step.end``, the step's last prediction (x if there was none), the memory.
+
+        Raises:
+            InputError: a prediction, noise or latents of another shape or dtype.
+            NonFiniteError: a prediction or the latents hold NaN or infinity.
+        """
+        last: Tensor | None = None
+
+        def denoise(x_t: Tensor, level: Level) -> Tensor:
+            nonlocal last
+            last = self._blend(x_t, level, step)
+            return last
+
+        def noise(key: str) -> Tensor:
+            return self._noise(key, step, x)
+
+        try:
+            # Around the step alone: a generator that yields inside would leak the mode to its caller.
+            with torch.no_grad():
+                out, memory = self._solver.step(x, step, denoise, noise, memory)
+        except Exception as error:
+            if error is not self._told:
+                annotate(error, f"the solver {_at(step, step.start)}", self._solver)
+            raise
+        if not _is_like(out, x):
+            who = f"solver {origin(self._solver)} {_at(step, step.start)}"
+            raise InputError(f"{who} returned {_form(out)}: expected x like its input, {_form(x)}")
+        if not _is_finite(out):
+            who = f"solver {origin(self._solver)} {_at(step, step.start)}"
+            raise NonFiniteError(f"{who} returned NaN or infinity for x, from predictions that were finite")
+        return out, out if last is None else last, memory
+
+    def _blend(self, x: Tensor, level: Level, step: Step) -> Tensor:
+        """``sum_k w_k x_0^k`` over the experts of the step; each prediction is checked."""
+        total: Tensor | None = None
+        weights = step.weights
+        for name, weight in weights.items():
+            # A fresh t each time: one that a denoiser writes to must not reach another call. Metal has no float64;
+            # the others keep the level's double precision.
+            dtype = torch.float32 if x.device.type == "mps" else torch.float64
+            t = torch.full((), level.t, dtype=dtype, device=x.device)
+            begun = time.perf_counter()
+            try:
+                x_0 = self._denoisers[name](x, t, self._cond)
+            except Exception as error:
+                annotate(error, f"expert {name!r} {_at(step, level)}", self._denoisers[name])
+                raise
+            if not _is_like(x_0, x):
+                who = f"expert {name!r} at step {step.index + 1} of {step.count}"
+                self._told = InputError(
+                    f"{who} returned {_form(x_0)}: expected x_0 like its input, {_form(x)}"
+                )
+                raise self._told
+            if not _is_finite(x_0):
+                self._told = NonFiniteError(
+                    f"expert {name!r} at step {step.index + 1} of {step.count} returned NaN or infinity, at "
+                    f"{_level(level)}: check its weights, or give it a wider dtype"
+                )
+                raise self._told
+            self.seconds[name] += time.perf_counter() - begun
+            self.calls[name] += 1
+            if len(weights) > 1:
+                x_0 = weight * x_0
+            total = x_0 if total is None else total + x_0
+        assert total is not None  # a step of a plan has an expert
+        return total
+
+    def _noise(self, key: str, step: Step, like: Tensor) -> Tensor:
+        expert = step.expert
+        sampler = self._noises[expert] or _independent
+
+        def draw(name: str, shape: Sequence[int]) -> Tensor:
+            if shape[0] != len(self._seeds):
+                raise InputError(
+                    f"draw {name!r} of shape {tuple(shape)}: expected it to lead with {len(self._seeds)}"
+                )
+            return keyed_normal(self._seeds, (step.index, key, name), shape[1:], like.dtype, like.device)
+
+        try:
+            z: Any = sampler(tuple(like.shape), draw)
+        except Exception as error:
+            annotate(error, f"the noise of expert {expert!r} {_at(step, step.start)}", sampler)
+            raise
+        if not isinstance(z, Tensor) or z.shape != like.shape:
+            self._told = InputError(f"noise of expert {expert!r} has {_form(z)}: expected {_form(like)}")
+            raise self._told
+        return z
+
+
+def _independent(shape: Sequence[int], draw: Draw) -> Tensor:
+    """The noise of an expert without a sampler: N(0, 1) at each element."""
+    return draw("independent", shape)
+
+
+def _is_like(got: Any, x: Tensor) -> bool:
+    return isinstance(got, Tensor) and got.shape == x.shape and got.dtype == x.dtype
+
+
+def _is_finite(x: Tensor) -> bool:
+    # NaN and infinity survive a sum, which costs a tenth; a sum may also overflow, hence the second look.
+    return math.isfinite(x.sum().item()) or bool(x.isfinite().all())
+
+
+def _level(level: Level) -> str:
+    return f"t {level.t:.6g} (alpha {level.alpha:.6g}, sigma {level.sigma:.6g})"
+
+
+def _at(step: Step, level: Level) -> str:
+    return f"at step {step.index + 1} of {step.count}, {_level(level)}"
+
+
+def _form(x: Any) -> str:
+    if not isinstance(x, Tensor):
+        return f"a value of type {type(x).__name__}"
+    return f"shape {tuple(x.shape)} in {str(x.dtype).removeprefix('torch.')}"

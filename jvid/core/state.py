@@ -1,0 +1,137 @@
+"""Where a run starts, and all that it takes to go on after one of its steps.
+
+    x = hypot(alpha, sigma) z at the first level,   z ~ N(0, I) keyed by the clip's seed
+
+hypot(alpha, sigma) is the deviation there of data of variance 1: 1 on a variance-preserving
+schedule, so that x is the paper's N(0, I); about sigma_max on a variance-exploding one. A noise sampler may
+shape z across frames; its own deviation is divided out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from jvid.core.keyed import keyed_normal
+from jvid.core.plan import Plan
+from jvid.core.protocols import Level, Step
+from jvid.core.provenance import annotate
+from jvid.errors import InputError
+
+if TYPE_CHECKING:
+    from jvid.core.protocols import NoiseSampler
+
+__all__ = ["State", "check_initial", "start"]
+
+
+@attrs.frozen(eq=False)
+class State:
+    """A run after one of its steps: what to show of it, and what to resume from. Picklable.
+
+    Attributes:
+        plan: of the run.
+        step: the one just done; ``next`` is the one to come.
+        seeds: of the clips, in order.
+        x: ``(b c f h w)`` at ``step.end``. Not to be changed in place: the next step reads it.
+        x_0: the last prediction of the step, of x's shape.
+        memory: the solver's.
+        calls: evaluations of each expert so far.
+        seconds: spent in them so far, by expert.
+        strategy: what made it (``jvid.core.fingerprint``); another one is refused on resuming.
+    """
+
+    plan: Plan
+    step: Step
+    seeds: tuple[int, ...]
+    x: Tensor
+    x_0: Tensor
+    memory: Any
+    calls: Mapping[str, int]
+    seconds: Mapping[str, float]
+    strategy: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def next(self) -> Step | None:
+        """The step that comes next, None after the last."""
+        following = self.step.index + 1
+        return self.plan.steps[following] if following < len(self.plan) else None
+
+
+def start(
+    shape: Sequence[int] | None,
+    seeds: Sequence[int],
+    level: Level,
+    x: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    initial: NoiseSampler | None = None,
+) -> Tensor:
+    """The latents ``(b c f h w)`` that a run starts from: x, checked, or keyed noise.
+
+    Args:
+        shape: ``(c, f, h, w)`` of one clip; may be None with ``x``.
+        seeds: one a clip.
+        level: the first of the plan, where x stands.
+        x: latents to take as they are.
+        dtype: float32 or float64; x's if it is one of them, else float32.
+        device: x's or the CPU if None.
+        initial: shapes the noise; independent if None.
+
+    Raises:
+        InputError: another dtype, a shape that is not one, an x of another shape, or noise of another shape.
+    """
+    if dtype not in (None, torch.float32, torch.float64):
+        raise InputError(
+            f"dtype {dtype} of latents: expected float32 or float64; experts may compute in less"
+        )
+    if shape is not None and (len(shape) != 4 or min(shape) < 1):
+        raise InputError(f"shape {tuple(shape)}: expected (channels, frames, height, width) of one clip")
+    if x is None:
+        if shape is None:
+            raise InputError("no shape: expected (channels, frames, height, width), or latents x")
+        # Scaled in float64, so that both dtypes start from the same numbers.
+        z = math.hypot(level.alpha, level.sigma) * _first_noise(shape, seeds, initial)
+        return z.to(dtype or torch.float32).to(device or "cpu")
+    if x.ndim != 5 or x.shape[0] != len(seeds):
+        raise InputError(f"x of shape {tuple(x.shape)}: expected (b, c, f, h, w) with b = {len(seeds)} seeds")
+    if shape is not None and tuple(x.shape[1:]) != tuple(shape):
+        raise InputError(f"x of shape {tuple(x.shape)}: expected clips of shape {tuple(shape)}")
+    if dtype is None:
+        dtype = x.dtype if x.dtype in (torch.float32, torch.float64) else torch.float32
+    return x.to(dtype).to(device or x.device)
+
+
+def check_initial(initial: NoiseSampler | None) -> None:
+    """Refuse a noise sampler that declares no deviation to scale by."""
+    std = getattr(initial, "std", 1.0)
+    if not 0.0 < std < math.inf:
+        raise InputError(
+            f"initial noise {type(initial).__name__} declares a deviation of {std!r}: expected one above 0, because a run "
+            "starts from noise"
+        )
+
+
+def _first_noise(shape: Sequence[int], seeds: Sequence[int], initial: NoiseSampler | None) -> Tensor:
+    """``(b, *shape)`` of deviation 1 in float64."""
+    if initial is None:
+        return keyed_normal(seeds, ("initial",), shape, torch.float64)
+
+    def draw(name: str, shape: Sequence[int]) -> Tensor:
+        if shape[0] != len(seeds):
+            raise InputError(f"draw {name!r} of shape {tuple(shape)}: expected it to lead with {len(seeds)}")
+        return keyed_normal(seeds, ("initial", name), shape[1:], torch.float64)
+
+    whole = (len(seeds), *shape)
+    try:
+        z = initial(whole, draw)
+    except Exception as error:
+        annotate(error, "the initial noise", initial)
+        raise
+    if z.shape != whole:
+        raise InputError(f"initial noise has shape {tuple(z.shape)}: expected {whole}")
+    return z / getattr(initial, "std", 1.0)

@@ -1,0 +1,1 @@
+"""Denoisers made of others: bridged parameterizations, guidance, windows, known parts, caches."""

@@ -1,0 +1,132 @@
+"""Guidance, equation (4) of the paper, away from the null condition or from a weaker model:
+
+    eps = eps_null + g (eps_cond - eps_null)        classifier-free
+    eps = eps_weak + g (eps_cond - eps_weak)        autoguidance: both conditional
+
+x_0 is affine in eps at a given x_t, so the same line holds for x_0 as it stands.
+g = 1 is the conditional model, g = 0 the other one; each then costs one evaluation.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from jvid.core.conditions import LAYOUT, Layout, concat, expand_rows, require
+from jvid.core.levels import check_interval, require_latents, working_dtype
+from jvid.core.protocols import Condition, Denoiser
+from jvid.core.spaces import same_space
+from jvid.denoisers.memo import Memo
+from jvid.denoisers.wrapper import Wrapper
+from jvid.errors import InputError
+
+__all__ = ["Guided"]
+
+
+@attrs.frozen(eq=False)
+class Guided(Wrapper):
+    """``denoiser`` guided with scale g (Ho and Salimans 2022, arXiv 2207.12598).
+
+    The null condition is ``null``, or else ``cond["null"]``; it replaces the values that it names, and
+    the others hold for both halves. Both are evaluated as one batch, conditional rows first.
+
+    ``interval``: (low, high) of the denoiser's own t within which guidance acts, ends included; elsewhere the conditional
+    stands alone, at half the cost (Kynkäänniemi et al. 2024, arXiv 2404.07724). ``rescale``: phi of Lin et al. (2023, arXiv
+    2305.08891, equation 16): how far the deviation of the guided x_0, clip by clip, is drawn back to the conditional's.
+
+    ``against``: a denoiser of the same schedule and latent space that takes the null condition's part, asked with the same
+    condition (autoguidance: Karras et al. 2024, arXiv 2406.02507). A weaker model's errors are the stronger one's, only
+    larger: what leads away from them leads to better samples, and not to more alike ones. No null condition is needed then.
+    """
+
+    denoiser: Denoiser
+    scale: float = attrs.field(default=2.0, converter=float)
+    null: Condition | None = None
+    interval: tuple[float, float] | None = None
+    rescale: float = attrs.field(default=0.0, converter=float)
+    against: Denoiser | None = None
+    _kept: Memo[dict[str, Any]] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_kept", Memo())
+        check_interval("Guided", self.interval)
+        if not 0.0 <= self.rescale <= 1.0:
+            raise InputError(f"Guided got rescale={self.rescale:g}; expected a number from 0 (none) to 1")
+        if not math.isfinite(self.scale):
+            raise InputError(
+                f"Guided got scale={self.scale:g}; expected a finite number: 1 is unguided, the paper uses 2"
+            )
+        if self.against is not None:
+            if self.null is not None:
+                raise InputError("Guided got null and against; expected one of them: what to lead away from")
+            same_space({"denoiser": self.denoiser, "against": self.against})
+            if self.against.schedule != self.denoiser.schedule:
+                raise InputError(
+                    "Guided got against= a denoiser on another schedule: bridge it first, Bridged(against, denoiser.schedule)"
+                )
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> guided x_0 of x's shape and dtype."""
+        require_latents(x, "Guided")
+        b = x.shape[0]
+        plain = {name: value for name, value in cond.items() if name != "null"}
+        if self.scale == 1.0 or self._outside(t).all():
+            return self.denoiser(x, t, self._alone(plain, b))
+        if self.against is not None:
+            other = self.against(x, t, self._alone(plain, b))
+            return (
+                other
+                if self.scale == 0.0
+                else self._combined(x, t, self.denoiser(x, t, self._alone(plain, b)), other)
+            )
+        null = self.null if self.null is not None else require(cond, "null", "Guided")
+        if self.scale == 0.0:
+            alone = self._kept(
+                {"alone": plain, "null": null, "rows": b}, lambda: expand_rows({**plain, **null}, b)
+            )
+            return self.denoiser(x, t, alone)
+        missing = [name for name in null if name not in plain]
+        if missing:
+            raise InputError(
+                f"Guided needs the condition {missing[0]!r} beside its null value; got {', '.join(map(repr, plain)) or 'none'}: "
+                "pass it in cond, or use scale=0 for an unconditional clip"
+            )
+        # The same tensors at each step of a run: what is kept for them further inside is found again.
+        both = self._kept({"both": plain, "null": null, "rows": b}, lambda: _halves(plain, null, b))
+        times = torch.cat([t, t]) if t.ndim else t
+        x_0 = self.denoiser(torch.cat([x, x]), times, both)
+        return self._combined(x, t, x_0[:b], x_0[b:])
+
+    def _alone(self, plain: Condition, b: int) -> Condition:
+        """The condition of b rows."""
+        return self._kept({"plain": plain, "rows": b}, lambda: expand_rows(plain, b))
+
+    def _combined(self, x: Tensor, t: Tensor, conditional: Tensor, other: Tensor) -> Tensor:
+        """Equation (4), rescaled, where guidance acts; the conditional elsewhere."""
+        dtype = working_dtype(x)
+        conditional, other = conditional.to(dtype), other.to(dtype)
+        guided = other + self.scale * (conditional - other)
+        if self.rescale:
+            axes = tuple(range(1, x.ndim))
+            wanted, had = (part.std(axes, keepdim=True, correction=0) for part in (conditional, guided))
+            ratio = torch.where(had > 0, wanted / had, torch.ones_like(had))
+            guided = guided * (self.rescale * ratio + (1.0 - self.rescale))
+        if t.ndim and self._outside(t).any():
+            guided = torch.where(self._outside(t).to(x.device).view(-1, 1, 1, 1, 1), conditional, guided)
+        return guided.to(x.dtype)
+
+    def _outside(self, t: Tensor) -> Tensor:
+        """Whether t lies where guidance does not act, of t's shape."""
+        if self.interval is None:
+            return torch.zeros_like(t, dtype=torch.bool)
+        return (t < self.interval[0]) | (t > self.interval[1])
+
+
+def _halves(plain: Condition, null: Condition, b: int) -> dict[str, Any]:
+    """The condition of 2 b rows, the conditional half on top, and the hint that they ask about the same x twice."""
+    both = concat(expand_rows(plain, b), expand_rows({**plain, **null}, b))
+    return {**both, LAYOUT: Layout.within(plain).but(halves=2)}

@@ -1,0 +1,88 @@
+"""A network's prediction, turned into x_0, with x = alpha x_0 + sigma eps:
+
+    eps:   x_0 = (x - sigma eps) / alpha
+    x0:    x_0 = the prediction
+    v:     v = alpha eps - sigma x_0,  x_0 = (alpha x - sigma v) / (alpha^2 + sigma^2)
+    flow:  v = eps - x_0,              x_0 = (x - sigma v) / (alpha + sigma)
+
+The last two hold on any schedule, not only where alpha^2 + sigma^2 = 1 or alpha + sigma = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import attrs
+from torch import Tensor
+
+from jvid.core.levels import level_floats, levels_for, require_latents, working_dtype
+from jvid.core.protocols import Condition, NoiseSchedule
+from jvid.core.spaces import LatentSpace
+from jvid.errors import InputError
+
+__all__ = ["Network", "Parameterized", "Prediction"]
+
+Network = Callable[[Tensor, Tensor, Condition], Tensor]
+"""``(x (b c f h w), t () or (b,), cond) -> prediction (b c f h w)``, in any floating dtype."""
+
+Prediction = Literal["eps", "x0", "v", "flow"]
+
+
+@attrs.frozen(eq=False)
+class Parameterized:
+    """The denoiser of a ``network`` that was trained on ``schedule`` to predict ``prediction``.
+
+    The arithmetic is at least float32 whatever the network runs in; the result has x's dtype.
+    An "eps" network says nothing of x_0 where alpha = 0: a call there raises ``InputError``.
+    """
+
+    network: Network
+    schedule: NoiseSchedule
+    prediction: Prediction = attrs.field(default="eps")
+    space: LatentSpace | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.prediction not in get_args(Prediction):
+            raise InputError(
+                f"Parameterized got prediction={self.prediction!r}; expected one of {', '.join(get_args(Prediction))}"
+            )
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype."""
+        require_latents(x, "a denoiser")
+        dtype = working_dtype(x)
+        alpha: Tensor | float
+        sigma: Tensor | float
+        if self.prediction == "eps" and t.ndim == 0 and x.device.type == t.device.type == "cpu":
+            # A number rounds like a tensor of the dtype where it only scales one, and costs a tenth.
+            alpha, sigma = level_floats(self.schedule, t)
+            silent = alpha == 0.0
+        else:
+            alpha64, sigma64 = levels_for(self.schedule, t, x)
+            silent = self.prediction == "eps" and bool((alpha64 == 0).any())
+            alpha, sigma = alpha64.to(x.device, dtype), sigma64.to(x.device, dtype)
+        if silent:
+            raise InputError(
+                f"an eps prediction was asked for at t = {t.max().item():g}, where alpha = 0 and x holds no signal; "
+                "expected alpha > 0: start the grid lower, or use a network that predicts v, flow or x0"
+            )
+        predicted = self.network(x, t, cond)
+        if predicted.shape != x.shape:
+            raise InputError(
+                f"the network returned shape {tuple(predicted.shape)} for latents of shape {tuple(x.shape)}; "
+                "expected the same shape"
+            )
+        # A conversion to the dtype that is there already costs half as much as a product of small latents.
+        x_t = x if x.dtype == dtype else x.to(dtype)
+        out = predicted if predicted.dtype == dtype else predicted.to(dtype)
+        if self.prediction == "eps":
+            x_0 = x_t - sigma * out
+            x_0 /= alpha
+        elif self.prediction == "v":
+            x_0 = (alpha * x_t - sigma * out) / (alpha * alpha + sigma * sigma)
+        elif self.prediction == "flow":
+            x_0 = (x_t - sigma * out) / (alpha + sigma)
+        else:
+            x_0 = out
+        return x_0 if x_0.dtype == x.dtype else x_0.to(x.dtype)

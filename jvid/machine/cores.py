@@ -1,0 +1,88 @@
+"""How many threads a process takes where several share one machine.
+
+    threads = max(1, cores / LOCAL_WORLD_SIZE)      cores that this process may run on, within the quota of its container
+
+Threads beyond the cores wait for each other at the end of each operation: two processes that take all cores each are slower
+than two that take half. ``LOCAL_WORLD_SIZE`` is how many processes of one job run on the machine; torchrun and accelerate set it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from jvid.errors import InputError
+from jvid.machine import cgroups
+
+__all__ = ["neighbours", "set_threads", "threads_for", "usable_cores"]
+
+
+def usable_cores(root: Path = Path("/")) -> int:
+    """Cores that this process may keep busy, at least 1: its affinity, within its container's quota.
+
+    ``root`` is the folder that holds ``proc`` and ``sys``.
+    """
+    # Not on every system, and it knows of taskset and cpusets, which the count of the machine's cores does not.
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    quota = cgroups.cores(root)
+    return max(1, cores if quota is None else min(cores, int(quota)))
+
+
+def neighbours(environ: Mapping[str, str] | None = None) -> int:
+    """Processes of this job on this machine, itself among them; 1 where ``LOCAL_WORLD_SIZE`` is not set.
+
+    Raises:
+        InputError: it is no whole number of 1 or more.
+    """
+    said = (os.environ if environ is None else environ).get("LOCAL_WORLD_SIZE", "").strip() or "1"
+    if not (said.isascii() and said.isdigit() and int(said) > 0):
+        raise InputError(
+            f"LOCAL_WORLD_SIZE={said!r}: expected how many processes share the machine, 1 or more; or unset it"
+        )
+    return int(said)
+
+
+def threads_for(
+    asked: int | None,
+    cores: int,
+    usual: int,
+    environ: Mapping[str, str] | None = None,
+    like: int | None = None,
+) -> int | None:
+    """Threads to set, or None to leave what torch has.
+
+    Args:
+        asked: by an option or a recipe; it goes before all else.
+        cores: that the process may use.
+        usual: threads that torch has taken; the share is never more.
+        environ: of the process if None. ``OMP_NUM_THREADS`` in it says it for torch: then None.
+        like: of a run to repeat, taken where nothing is said and the share allows it.
+
+    Raises:
+        InputError: ``LOCAL_WORLD_SIZE`` is no whole number of 1 or more.
+    """
+    environ = os.environ if environ is None else environ
+    if asked is not None:
+        return asked
+    if environ.get("OMP_NUM_THREADS", "").strip():
+        return None
+    share = max(1, cores // neighbours(environ))
+    if like is not None and 1 <= like <= share:
+        return like
+    return share if share < usual else None
+
+
+def set_threads(asked: int | None = None, like: int | None = None) -> int:
+    """Give torch its threads of the processor, and return how many it has; see ``threads_for``.
+
+    Raises:
+        InputError: ``LOCAL_WORLD_SIZE`` is no whole number of 1 or more.
+    """
+    import torch
+
+    threads = threads_for(asked, usable_cores(), torch.get_num_threads(), like=like)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return torch.get_num_threads()

@@ -1,0 +1,1 @@
+"""Prompts to clips: batches, cost, records of how clips were made."""

@@ -1,0 +1,59 @@
+"""Running what a plugin brings, so that it changes nothing of the process around it.
+
+What it prints goes to stderr: stdout belongs to the command that runs. The streams, the hooks of ``sys``
+and the working folder are as before afterwards; a plugin that replaced one is told so by an error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jvid.errors import InputError
+
+__all__ = ["one_line", "preserving_process_state"]
+
+_HELD = ("stdin", "stdout", "stderr", "excepthook", "displayhook")
+
+
+@contextmanager
+def preserving_process_state() -> Iterator[None]:
+    """Put back what the block replaces of the process.
+
+    Raises:
+        InputError: it replaced something, and raised nothing itself.
+    """
+    before = {name: getattr(sys, name, None) for name in _HELD}
+    folder = _folder()
+    inside = {**before, "stdout": sys.stderr}
+    sys.stdout = sys.stderr
+    replaced: list[str] = []
+    try:
+        yield
+    finally:
+        replaced += [f"sys.{name}" for name in _HELD if getattr(sys, name, None) is not inside[name]]
+        for name, value in before.items():
+            setattr(sys, name, value)
+        if folder is not None and folder != _folder():
+            os.chdir(folder)
+            replaced.append("the working folder")
+    if replaced:
+        raise InputError(f"it replaced {' and '.join(replaced)}: expected the process to be left as it was")
+
+
+def one_line(error: BaseException) -> str:
+    """An error's type and message in one line, whatever its ``__str__`` does."""
+    try:
+        message = " ".join(str(error).split())
+    except Exception as failed:
+        message = f"a message that cannot be read ({type(failed).__name__})"
+    return f"{type(error).__name__}: {message or 'no message'}"
+
+
+def _folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed under us
+        return None

@@ -1,0 +1,306 @@
+"""Where ``jvid.load`` finds components: kind and name to factory, across plugins.
+
+A component is ``plugin/name``; the bare name works while one plugin alone has it, otherwise the
+error lists every candidate. Nothing is renamed or overridden. Plugins are discovered at the first
+question (see ``jvid.plugins.discovery``); torch and its like load with the factory.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from jvid.errors import (
+    InputError,
+    JvidError,
+    MissingDependencyError,
+    PluginError,
+    PluginWarning,
+    UnknownNameError,
+)
+from jvid.plugins.discovery import (
+    Failure,
+    Plugin,
+    Source,
+    admit,
+    allowed_plugins,
+    installed_sources,
+    is_strict,
+    missing_source,
+)
+from jvid.plugins.isolation import one_line
+from jvid.plugins.options import check_options
+from jvid.plugins.registrar import KINDS, Component
+from jvid.plugins.shape import missing_members
+
+__all__ = ["KINDS", "Component", "Registry", "current", "imported", "load", "names", "using"]
+
+
+class Registry:
+    """Plugins and what they registered.
+
+    Args:
+        entry_points: discover the installed plugins, at the first question; without, the registry
+            starts empty and holds what ``add`` brings.
+        strict: raise ``PluginError`` at the first broken plugin; None asks ``JVID_STRICT_PLUGINS``.
+    """
+
+    def __init__(self, entry_points: bool = True, *, strict: bool | None = None) -> None:
+        self._pending = entry_points
+        self._strict = strict
+        self._plugins: list[Plugin] = []
+        self._failures: list[Failure] = []
+        self._left_out: list[str] = []
+        self._lock = threading.RLock()  # a plugin may ask for names while it is imported
+
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """The admitted plugins, jvid's own first."""
+        self._discover()
+        return tuple(self._plugins)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The plugins that were left out because they are broken, and why."""
+        self._discover()
+        return tuple(self._failures)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The installed plugins that ``JVID_PLUGINS`` leaves out; they were not imported."""
+        self._discover()
+        return tuple(self._left_out)
+
+    def add(self, module: object, name: str, distribution: str = "unknown") -> None:
+        """Register a plugin by hand.
+
+        Args:
+            module: a module, any object with the hooks, or a hook by itself (a function
+                ``jvid_register`` marked with ``hookimpl``).
+            name: its namespace.
+            distribution: what errors say that it came with.
+
+        Raises:
+            PluginError: it is broken, and ``strict`` is set; otherwise a ``PluginWarning`` tells it.
+        """
+        self._discover()
+        with self._lock:
+            failures = self._admit([Source(name, distribution, lambda: module)])
+        self._tell(failures)
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """The shortest name of each component of a kind: bare where unique, else qualified.
+
+        Raises:
+            UnknownNameError: no such kind.
+        """
+        found = self.components(kind)
+        bare = [component.name for component in found]
+        return tuple(c.name if bare.count(c.name) == 1 else c.qualified for c in found)
+
+    def shortest(self, component: Component) -> str:
+        """The name that loads a registered component: bare while it is unique, else qualified."""
+        bare = [c.name for c in self.components(component.kind)]
+        return component.name if bare.count(component.name) == 1 else component.qualified
+
+    def components(self, kind: str) -> tuple[Component, ...]:
+        """The components of a kind, in order of plugins and of registration; nothing is imported for it.
+
+        Raises:
+            UnknownNameError: no such kind.
+        """
+        if kind not in KINDS:
+            raise UnknownNameError(f"unknown kind {kind!r}: {_close(kind, KINDS)}")
+        return tuple(c for plugin in self.plugins for c in plugin.components if c.kind == kind)
+
+    def find(self, kind: str, name: str) -> Component:
+        """The component of a bare or qualified name.
+
+        Raises:
+            UnknownNameError: nobody has it (close matches and broken plugins are told), or several do.
+        """
+        found = self.components(kind)
+        matches = [c for c in found if name in (c.name, c.qualified)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise UnknownNameError(_ambiguous(kind, name, matches))
+        resolved, failures = self._resolve(kind, name)
+        if len(resolved) == 1:
+            return resolved[0]
+        if resolved:
+            raise UnknownNameError(_ambiguous(kind, name, resolved))
+        raise UnknownNameError(self._unknown(kind, name, found, failures))
+
+    def load(self, kind: str, name: str, /, **options: Any) -> Any:
+        """Build a component: find its factory, check the options, call it.
+
+        Raises:
+            UnknownNameError: no such kind or name, or an ambiguous one.
+            InputError: an option that the factory does not take, or a value that it refuses.
+            MissingDependencyError: it needs a package or a file that is not there.
+            PluginError: its target cannot be imported, it fails in an unforeseen way, or it returns
+                what cannot be of the kind.
+        """
+        component = self.find(kind, name)
+        factory = imported(component)
+        check_options(f"{kind} {name!r}", factory, options)
+        try:
+            made = factory(**options)
+        except InputError as error:
+            raise InputError(f"{kind} {name!r}: {error}") from error
+        except MissingDependencyError as error:
+            raise MissingDependencyError(f"{component}: {error}") from error
+        except (JvidError, KeyboardInterrupt):
+            raise
+        except ValueError as error:
+            raise InputError(f"{component}: {one_line(error)}") from error
+        except (ImportError, FileNotFoundError) as error:
+            raise MissingDependencyError(f"{component} lacks something: {one_line(error)}") from error
+        except BaseException as error:
+            raise PluginError(f"{component} failed: {one_line(error)}") from error
+        if wrong := missing_members(kind, made):
+            raise PluginError(f"{component} {wrong}")
+        return made
+
+    def _resolve(self, kind: str, name: str) -> tuple[list[Component], list[Failure]]:
+        """What the plugins' ``jvid_resolve`` make of a name; of ``plugin/name``, that plugin's alone."""
+        plugin, slash, rest = name.partition("/")
+        owners = [owner for owner in self.plugins if owner.name == plugin] if slash else []
+        answers = [owner.resolve(kind, rest if owners else name) for owner in owners or self.plugins]
+        return (
+            [answer for answer in answers if isinstance(answer, Component)],
+            [answer for answer in answers if isinstance(answer, Failure)],
+        )
+
+    def _unknown(
+        self, kind: str, name: str, found: Iterable[Component], failures: Iterable[Failure] = ()
+    ) -> str:
+        known = [c.qualified if "/" in name else c.name for c in found]
+        parts = [f"unknown {kind} {name!r}: {_close(name, known, self.names(kind))}"]
+        if others := [c.kind for plugin in self.plugins for c in plugin.components
+                      if name in (c.name, c.qualified)]:  # fmt: skip
+            parts.append(f"there is a {' and a '.join(dict.fromkeys(others))} of this name")
+        if self._left_out:
+            parts.append(f"JVID_PLUGINS leaves out {', '.join(self._left_out)}")
+        return "; ".join([*parts, *map(str, (*self._failures, *failures))])
+
+    def _discover(self) -> None:
+        with self._lock:
+            if not self._pending:
+                return
+            self._pending = False
+            try:
+                failures = self._admit(self._sources())
+            except BaseException:
+                self._forget()
+                raise
+        self._tell(failures, forget=True)
+
+    def _sources(self) -> Iterator[Source]:
+        """What is installed, but for what ``JVID_PLUGINS`` leaves out."""
+        allowed = allowed_plugins()
+        wanted = set(allowed or ())
+        for source in installed_sources():
+            wanted.discard(source.name)
+            if allowed is None or source.name in allowed:
+                yield source
+            else:
+                self._left_out.append(source.name)
+        for name in sorted(wanted - {"builtin"}):
+            yield missing_source(name, self._left_out)
+
+    def _admit(self, sources: Iterable[Source]) -> list[Failure]:
+        failures = []
+        for source in sources:
+            outcome = admit(source, self._plugins)
+            if isinstance(outcome, Plugin):
+                self._plugins.append(outcome)
+            else:
+                failures.append(outcome)
+        self._failures += failures
+        return failures
+
+    def _tell(self, failures: Iterable[Failure], forget: bool = False) -> None:
+        """Once all are admitted, so that a warning turned into an error leaves no half of them."""
+        for failure in failures:
+            if is_strict() if self._strict is None else self._strict:
+                if forget:
+                    self._forget()
+                raise PluginError(str(failure)) from failure.error
+            warnings.warn(str(failure), PluginWarning, stacklevel=4)
+
+    def _forget(self) -> None:
+        """As before the first question: what failed then fails again, rather than half of it going on."""
+        self._plugins, self._failures, self._left_out, self._pending = [], [], [], True
+
+
+def imported(component: Component) -> Callable[..., Any]:
+    """The component's factory; a lazy target is imported now.
+
+    Raises:
+        MissingDependencyError: a package that it needs is not there.
+        PluginError: its target fails to import, or is not there.
+    """
+    try:
+        return component.factory()
+    except KeyboardInterrupt:
+        raise
+    except ImportError as error:
+        raise MissingDependencyError(f"{component} cannot be imported: {one_line(error)}") from error
+    except BaseException as error:
+        raise PluginError(f"{component} cannot be imported: {one_line(error)}") from error
+
+
+_default: Registry | None = None
+_override: ContextVar[Registry | None] = ContextVar("jvid_registry", default=None)
+
+
+def current() -> Registry:
+    """The registry that ``jvid.load`` asks: that of ``using``, else the installed plugins'."""
+    global _default
+    if (override := _override.get()) is not None:
+        return override
+    if _default is None:
+        _default = Registry()
+    return _default
+
+
+@contextmanager
+def using(registry: Registry) -> Iterator[Registry]:
+    """Let ``jvid.load`` and the command line ask another registry within the block."""
+    token = _override.set(registry)
+    try:
+        yield registry
+    finally:
+        _override.reset(token)
+
+
+def load(kind: str, name: str, /, **options: Any) -> Any:
+    """Build a component of the current registry; see ``Registry.load``."""
+    return current().load(kind, name, **options)
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """The names of a kind in the current registry; see ``Registry.names``."""
+    return current().names(kind)
+
+
+def _ambiguous(kind: str, name: str, candidates: Iterable[Component]) -> str:
+    listed = ", ".join(f"{c.qualified} ({c.distribution})" for c in candidates)
+    return f"{kind} {name!r} is ambiguous: use one of {listed}"
+
+
+def _close(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:
+    """What was probably meant, else all there is."""
+    known = tuple(known)
+    if close := list(dict.fromkeys(difflib.get_close_matches(name, known, n=3, cutoff=0.5))):
+        return f"did you mean {' or '.join(close)}?"
+    return (
+        f"expected one of {', '.join(known if listed is None else listed) or 'none: no plugin registers any'}"
+    )

@@ -1,0 +1,88 @@
+"""Whether what a factory made can be what its kind says: looked at, never called.
+
+A component is checked by the methods of its protocol and by how many arguments they take. That is
+cheap and finds what is told late otherwise, in the middle of a run: a solver without ``step``, the class in
+place of its object, a selector that takes no random number. What it does with the arguments is for the conformance
+kit (``jvid.testing``). A pair is only asked to be there: looking at its attributes may load its networks.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["missing_members"]
+
+_CALL = "__call__"
+
+# Method to its arguments; an attribute that is no method has None.
+_NEEDS: Mapping[str, Mapping[str, tuple[str, ...] | None]] = {
+    "denoiser": {"schedule": None, _CALL: ("x", "t", "cond")},
+    "wrapper": {"schedule": None, _CALL: ("x", "t", "cond")},
+    "selector": {_CALL: ("step", "u")},
+    "solver": {"order": None, "init": (), "step": ("x", "step", "denoise", "noise", "memory")},
+    "grid": {_CALL: ("schedule",)},
+    "schedule": {_CALL: ("t",), "time_at": ("angle",)},
+    "noise": {_CALL: ("shape", "draw")},
+    "postprocessor": {_CALL: ("x",)},
+    "codec": {"decode": ("latents",)},
+    "text": {_CALL: ("prompts",)},
+    "pair": {},
+}
+
+
+def missing_members(kind: str, made: object) -> str | None:
+    """What ``made`` lacks to be of ``kind``, in words; None if it lacks nothing that can be seen."""
+    if kind not in _NEEDS:
+        return None
+    if made is None:
+        return "made None; expected it to return the component"
+    if isinstance(made, type):
+        return f"made the class {made.__name__}; expected an object of it: call it"
+    for name, arguments in _NEEDS[kind].items():
+        if not _has(made, name):
+            what = "cannot be called" if name == _CALL else f"has no {name!r}"
+            return f"made a value of type {type(made).__name__} that {what}; expected {_wanted(kind)}"
+        if arguments is None:
+            continue
+        method = made if name == _CALL else getattr(made, name)
+        if not callable(method) or not _takes(method, len(arguments)):
+            shown = "" if name == _CALL else f".{name}"
+            return (
+                f"made a value of type {type(made).__name__} that cannot be called as {shown}({', '.join(arguments)}); "
+                f"expected {_wanted(kind)}"
+            )
+    return None
+
+
+def _has(made: object, name: str) -> bool:
+    """Whether the attribute is there; a property is not evaluated for it."""
+    if name == _CALL:
+        return callable(made)
+    try:
+        inspect.getattr_static(made, name)
+    except AttributeError:
+        return hasattr(made, name)  # of a __getattr__, as torch's modules have
+    return True
+
+
+def _takes(method: Callable[..., Any], count: int) -> bool:
+    try:
+        signature = inspect.signature(method)
+    except (TypeError, ValueError):  # a builtin without one
+        return True
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def _wanted(kind: str) -> str:
+    """The protocol in a few words: ``order, init(), step(x, ...)``."""
+    shown = []
+    for name, arguments in _NEEDS[kind].items():
+        call = "" if arguments is None else f"({', '.join(arguments)})"
+        shown.append(f"a call {call}" if name == _CALL else f"{name}{call}")
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

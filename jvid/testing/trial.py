@@ -1,0 +1,222 @@
+"""What a check runs in: a trial, its properties through hypothesis, and what falsifies one as one line.
+
+Derandomized, without a database and without a deadline: the same run each time, on any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import attrs
+
+from jvid.errors import InputError, MissingDependencyError
+from jvid.testing.globals import watched
+
+if TYPE_CHECKING:
+    import torch
+    from hypothesis.strategies import SearchStrategy
+
+    from jvid.core.protocols import Condition
+
+__all__ = ["Skip", "Trial", "example_text", "one_line", "run_property"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+FEW = 5
+"""With no more examples than this, what fails is not made smaller: the subject is slow."""
+
+
+class Skip(Exception):
+    """A check does not apply to this subject; the message says why."""
+
+
+def _values(given: int | Collection[int]) -> tuple[int, ...]:
+    values = (given,) if isinstance(given, int) else tuple(sorted(given))
+    if not values or values[0] < 1:
+        raise InputError(f"sizes {given!r}: expected whole numbers, at least 1")
+    return values
+
+
+def _dtypes(given: Any) -> tuple[torch.dtype, ...]:
+    import torch
+
+    names = (given,) if isinstance(given, (str, torch.dtype)) else tuple(given)
+    found = [getattr(torch, name, None) if isinstance(name, str) else name for name in names]
+    dtypes = tuple(dtype for dtype in found if isinstance(dtype, torch.dtype) and dtype.is_floating_point)
+    if not dtypes or len(dtypes) < len(found):
+        raise InputError(f"dtype {given!r}: expected floating dtypes, such as 'float32'")
+    return dtypes
+
+
+def _no_condition(b: int, f: int) -> Condition:
+    return {}
+
+
+@attrs.define(eq=False)
+class Trial:
+    """What a check is run with: how many examples, of which sizes, and what to ask with.
+
+    Attributes:
+        examples: how many a property is tried on.
+        batch, channels, frames, sides: sizes that the subject takes, each a number or several.
+        times: lowest and highest t to ask at.
+        cond: ``(b, f) -> condition``, what a denoiser is called with.
+        dtype: of latents, one or several; the last is the one for values, the others for dtypes alone.
+        tolerance: how far two results that should be equal may be, relative to the largest element.
+        options: of the kind, see ``declare``.
+        at: run each property on this example alone.
+    """
+
+    examples: int = 25
+    batch: Sequence[int] = attrs.field(default=range(1, 4), converter=_values)
+    channels: Sequence[int] = attrs.field(default=range(1, 5), converter=_values)
+    frames: Sequence[int] = attrs.field(default=range(1, 6), converter=_values)
+    sides: Sequence[int] = attrs.field(default=range(1, 8), converter=_values)
+    times: tuple[float, float] = (0.0, 1.0)
+    cond: Callable[[int, int], Condition] = _no_condition
+    dtype: Sequence[torch.dtype] = attrs.field(default=("float32", "float64"), converter=_dtypes)
+    tolerance: float = 1e-4
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+    at: Mapping[str, Any] | None = None
+    falsified: Mapping[str, Any] | None = attrs.field(default=None, init=False)
+    leaks: list[str] = attrs.field(factory=list, init=False)
+
+    def option(self, name: str) -> Any:
+        """The value of an option that the kind declares."""
+        return self.options[name]
+
+    def given(self, **strategies: SearchStrategy[Any]) -> Callable[[Function], Function]:
+        """Decorates a property, and runs it at once on ``examples`` drawn from the strategies.
+
+        The draws are the same each time. What falsifies it, made small, is kept in ``falsified``.
+        """
+
+        def run(function: Function) -> Function:
+            run_property(function, strategies, self)
+            return function
+
+        return run
+
+    def skip(self, reason: str) -> NoReturn:
+        """Say that the check does not apply."""
+        raise Skip(reason)
+
+    def shapes(self, **sizes: Collection[int]) -> SearchStrategy[tuple[int, int, int, int, int]]:
+        """Shapes ``(b, c, f, h, w)`` of the sizes that the subject takes; ``frames=(4,)`` and so on override."""
+        from jvid.testing import strategies
+
+        own = {name: getattr(self, name) for name in ("batch", "channels", "frames", "sides")}
+        return strategies.shapes(**{**own, **sizes})
+
+    def moments(self) -> SearchStrategy[float]:
+        """Times between the lowest and the highest that the subject is asked at."""
+        from jvid.testing import strategies
+
+        return strategies.times(*self.times)
+
+    def latents(self, shape: Sequence[int], seed: int, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """Standard normal latents that depend on shape and seed alone, in ``dtype`` or the last of ``self.dtype``."""
+        from jvid.core.keyed import keyed_normal
+
+        return keyed_normal([seed], ("trial",), shape, dtype or self.dtype[-1])[0]
+
+    def close(
+        self, got: torch.Tensor, expected: torch.Tensor, what: str, tolerance: float | None = None
+    ) -> None:
+        """Assert equal shapes, and elements within the tolerance of the largest expected one (at least 1)."""
+        assert got.shape == expected.shape, (
+            f"{what}: shape {tuple(got.shape)}, expected {tuple(expected.shape)}"
+        )
+        if not got.numel():
+            return
+        one, two = got.detach().double(), expected.detach().double()
+        scale = max(1.0, float(two.abs().max()))
+        allowed = (self.tolerance if tolerance is None else tolerance) * scale
+        apart = float((one - two).abs().max())
+        # Written so that NaN fails.
+        assert apart <= allowed, f"{what}: {apart:.3g} apart, expected at most {allowed:.1g}"
+
+    def same(self, got: torch.Tensor, expected: torch.Tensor, what: str) -> None:
+        """Assert that two tensors are equal bit for bit, dtype included."""
+        import torch
+
+        assert got.dtype == expected.dtype, f"{what}: {got.dtype}, expected {expected.dtype}"
+        assert torch.equal(got, expected), f"{what}: {_apart(got, expected)}"
+
+
+def _apart(one: torch.Tensor, two: torch.Tensor) -> str:
+    if one.shape != two.shape:
+        return f"shape {tuple(one.shape)}, expected {tuple(two.shape)}"
+    apart = float((one.detach().double() - two.detach().double()).abs().max())
+    return f"{apart:.3g} apart, expected equal bit for bit"
+
+
+def run_property(
+    function: Callable[..., Any], strategies: Mapping[str, SearchStrategy[Any]], trial: Trial
+) -> None:
+    """Call ``function`` on examples of the strategies until one fails; that one stands in ``trial.falsified``.
+
+    Raises:
+        MissingDependencyError: hypothesis is not installed.
+        Skip: no example fits.
+    """
+    try:
+        import hypothesis
+        from hypothesis import HealthCheck, Phase
+        from hypothesis.errors import Flaky, HypothesisException, Unsatisfiable
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the conformance kit needs hypothesis: pip install jvid[testing]"
+        ) from error
+
+    if trial.at is not None:
+        if trial.at.keys() == strategies.keys():
+            function(**trial.at)
+        return
+
+    last: list[tuple[Mapping[str, Any], Exception]] = []
+
+    def tried(**example: Any) -> None:
+        try:
+            with watched(trial.leaks.append):
+                function(**example)
+        except (HypothesisException, Skip):
+            raise
+        except Exception as error:
+            last.append((example, error))
+            raise
+
+    few = trial.examples <= FEW
+    phases = (Phase.generate,) if few else (Phase.generate, Phase.shrink)
+    settings = hypothesis.settings(
+        max_examples=trial.examples, derandomize=True, database=None, deadline=None, phases=phases,
+        suppress_health_check=list(HealthCheck), report_multiple_bugs=False, print_blob=False,
+        verbosity=hypothesis.Verbosity.quiet,
+    )  # fmt: skip
+    tried.__module__, tried.__qualname__ = function.__module__, function.__qualname__
+    try:
+        settings(hypothesis.given(**strategies)(tried))()
+    except Skip:
+        raise
+    except Unsatisfiable:
+        raise Skip("no example of the sizes and times given applies") from None
+    except Flaky:
+        trial.falsified, said = last[-1]
+        raise AssertionError(f"not the same from call to call; once: {one_line(said)}") from said
+    except Exception:
+        if last:
+            trial.falsified = last[-1][0]
+        raise
+
+
+def one_line(error: BaseException) -> str:
+    """An assertion's message, or another exception with its type; its first line."""
+    lines = str(error).strip().splitlines()
+    text = lines[0] if lines else "no message"
+    return text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}"
+
+
+def example_text(example: Mapping[str, Any]) -> str:
+    """``dict(shape=(1, 4, 1, 2, 2), seed=0)``, to paste."""
+    return f"dict({', '.join(f'{name}={value!r}' for name, value in example.items())})"

@@ -1,0 +1,1 @@
+"""Denoisers of published models: diffusers' UNets and their configurations."""

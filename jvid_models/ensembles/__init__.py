@@ -1,0 +1,1 @@
+"""Folders of trained parts that work together: read and written."""

@@ -1,0 +1,258 @@
+"""Clips -> shards of latents, once, ahead of training.
+
+A shard is two ``.npy`` files of concatenated frames, read by memory map, and a ``.json`` that lists the
+sequences in them:
+
+    shard-00000.latents.npy  (n, c, h, w) float32, as the codec gives them (not normalised)
+    shard-00000.frames.npy   (n, H, W, 3) uint8, what the decoder learns to give back
+    shard-00000.json         [{clip, action, actor, phase, flip, offset, length}, ...]
+
+``manifest.json`` is written last: what was encoded, from what, the mean and deviation of each channel over the
+training actors, and every clip that was skipped with its reason. An interrupted encoding goes on after its last
+whole shard.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import cattrs
+import numpy as np
+import torch
+
+from jvid.errors import InputError
+from jvid_training.data.clips import Clip, ClipError, ClipFile, find_clips, phases, read_clip, resample_times
+from jvid_training.data.crop import Crop, apply_crop, centre_crop, person_crop
+from jvid_training.files import write_json, write_whole
+from jvid_training.recipe import Codec, Data
+
+FORMAT = 1
+SHARD_FRAMES = 4096
+Encode = Callable[[torch.Tensor], torch.Tensor]  # video (1 3 f H W) in [-1, 1] -> latents (1 c f h w)
+
+
+@attrs.frozen
+class Sequence:
+    """Consecutive frames of one clip in a shard."""
+
+    clip: str
+    action: str
+    actor: str
+    phase: int
+    flip: bool
+    offset: int
+    length: int
+    shard: str = ""
+
+
+@attrs.frozen
+class Manifest:
+    """What `encode` leaves behind; see the module's head."""
+
+    key: dict[str, Any]
+    sequences: tuple[Sequence, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    skipped: dict[str, str]
+    fps: float
+    frames: int
+    holdout: tuple[str, ...]
+    format: int = FORMAT
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the classes, sorted."""
+        return tuple(sorted({sequence.action for sequence in self.sequences}))
+
+
+def key_of(data: Data, codec: Codec) -> dict[str, Any]:
+    """What the latents depend on: two recipes with the same key share one encoding."""
+    plain: dict[str, Any] = cattrs.unstructure(data)
+    for name in ("latents", "phrases", "prefixes"):
+        del plain[name]
+    return {"data": plain, "codec": cattrs.unstructure(codec)}
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read ``manifest.json``. Raises `InputError` when the folder was never encoded to its end."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise InputError(f"no latents in {folder}: run `jvid encode RECIPE` first")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.get("format") != FORMAT:
+            raise InputError(
+                f"{path}: format {document.get('format')}, expected {FORMAT}; delete the folder and encode again"
+            )
+        return cattrs.structure(document, Manifest)
+    except (json.JSONDecodeError, cattrs.BaseValidationError, AttributeError) as error:
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}): delete the folder and encode again"
+        ) from None
+
+
+def encode(
+    data: Data,
+    codec: Codec,
+    root: Path,
+    encoder: Encode,
+    advance: Callable[[int, int, str], None] = lambda done, total, clip: None,
+) -> Manifest:
+    """Encode every clip below ``root`` into ``data.latents``; return at once what an equal encoding left there.
+
+    ``advance(done, total, clip)`` is called after each clip. Clips that cannot be read or are shorter than
+    ``data.frames`` at ``data.fps`` are skipped and named in the manifest.
+    """
+    folder = Path(data.latents)
+    key = json.loads(json.dumps(key_of(data, codec)))
+    if (folder / "manifest.json").is_file():
+        manifest = load_manifest(folder)
+        if manifest.key != key:
+            raise InputError(
+                f"{folder} holds latents of other settings: give data.latents another folder, or delete that one"
+            )
+        return manifest
+    if (folder / "key.json").is_file() and json.loads((folder / "key.json").read_text()) != key:
+        raise InputError(
+            f"{folder} holds an unfinished encoding of other settings: give data.latents another folder, or delete it"
+        )
+    write_json(folder / "key.json", key)
+
+    clips = find_clips(root, data.actor)
+    unknown = sorted(set(data.holdout) - {clip.actor for clip in clips})
+    if unknown:
+        raise InputError(
+            f"data.holdout: no clip of {', '.join(unknown)}; actors are {', '.join(sorted({c.actor for c in clips}))}"
+        )
+    done, skipped = _finished(folder)
+    writer = _Writer(folder, len(list(folder.glob("shard-*.json"))))
+    for number, file in enumerate(clips, 1):
+        if file.name not in done:
+            try:
+                for sequence, frames in _sequences(file, read_clip(file.path), data):
+                    video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+                    with torch.inference_mode():
+                        latents = encoder(video)[0].permute(1, 0, 2, 3).float().cpu().numpy()
+                    writer.add(sequence, latents, frames)
+            except ClipError as error:
+                skipped[file.name] = str(error)
+            writer.finished(file.name, skipped.get(file.name))
+        advance(number, len(clips), file.name)
+    writer.close()
+    manifest = _summarise(folder, data, key, skipped)
+    write_json(folder / "manifest.json", cattrs.unstructure(manifest))
+    return manifest
+
+
+def _sequences(file: ClipFile, clip: Clip, data: Data) -> Iterator[tuple[Sequence, np.ndarray]]:
+    crop = _crop(clip, data)
+    picture = apply_crop(clip.frames, crop, data.size)
+    lengths = []
+    for phase in phases(clip.fps, data.fps) if data.phases else (0,):
+        frames = picture[resample_times(len(picture), clip.fps, data.fps, phase)]
+        lengths.append(len(frames))
+        if len(frames) < data.frames:
+            continue
+        for flip in (False, True) if data.flip else (False,):
+            shown = np.ascontiguousarray(frames[:, :, ::-1]) if flip else frames
+            yield Sequence(file.name, file.action, file.actor, phase, flip, 0, len(frames)), shown
+    if max(lengths) < data.frames:
+        raise ClipError(
+            f"clip {file.name}: {max(lengths)} frames at {data.fps:g} fps, expected at least {data.frames}"
+        )
+
+
+def _crop(clip: Clip, data: Data) -> Crop:
+    if data.crop == "centre":
+        return centre_crop(clip.frames, data.crop_size)
+    size = data.crop_size or min(clip.frames.shape[1:3])
+    return person_crop(clip.frames, clip.fps, size, data.vertical)
+
+
+class _Writer:
+    """Collects sequences into shards; a shard closes after a whole clip, so that resuming never splits one."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.folder, self.number = folder, number
+        self._reset()
+
+    def _reset(self) -> None:
+        self.latents: list[np.ndarray] = []
+        self.frames: list[np.ndarray] = []
+        self.sequences: list[Sequence] = []
+        self.clips: dict[str, str | None] = {}
+        self.length = 0
+
+    def add(self, sequence: Sequence, latents: np.ndarray, frames: np.ndarray) -> None:
+        name = f"shard-{self.number:05d}"
+        self.sequences.append(attrs.evolve(sequence, offset=self.length, shard=name))
+        self.latents.append(latents)
+        self.frames.append(frames)
+        self.length += len(latents)
+
+    def finished(self, clip: str, skipped: str | None) -> None:
+        self.clips[clip] = skipped
+        if self.length >= SHARD_FRAMES:
+            self.close()
+
+    def close(self) -> None:
+        if not self.clips:
+            return
+        stem = self.folder / f"shard-{self.number:05d}"
+        if self.length:
+            for kind, arrays in (("latents", self.latents), ("frames", self.frames)):
+                whole = np.concatenate(arrays)
+                write_whole(stem.with_suffix(f".{kind}.npy"), lambda path, whole=whole: np.save(path, whole))
+        write_json(
+            stem.with_suffix(".json"), {"sequences": cattrs.unstructure(self.sequences), "clips": self.clips}
+        )
+        self.number += 1
+        self._reset()
+
+
+def _finished(folder: Path) -> tuple[set[str], dict[str, str]]:
+    done: set[str] = set()
+    skipped: dict[str, str] = {}
+    for path in sorted(folder.glob("shard-*.json")):
+        clips = json.loads(path.read_text(encoding="utf-8"))["clips"]
+        done |= set(clips)
+        skipped |= {clip: reason for clip, reason in clips.items() if reason}
+    return done, skipped
+
+
+def _summarise(folder: Path, data: Data, key: dict[str, Any], skipped: dict[str, str]) -> Manifest:
+    sequences: list[Sequence] = []
+    for path in sorted(folder.glob("shard-*.json")):
+        sequences += cattrs.structure(
+            json.loads(path.read_text(encoding="utf-8"))["sequences"], list[Sequence]
+        )
+    train = [sequence for sequence in sequences if sequence.actor not in data.holdout]
+    if not train:
+        raise InputError(
+            f"no clip is left to train on: {len(skipped)} skipped, holdout {', '.join(data.holdout) or 'empty'}"
+        )
+    total, squares, count = 0.0, 0.0, 0
+    for sequence in train:
+        part = np.load(folder / f"{sequence.shard}.latents.npy", mmap_mode="r")[
+            sequence.offset : sequence.offset + sequence.length
+        ]
+        part = part.astype(np.float64)
+        total = total + part.sum((0, 2, 3))
+        squares = squares + (part**2).sum((0, 2, 3))
+        count += part.shape[0] * part.shape[2] * part.shape[3]
+    mean = np.asarray(total) / count
+    std = np.sqrt(np.asarray(squares) / count - mean**2)
+    return Manifest(
+        key,
+        tuple(sequences),
+        tuple(mean.tolist()),
+        tuple(std.tolist()),
+        skipped,
+        data.fps,
+        data.frames,
+        data.holdout,
+    )

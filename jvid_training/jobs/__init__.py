@@ -1,0 +1,1 @@
+"""Processes that share work: locks, ranks, threads."""

@@ -1,0 +1,114 @@
+"""The processes of one job, as ``accelerate launch`` and torchrun start them; one process alone is a job of one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import attrs
+
+__all__ = ["Ranks", "computing", "cpu_job", "device_of", "first_process", "ranks"]
+
+T = TypeVar("T")
+_PATIENCE = timedelta(days=30)  # a process may have whole batches to make after another has none left
+
+
+@attrs.frozen
+class Ranks:
+    """This process in its job: number ``rank`` of ``world``, and number ``local`` on its machine."""
+
+    rank: int = 0
+    world: int = 1
+    local: int = 0
+
+    def heard(self, value: T) -> T:
+        """The main process's value, in every process."""
+        if self.world == 1:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        held: list[Any] = [value]
+        broadcast_object_list(held)
+        heard: T = held[0]
+        return heard
+
+    def wait(self) -> None:
+        """Until every process has come here."""
+        if self.world > 1:
+            from accelerate import PartialState
+
+            PartialState().wait_for_everyone()
+
+
+def _world() -> int:
+    return int(os.environ.get("WORLD_SIZE") or 1)
+
+
+def first_process() -> bool:
+    """Whether this process is the one of its job that writes and speaks."""
+    return int(os.environ.get("RANK") or 0) == 0
+
+
+@contextmanager
+def ranks(device: str) -> Iterator[Ranks]:
+    """The job of this process; its processes can hear each other within the block."""
+    if _world() < 2:
+        yield Ranks()
+        return
+    import torch.distributed as dist
+    from accelerate import PartialState
+
+    found = dist.is_initialized()
+    state = PartialState(cpu=cpu_job(device), **({} if found else {"timeout": _PATIENCE}))
+    try:
+        yield Ranks(state.process_index, state.num_processes, state.local_process_index)
+    finally:
+        if not found:
+            state.destroy_process_group()
+            PartialState._reset_state()
+
+
+@contextmanager
+def computing(threads: int, device: str) -> Iterator[None]:
+    """So many threads within the block.
+
+    Raises:
+        InputError: a device that is not there.
+    """
+    import torch
+
+    from jvid.machine.device import prepare
+
+    before = torch.get_num_threads()
+    try:
+        prepare(device, threads)
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def cpu_job(device: str | None = None) -> bool:
+    """Whether this process is one of several whose ``device`` (or the best there is) lets them hear each other by gloo alone.
+
+    accelerate has to be told: it joins processes over the network of their GPUs or, told ``cpu``, by gloo; else it lets
+    each of them run as if it were alone.
+    """
+    import torch
+
+    if _world() < 2:
+        return False
+    best = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    kind = (device or (best.type if best else "cpu")).partition(":")[0]
+    return kind in ("cpu", "mps")
+
+
+def device_of(device: str, local: int) -> str:
+    """The device of process ``local`` of a machine: GPUs are taken in turn."""
+    import torch
+
+    if device != "cuda" or torch.cuda.device_count() < 2:
+        return device
+    return f"cuda:{local % torch.cuda.device_count()}"

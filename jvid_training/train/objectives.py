@@ -1,0 +1,122 @@
+"""What each kind of network learns.
+
+    image, video   x_t = alpha_t x_0 + sigma_t eps,   L = |eps - eps_theta(x_t, t, y)|^2      (equation 3)
+    decoder        L = |v - D(z + noise)|_1 + |grad v - grad D|_1                            (pixels in [-1, 1])
+                       + w sum_l |phi_l(v) - phi_l(D)|_1 / mean |phi_l(v)|
+
+phi_l are features of the codec's own image encoder, its latents last: L1 alone averages what the latents leave
+open into a blur, which another encoding tells from the real frames.
+
+Noise offset: eps = z + offset * z', z' one number per sample and channel (the paper's 0.1).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from jvid.core.protocols import NoiseSchedule
+from jvid_models.text import EmbeddingTable
+from jvid_training.data.features import EncoderFeatures
+from jvid_training.data.prompts import draw_prompt
+from jvid_training.data.windows import Windows, generator
+from jvid_training.recipe import Recipe
+
+FEATURE_FRAMES = 4
+
+
+class Objective(Protocol):
+    """Makes samples on the CPU and a loss on any device."""
+
+    def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
+        """One training sample, a function of its arguments alone."""
+        ...
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Per-sample loss ``(b,)``."""
+        ...
+
+
+@attrs.frozen(eq=False)
+class PredictNoise:
+    """Equation (3) over latents of single frames or of clips."""
+
+    recipe: Recipe
+    schedule: NoiseSchedule
+    timesteps: int
+    table: EmbeddingTable
+
+    def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
+        """Keys: ``x`` (c f h w), ``target`` the same, ``n`` () timestep, ``text`` (tokens, width)."""
+        training = self.recipe.training
+        random = generator(seed, step, place)
+        window = windows.draw(random)
+        frame = int(random.integers(windows.length)) if self.recipe.kind == "image" else None
+        x_0 = windows.latents(window, frame)
+        u = float(random.random())
+        if training.stratified:
+            # Sample k takes the k-th of b equal parts of [0, 1), all shifted by one number of the step.
+            shift = float(generator(seed, step, 1 << 40).random())
+            u = (shift + (place + u) / batch) % 1.0
+        n = min(int(u * self.timesteps), self.timesteps - 1)
+        eps = torch.from_numpy(random.standard_normal(tuple(x_0.shape), np.float32))
+        if training.offset:
+            each = torch.from_numpy(random.standard_normal((len(x_0), 1, 1, 1), np.float32))
+            eps = eps + training.offset * each
+        alpha, sigma = self.schedule(torch.tensor((n + 1) / self.timesteps, dtype=torch.float64))
+        prompt = draw_prompt(window.sequence.action, self.recipe.data, training.drop, random)
+        return {
+            "x": float(alpha) * x_0 + float(sigma) * eps,
+            "target": eps,
+            "n": torch.tensor(n),
+            "text": self.table.embed([prompt])[0],
+        }
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Mean squared error of eps, per sample."""
+        x, target = batch["x"], batch["target"]
+        if self.recipe.kind == "image":
+            x, target = x[:, :, 0], target[:, :, 0]
+        eps = network(x, batch["n"], batch["text"]).sample
+        return (eps.float() - target).square().flatten(1).mean(1)
+
+
+@attrs.frozen(eq=False)
+class Reconstruct:
+    """The video decoder: latents of real clips back to their pixels."""
+
+    recipe: Recipe
+    features: EncoderFeatures | None = None
+
+    def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
+        """Keys: ``x`` (c f h w) latents with a little noise, ``target`` (3 f H W), ``first`` () frame for features."""
+        random = generator(seed, step, place)
+        window = windows.draw(random)
+        x = windows.latents(window)
+        noise = torch.from_numpy(random.standard_normal(tuple(x.shape), np.float32))
+        # Between none and the full deviation: clean latents must stay in the decoder's experience.
+        x = x + self.recipe.training.latent_noise * float(random.random()) * noise
+        # Features of one stretch of frames a step cost a quarter of those of all.
+        first = int(random.integers(max(windows.length - FEATURE_FRAMES, 0) + 1))
+        return {"x": x, "target": windows.video(window), "first": torch.tensor(first)}
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """L1 of pixels and of their differences in h, w and f, per sample."""
+        frames, target = network(batch["x"]).float(), batch["target"]
+        error = frames - target
+        loss = error.abs().flatten(1).mean(1)
+        for axis in (-1, -2, -3):
+            if error.shape[axis] > 1:
+                loss = loss + error.diff(dim=axis).abs().flatten(1).mean(1)
+        if self.features is not None:
+            starts = batch["first"].tolist()
+            chosen = [
+                torch.stack([clip[:, s : s + FEATURE_FRAMES] for clip, s in zip(clips, starts, strict=True)])
+                for clips in (frames, target)
+            ]
+            loss = loss + self.recipe.training.perceptual * self.features.distance(*chosen)
+        return loss

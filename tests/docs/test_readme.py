@@ -1,0 +1,147 @@
+"""What README and docs tell the reader to type: it runs, or it names what it lacks.
+
+A console block holds one command a line. ``jvid`` commands run in an empty folder, samples in two steps; commands
+of minutes (training, make) are checked without running: the target, the recipe and the options exist.
+Python blocks of one page run in order, in one namespace.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jvid.strategy.strategy import Strategy
+from jvid_training.search.recipe import load_study
+from jvid_training.search.rows import whole
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAIR = ROOT / "jvid_models" / "actions_64"
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    return [
+        body for language, body in FENCE.findall(page.read_text(encoding="utf-8")) if language in languages
+    ]
+
+
+def commands() -> list[str]:
+    lines = [
+        line.strip()
+        for page in PAGES
+        for block in blocks(page, "bash", "console")
+        for line in block.splitlines()
+    ]
+    return list(dict.fromkeys(line.removeprefix("$ ") for line in lines if line and not line.startswith("#")))
+
+
+def needs_pair(text: str) -> bool:
+    by_default = text.startswith("jvid sample") or (
+        text.startswith("jvid plan") and "--paper" not in text and "--plan " not in text
+    )
+    return by_default or '"actions-64"' in text
+
+
+def skip_without_pair(text: str) -> None:
+    if needs_pair(text) and not list(PAIR.glob("*.safetensors")):
+        pytest.skip("needs the bundled pair actions-64, whose weights are not in this checkout")
+
+
+TAKES_MINUTES = {
+    "encode", "train", "curves", "export", "sheets", "generate", "evaluate", "ablation", "sweep", "report",
+}  # fmt: skip
+
+
+def command_options(name: str) -> set[str]:
+    from jvid.cli.app import command
+
+    group = command()
+    context = group.make_context("jvid", ["names"])
+    with group.get_command(context, name).make_context(name, [], resilient_parsing=True) as inner:
+        return {option for parameter in inner.command.params for option in parameter.opts}
+
+
+def run(words: list[str], folder: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command(command: str, tmp_path: Path) -> None:
+    words = shlex.split(command, comments=True)
+    jvid = [sys.executable, "-m", "jvid"]
+    if words[0] == "make":
+        run(["make", "-n", *words[1:]], ROOT)
+        return
+    if words[0] in {"torchrun", "accelerate"}:
+        start = words.index("jvid")
+        assert words[start - 1] == "-m"
+        words = words[start:]
+        assert words[1] in TAKES_MINUTES
+    if words[:2] == ["python", "-m"]:
+        # What it does takes minutes; the module, its options and the files that it names must be there.
+        told = run([sys.executable, *words[1:3], "--help"], ROOT)
+        assert [word for word in words[3:] if word.startswith("-") and f"{word} " not in told] == []
+        # A file is there; a folder is written by a recipe or by a command of the pages.
+        recipes = [path.read_text(encoding="utf-8") for path in (ROOT / "recipes").rglob("*.toml")]
+        written = "\n".join([*recipes, *commands(), ""])
+        paths = [word for word in words[3:] if "/" in word]
+        made = [path for path in paths if f'out = "{path}"\n' in written or f"-o {path}\n" in written]
+        assert [path for path in paths if path not in made and not (ROOT / path).is_file()] == []
+        if words[3:] and words[3].endswith(".toml") and "/" not in words[4]:
+            # A row of the recipe, of its own or Table 2's.
+            rows = [*load_study(ROOT / words[3]).ablation.strategies, *whole(Strategy.paper(64), 64)]
+            assert words[4] in rows
+    elif words[0] == "jvid" and words[1] in TAKES_MINUTES:
+        for recipe in (word for word in words if word.endswith(".toml")):
+            assert (ROOT / recipe).is_file(), f"no {recipe}"
+        known = command_options(words[1])
+        assert [word for word in words if word.startswith("-") and word not in known] == []
+    elif words[0] == "jvid":
+        skip_without_pair(command)
+        for earlier in (words[i + 1] for i, word in enumerate(words) if word == "--again"):
+            run([*jvid, "sample", "--unconditional", "--steps", "1", "-o", earlier], tmp_path)
+        plans = [words[i + 1] for i, word in enumerate(words) if word == "--plan"]
+        for plan in plans:
+            run([*jvid, "plan", "--paper", "64", "--steps", "2", "-o", plan], tmp_path)
+        for mine in (words[i + 1] for i, word in enumerate(words) if word == "--strategy"):
+            Strategy.paper(64).save(tmp_path / mine)
+        # The last of an option counts.
+        few = ["--steps", "2"] if words[1] == "sample" and not plans else []
+        run([*jvid, *words[1:], *few], tmp_path)
+        for output in (words[i + 1] for i, word in enumerate(words) if word == "-o"):
+            written = [tmp_path / output, *tmp_path.glob(f"{Path(output).stem}-*{Path(output).suffix}")]
+            assert sum(path.stat().st_size for path in written if path.is_file()) > 0, output
+    else:
+        assert words[0] in {"pip", "git"}, f"{command}: this test does not know how to check it"
+
+
+@pytest.mark.parametrize(
+    "page",
+    # The tutorials on plugins have a test of their own.
+    [page for page in PAGES if blocks(page, "python") and page.parent.name != "plugins"],
+    ids=lambda page: page.name,
+)
+def test_python_blocks(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = blocks(page, "python")
+    skip_without_pair("\n".join(code))
+    scope: dict[str, object] = {"__name__": "readme"}
+    for number, block in enumerate(code, 1):
+        exec(compile(block, f"{page.name}, python block {number}", "exec"), scope)
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.search(r"(?m)^\.PHONY: (.*)$", makefile).group(1).split()
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [target for target in targets if f"make {target}" not in done.stdout] == []

@@ -1,0 +1,45 @@
+"""The page on evaluation repeats the keys and defaults of a study's recipe; the tests see to it that it does."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from jvid_training.search.recipe import KINDS, Ablation, Pruning, Study, Sweep
+from jvid_training.search.rows import CODECS, GRIDS
+
+PAGE = (Path(__file__).parents[2] / "docs/evaluation.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("heading", "part"),
+    [("study", Study), ("ablation", Ablation), ("sweep", Sweep), ("sweep.pruning", Pruning)],
+)
+def test_every_key_is_explained_with_its_default(heading: str, part: type) -> None:
+    section = PAGE.split(f"### `{heading}`\n")[1].split("\n#")[0]
+    told = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\| .*\|$", section, re.MULTILINE))
+    assert told == {field.name: default(field) for field in attrs.fields(part)}
+
+
+def default(field: attrs.Attribute[Any]) -> str:
+    if field.default is attrs.NOTHING:
+        return "*needed*"
+    value = field.default.factory() if isinstance(field.default, attrs.Factory) else field.default
+    if attrs.has(type(value)):
+        return "table"
+    return "" if value is None else f"`{json.dumps(value)}`"
+
+
+def test_every_grid_row_and_objective_is_named() -> None:
+    grids = PAGE.split("**Grids**:")[1].split("--grid all")[0]
+    assert [name for name in GRIDS if f"`{name}`" not in grids] == []
+    rows = PAGE.split("**Rows**:")[1].split("**Grids**")[0]
+    assert [name for name in (*CODECS, "mixture", "+ smoothing") if f"`{name}`" not in rows] == []
+    assert [
+        name for name in KINDS if f"`{name}`" not in PAGE.split("**Objectives**")[1].split("**Pruning.**")[0]
+    ] == []

@@ -1,0 +1,201 @@
+"""The distribution itself: entry points, pins, light imports, the import table, sizes of files."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import jvid
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("jvid", "jvid_models", "jvid_training")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SOURCES = sorted(
+    path for folder in (*PACKAGES, "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+)
+
+
+def requirements() -> list[Requirement]:
+    project = PROJECT["project"]
+    lines = [
+        *project["dependencies"],
+        *(line for extra in project["optional-dependencies"].values() for line in extra),
+    ]
+    return [found for found in map(Requirement, lines) if found.name != "jvid"]
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    found = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in found}
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=str)
+def test_every_dependency_is_pinned_inside_its_range(requirement: Requirement) -> None:
+    pin = pins().get(canonicalize_name(requirement.name))
+    assert pin is not None, f"constraints.txt does not pin {requirement.name}"
+    assert pin in requirement.specifier
+
+
+SUPPLIED_BY = {"PIL": "pillow", "yaml": "pyyaml"}
+"""Imported names that are not their distribution's."""
+
+
+def declared(*extras: str) -> set[str]:
+    project = PROJECT["project"]
+    lines = [*project["dependencies"]]
+    for extra in extras:
+        lines += project["optional-dependencies"][extra]
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+def modules_imported(source: str) -> set[str]:
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [
+        ("jvid", ("testing",)),
+        ("jvid_models", ("models",)),
+        ("jvid_training", ("models", "training", "evaluation")),
+        ("tests", ("models", "training", "evaluation", "testing", "test")),
+        ("benchmarks", ("models", "testing", "test")),
+    ],
+)
+def test_what_a_package_imports_is_declared(folder: str, extras: tuple[str, ...]) -> None:
+    known = declared(*extras) | {*PACKAGES, "tests", "benchmarks"} | set(sys.stdlib_module_names)
+    if folder == "benchmarks":  # what is compared with, where it is installed
+        peers = (ROOT / "benchmarks" / "peers.txt").read_text(encoding="utf-8").splitlines()
+        known |= {canonicalize_name(line.split("==")[0]) for line in peers if not line.startswith("#")}
+    missing = {}
+    for path in (ROOT / folder).rglob("*.py"):
+        names = {SUPPLIED_BY.get(name, name) for name in modules_imported(path.read_text(encoding="utf-8"))}
+        missing |= {
+            name: path.name for name in names if name not in known and canonicalize_name(name) not in known
+        }
+    assert missing == {}
+
+
+PICKLES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
+
+
+def unsafe_calls(source: str) -> list[str]:
+    """Calls that may run code out of a file of weights."""
+    found = []
+    for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+        name, text = ast.unparse(call.func), ast.unparse(call)
+        given = {f"{word.arg}={ast.unparse(word.value)}" for word in call.keywords}
+        if (
+            (name == "torch.load" and "weights_only=True" not in given)
+            or given & {"weights_only=False", "allow_pickle=True"}
+            or (
+                name.endswith(".from_pretrained")
+                and "tokenizer" not in name.lower()
+                and "use_safetensors=True" not in given
+            )
+        ):
+            found.append(text)
+    return found
+
+
+def test_unsafe_calls_are_found() -> None:
+    for source in ("torch.load(p)", "np.load(p, allow_pickle=True)", "UNet.from_pretrained(p)"):
+        assert unsafe_calls(source) == [source]
+    assert unsafe_calls("torch.load(p, weights_only=True); Tokenizer.from_pretrained(p)") == []
+
+
+def test_nothing_is_unpickled() -> None:
+    """Weights are safetensors; torch.load only with weights_only=True, which runs no code."""
+    found = {}
+    for path in (path for path in SOURCES if path.relative_to(ROOT).parts[0] in PACKAGES):
+        source = path.read_text(encoding="utf-8")
+        # The conformance kit pickles what it has just made, to see it come back; it reads no file.
+        kit = path.relative_to(ROOT).parts[:2] == ("jvid", "testing")
+        if said := unsafe_calls(source) + sorted(modules_imported(source) & PICKLES) * (not kit):
+            found[str(path.relative_to(ROOT))] = said
+    assert found == {}
+
+
+def test_entry_points_name_modules_and_functions_that_exist() -> None:
+    project = PROJECT["project"]
+    targets = [*project["scripts"].values(), *project["entry-points"]["jvid"].values()]
+    for target in targets:
+        module, _, attribute = target.partition(":")
+        assert importlib.util.find_spec(module) is not None, target
+        if attribute:
+            assert callable(getattr(importlib.import_module(module), attribute)), target
+
+
+def test_every_package_ships_its_type_marker() -> None:
+    assert [name for name in PACKAGES if not (ROOT / name / "py.typed").is_file()] == []
+    assert PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == list(PACKAGES)
+
+
+def test_versions_agree() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"(?m)^version: (\S+)$", citation).group(1) == PROJECT["project"]["version"]
+    assert jvid.__version__ == PROJECT["project"]["version"]
+
+
+HEAVY = {"accelerate", "av", "diffusers", "matplotlib", "scipy", "torch", "transformers"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "jvid",
+        "jvid.plugins.registry",
+        "jvid.cli",
+        "jvid.plugins.builtins",
+        "jvid_models.plugin",
+        "jvid_training.plugin",
+    ],
+)
+def test_import_is_light(module: str) -> None:
+    code = f"import {module}, sys, json; print(json.dumps(sorted(set(sys.modules) & {HEAVY!r})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
+
+
+def test_import_contracts_hold() -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command; lint_imports_command()",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 kept, 0 broken" in done.stdout
+
+
+def test_a_file_can_be_read_on_a_few_screens() -> None:
+    def limit(path: Path) -> int:
+        return 400 if path.relative_to(ROOT).parts[0] in PACKAGES else 500
+
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    assert {str(path.relative_to(ROOT)): count for path, count in lines.items() if count > limit(path)} == {}
+
+
+def test_the_bundled_weights_stay_small() -> None:
+    folder = ROOT / "jvid_models" / "actions_64"
+    if not folder.is_dir():
+        pytest.skip("the bundled pair's weights are not in this checkout")
+    weights = list(folder.glob("*.safetensors"))
+    assert weights
+    assert sum(path.stat().st_size for path in weights) <= 64 * 2**20
+    assert list(folder.rglob("*.bin")) + list(folder.rglob("*.pt")) + list(folder.rglob("*.ckpt")) == []

@@ -1,0 +1,132 @@
+"""``jvid check``: a component by name against the checks of its kind, its options, and what is wrong on the command line."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from jvid.cli import main
+from jvid.plugins import hookimpl
+from jvid.plugins.registry import Registry, using
+from jvid.testing.checking import KINDS, checks_of
+from jvid.testing.oracles import GaussianOracle
+from tests.installed import run
+
+
+class Flat(GaussianOracle):
+    """Forgets to keep the dtype."""
+
+    def __call__(self, x, t, cond):
+        return super().__call__(x, t, cond).float()
+
+
+class Parts:
+    @hookimpl
+    def jvid_register(self, register):
+        from jvid.schedules import FlowMatching
+
+        register.denoiser("flat", lambda std=1.0: Flat(FlowMatching(), std=std))
+        register.denoiser("right", lambda std=1.0: GaussianOracle(FlowMatching(), std=std))
+        register.wrapper("windowed", "jvid.denoisers.windowed:Windowed")
+        register.wrapper("known", "jvid.denoisers.known:Known")
+        register.schedule("cosine", "jvid.schedules:TabulatedSchedule.cosine")
+
+
+@pytest.fixture(autouse=True)
+def registry():
+    made = Registry(entry_points=False)
+    made.add(Parts(), "mine")
+    with using(made):
+        yield
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = main(["check", *words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_what_conforms_exits_with_0(capsys):
+    code, out, err = told(capsys, "denoiser", "right:std=.5", "--examples", "3")
+    assert (code, err) == (0, "")
+    assert out.startswith(
+        "denoiser GaussianOracle(schedule=FlowMatching(shift=1.0), mean=0.0, std=0.5): 9 passed, 3 skip"
+    )
+    for name in checks_of("denoiser"):
+        assert f"\n  {name} " in out
+
+
+def test_what_does_not_exits_with_1_and_says_how_to_run_it_again(capsys):
+    code, out, err = told(capsys, "denoiser", "flat", "--examples", "3")
+    assert (code, err) == (1, "")
+    assert "shape_and_dtype_kept           failed     torch.float32 for x in torch.float64" in out
+    assert 'conforms("denoiser", subject, only="shape_and_dtype_kept", at=dict(' in out
+
+
+def test_a_failure_may_be_expected(capsys):
+    # As its predictions are float32, what compares bit for bit in double fails with it.
+    code, out, _ = told(capsys, "denoiser", "flat", "--only", "shape_and_dtype_kept", "--expect",
+                        "shape_and_dtype_kept=float32 alone")  # fmt: skip
+    assert code == 0
+    assert "expected failure  float32 alone" in out
+    code, out, _ = told(capsys, "denoiser", "right", "--only", "shape_and_dtype_kept", "--expect",
+                        "shape_and_dtype_kept=float32 alone")  # fmt: skip
+    assert code == 1
+    assert "unexpected pass" in out
+
+
+def test_sizes_and_options_are_given_by_name(capsys):
+    code, out, _ = told(capsys, "wrapper", "windowed:size=4,stride=3", "--with", "window=4", "--with", "frames=1+4+9",
+                        "--only", "long_clips_cost_in_proportion", "--only", "leaves_alone_what_agrees")  # fmt: skip
+    assert code == 0
+    assert out.startswith("wrapper Windowed(size=4, stride=3): 2 passed\n")
+    code, out, _ = told(capsys, "wrapper", "windowed:size=5,stride=3", "--with", "window=4",
+                        "--only", "long_clips_cost_in_proportion")  # fmt: skip
+    assert code == 1
+    assert "it asks about 5 frames at once: expected at most 4" in out
+
+
+def test_kinds_and_checks_are_listed(capsys):
+    code, out, _ = told(capsys)
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(KINDS)
+    code, out, _ = told(capsys, "grid")
+    assert code == 0
+    for each in checks_of("grid").values():
+        assert f"{each.name}\n    {each.invariant}\n" in out
+    assert "rising=False" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nothing", "x"], "no checks for 'nothing': expected one of schedule, "),
+        (["denoiser", "nothing"], "unknown denoiser 'nothing': expected one of flat, right"),
+        (["denoiser", "right:std=-1"], "std"),
+        (["denoiser", "right", "--only", "nothing"], "has no check 'nothing'"),
+        (["denoiser", "right", "--expect", "shape_and_dtype_kept"], "expected CHECK=REASON"),
+        (["denoiser", "right", "--with", "frames"], "expected name=value"),
+        (["denoiser", "right", "--with", "depth=3"], "without an option 'depth'"),
+        (["sampler", "mine"], "a sampler has no name"),
+        (["wrapper", "known"], "missing a required argument: 'mask'"),
+    ],
+)
+def test_bad_input_is_one_line(capsys, words, said):
+    code, out, err = told(capsys, *words)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_help_is_light():
+    done = run(
+        "-c",
+        "import sys; from jvid.cli import main; main(['check', '--help']); print('torch' in sys.modules)",
+    )
+    assert done.stdout.endswith("False\n"), done.stdout + done.stderr
+
+
+def test_the_kit_keeps_generators_as_they_were(capsys):
+    before = torch.get_rng_state()
+    told(capsys, "schedule", "cosine", "--examples", "2")
+    assert torch.equal(torch.get_rng_state(), before)

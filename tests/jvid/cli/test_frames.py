@@ -1,0 +1,166 @@
+"""``--frames`` and ``--overlap``: what they make, repeat, price and refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+import torch
+
+from jvid.cli import main
+from jvid.media import ENDINGS, read_latents, read_metadata, write_latents
+from jvid.plugins.registry import using
+from jvid.strategy.strategy import Strategy
+from tests import toy
+from tests.toy import ToyPair, built, toy_registry
+
+RUN = "a person running"
+KNOWN = ToyPair.shape[1]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    built.clear()
+    with using(toy_registry()):
+        yield
+
+
+@pytest.fixture
+def frames_seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Frames of every call of the toy's networks, which here look at all that they are given."""
+    seen: list[int] = []
+    usual = toy.Conditional.__call__
+
+    def look(self: toy.Conditional, x: torch.Tensor, *rest: object) -> torch.Tensor:
+        seen.append(x.shape[2])
+        x_0 = usual(self, x, *rest)  # type: ignore[arg-type]
+        return x_0 - 0.5 * x_0.mean(dim=2, keepdim=True)
+
+    monkeypatch.setattr(toy.Conditional, "__call__", look)
+    return seen
+
+
+def latents(*args: str, name: str = "z.safetensors") -> torch.Tensor:
+    assert main(["sample", *args, "--pair", "toy", "-o", name]) == 0
+    return read_latents(name)
+
+
+@pytest.mark.parametrize("frames", [1, KNOWN - 2, KNOWN, KNOWN + 1, 4 * KNOWN + 2])
+def test_clips_have_as_many_frames_as_were_asked_for(frames: int, frames_seen: list[int]) -> None:
+    made = latents(RUN, "--frames", str(frames), "--seed", "4", "-o", "a.png", "--scale", "1")
+    assert made.shape == (1, 4, frames, 8, 8)
+    assert set(frames_seen) == {1, min(frames, KNOWN)}
+    told = read_metadata("z.safetensors")
+    assert (told["frames"], told["strategy"]["overlap"]) == (frames, 4)
+    pair = ToyPair()
+    sampler = pair.strategy.sampler(pair, frames)
+    expected = sampler((4, frames, 8, 8), seeds=[4], cond=pair.text_encoder([RUN]))
+    assert torch.equal(made, expected)
+    from PIL import Image
+
+    with Image.open("a.png") as page:
+        assert page.width == frames * 64 + (frames - 1) * 2
+
+
+def test_overlap_changes_the_clip(frames_seen: list[int]) -> None:
+    whole = latents(RUN, "--frames", "13")
+    assert torch.equal(whole, latents(RUN, "--frames", "13", "--overlap", "4"))
+    assert not torch.equal(whole, latents(RUN, "--frames", "13", "--overlap", "1"))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_again_repeats_a_long_clip_bit_for_bit(ending: str, frames_seen: list[int]) -> None:
+    first = latents(RUN, "--frames", "13", "--overlap", "2", "--seed", "9", "-o", f"one{ending}")
+    assert main(["sample", "--again", f"one{ending}", "-o", "y.safetensors", "-o", f"two{ending}"]) == 0
+    assert torch.equal(first, read_latents("y.safetensors"))
+    assert Path(f"one{ending}").read_bytes() == Path(f"two{ending}").read_bytes()
+    told = read_metadata(f"two{ending}")
+    assert (told["frames"], told["strategy"]["overlap"]) == (13, 2)
+
+
+def test_again_with_another_length_or_overlap(frames_seen: list[int]) -> None:
+    latents(RUN, "--frames", "13", "--overlap", "2")
+    assert main(["sample", "--again", "z.safetensors", "--overlap", "1", "-o", "y.safetensors"]) == 0
+    assert torch.equal(read_latents("y.safetensors"), latents(RUN, "--frames", "13", "--overlap", "1"))
+    assert main(["sample", "--again", "y.safetensors", "--frames", "5", "-o", "x.safetensors"]) == 0
+    assert torch.equal(read_latents("x.safetensors"), latents(RUN))
+
+
+def test_files_that_tell_no_number_of_frames_have_the_pairs() -> None:
+    made = latents(RUN)
+    told = read_metadata("z.safetensors")
+    del told["frames"], told["strategy"]["overlap"]
+    write_latents("old.safetensors", made, told)
+    assert main(["sample", "--again", "old.safetensors", "-o", "y.safetensors"]) == 0
+    assert torch.equal(made, read_latents("y.safetensors"))
+    assert read_metadata("y.safetensors")["frames"] == KNOWN
+
+
+@pytest.mark.parametrize("frames", [0, 2.5, True, "many"])
+def test_a_file_of_no_number_of_frames_is_refused(frames: object, capsys: pytest.CaptureFixture[str]) -> None:
+    made = latents(RUN)
+    write_latents("z.safetensors", made, {**read_metadata("z.safetensors"), "frames": frames})
+    capsys.readouterr()
+    assert main(["sample", "--again", "z.safetensors", "-o", "y.safetensors"]) == 2
+    said = capsys.readouterr().err
+    assert f"frames {frames!r}: expected a whole number" in said
+    assert said.count("\n") == 1
+    assert not Path("y.safetensors").exists()
+
+
+def test_a_saved_strategy_keeps_its_overlap() -> None:
+    first = latents(RUN, "--frames", "13", "--overlap", "3", "--save-strategy", "mine.json")
+    assert Strategy.load("mine.json") == attrs.evolve(ToyPair.strategy, overlap=3)
+    assert torch.equal(first, latents(RUN, "--frames", "13", "--strategy", "mine.json"))
+
+
+def test_a_plan_is_replayed_at_another_length(frames_seen: list[int]) -> None:
+    assert main(["plan", "--pair", "toy", "-o", "plan.json"]) == 0
+    whole = latents(RUN, "--frames", "13")
+    assert torch.equal(whole, latents(RUN, "--frames", "13", "--plan", "plan.json"))
+    assert main(["sample", "--again", "z.safetensors", "-o", "y.safetensors"]) == 0
+    assert torch.equal(whole, read_latents("y.safetensors"))
+
+
+def test_plan_prices_as_many_frames(frames_seen: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--pair", "toy", "--time", "--frames", "13", "--overlap", "1"]) == 0
+    assert "s/call" in capsys.readouterr().out
+    # One call to warm up and three measured: windows at 0, 4 and 8 for video, frames folded for images.
+    assert frames_seen == [KNOWN] * 3 * 4 + [1] * 4
+
+
+LONG = ["--frames", "13"]
+WRONG = {
+    "none": (["--frames", "0"], "frames 0: expected a whole number of frames, 1 or more"),
+    "negative": (["--frames=-3"], "frames -3: expected"),
+    "text": (["--frames", "many"], "'--frames': got 'many'"),
+    "whole window": ([*LONG, "--overlap", "5"], "overlap 5: a window has the pair's 5 frames"),
+    "more": ([*LONG, "--overlap", "50"], "expected fewer in common, at most 4"),
+    "negative overlap": ([*LONG, "--overlap=-1"], "overlap -1: expected a whole number of frames, 0 or more"),
+    "overlap of nothing": (["--overlap", "2"], "--overlap beside clips of 5 frames"),
+    "overlap of a short clip": (["--frames", "3", "--overlap", "2"], "--overlap beside clips of 3 frames"),
+}
+
+
+@pytest.mark.parametrize("command", ["sample", "plan"])
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistake_is_one_line(case: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    args, words = WRONG[case]
+    start = {"sample": ["sample", RUN, "-o", "a.mp4"], "plan": ["plan", "--time", "-o", "a.png"]}[command]
+    assert main([*start, *args, "--pair", "toy"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("jvid: error: ")
+    assert said.err.count("\n") == 1
+    assert words in said.err
+    assert list(Path().iterdir()) == []
+    assert built == []
+
+
+@pytest.mark.parametrize("args", [["--frames", "13"], ["--overlap", "2"]])
+def test_plan_refuses_what_it_would_not_use(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--pair", "toy", *args]) == 2
+    assert f"{args[0]} without --time" in capsys.readouterr().err

@@ -1,0 +1,60 @@
+"""``import jvid`` is light, and its lazy exports are those that type checkers see."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import jvid
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_import_loads_neither_torch_nor_numpy() -> None:
+    code = (
+        "import sys, jvid, jvid.core.protocols, jvid.errors, jvid.core.plan, jvid.selectors, jvid.paper\n"
+        "assert 'Sampler' in dir(jvid) and jvid.Step and jvid.PiecewiseAffine and jvid.paper.TABLE_1\n"
+        "heavy = {'torch', 'numpy', 'matplotlib', 'rich', 'av', 'PIL', 'diffusers', 'transformers'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_composing_a_strategy_by_name_takes_the_package_alone() -> None:
+    needed = "Strategy Choice NoiseShape Pair Registry load names PluginError PluginWarning"
+    assert set(needed.split()) <= set(jvid.__all__)
+    assert {n for n in vars(jvid.errors) if n.endswith(("Error", "Warning"))} <= {*jvid.__all__}
+
+
+@pytest.mark.parametrize("name", jvid.__all__)
+def test_every_export_is_there(name: str) -> None:
+    value = getattr(jvid, name)
+    assert value is not None
+    if isinstance(value, type) or inspect.isfunction(value):
+        assert value.__name__ == name
+
+
+def test_exports_are_those_that_type_checkers_see() -> None:
+    tree = ast.parse((ROOT / "jvid" / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        (alias.asname, node.module.removeprefix("jvid").removeprefix("."))
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }
+    assert seen == {*jvid._HOME.items(), ("paper", "")}
+
+
+def test_unknown_name_and_version() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Sampel'"):
+        _ = jvid.Sampel
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert jvid.__version__ == project["version"]

@@ -1,0 +1,288 @@
+"""Built-in components, samplers and plugins conform; the mutants of each kind are killed.
+
+The registry is read, so that a component that is registered is checked: with its defaults, or with the
+options of ``CASES`` where it needs some.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from jvid import grids, noise, selectors, solvers
+from jvid.core.bridged import Bridged
+from jvid.core.conditions import require
+from jvid.core.keyed import keyed_normal
+from jvid.core.protocols import Expert
+from jvid.core.sampler import Sampler
+from jvid.denoisers.cached import Cached
+from jvid.denoisers.corrected import Corrected
+from jvid.denoisers.framewise import Framewise
+from jvid.denoisers.guided import Guided
+from jvid.denoisers.known import Known
+from jvid.denoisers.parameterized import Parameterized
+from jvid.denoisers.windowed import Windowed
+from jvid.plugins.registry import load, names
+from jvid.postprocessors import TemporalSmoothing, UniformSmoothing
+from jvid.schedules import FlowMatching, TabulatedSchedule
+from jvid.selectors import Always, PiecewiseAffine
+from jvid.testing import GaussianOracle, TwoModeOracle, checking, conforms
+from jvid.testing.checking import checks_of
+from jvid.testing.inner import conditions
+from jvid.testing.strategies import SCHEDULES
+from tests.mutants import hunt
+from tests.mutants.denoiser_bases import CONTEXT as CONTEXT_OF_DENOISERS
+from tests.mutants.denoiser_bases import Grey
+from tests.mutants.grid import Evenly
+from tests.mutants.noise_bases import Shared
+from tests.mutants.postprocessor import Smoothing
+from tests.mutants.sampler import example
+from tests.mutants.schedule import Turning
+from tests.mutants.selector import Coin
+from tests.mutants.solver_bases import Ancestral, FirstOrder, TwoStages, TwoSteps
+from tests.mutants.wrapper_bases import Frames, Guide, Passing, Windows
+
+KINDS = ("schedule", "selector", "noise", "solver", "grid", "postprocessor")
+
+CASES = {
+    ("selector", "piecewise-affine"): [{"t_v": 0.2, "t_e": 0.7, "p_e": 0.3, "p_f": 0.1}],
+    ("selector", "always"): [{"name": "video"}],
+    ("selector", "random"): [{"experts": "a+b+c"}, {"experts": "a+b", "probabilities": "0.2+0.8"}],
+    ("selector", "boundary"): [
+        {"experts": "a+b+c", "at": "0.3+0.6"},
+        {"experts": "a+b", "at": "1.2", "by": "angle"},
+        {"experts": "a+b", "at": "400", "by": "timestep"},
+    ],
+    ("selector", "cycle"): [{"experts": "a+b"}, {"experts": "a+b", "lengths": "2+3"}],
+    ("selector", "table"): [{"rows": "a*3+b*2"}],
+    ("selector", "blend"): [{"experts": "a+b", "knots": "0:1:0+0.5:0.4:0.6+1:0:1"}],
+    ("noise", "shared"): [{"ratio": 0.3}, {"ratio": 0.0}, {"ratio": 1.0}],
+    ("noise", "scaled"): [{"gamma": 0.1, "ratio": 0.5}, {"gamma": 0.0}],
+    ("noise", "mixed"): [{"alpha": 1.0}],
+    ("noise", "progressive"): [{"alpha": 2.0}],
+    ("noise", "offset"): [{}, {"strength": 0.5, "frames": "own"}],
+    ("solver", "ddim"): [{}, {"eta": 0.5}, {"eta": 1.0}],
+    ("solver", "euler"): [{}, {"s_churn": 5.0}],
+    ("solver", "euler-ancestral"): [{}, {"eta": 0.5}],
+    ("solver", "heun"): [{}, {"s_churn": 5.0}],
+    ("solver", "pndm"): [{}, {"start": "runge-kutta"}],
+    ("solver", "dpmpp-2m"): [{}, {"form": "heun"}, {"history": "restart"}],
+    ("solver", "dpmpp-2m-sde"): [{}, {"eta": 0.5}, {"form": "heun"}],
+    ("solver", "unipc"): [{}, {"solver_order": 1}, {"solver_order": 3}, {"variant": "bh1"}],
+    ("schedule", "linear"): [{}, {"T": 50}],
+    ("schedule", "variance-exploding"): [{}, {"sigma_max": 700.0, "t_min": 0.1}],
+    ("schedule", "flow-matching"): [{}, {"shift": 3.0}],
+    ("schedule", "zero-terminal-snr"): [{}, {"of": "linear"}],
+    ("postprocessor", "temporal"): [{}, {"threshold": 0.0}, {"threshold": 30.0}],
+    ("postprocessor", "gaussian"): [{}, {"std": 0.0}, {"std": 5.0}],
+    ("postprocessor", "uniform"): [{}, {"size": 1}, {"size": 7}],
+    ("grid", "explicit"): [{"times": "1+.7+.2+0"}],
+    ("grid", "zigzag"): [{"steps": 20}, {"steps": 10, "back": 2, "repeats": 2}],
+}
+GRID = [{"steps": 1}, {"steps": 20}]
+
+CONTEXT = {
+    ("selector", "table"): {"counts": (5,)},
+    ("noise", "offset"): {"pixels": False},
+    ("grid", "zigzag"): {"rising": True},
+}
+
+
+def cases():
+    for kind in KINDS:
+        for name in names(kind):
+            for options in CASES.get((kind, name), GRID if kind == "grid" else [{}]):
+                told = ",".join(f"{key}={value}" for key, value in options.items())
+                yield pytest.param(kind, name, options, id=f"{kind}-{name}-{told}")
+
+
+@pytest.mark.parametrize(("kind", "name", "options"), list(cases()))
+def test_built_ins_conform(kind, name, options):
+    context = dict(CONTEXT.get((kind, name), {}))
+    if options.get("s_churn"):
+        context["beyond"] = True  # churn asks at more noise than the step begins with
+    report = conforms(kind, load(kind, name, **options), **context)
+    report.raise_for_failures()
+    assert report.counts["passed"] >= len(report.outcomes) - 4
+
+
+TABLE, FLOW = TabulatedSchedule.scaled_linear(), FlowMatching()
+
+
+class Linear:
+    """A network for any of the predictions: a bit of x and of the text."""
+
+    def __call__(self, x, t, cond):
+        return 0.5 * x + require(cond, "text", "Linear").to(x).mean((1, 2)).view(-1, 1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s}"[:40])
+def test_oracles_conform(schedule):
+    data = 0.3 + 0.5 * keyed_normal(range(4), ("data",), (3, 4, 6, 6), torch.float64)
+    conforms("denoiser", GaussianOracle(schedule, 0.3, 0.5), data=data).raise_for_failures()
+    modes = 0.9 * data.sign() + 0.25 * keyed_normal(range(4), ("modes",), (3, 4, 6, 6), torch.float64)
+    conforms("denoiser", TwoModeOracle(schedule, 0.9, 0.25), data=modes).raise_for_failures()
+
+
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v", "flow"])
+def test_parameterized_networks_conform(prediction):
+    denoiser = Parameterized(Linear(), TABLE, prediction)
+    conforms("denoiser", denoiser, cond=conditions).raise_for_failures()
+    guided = Guided(Framewise(denoiser), 3.0)
+    conforms("denoiser", guided, cond=conditions).raise_for_failures()
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_a_bundled_expert_conforms(kind):
+    """Real networks in float32, at the size they were trained on, and on real data: latents that they made."""
+    from jvid_models.ensembles.folder import actions_64
+
+    pair = actions_64()
+    frames = 1 if kind == "image" else 16
+    text = pair.text_encoder(["a person running", "a person walking"])
+    cond = {"text": text["text"]}
+
+    def of(b, f):
+        return {name: value[torch.arange(b) % 2] for name, value in cond.items()}
+
+    expert = getattr(pair, kind)
+    context = {"channels": (4,), "frames": (frames,), "sides": (8,), "batch": (1, 2), "times": (0.001, 1.0)}
+    conforms("denoiser", expert, cond=of, examples=2, **context).raise_for_failures()
+
+
+def half_known(denoiser):
+    return Known(denoiser, torch.full((1, 1, 1, 1, 1), 0.5), torch.ones(1, 1, 1, 1, 1))
+
+
+WRAPPERS = {
+    "guided": (Guided, {}),
+    "guided-interval": (lambda d: Guided(d, 3.0, interval=(0.2, 0.7), rescale=0.5), {}),
+    "framewise": (Framewise, {"framewise": True}),
+    "bridged": (lambda d: Bridged(d, FLOW), {"schedule": FLOW, "times": (0.0, 0.8)}),
+    "windowed": (lambda d: Windowed(d, 4, 3), {"window": 4, "frames": (1, 4, 5, 11)}),
+    "known": (half_known, {"identity": False}),
+    "corrected": (lambda d: Corrected(d, TemporalSmoothing(2.0)), {"identity": False}),
+    "corrected-interval": (lambda d: Corrected(d, UniformSmoothing(3), (0.2, 0.5)), {"identity": False}),
+    "cached": (lambda d: Cached(d, dict), {}),
+    "guided-windowed-framewise": (
+        lambda d: Guided(Windowed(Framewise(d), 4, 2), 2.0),
+        {"frames": (1, 5)},
+    ),
+}
+
+
+def test_every_wrapper_is_checked():
+    assert {name.partition("-")[0] for name in WRAPPERS} == set(names("wrapper"))
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_wrappers_conform(name):
+    factory, context = WRAPPERS[name]
+    conforms("wrapper", factory, **context).raise_for_failures()
+
+
+def test_a_history_that_ignores_a_switch_loses_its_order():
+    known = {"order_across_a_switch": "one history for all experts extrapolates from another model"}
+    conforms("solver", solvers.DPMPP2M(history="ignore"), expected_failures=known).raise_for_failures()
+
+
+EXPERTS = {
+    "video": Expert(TwoModeOracle(TABLE, 0.9, 0.4), noise.SharedNoise(0.5)),
+    "image": Expert(GaussianOracle(FLOW, 0.3, 0.5), noise.ScaledNoise(noise.IndependentNoise(), 0.3)),
+}
+NAMES = ("video", "image")
+SAMPLERS = {
+    "the paper's": lambda: Sampler(
+        EXPERTS,
+        PiecewiseAffine(0.2, 0.7, 0.3, 0.3),
+        solvers.DDPM(),
+        grids.Leading(6),
+        postprocessors=[TemporalSmoothing(2.0)],
+    ),
+    "turns": lambda: Sampler(EXPERTS, selectors.Cycle(NAMES), solvers.DPMPP2M(), grids.Karras(6)),
+    "blend": lambda: Sampler(
+        EXPERTS,
+        selectors.Blend(NAMES, "0:1:0+1:0:1"),
+        solvers.Heun(),
+        grids.ByAngle(6),
+        schedule=FLOW,
+    ),
+    "random walk": lambda: Sampler(
+        EXPERTS, selectors.Random(NAMES), solvers.UniPC(), grids.Zigzag(8), initial=noise.SharedNoise(0.5)
+    ),
+    "refiner": lambda: Sampler(
+        EXPERTS, selectors.Boundary(NAMES, "0.5"), solvers.DPMPP2MSDE(), grids.Trailing(6)
+    ),
+    "one expert": lambda: Sampler(EXPERTS, Always("image"), solvers.PNDM(), grids.Linspace(6)),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samplers_conform(name):
+    report = conforms("sampler", SAMPLERS[name](), frames=range(2, 5), examples=3).raise_for_failures()
+    assert report.counts == {"passed": len(report.outcomes)}
+
+
+@pytest.mark.parametrize("name", ["builtin", "jvid_training.plugin"])
+def test_plugins_conform(name):
+    conforms("plugin", name).raise_for_failures()
+
+
+def test_the_models_plugin_conforms():
+    # Its factories are built by tests of their own: they import diffusers and transformers.
+    built = {"components_have_help", "factories_build_or_say_why", "globals_untouched"}
+    only = [check for check in checks_of("plugin") if check not in built]
+    conforms("plugin", "models", only=only).raise_for_failures()
+
+
+# What the mutants are made of is right, so that each dies of its own mistake.
+
+
+@pytest.mark.parametrize("solver", [FirstOrder, Ancestral, TwoSteps, TwoStages])
+def test_the_solvers_that_mutants_change_conform(solver):
+    conforms("solver", solver()).raise_for_failures()
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        ("selector", Coin),
+        ("noise", Shared),
+        ("grid", Evenly),
+        ("sampler", example),
+        ("schedule", Turning),
+        ("postprocessor", Smoothing),
+    ],
+)
+def test_what_mutants_change_conforms(kind, make):
+    conforms(kind, make()).raise_for_failures()
+
+
+def test_the_denoiser_that_mutants_change_conforms():
+    conforms("denoiser", Grey(), **CONTEXT_OF_DENOISERS).raise_for_failures()
+
+
+@pytest.mark.parametrize(
+    ("factory", "context"),
+    [
+        (Passing, {}),
+        (Guide, {}),
+        (Frames, {"framewise": True}),
+        (Windows, {"window": 4, "frames": (1, 3, 4, 7, 9)}),
+    ],
+)
+def test_the_wrappers_that_mutants_change_conform(factory, context):
+    conforms("wrapper", factory, **context).raise_for_failures()
+
+
+@pytest.mark.parametrize("kind", checking.KINDS)
+def test_mutants_are_killed_by_their_checks(kind):
+    found = hunt([kind])
+    assert found.ok, str(found)
+    # Of what is told, not of an exception on the way; these are the mistake itself.
+    raised = {
+        one.name
+        for one, detail in found.killed.items()
+        if detail.startswith(("TypeError", "NameError", "KeyError", "IndexError"))
+    }
+    assert not raised

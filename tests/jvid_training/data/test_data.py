@@ -1,0 +1,207 @@
+"""From files to windows: reading, resampling, cropping, encoding, drawing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jvid.errors import InputError
+from jvid_training.data.clips import ClipError, find_clips, read_clip, resample_times
+from jvid_training.data.crop import apply_crop, centre_crop, person_crop
+from jvid_training.data.latents import encode, load_manifest
+from jvid_training.data.windows import Windows, generator
+from jvid_training.recipe import structure_recipe
+from tests.training_tools import document, make_clips, pooled, prepare, walker, write_clip
+
+
+@given(st.integers(1, 200), st.floats(5, 60), st.floats(5, 60), st.integers(0, 3))
+def test_resampling_keeps_time(count: int, source: float, target: float, phase: int) -> None:
+    """Output frame k shows the source frame that is on screen at its time; time never runs back."""
+    phase = min(phase, count - 1)
+    times = resample_times(count, source, target, phase)
+    assert (np.diff(times) >= 0).all()
+    assert ((times >= 0) & (times < count)).all()
+    shown = phase / source + np.arange(len(times)) / target
+    assert (np.abs(times / source - shown) <= 1 / source + 1e-5).all()
+
+
+def test_halving_the_rate_takes_every_second_frame() -> None:
+    assert resample_times(10, 25, 12.5).tolist() == [0, 2, 4, 6, 8]
+    assert resample_times(10, 25, 12.5, phase=1).tolist() == [1, 3, 5, 7]
+    assert resample_times(6, 25, 50).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+
+
+def test_the_camera_follows_a_walker_and_stands_still_for_one_who_stays() -> None:
+    moving = walker(40, 1.2, width=96)
+    crop = person_crop(moving, 25, 40)
+    centre = 4 + 1.2 * np.arange(40) + 4
+    inside = (centre > 24) & (centre < 72)
+    away = np.abs(crop.x - centre)
+    assert away[inside].max() < 16, "the whole walker is in the picture"
+    assert away[inside][:20].max() < 2, "and in its middle, away from where smoothing meets the clip's end"
+    assert (crop.x >= 20).all()
+    assert (crop.x <= 76).all()
+    cut = apply_crop(moving, crop, 40)
+    dark = (cut < 100).all(-1)
+    assert dark.any((1, 2)).all(), "the walker is in every frame"
+    waving = walker(20, 0, width=96)
+    waving[::2, 5:10, 4:12] = 40  # something moves above, the body stays
+    assert np.ptp(person_crop(waving, 25, 40).x) == 0
+
+
+def test_centre_crop_is_the_middle_and_too_large_a_crop_is_refused() -> None:
+    frames = walker(3, 0)
+    frames[:, 24 - 4 : 24 + 4, 32 - 4 : 32 + 4] = 255
+    cut = apply_crop(frames, centre_crop(frames, 8), 8)
+    assert (cut == 255).all()
+    with pytest.raises(InputError, match="crop of 60 px does not fit a picture of 64x48"):
+        centre_crop(frames, 60)
+
+
+def test_a_real_clip_is_read(shared: Path) -> None:
+    clip = read_clip(shared / "data/ucf101/v_Basketball_g01_c01.avi")
+    assert clip.frames.shape[1:] == (240, 320, 3)
+    assert len(clip.frames) > 100
+    assert clip.fps == pytest.approx(25, abs=5)
+    files = find_clips(shared / "data/weizmann", "^(?P<actor>[^_]+)_")
+    assert len(files) == 90
+    assert len({file.actor for file in files}) == 9
+
+
+def test_broken_clips_are_skipped_counted_and_named(tmp_path: Path) -> None:
+    make_clips(tmp_path / "clips")
+    whole = (tmp_path / "clips/walk/ann_walk.avi").read_bytes()
+    (tmp_path / "clips/walk/cut_walk.avi").write_bytes(whole[: len(whole) // 3])
+    (tmp_path / "clips/walk/junk_walk.avi").write_bytes(b"not a video at all" * 50)
+    (tmp_path / "clips/walk/void_walk.avi").write_bytes(b"")
+    write_clip(tmp_path / "clips/walk/short_walk.avi", walker(9, 1))
+    recipe = structure_recipe(document(tmp_path))
+    manifest = encode(recipe.data, recipe.codec, tmp_path / "clips", pooled)
+    assert set(manifest.skipped) == {f"walk/{name}_walk.avi" for name in ("cut", "junk", "void", "short")}
+    assert (
+        "truncated" in manifest.skipped["walk/cut_walk.avi"]
+        or "decode" in manifest.skipped["walk/cut_walk.avi"]
+    )
+    assert "expected at least 8" in manifest.skipped["walk/short_walk.avi"]
+    assert {sequence.actor for sequence in manifest.sequences} == {"ann", "bob", "eve"}
+
+
+def test_latents_are_the_codec_of_the_frames_and_normalised(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    windows = Windows(tmp_path / "latents")
+    window = windows.draw(generator(0, 0, 0))
+    latents, video = windows.latents(window), windows.video(window)
+    assert latents.shape == (4, 8, 4, 4)
+    assert video.shape == (3, 8, 32, 32)
+    manifest = windows.manifest
+    mean = np.asarray(manifest.mean).reshape(4, 1, 1, 1)
+    std = np.asarray(manifest.std).reshape(4, 1, 1, 1)
+    np.testing.assert_allclose(latents.numpy(), (pooled(video[None])[0].numpy() - mean) / std, atol=1e-5)
+    everything = np.concatenate(
+        [
+            np.load(tmp_path / f"latents/{s.shard}.latents.npy")[s.offset : s.offset + s.length]
+            for s in windows.sequences
+        ]
+    )
+    np.testing.assert_allclose(everything.mean((0, 2, 3)), manifest.mean, atol=1e-5)
+    np.testing.assert_allclose(everything.std((0, 2, 3)), manifest.std, atol=1e-5)
+
+
+def test_the_held_out_actor_is_in_no_training_window(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    train, held = Windows(tmp_path / "latents"), Windows(tmp_path / "latents", "holdout")
+    assert {s.actor for s in train.sequences} == {"ann", "bob"}
+    assert {s.actor for s in held.sequences} == {"eve"}
+    drawn = [train.draw(generator(1, step, 0)).sequence for step in range(200)]
+    assert {s.actor for s in drawn} == {"ann", "bob"}
+    share = np.mean([s.action == "walk" for s in drawn])
+    assert abs(share - 0.5) < 6 * 0.5 / np.sqrt(200), "actions are drawn alike however many windows they have"
+
+
+def test_an_actor_that_is_left_out_is_in_no_window_but_in_the_statistics(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    every, some = Windows(tmp_path / "latents"), Windows(tmp_path / "latents", leave_out=["bob"])
+    assert {s.actor for s in some.sequences} == {"ann"}
+    assert {some.draw(generator(1, step, 0)).sequence.actor for step in range(50)} == {"ann"}
+    window = some.draw(generator(1, 0, 0))
+    np.testing.assert_array_equal(some.latents(window), every.latents(window))
+    for names in (["eve"], ["zoe"], ["ann", "bob"]):
+        with pytest.raises(
+            InputError, match=r"training\.leave_out: got .*; expected some of ann, bob, not all"
+        ):
+            Windows(tmp_path / "latents", leave_out=names)
+
+
+def test_flipped_sequences_are_mirrored(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    manifest = load_manifest(tmp_path / "latents")
+    pairs = {(s.clip, s.phase): {} for s in manifest.sequences}
+    for s in manifest.sequences:
+        frames = np.load(tmp_path / f"latents/{s.shard}.frames.npy")[s.offset : s.offset + s.length]
+        pairs[s.clip, s.phase][s.flip] = frames
+    for both in pairs.values():
+        np.testing.assert_array_equal(both[True], both[False][:, :, ::-1])
+
+
+def test_encoding_is_resumed_and_shared_and_refuses_other_settings(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("jvid_training.data.latents.SHARD_FRAMES", 30)
+    whole = prepare(tmp_path)
+    first = load_manifest(tmp_path / "latents")
+    names = sorted((tmp_path / "latents").glob("shard-*.npy"))
+    assert len(names) > 2
+    calls: list[int] = []
+
+    def counted(video):
+        calls.append(1)
+        return pooled(video)
+
+    assert encode(whole.data, whole.codec, tmp_path / "clips", counted) == first
+    assert not calls, "an equal encoding is not made twice"
+
+    # Interrupted after the first shard: it goes on behind it, with the same result.
+    again = attrs.evolve(whole.data, latents=str(tmp_path / "again"))
+
+    def dies(video):
+        if len(calls) > 3:
+            raise KeyboardInterrupt
+        return counted(video)
+
+    with pytest.raises(KeyboardInterrupt):
+        encode(again, whole.codec, tmp_path / "clips", dies)
+    before = len(calls)
+    second = encode(again, whole.codec, tmp_path / "clips", counted)
+    assert second.sequences == first.sequences
+    assert len(calls) - before < sum(1 for _ in first.sequences)
+    for path in names:
+        np.testing.assert_array_equal(np.load(path), np.load(tmp_path / "again" / path.name))
+
+    with pytest.raises(InputError, match="latents of other settings"):
+        encode(attrs.evolve(whole.data, fps=25.0), whole.codec, tmp_path / "clips", pooled)
+
+
+def test_damage_is_told_in_one_line(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    with pytest.raises(InputError, match="no folder of clips at"):
+        find_clips(tmp_path / "nowhere", "^(?P<actor>.)")
+    with pytest.raises(InputError, match="does not match its name"):
+        find_clips(tmp_path / "clips", "^(?P<actor>[0-9]+)_")
+    with pytest.raises(ClipError, match="cannot be decoded"):
+        read_clip(tmp_path / "nothing.avi")
+    shard = next((tmp_path / "latents").glob("*.latents.npy"))
+    shard.write_bytes(shard.read_bytes()[:200])
+    windows = Windows(tmp_path / "latents")
+    with pytest.raises(InputError, match="is damaged"):
+        windows.latents(windows.draw(generator(0, 0, 0)))
+    manifest = tmp_path / "latents/manifest.json"
+    manifest.write_text(json.dumps({"format": 1}))
+    with pytest.raises(InputError, match="is damaged"):
+        load_manifest(tmp_path / "latents")
+    manifest.unlink()
+    with pytest.raises(InputError, match="jvid encode"):
+        load_manifest(tmp_path / "latents")

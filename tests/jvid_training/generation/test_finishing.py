@@ -1,0 +1,83 @@
+"""Sets made of another set's latents: of another smoothing, and of another decoder."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+import jvid
+from jvid.errors import InputError
+from jvid.strategy.choice import Choice
+from jvid_training.generation import ClipSet, finish, finishes, generate
+from jvid_training.generation.files import batch_path
+from jvid_training.generation.making import Maker
+from tests.generation_tools import content, other_part, stamps, tiny_pair
+from tests.toy import ToyPair
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return tiny_pair(tmp_path_factory.mktemp("pair") / "tiny")
+
+
+def smoothing(pair, threshold=None):
+    choice = None if threshold is None else Choice("temporal", {"threshold": threshold})
+    return attrs.evolve(pair.strategy, smoothing=choice)
+
+
+def test_a_set_that_differs_in_smoothing_is_finished_and_not_sampled(tiny, tmp_path, monkeypatch):
+    """Bit for bit what generate makes, its calls and seconds those of the set that was sampled; and it goes on."""
+    pair = jvid.load("pair", str(tiny))
+    options = {"num": 5, "batch": 2, "pair": str(tiny), "loaded": pair}
+    plain = generate(tmp_path / "plain", strategy=smoothing(pair), **options)
+    sampled = generate(tmp_path / "sampled", strategy=smoothing(pair, 1.5), **options)
+    assert content(plain) != content(sampled)
+    monkeypatch.setattr(Maker, "_sampled", None)
+    finished = finish(tmp_path / "finished", plain, smoothing(pair, 1.5), pair)
+    assert content(finished) == content(sampled)
+    assert finished.spec == sampled.spec
+    assert (finished.calls, finished.seconds) == (plain.calls, plain.seconds)
+    batch_path(finished.folder, 1).unlink()
+    kept = stamps(finished.folder)
+    again = finish(finished.folder, plain, smoothing(pair, 1.5), pair)
+    assert content(again) == content(sampled)
+    assert stamps(again.folder).items() >= kept.items()
+
+
+@pytest.mark.parametrize("threshold", [None, 1.5])
+def test_another_decoder_takes_the_latents_that_are_there(tiny, tmp_path, monkeypatch, threshold):
+    """Bit for bit what generate makes with the other decoder, and its request."""
+    pair, folder = jvid.load("pair", str(tiny)), other_part(tmp_path / "pair", tiny, "decoder")
+    other = jvid.load("pair", str(folder))
+    options = {"num": 3, "batch": 2}
+    plain = generate(tmp_path / "plain", pair=str(tiny), loaded=pair, strategy=smoothing(pair), **options)
+    strategy = smoothing(pair, threshold)
+    sampled = generate(tmp_path / "sampled", pair=str(folder), loaded=other, strategy=strategy, **options)
+    monkeypatch.setattr(Maker, "_sampled", None)
+    told = finish(tmp_path / "finished", plain, strategy, other, sampled_with=pair, name=str(folder))
+    assert content(told) == content(sampled)
+    assert content(told)[0] != content(plain)[0]
+    assert told.spec == sampled.spec
+    with pytest.raises(InputError, match="of this pair"):
+        finish(tmp_path / "without", plain, strategy, other)
+    denoiser = jvid.load("pair", str(other_part(tmp_path / "video", tiny, "video")))
+    with pytest.raises(InputError, match="differ in more than their decoder"):
+        finish(tmp_path / "more", plain, strategy, denoiser, sampled_with=pair)
+
+
+def test_what_another_set_cannot_be_finished_from_is_told(tiny, tmp_path):
+    pair = jvid.load("pair", str(tiny))
+    made = generate(
+        tmp_path / "a", num=2, batch=1, pair=str(tiny), loaded=pair, strategy=smoothing(pair, 2.0)
+    )
+    with pytest.raises(
+        InputError, match="not a complete float32 set of this pair and strategy without smooth"
+    ):
+        finish(tmp_path / "b", made, smoothing(pair, 1.5), pair)  # smoothed already
+    plain = generate(tmp_path / "c", num=2, batch=1, pair=str(tiny), loaded=pair, strategy=smoothing(pair))
+    assert finishes(smoothing(pair, 1.5), plain)
+    with pytest.raises(InputError, match="this pair"):
+        finish(tmp_path / "b", plain, smoothing(pair, 1.5), ToyPair())
+    batch_path(plain.folder, 1).unlink()
+    assert not finishes(smoothing(pair, 1.5), ClipSet.open(plain.folder))
+    assert not (tmp_path / "b").exists()

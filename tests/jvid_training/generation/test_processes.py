@@ -1,0 +1,192 @@
+"""Runs that are killed, and runs of several processes: the same bits as one that nobody disturbs."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from jvid.errors import InputError, JvidError
+from jvid_training.generation import ClipSet, generate, workers
+from jvid_training.jobs.locks import Lock
+from jvid_training.jobs.ranks import cpu_job
+from tests.generation_tools import content, stamps, tiny_pair
+
+ROOT = Path(__file__).parents[3]
+NUM, BATCH = 24, 2
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return tiny_pair(tmp_path_factory.mktemp("pairs") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny, tmp_path_factory):
+    began = time.perf_counter()
+    made = generate(tmp_path_factory.mktemp("sets") / "whole", num=NUM, pair=str(tiny), batch=BATCH)
+    return content(made), time.perf_counter() - began
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def command(tiny, folder, *more):
+    return [
+        "jvid", "generate", "--pair", str(tiny), "-o", str(folder), "-n", str(NUM), "--batch", str(BATCH), *more
+    ]  # fmt: skip
+
+
+def until(happens, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def free(folder):
+    try:
+        with Lock(folder, alone=True):
+            return True
+    except InputError:
+        return False
+
+
+def test_a_run_killed_again_and_again_loses_nothing_and_makes_nothing_twice(tmp_path, tiny, undisturbed):
+    whole, seconds = undisturbed
+    folder = tmp_path / "set"
+    forked = multiprocessing.get_context("fork")
+    draw = random.Random(0)
+    kept: dict[str, tuple[int, int]] = {}
+    kills = 0
+    for _ in range(200):
+        process = forked.Process(
+            target=generate, args=(folder,), kwargs={"num": NUM, "pair": str(tiny), "batch": BATCH}
+        )
+        process.start()
+        process.join(draw.uniform(0.02, seconds / 2))
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+        if folder.is_dir():
+            now = stamps(folder)
+            assert kept.items() <= now.items()  # nothing lost, nothing made again
+            kept = now
+            if now:
+                ClipSet.open(folder)  # and every file is whole
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+        kills += 1
+    assert kills >= 2
+    assert len(kept) == NUM // BATCH
+    assert content(ClipSet.open(folder)) == whole
+    assert not list(folder.glob("*.part*"))
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_same_bits(tmp_path, tiny, undisturbed, environment):
+    told = []
+    made = generate(tmp_path / "workers", num=NUM, pair=str(tiny), batch=BATCH, processes=2, tell=told.append)
+    assert content(made) == undisturbed[0]
+    assert told[-1].clips == NUM
+    assert all(a.clips <= b.clips for a, b in itertools.pairwise(told))
+
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
+    done = subprocess.run(
+        [*torchrun, *command(tiny, tmp_path / "ranks")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(f"{NUM} clips") == 1
+    assert content(ClipSet.open(tmp_path / "ranks")) == undisturbed[0]
+    # An error that the main process finds reaches both, and nobody waits for ever.
+    refused = subprocess.run(
+        [*torchrun, *command(tiny, tmp_path / "ranks", "--seed", "1")], capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert refused.returncode != 0
+    assert "jvid: error: the set was made by another request; seed: 0 there, 1 now" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_parent_takes_its_workers_along(tmp_path, tiny, undisturbed, environment):
+    folder = tmp_path / "set"
+    parent = subprocess.Popen([sys.executable, "-m", *command(tiny, folder, "--processes", "2")])
+    until(lambda: folder.is_dir() and stamps(folder))
+    refused = subprocess.run(
+        [sys.executable, "-m", *command(tiny, folder)], capture_output=True, text=True, check=False
+    )
+    over = parent.poll() is not None
+    parent.kill()
+    parent.wait()
+    if not over:
+        assert refused.returncode == 2
+        assert "another run (process" in refused.stderr
+        assert refused.stderr.count("\n") == 1
+    until(lambda: free(folder))
+    kept = stamps(folder)
+    made = generate(folder, num=NUM, pair=str(tiny), batch=BATCH)
+    assert kept.items() <= stamps(folder).items()
+    assert content(made) == undisturbed[0]
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_told_and_the_other_ends_its_batch(
+    tmp_path, tiny, undisturbed, environment, monkeypatch
+):
+    folder = tmp_path / "set"
+    started = []
+
+    def start(*args):
+        started.append(real(*args))
+        return started[-1]
+
+    real = workers._started
+    monkeypatch.setattr(workers, "_started", start)
+
+    def kill(progress):
+        if progress.clips > 0 and started[0].poll() is None:
+            os.kill(started[0].pid, signal.SIGKILL)
+
+    with pytest.raises(JvidError, match=r"process 1 of 2 died \(signal 9\): finished batches stay") as caught:
+        generate(folder, num=NUM, pair=str(tiny), batch=BATCH, processes=2, tell=kill)
+    assert "\n" not in str(caught.value)
+    assert all(worker.poll() is not None for worker in started)
+    assert free(folder)
+    kept = stamps(folder)
+    assert len(kept) < NUM // BATCH
+    assert content(generate(folder, num=NUM, pair=str(tiny), batch=BATCH)) == undisturbed[0]
+    assert kept.items() <= stamps(folder).items()
+
+
+def test_what_a_worker_finds_wrong_is_told_in_its_words(tmp_path, tiny, environment):
+    with pytest.raises(InputError, match="'a cat'") as caught:
+        generate(tmp_path / "set", num=4, pair=str(tiny), batch=2, prompts=["a cat"], processes=2)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["jvid_training.generation", "jvid_training.generation.cli"])
+def test_what_the_command_imports_is_light(word):
+    code = f"import sys, {word}; print([m for m in ('torch', 'diffusers', 'accelerate') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_processes_without_a_network_of_gpus_are_told_to_join_by_gloo(monkeypatch):
+    """Else accelerate lets each of them make everything."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert [cpu_job(device) for device in ("cpu", "mps", "cuda", "cuda:1")] == [True, True, False, False]
+    assert cpu_job() != torch.cuda.is_available()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert not cpu_job("cpu")

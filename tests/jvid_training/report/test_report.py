@@ -1,0 +1,495 @@
+"""The report page: what it shows, that it shows nothing else, and that a browser draws it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+from PIL import Image
+
+from jvid.cli import main
+from jvid.errors import InputError
+from jvid.plugins.registry import Registry, using
+from jvid.schedules import TabulatedSchedule
+from jvid.strategy.choice import Choice
+from jvid.strategy.guidance import Guidance
+from jvid.strategy.strategy import NoiseShape, Strategy
+from jvid_training.evaluation.figures import Evaluation, Figure, number, save
+from jvid_training.generation import ClipSet, generate
+from jvid_training.report.content import Clip, Content, Front, Objective, Point, Row
+from jvid_training.report.inputs import read
+from jvid_training.report.page import page, write_page
+from jvid_training.report.scatter import planes
+from jvid_training.report.sets import chosen, names
+from jvid_training.report.sprites import sprite
+from jvid_training.report.tables import figures_table
+from jvid_training.report.words import strip, words
+from tests.report_tools import Page, toy_study
+from tests.toy import PROMPTS, ToyPair, toy_registry
+
+HOSTILE = """</script><script>alert(1)</script><img src=x onerror="alert('2')">&amp;"""
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _toy() -> Iterator[None]:
+    with using(toy_registry()):
+        yield
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two strategies, six clips of two prompts each, the second from another seed that overlaps."""
+    root = tmp_path_factory.mktemp("sets")
+    base = attrs.evolve(ToyPair.strategy, steps=3)
+    for name, strategy, seed in (("mixture", base, 10), ("video only", alone("video"), 12)):
+        generate(root / name, num=6, pair="toy", strategy=strategy, prompts=PROMPTS, seed=seed, batch=2)
+    return [root / "mixture", root / "video only"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_study(tmp_path_factory.mktemp("study"))
+
+
+def alone(expert: str) -> Strategy:
+    return attrs.evolve(ToyPair.strategy, steps=3, selector=Choice("always", {"name": expert}))
+
+
+def clip(seed: int = 0, prompt: str = "a person", frames: int = 5) -> Clip:
+    random = np.random.Generator(np.random.Philox(seed))
+    return Clip(prompt, seed, random.integers(0, 256, (frames, 8, 12, 3)).astype(np.uint8))
+
+
+def check_self_contained(text: str) -> None:
+    """No address of any other place in anything that a browser would follow, nor in the text."""
+    bare = re.sub(r"data:image/webp;base64,[\w+/=]*", "", text)
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", bare)
+    parsed = Page(text)
+    for tag, attributes in parsed.tags:
+        for name in ("src", "href", "srcset", "poster", "action", "data", "xlink:href"):
+            if (value := attributes.get(name)) is not None:
+                assert value.startswith(("data:", "#")), (tag, name)
+        assert not [name for name in attributes if name.startswith("on")]
+    (policy,) = [m["content"] for m in parsed.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy
+
+
+def test_sets_side_by_side(sets: list[Path]) -> None:
+    """Seeds 12 to 15 are in both: each prompt shows the first of those, in the same column."""
+    content = read(sets, clips=2)
+    assert [row.name for row in content.rows] == ["mixture", "video only"]
+    assert [row.schedule for row in content.rows] == [ToyPair.schedule] * 2
+    seeds = {row.name: [(one.prompt, one.seed) for one in row.clips] for row in content.rows}
+    assert seeds["mixture"] == seeds["video only"]
+    assert seeds["mixture"] == [(PROMPTS[0], 12), (PROMPTS[0], 14), (PROMPTS[1], 13), (PROMPTS[1], 15)]
+    assert np.array_equal(content.rows[0].clips[0].frames, ClipSet.open(sets[0]).clip(2))
+    text = page(content)
+    check_self_contained(text)
+    parsed = Page(text)
+    assert parsed.text("h3") == ["mixture", "video only", *PROMPTS]
+    assert [one for one in parsed.text("figcaption")] == [
+        f"seed {s}" for s in (12, 14, 12, 14, 13, 15, 13, 15)
+    ]
+    assert len(parsed.all("canvas")) == len(parsed.all("img")) == 8
+    assert all(
+        c["data-frames"] == "5" and (c["width"], c["height"]) == ("64", "64") for c in parsed.all("canvas")
+    )
+    commands = [line for line in parsed.text("pre") if line.startswith("jvid generate")]
+    assert f"--out {sets[0]} --num 6 --pair toy --strategy mixture.json --seed 10 --batch 2" in commands[0]
+    assert any("jvid 0." in line and "torch" in line for line in parsed.text("p"))
+
+
+def test_the_strategy_told_is_the_one_that_made_the_set(sets: list[Path]) -> None:
+    told = [json.loads(text) for text in Page(page(read(sets))).text("pre") if text.startswith("{")]
+    assert [Strategy.from_dict(values) for values in told] == [ClipSet.open(s).spec.strategy for s in sets]
+
+
+def test_plan_strip_is_the_plan() -> None:
+    strategy = attrs.evolve(Strategy.paper(64), steps=40)
+    drawn, plan = strip(strategy), strategy.plan()
+    assert [("video", "image")[cell.expert] for cell in drawn.cells] == [step.expert for step in plan.steps]
+    assert [cell.x for cell in drawn.cells] == list(range(40))
+    assert all((cell.y, cell.height) == (0.0, 1.0) for cell in drawn.cells)
+    lengths = [part.split() for part in drawn.runs.split(", ")]
+    told = [name for span, name in lengths for _ in range(-eval(span) + 1 if "-" in span else 1)]
+    assert told == [step.expert for step in plan.steps]
+
+
+def test_the_plan_is_drawn_on_the_pairs_schedule() -> None:
+    """A grid by angle visits other times on another schedule."""
+    strategy = attrs.evolve(Strategy.paper(64), grid=Choice("by-angle"), steps=40)
+    runs = {}
+    for name in ("linear", "scaled_linear"):
+        schedule = getattr(TabulatedSchedule, name)()
+        runs[name] = strip(strategy, schedule).cells
+        assert [cell.expert for cell in runs[name]] == [
+            ("video", "image").index(step.expert) for step in strategy.plan(schedule).steps
+        ]
+    assert runs["linear"] != runs["scaled_linear"] == strip(strategy).cells
+
+
+def test_blended_steps_are_stacked() -> None:
+    blend = attrs.evolve(
+        Strategy.paper(64), steps=4,
+        selector=Choice("blend", {"knots": "0:.75:.25", "experts": "video+image"}),
+    )  # fmt: skip
+    drawn = strip(blend)
+    assert [(c.expert, c.y, c.height) for c in drawn.cells] == [(0, 0.25, 0.75), (1, 0.0, 0.25)] * 4
+
+
+def test_words() -> None:
+    strategy = attrs.evolve(
+        Strategy.paper(64),
+        guidance={"video": Guidance(2, (0.2, 0.8), 0.5), "image": Guidance(3)},
+        noise={"image": NoiseShape(0.02, 0.5), "video": NoiseShape()},
+        smoothing=None,
+    )
+    assert words(strategy) == {
+        "selector": "piecewise-affine (t_v 0.2, t_e 0.7, p_e 0.3, p_f 0.3)",
+        "solver": "ddpm, 50 steps",
+        "guidance": "video: scale 2 for t from 0.2 to 0.8, rescaled by 0.5; image: scale 3",
+        "noise": "image steps: γ 0.02, r 0.5",
+        "smoothing": "none",
+    }
+
+
+def test_sprite_holds_the_frames() -> None:
+    import base64
+    import io
+
+    smooth = np.linspace(0, 255, 16 * 16 * 3).reshape(16, 16, 3)
+    frames = np.stack([np.clip(smooth * scale, 0, 255) for scale in (0.2, 0.4, 0.6, 0.8, 1.0)]).astype(
+        np.uint8
+    )
+    made = sprite(frames)
+    assert (made.frames, made.columns, made.rows) == (5, 3, 2)
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(made.uri.partition(",")[2]))).convert("RGB"))
+    assert picture.shape == (32, 48, 3)
+    for k, frame in enumerate(frames):
+        row, column = divmod(k, 3)
+        part = picture[row * 16 : row * 16 + 16, column * 16 : column * 16 + 16]
+        assert np.abs(part.astype(float) - frame).mean() < 6
+
+
+def test_everything_is_escaped() -> None:
+    row = Row(
+        HOSTILE, Strategy.paper(64), (attrs.evolve(clip(), prompt=HOSTILE, remark=HOSTILE),),
+        highest=(clip(),), lowest=(clip(),), ranked_by=HOSTILE,
+        figures={HOSTILE: Figure(1.0, 0.5, 1.5, "lower", HOSTILE)}, facts={HOSTILE: HOSTILE},
+    )  # fmt: skip
+    front = Front((Objective(HOSTILE), Objective("b")), (Point(HOSTILE, (1.0, 2.0), True, HOSTILE),))
+    content = Content(
+        HOSTILE, (row,), 12.5, floors=(attrs.evolve(row, strategy=None),), fronts=(front,), commands=(HOSTILE,),
+        versions={HOSTILE: HOSTILE}, notes=(HOSTILE,),
+    )  # fmt: skip
+    parsed = Page(page(content))
+    assert len(parsed.all("script")) == 1
+    assert not [image for image in parsed.all("img") if not (image["src"] or "").startswith("data:")]
+    assert parsed.text("title")[0] == HOSTILE
+    assert HOSTILE in parsed.text("h3")
+    assert HOSTILE in parsed.text("pre")
+    assert html.escape(HOSTILE, quote=False) not in "".join(text for _, text in parsed.texts)
+
+
+def test_same_page_for_the_same_content(sets: list[Path], study: Path) -> None:
+    for folders in (sets, [study]):
+        assert page(read(folders, clips=2)) == page(read(folders, clips=2))
+
+
+def test_figures_of_evaluate(sets: list[Path], tmp_path: Path) -> None:
+    made = Evaluation(
+        "mixture", 6, 5, (64, 64), 12.5, "real", 9, {"FVD[i3d, 6 clips]": Figure(98.7, 90.0, 110.0, "lower")},
+        {"real": {"FVD[i3d]": Figure(30.0, 20.0, 40.0, "lower", "halves")}},
+        {"source": ClipSet.open(sets[0]).fingerprint},
+    )  # fmt: skip
+    save([made], tmp_path / "figures.json")
+    content = read(sets, figures=[tmp_path / "figures.json"])
+    assert [dict(row.figures) for row in content.rows] == [made.figures, {}]
+    table = figures_table(content.rows, content.floors)
+    assert [heading.name for heading in table.headings] == ["FVD[i3d, 6 clips]"]
+    assert [(line.name, line.entries[0].value, line.entries[0].interval) for line in table.lines] == [
+        ("mixture", "98.7", "90.0–110"), ("video only", "–", ""), ("real clips, in halves", "30.0", "20.0–40.0"),
+    ]  # fmt: skip
+    save([attrs.evolve(made, fingerprints={"source": "other"})], tmp_path / "other.json")
+    with pytest.raises(InputError, match=r"--figures are of other clips \(mixture\)"):
+        read(sets, figures=[tmp_path / "other.json"])
+
+
+def test_best_of_a_column_and_those_level_with_it() -> None:
+    def row(name: str, value: float, low: float, better: Any = "lower") -> Row:
+        return Row(name, figures={"FVD[n, 8 clips]": Figure(value, low, value + 10, better)})
+
+    rows = [row("a", 100.0, 90.0), row("b", 105.0, 99.0), row("c", 120.0, 110.0)]
+    floor = row("real", 1.0, 0.5)
+    table = figures_table(rows, [floor])
+    assert [line.entries[0].mark for line in table.lines] == ["best", "level", "", ""]
+    higher = [
+        attrs.evolve(r, figures={"IS": attrs.evolve(f, better="higher")})
+        for r in rows
+        for f in r.figures.values()
+    ]
+    assert [line.entries[0].mark for line in figures_table(higher, []).lines] == ["", "", "best"]
+    neither = [row(name, 1.0, 0.5, None) for name in "ab"]
+    assert [line.entries[0].mark for line in figures_table(neither, []).lines] == ["", ""]
+    assert figures_table([Row("a")], []) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(983.2, "983"), (1191.4, "1,191"), (0.1, "0.100"), (12.345, "12.3"), (0, "0"), (2e-5, "2.00e-05"),
+     (-3.25, "-3.25"), (float("nan"), "not finite")],
+)  # fmt: skip
+def test_number(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize("across", ["lower", "higher"])
+@pytest.mark.parametrize("up", ["lower", "higher"])
+def test_the_stairs_bound_what_the_front_beats(across: str, up: str) -> None:
+    """No point lies on the good side of the stairs, and every point of the front is on them."""
+    random = np.random.Generator(np.random.Philox(3))
+    values = random.random((60, 2))
+    signs = np.array([1 if way == "lower" else -1 for way in (across, up)])
+    losses = values * signs
+    beaten = [((losses <= p).all(1) & (losses < p).any(1)).any() for p in losses]
+    points = [
+        Point(str(i), tuple(v), not b) for i, (v, b) in enumerate(zip(values.tolist(), beaten, strict=True))
+    ]
+    (plane,) = planes(Front((Objective("a", across), Objective("b", up)), tuple(points)))
+    at = np.array([float(part) for part in plane.stairs[1:].split("H")[0].split("V")[0].split()])
+    corners = [at.copy()]
+    for letter, value in re.findall(r"([HV])([\d.]+)", plane.stairs):
+        at["HV".index(letter)] = float(value)
+        corners.append(at.copy())
+    stairs = np.array(corners)
+    on = np.array([(dot.x, dot.y) for dot in plane.dots if dot.front])
+    assert all((np.abs(stairs - dot).max(1) < 0.05).any() for dot in on)
+    # In pixels y points down: where higher is better, smaller y is.
+    pixels = signs * (1, -1)
+    for corner in stairs:
+        better = [(np.array([d.x, d.y]) * pixels < corner * pixels - 0.05).all() for d in plane.dots]
+        assert not any(better)
+
+
+def test_three_objectives_are_three_planes_without_stairs() -> None:
+    front = Front(
+        tuple(map(Objective, "abc")),
+        (Point("p", (1.0, 2.0, 3.0), True), Point("q", (2.0, 1.0, float("nan")), False)),
+    )
+    drawn = planes(front)
+    assert [(p.across.name, p.up.name, len(p.dots), p.stairs) for p in drawn] == [
+        ("a", "b", 2, ""), ("a", "c", 1, ""), ("b", "c", 1, ""),
+    ]  # fmt: skip
+    assert planes(Front(front.objectives, ())) == []
+
+
+def test_a_study(study: Path) -> None:
+    found = json.loads((study / "front.json").read_text())
+    table = json.loads((study / "ablation-4-clips-seed-0.json").read_text())
+    content = read([study], clips=2, extremes=2)
+    assert [row.name for row in content.rows] == ["video model", "image model", "mixture", "+ smoothing"]
+    for row, told in zip(content.rows, table["rows"], strict=True):
+        assert {n: f.value for n, f in row.figures.items() if n != "network cost"} == {
+            n: f["value"] for n, f in told["figures"].items()
+        }
+        assert row.figures["network cost"].value == told["cost"]
+        assert [one.seed for one in row.clips] == [0, 2, 1, 3]
+        # toy-frame's features were kept by the evaluation.
+        assert row.ranked_by == "agreement[toy-frame]"
+        assert len(row.highest) == len(row.lowest) == 2
+        assert {one.seed for one in (*row.highest, *row.lowest)} == {0, 1, 2, 3}
+    assert content.floors[0].name == "real clips, in halves of 6"
+    assert [extra.title for extra in content.extras] == ["grid-steps, 4 clips from seed 0"]
+    rows, searched = content.fronts
+    assert [point.values for point in searched.points] == [tuple(p["values"]) for p in found["points"]]
+    assert [point.front for point in searched.points] == [p["front"] for p in found["points"]]
+    assert (rows.title, searched.title) == (
+        "the strategies of this page, 4 clips from seed 0", f"the search, 4 clips from seed {found['seed']}",
+    )  # fmt: skip
+    assert [point.name for point in rows.points] == [row.name for row in content.rows]
+    for point, told in zip(rows.points, table["rows"], strict=True):
+        names = [next(n for n in told["figures"] if n.startswith(kind)) for kind in ("FVD", "FID")]
+        assert point.values == (*(told["figures"][name]["value"] for name in names), told["cost"])
+        others = [p.values for p in rows.points if p is not point]
+        assert point.front is not any(
+            all(a <= b for a, b in zip(o, point.values, strict=True)) for o in others
+        )
+    text = page(content)
+    check_self_contained(text)
+    parsed = Page(text)
+    assert len(parsed.all("circle")) == 3 * (len(found["points"]) + len(table["rows"]))
+    assert sum("front" in (c["class"] or "") for c in parsed.all("circle")) == 3 * sum(
+        p.front for front in content.fronts for p in front.points
+    )
+    # The table has every point too.
+    headings = parsed.text("th")
+    assert all(f"trial {p['number']}" in headings for p in found["points"])
+
+
+def test_a_study_that_was_moved_and_lost_a_set(study: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(study, moved)
+    table = json.loads((moved / "ablation-4-clips-seed-0.json").read_text())
+    lost = Path(table["rows"][0]["set"]).name
+    for row in table["rows"]:
+        row["set"] = str(Path("nowhere") / Path(row["set"]).name)
+    (moved / "ablation-4-clips-seed-0.json").write_text(json.dumps(table))
+    shutil.rmtree(moved / "sets" / lost)
+    content = read([moved])
+    assert content.notes == ("video model: its clips are not here",)
+    assert [len(row.clips) for row in content.rows] == [0, 2, 2, 2]
+    assert content.rows[0].figures
+
+
+def test_an_incomplete_set_is_told_and_its_place_kept(sets: list[Path], tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    shutil.copytree(sets[0], part)
+    (part / "batch-00000001.safetensors").unlink()
+    content = read([part], clips=2)
+    assert content.notes == ("part is incomplete: 2 of its 6 clips are not made yet",)
+    assert [one.frames is None for one in content.rows[0].clips] == [False, True, False, True]
+    parsed = Page(page(content))
+    assert parsed.text("div").count("not made") == 2
+    assert "part is incomplete: 2 of its 6 clips are not made yet" in parsed.text("li")
+    for batch in part.glob("batch-*"):
+        batch.unlink()
+    assert not Page(page(read([part]))).all("canvas")
+
+
+def changed(folder: Path, to: Path, **values: Any) -> Path:
+    """A copy of a set whose spec says something else."""
+    shutil.copytree(folder, to)
+    for batch in to.glob("batch-*"):
+        batch.unlink()
+    told = json.loads((to / "set.json").read_text())
+    (to / "set.json").write_text(json.dumps({**told, **values}))
+    return to
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"size": [32, 48]}, "sets of other size: 64x64 in .*, 48x32 in .*; report them apart"),
+        ({"fps": 25.0}, "sets of other frames a second: 12.5 in .*, 25.0 in"),
+        ({"latents": [4, 7, 8, 8]}, "sets of other frames: 5 in .*, 7 in"),
+        ({"prompts": ["a person jumping"]}, "sets of other prompts: a person waving, a person running in"),
+        ({"seed": 900}, "without a prompt and seed in common: from seed 10 in .*, 900 in"),
+    ],
+)
+def test_sets_that_cannot_stand_side_by_side(
+    sets: list[Path], tmp_path: Path, values: dict[str, Any], message: str
+) -> None:
+    other = changed(sets[0], tmp_path / "other", **values)
+    with pytest.raises(InputError, match=message):
+        read([sets[0], other])
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ("front.json", r"front\.json is damaged"),
+        ("ablation-4-clips-seed-0.json", r"ablation-4-clips-seed-0\.json is damaged"),
+    ],
+)
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"format": 1}', '{"format": 1, "rows": 3, "num": 4, "seed": 0}']
+)
+def test_broken_json_of_a_study(study: Path, tmp_path: Path, broken: str, message: str, text: str) -> None:
+    for name in ("front.json", "ablation-4-clips-seed-0.json"):
+        shutil.copy(study / name, tmp_path / name)
+    (tmp_path / broken).write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        read([tmp_path])
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_input_is_one_line_and_writes_nothing(
+    sets: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    damaged = changed(sets[0], tmp_path / "damaged")
+    (damaged / "set.json").write_text("{")
+    out = tmp_path / "out.html"
+    for words_, message in (
+        ([tmp_path / "empty"], "holds neither clips nor a study's tables"),
+        ([tmp_path / "gone"], "there is no folder"),
+        ([damaged], "set.json is damaged"),
+        ([*sets, "--figures", tmp_path / "none.json"], "cannot read figures from"),
+    ):
+        with using(Registry()):
+            assert main(["report", *map(str, words_), "-o", str(out)]) == 2
+        error = capsys.readouterr().err.strip()
+        assert message in error
+        assert len(error.splitlines()) == 1
+        assert not out.exists()
+    with using(Registry()):
+        assert main(["report", str(sets[0]), "-o", str(tmp_path / "out.pdf")]) == 2
+    assert "expected .html" in capsys.readouterr().err
+
+
+def test_command_writes_the_page_whole(
+    sets: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "report.html"
+    with using(Registry()):
+        assert main(["report", *map(str, sets), "-o", str(out), "--clips", "2", "--title", "Two"]) == 0
+    assert "2 strategies" in capsys.readouterr().out
+    before = out.read_bytes()
+    assert Page(before.decode()).text("title")[0] == "Two"  # those of a plan's cells follow
+    assert f"--out {out} --clips 2" in before.decode()
+
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match="No space left"):
+        write_page(out, read(sets))
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_names_tell_folders_apart(tmp_path: Path) -> None:
+    assert names([tmp_path / "a" / "x", tmp_path / "b" / "x"]) == ["a/x", "b/x"]
+    assert names([tmp_path / "a" / "x", tmp_path / "a" / "y"]) == ["x", "y"]
+    assert chosen([], 3) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome on this machine: the page is not opened")
+def test_a_browser_draws_it(sets: list[Path], tmp_path: Path) -> None:
+    """Loaded from the disk: every canvas is drawn, the console is silent, the picture is not blank."""
+    out = tmp_path / "report.html"
+    write_page(out, read(sets, clips=2))
+    flags = [
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", "--no-first-run", "--enable-logging=stderr",
+        "--virtual-time-budget=20000", "--window-size=1000,1400", f"--user-data-dir={tmp_path / 'profile'}",
+    ]  # fmt: skip
+    shown = subprocess.run(
+        [str(BROWSER), *flags, "--dump-dom", out.as_uri()], capture_output=True, text=True, timeout=120
+    )
+    root = Page(shown.stdout).all("html")[0]
+    assert root["data-drawn"] == "8"
+    assert int(root["data-frame"] or -1) in range(5)
+    assert "CONSOLE" not in shown.stderr
+    assert all("hidden" not in canvas for canvas in Page(shown.stdout).all("canvas"))
+    picture = tmp_path / "page.png"
+    subprocess.run(
+        [str(BROWSER), *flags, f"--screenshot={picture}", out.as_uri()], capture_output=True, timeout=120
+    )
+    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 200

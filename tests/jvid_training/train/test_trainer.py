@@ -1,0 +1,424 @@
+"""The trainer: equation (3), resuming, processes, signals, damage."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+import warnings
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from diffusers import AutoencoderTiny
+from safetensors.torch import load_file
+
+import jvid
+from jvid.errors import InputError, JvidWarning
+from jvid.schedules import TabulatedSchedule
+from jvid_models.codecs import ImageCodec
+from jvid_models.networks.unets import image_unet, video_unet
+from jvid_models.text import EmbeddingTable
+from jvid_training.data.features import EncoderFeatures
+from jvid_training.data.latents import encode
+from jvid_training.data.prompts import draw_prompt
+from jvid_training.data.windows import Windows, generator
+from jvid_training.files import write_json
+from jvid_training.jobs.locks import Lock
+from jvid_training.recipe import Recipe, structure_recipe
+from jvid_training.train import trainer
+from jvid_training.train.checkpoints import checkpoints, start_from
+from jvid_training.train.objectives import PredictNoise
+from jvid_training.train.trainer import TrainingError, train
+from tests.training_tools import document, pooled, prepare
+
+
+def objective(recipe: Recipe, folder: Path) -> PredictNoise:
+    table = EmbeddingTable.load(folder / "prompts.safetensors")
+    return PredictNoise(recipe, TabulatedSchedule.scaled_linear(), 1000, table)
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_samples_follow_equation_3(tmp_path: Path, kind: str) -> None:
+    """x = sqrt(alpha_bar_n) x_0 + sqrt(1 - alpha_bar_n) eps, with the table written out here."""
+    recipe = prepare(tmp_path, kind)
+    task, windows = objective(recipe, tmp_path), Windows(tmp_path / "latents")
+    betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    alpha_bar = np.cumprod(1 - betas)
+    seen = []
+    for place in range(8):
+        sample = task.sample(windows, 3, 5, place, 8)
+        n = int(sample["n"])
+        seen.append(n)
+        x_0 = (sample["x"].numpy() - np.sqrt(1 - alpha_bar[n]) * sample["target"].numpy()) / np.sqrt(
+            alpha_bar[n]
+        )
+        random = generator(3, 5, place)
+        window = windows.draw(random)
+        frame = int(random.integers(windows.length)) if kind == "image" else None
+        np.testing.assert_allclose(x_0, windows.latents(window, frame).numpy(), atol=2e-4)
+        assert sample["x"].shape == (4, 1 if kind == "image" else 8, 4, 4)
+    shift = generator(3, 5, 1 << 40).random()
+    parts = sorted(int(((n + 0.5) / 1000 - shift) % 1 * 8) for n in seen)
+    assert parts == list(range(8)), "stratified: one timestep in each eighth, all shifted by one number"
+
+
+def test_noise_offset_and_prompt_dropping_have_their_statistics(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "video", offset=0.5)
+    task, windows = objective(recipe, tmp_path), Windows(tmp_path / "latents")
+    eps = torch.stack([task.sample(windows, 0, step, 0, 1)["target"] for step in range(300)])
+    means = eps.mean((2, 3, 4))
+    # 128 independent numbers average to variance 1/128; the offset adds .25 that does not average out.
+    variance = 0.25 + 1 / 128
+    assert abs(float(means.var()) - variance) < 6 * variance * (2 / (300 * 4)) ** 0.5
+    dropped = np.mean(
+        [draw_prompt("walk", recipe.data, 0.3, generator(1, step, 0)) == "" for step in range(2000)]
+    )
+    assert abs(dropped - 0.3) < 6 * (0.3 * 0.7 / 2000) ** 0.5
+    kept = {draw_prompt("walk", recipe.data, 0.0, generator(1, step, 0)) for step in range(50)}
+    assert kept == {"A human walk", "A person walk", "Someone walk"}
+
+
+def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
+    whole = prepare(tmp_path, "video")
+    train(whole)
+    half = attrs.evolve(whole, out=str(tmp_path / "half"), training=attrs.evolve(whole.training, steps=2))
+    train(half)
+    train(attrs.evolve(half, training=whole.training))
+    one, two = (load_file(tmp_path / name / "final/model.safetensors") for name in ("run", "half"))
+    assert one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=0)
+    run = json.loads((tmp_path / "half/final/run.json").read_text())
+    assert run["steps"] == 4
+    assert [entry["step"] for entry in run["curve"]] == [1, 2, 3, 4]
+    assert all("validation" in run["curve"][index] for index in (1, 3))
+
+
+def test_a_run_without_held_out_actors_writes_its_checkpoints_too(tmp_path: Path) -> None:
+    recipe = structure_recipe(
+        document(tmp_path, steps=4) | {"data": document(tmp_path)["data"] | {"holdout": []}}
+    )
+    prepare(tmp_path, "image")
+    recipe = attrs.evolve(recipe, data=attrs.evolve(recipe.data, latents=str(tmp_path / "all")))
+    encode(recipe.data, recipe.codec, tmp_path / "clips", pooled)
+    train(recipe)
+    assert [path.name for path in checkpoints(tmp_path / "run")] == [
+        "checkpoint-00000002",
+        "checkpoint-00000004",
+    ]
+
+
+def test_a_file_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"cannot write .*state.json: File exists; free the space") as caught:
+        write_json(tmp_path / "file" / "state.json", {})
+    assert "\n" not in str(caught.value)
+
+
+def test_the_average_is_what_is_written(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "image", ema=0.5)
+    train(recipe)
+    last = checkpoints(tmp_path / "run")[-1]
+    assert last.name == "checkpoint-00000004"
+    ema, final, model = (
+        load_file(last / "ema.safetensors"),
+        load_file(tmp_path / "run/final/model.safetensors"),
+        load_file(last / "model.safetensors"),
+    )
+    assert all(torch.equal(ema[name], final[name]) for name in ema)
+    assert any(not torch.equal(model[name], final[name]) for name in ema)
+    assert len(checkpoints(tmp_path / "run")) == 2
+
+
+def test_the_best_checkpoint_is_kept_and_can_be_the_end(tmp_path: Path, monkeypatch) -> None:
+    """On few clips the loss on held-out actors rises again: here after step 4 of 12."""
+    losses = {2: 0.5, 4: 0.2, 6: 0.3, 8: 0.2, 10: 0.4, 12: 0.6}
+    monkeypatch.setattr(trainer._Run, "validate", lambda run: losses[run.step])
+    recipe = prepare(tmp_path, "image", steps=12, final="best")
+    train(attrs.evolve(recipe, training=attrs.evolve(recipe.training, steps=8)))
+    final = train(recipe)
+    assert [int(path.name[-8:]) for path in checkpoints(tmp_path / "run")] == [4, 10, 12]
+    ended, four = (
+        load_file(path) for path in (final / "model.safetensors", tmp_path / "run/checkpoint-00000004/ema.safetensors")
+    )  # fmt: skip
+    assert all(torch.equal(ended[name], four[name]) for name in four)
+    run = json.loads((final / "run.json").read_text())
+    assert run["steps"] == 4
+    assert run["curve"][-1]["step"] == 12
+
+    (tmp_path / "run/checkpoint-00000004/ema.safetensors").write_bytes(b"cut")
+    with pytest.raises(InputError, match=r"checkpoint .*checkpoint-00000004 is damaged .*: delete it"):
+        train(recipe)
+
+
+def test_a_run_without_held_out_losses_ends_with_its_last_weights(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(trainer._Run, "validate", lambda run: None)
+    final = train(prepare(tmp_path, "image", final="best"))
+    last = load_file(checkpoints(tmp_path / "run")[-1] / "ema.safetensors")
+    ended = load_file(final / "model.safetensors")
+    assert all(torch.equal(ended[name], last[name]) for name in last)
+
+
+def test_the_decoder_learns(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "decoder", steps=40, batch=2, checkpoint_every=20)
+    recipe = attrs.evolve(recipe, optimiser=attrs.evolve(recipe.optimiser, lr=3e-3))
+    losses: list[float] = []
+    train(recipe, lambda progress: losses.append(progress.loss))
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+
+
+def test_accumulation_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "image", steps=1)
+    train(recipe)
+    parts = attrs.evolve(
+        recipe, out=str(tmp_path / "parts"), training=attrs.evolve(recipe.training, accumulate=2)
+    )
+    train(parts)
+    one, two = (
+        load_file(tmp_path / name / "checkpoint-00000001/model.safetensors") for name in ("run", "parts")
+    )
+    for name in one:
+        # Adam's first step is lr * sign(gradient): where the gradient is rounding noise its sign is too.
+        assert float((one[name] - two[name]).abs().max()) <= 2.1e-3
+    differing = np.mean([float(((one[name] - two[name]).abs() > 1e-5).float().mean()) for name in one])
+    assert differing < 0.02
+
+
+def write_recipe(path: Path, recipe: dict) -> Path:
+    def lines(table: dict, head: str = "") -> list[str]:
+        plain = [
+            f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)
+        ]
+        tables = [
+            line
+            for key, value in table.items()
+            if isinstance(value, dict)
+            for line in lines(value, f"{head}.{key}".strip("."))
+        ]
+        return ([f"[{head}]"] if head else []) + plain + tables
+
+    path.write_text("\n".join(lines(recipe)))
+    assert tomllib.loads(path.read_text()) == recipe
+    return path
+
+
+def command(*launcher: str, recipe: Path) -> list[str]:
+    return [sys.executable, *launcher, "-m", "jvid", "train", str(recipe)]
+
+
+@pytest.mark.parametrize(("said", "asked"), [(3, 3), (None, None), (0, None)])
+def test_threads_are_the_recipes_or_a_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: int | None, asked: int | None
+) -> None:
+    seen: list[int | None] = []
+
+    def stop(threads: int | None) -> None:
+        seen.append(threads)
+        raise InterruptedError
+
+    monkeypatch.setattr(trainer, "set_threads", stop)
+    with pytest.raises(InterruptedError):
+        train(structure_recipe(document(tmp_path, threads=said)))
+    assert seen == [asked]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_processor_without_bf16_trains_in_float32_and_says_so(
+    tmp_path, monkeypatch, request, there
+) -> None:
+    """Emulated, a step takes some ten times as long: a run that seems to hang."""
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: there, raising=False)
+    recipe = prepare(tmp_path, "image", steps=1, precision="bf16")
+    request.addfinalizer(lambda: AcceleratorState._reset_state(True))  # a process keeps its first precision
+    AcceleratorState._reset_state(True)
+    if there:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", JvidWarning)
+            final = train(recipe)
+    else:
+        with pytest.warns(JvidWarning, match="training.precision 'bf16': this processor has no instructions"):
+            final = train(recipe)
+    assert json.loads((final / "run.json").read_text())["precision"] == ("bf16" if there else "no")
+
+
+def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    """Each would put its checkpoints between the other's."""
+    recipe = prepare(tmp_path, "image", steps=1)
+    out = Path(recipe.out)
+    out.mkdir()
+    with Lock(out, alone=True), pytest.raises(InputError, match=r"another run \(process \d+\) is writing"):
+        train(recipe)
+    assert not list(out.glob("checkpoint-*"))
+    assert train(recipe).name == "final"
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    """gloo, two processes of half the batch each: the losses of every step but for the order of a sum."""
+    prepare(tmp_path, "image")
+    recipe = write_recipe(tmp_path / "recipe.toml", document(tmp_path))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command(recipe=recipe), check=True, env=environment, capture_output=True, timeout=300)
+    document_two = document(tmp_path)
+    document_two["out"] = str(tmp_path / "two")
+    recipe = write_recipe(tmp_path / "two.toml", document_two)
+    launcher = (
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "--master_port",
+        str(29500 + os.getpid() % 1000),
+    )
+    done = subprocess.run(
+        command(*launcher, recipe=recipe), env=environment, capture_output=True, timeout=300, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    run = json.loads((tmp_path / "two/final/run.json").read_text())
+    assert run["processes"] == 2
+    assert done.stdout.count("weights in") == 1
+    one = json.loads((tmp_path / "run/final/run.json").read_text())
+    np.testing.assert_allclose(
+        [e["loss"] for e in run["curve"]], [e["loss"] for e in one["curve"]], rtol=2e-3
+    )
+    assert len(checkpoints(tmp_path / "two")) == 2
+
+
+def test_a_signal_leaves_a_checkpoint_and_the_command_goes_on(tmp_path: Path) -> None:
+    prepare(tmp_path, "image")
+    long = document(tmp_path, steps=5000, checkpoint_every=5000)
+    recipe = write_recipe(tmp_path / "recipe.toml", long)
+    process = subprocess.Popen(
+        command(recipe=recipe), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    log = tmp_path / "run/log.jsonl"
+    deadline = time.monotonic() + 120
+    while not log.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "goes on from it" in out
+    (last,) = checkpoints(tmp_path / "run")
+    step = json.loads((last / "state.json").read_text())["step"]
+    assert step >= 1
+    assert not list((tmp_path / "run").glob(".*part*"))
+    long["training"]["steps"] = step + 1
+    done = subprocess.run(
+        command(recipe=write_recipe(recipe, long)), capture_output=True, text=True, timeout=120
+    )
+    assert "weights in" in done.stdout, done.stderr
+    assert json.loads((tmp_path / "run/final/run.json").read_text())["steps"] == step + 1
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "image")
+    train(recipe)
+    with pytest.raises(InputError, match=r"another recipe \(training.seed differ\)"):
+        train(attrs.evolve(recipe, training=attrs.evolve(recipe.training, seed=1)))
+    weights = checkpoints(tmp_path / "run")[-1] / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(InputError, match="is damaged"):
+        train(recipe)
+    with pytest.raises(InputError, match=r"training.batch: 4 cannot be shared by 1 processes of 3 parts"):
+        train(
+            attrs.evolve(
+                recipe, out=str(tmp_path / "x"), training=attrs.evolve(recipe.training, accumulate=3)
+            )
+        )
+
+
+def test_a_checkpoint_older_than_a_key_of_the_recipe_resumes(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "image", steps=2)
+    train(recipe)
+    state = checkpoints(tmp_path / "run")[-1] / "state.json"
+    older = json.loads(state.read_text())
+    del older["recipe"]["training"]["perceptual"]
+    state.write_text(json.dumps(older))
+    longer = attrs.evolve(recipe, training=attrs.evolve(recipe.training, steps=3))
+    assert json.loads((train(longer) / "run.json").read_text())["steps"] == 3
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_layers_computed_again_train_the_same_weights(tmp_path: Path, kind: str) -> None:
+    recipe = prepare(tmp_path, kind, steps=3)
+    again = attrs.evolve(
+        recipe, out=str(tmp_path / "again"), training=attrs.evolve(recipe.training, checkpointing=True)
+    )
+    plain, saving = (load_file(train(each) / "model.safetensors") for each in (recipe, again))
+    assert plain.keys() == saving.keys()
+    for name, weight in plain.items():
+        torch.testing.assert_close(saving[name], weight, atol=2e-4, rtol=1e-3, msg=name)
+    # It resumes, with the switch turned off as well.
+    longer = attrs.evolve(again, training=attrs.evolve(again.training, steps=4, checkpointing=False))
+    assert json.loads((train(longer) / "run.json").read_text())["steps"] == 4
+    decoder = attrs.evolve(again, kind="decoder", network={})
+    with pytest.raises(InputError, match=r"training.checkpointing: only UNets"):
+        train(decoder)
+
+
+def tiny_autoencoder() -> AutoencoderTiny:
+    torch.manual_seed(0)
+    return AutoencoderTiny(encoder_block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 8, 8, 8))
+
+
+def test_features_tell_a_blur_from_the_frames_and_reach_only_the_decoder() -> None:
+    features = EncoderFeatures(ImageCodec(tiny_autoencoder()))
+    random = np.random.Generator(np.random.Philox(1))
+    target = torch.from_numpy(random.uniform(-1, 1, (2, 3, 4, 16, 16)).astype(np.float32))
+    blurred = torch.nn.functional.avg_pool3d(target, (1, 3, 3), 1, (0, 1, 1)).requires_grad_()
+    assert features.distance(target, target).tolist() == [0.0, 0.0]
+    distance = features.distance(blurred, target)
+    assert (distance > 0.1).all()
+    distance.sum().backward()
+    assert blurred.grad is not None
+    assert blurred.grad.abs().sum() > 0
+    assert all(weight.grad is None for weight in features.parameters())
+    alone = features.distance(blurred[:1], target[:1])
+    assert alone.shape == (1,)
+    with pytest.raises(InputError, match="needs a codec over AutoencoderTiny"):
+        EncoderFeatures(object())
+
+
+def test_the_decoder_trains_on_features(tmp_path: Path, monkeypatch) -> None:
+    recipe = prepare(tmp_path, "decoder", steps=2, batch=2, perceptual=1.0)
+    plain = attrs.evolve(
+        recipe, out=str(tmp_path / "plain"), training=attrs.evolve(recipe.training, perceptual=0.0)
+    )
+    real = jvid.load
+
+    def load(kind: str, name: str, **options: object) -> object:
+        return ImageCodec(tiny_autoencoder()) if kind == "codec" else real(kind, name, **options)
+
+    monkeypatch.setattr(jvid, "load", load)
+    losses: dict[str, list[float]] = {"run": [], "plain": []}
+    train(recipe, lambda progress: losses["run"].append(progress.loss))
+    train(plain, lambda progress: losses["plain"].append(progress.loss))
+    assert losses["run"][0] > losses["plain"][0]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path, "image", steps=50)
+    wild = attrs.evolve(recipe, optimiser=attrs.evolve(recipe.optimiser, lr=1e30, warmup=0))
+    with pytest.raises(TrainingError, match=r"the loss is .* at step"):
+        train(wild)
+
+
+def test_image_weights_start_a_video_network(tmp_path: Path) -> None:
+    options = {"channels": (32, 64), "layers": 1, "groups": 8, "head_width": 16, "text_width": 16}
+    image, video = image_unet(**options), video_unet(**options)
+    taken = start_from(video, image.state_dict())
+    assert taken == len(image.state_dict())
+    own = video.state_dict()
+    for name, tensor in image.state_dict().items():
+        torch.testing.assert_close(own[name].flatten(), tensor.flatten(), rtol=0, atol=0)
+    with pytest.raises(InputError, match="no tensor of the file fits"):
+        start_from(video, {"other": torch.zeros(3)})
