@@ -156,7 +156,7 @@ def taesd(
                 f"unexpected key {key!r} in taesd_decoder.safetensors: expected TAESD's original layout"
             )
         state[f"decoder.layers.{int(index) - 1}.{rest}"] = value.float()
-    model = AutoencoderTiny()
+    model: Any = AutoencoderTiny()
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
@@ -176,7 +176,7 @@ def autoencoder_kl(
     if not (root / "config.json").is_file():
         raise MissingDependencyError(f"no config.json in {root}: give a diffusers folder of an AutoencoderKL")
     kind = json.loads((root / "config.json").read_text()).get("_class_name")
-    loader = AutoencoderTiny if kind == "AutoencoderTiny" else AutoencoderKL
+    loader: Any = AutoencoderTiny if kind == "AutoencoderTiny" else AutoencoderKL
     try:
         model = loader.from_pretrained(root, local_files_only=True, use_safetensors=True)
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from jvid_training.train.trainer import Progress
+    from jvid_training.train.trainer import Progress as Far
 
 RecipeArgument = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="TOML file, such as recipes/actions-64/image.toml")
@@ -69,7 +69,7 @@ def train(recipe: RecipeArgument) -> None:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(chosen.name, total=chosen.training.steps, figures="")
 
-        def tell(progress: Progress) -> None:
+        def tell(progress: Far) -> None:
             figures = _figures(progress)
             bar.update(task, completed=progress.step, figures=figures)
             if not console.is_terminal:
@@ -89,7 +89,7 @@ def train(recipe: RecipeArgument) -> None:
         typer.echo(f"{chosen.name}: stopped; its checkpoint is in {final}, the same command goes on from it")
 
 
-def _figures(progress: Progress) -> str:
+def _figures(progress: Far) -> str:
     held_out = "" if progress.validation is None else f" held-out {progress.validation:.3f}"
     return f"loss {progress.loss:.3f}{held_out} {progress.rate:.2f}/s"
 

@@ -80,7 +80,7 @@ def export_runs(
                 f"the {kind} and the {main} run differ in schedule or text: export runs that share both"
             )
     extra = {name: _guide(name, folder, recipe) for name, folder in (guides or {}).items()}
-    modules = {kind: network for kind, (_, network) in runs.items()}
+    modules: dict[str, Any] = {kind: network for kind, (_, network) in runs.items()}
     modules |= {kind: pair.module(kind) for kind, pair in pairs.items()}
     manifest = load_manifest(Path(recipe.data.latents))
     side = recipe.data.size // int(modules["decoder"].factor)

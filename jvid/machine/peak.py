@@ -37,7 +37,7 @@ def peak_bytes(run: Callable[[], object], device: torch.device | str = "cpu") ->
     return live.peak
 
 
-class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Live(TorchDispatchMode):
     """Follows storages by their address from the operation that made them until they are freed."""
 
     def __init__(self) -> None:

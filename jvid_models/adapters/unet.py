@@ -37,6 +37,10 @@ _IMAGE = ("UNet2DConditionModel",)
 _VIDEO = ("UNet3DConditionModel", "UNetMotionModel")
 
 
+def _config(unet: Any) -> Any:
+    return unet.config
+
+
 def from_unet(
     unet: nn.Module,
     scheduler: Any,
@@ -69,7 +73,7 @@ def from_unet(
         # Not diffusers' own `to`, which warns of modules to be kept in float32 where there are none.
         nn.Module.to(unet, device=device, dtype=dtype)
     network = UNetNetwork(unet.eval(), schedule, T, fast)
-    if space is not None and space.channels != (latent := int(unet.config.out_channels)):
+    if space is not None and space.channels != (latent := int(_config(unet).out_channels)):
         raise InputError(
             f"space {space} for a UNet that predicts {latent} channels: expected the space of its latents"
         )

@@ -131,7 +131,7 @@ class Pair:
         names = ("float32", "bfloat16", "float16", "float64")
         if self._dtype not in names:
             raise InputError(f"dtype {self._dtype!r}: expected one of {', '.join(names)}")
-        return getattr(torch, self._dtype)  # type: ignore[no-any-return]
+        return getattr(torch, self._dtype)
 
     @cached_property
     def image(self) -> Parameterized:
@@ -161,7 +161,8 @@ class Pair:
 
         if self._decoder == "taesd":
             return image_codec()
-        return VideoDecoderCodec(self.module("decoder").to(self.device), encoder=image_codec)
+        decoder: Any = self.module("decoder")
+        return VideoDecoderCodec(decoder.to(self.device), encoder=image_codec)
 
     @cached_property
     def text_encoder(self) -> EmbeddingTable:
@@ -181,7 +182,7 @@ class Pair:
         if which not in (*PARTS, *guides):
             raise InputError(f"network {which!r}: expected one of {', '.join((*PARTS, *guides))}")
         options = guides[which] if which in guides else self._meta[which]
-        make = VideoDecoder if which == "decoder" else build_unet
+        make: Callable[..., Any] = VideoDecoder if which == "decoder" else build_unet
         return self._network(guide_file(which) if which in guides else which, lambda: make(**options))
 
     def _denoiser(self, which: str) -> Parameterized:

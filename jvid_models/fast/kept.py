@@ -67,7 +67,7 @@ class Kept:
         """Every ``frames``-th row of ``text``: the same tensor for the same text, so that its keys are found again."""
         return self._thinned({f"every {frames}": text}, lambda: text[::frames].clone())
 
-    def weight(self, conv: nn.Module, form: Hashable, make: Callable[[], Tensor]) -> Tensor:
+    def weight(self, conv: nn.Conv2d | nn.Conv3d, form: Hashable, make: Callable[[], Tensor]) -> Tensor:
         """A convolution's weight in another form, made once for each state of it."""
         weights = marks(conv.weight)
         entry = self._weights.get((conv, form))

@@ -79,7 +79,7 @@ def over_frames(conv: nn.Conv3d, x: Tensor, kept: Kept) -> Tensor:
         return made.unflatten(2, x.shape[3:]).permute(0, 4, 1, 2, 3)
     # On processors torch has no fast convolution in three dimensions.
     flat = F.conv2d(
-        x.flatten(3), conv.weight.flatten(3), conv.bias, padding=(conv.padding[0], 0), dilation=(conv.dilation[0], 1),
+        x.flatten(3), conv.weight.flatten(3), conv.bias, padding=(int(conv.padding[0]), 0), dilation=(conv.dilation[0], 1),
         groups=conv.groups,
     )  # fmt: skip
     return flat.unflatten(3, x.shape[3:])
@@ -125,7 +125,9 @@ def feed_forward(module: Any, x: Tensor) -> Tensor:
 
 def _gated(module: Any) -> Callable[[Tensor, Tensor], None] | None:
     """The block's function where it is linear, times gelu of linear, linear: GEGLU, as diffusers' default."""
-    gate, dropout, out = module.net if len(module.net) == 3 else (None, None, None)
+    if len(module.net) != 3:
+        return None
+    gate, dropout, out = module.net
     if type(gate).__name__ != "GEGLU" or type(dropout) is not nn.Dropout or dropout.training:
         return None
     if not all(type(linear) is nn.Linear and _quiet(linear) for linear in (gate.proj, out)) or not _quiet(
@@ -151,13 +153,13 @@ def _heads(x: Tensor, heads: int) -> Tensor:
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
-def _out(attention: nn.Module, x: Tensor) -> Tensor:
+def _out(attention: Any, x: Tensor) -> Tensor:
     for module in attention.to_out:
         x = module(x)
     return x
 
 
-def attend(attention: nn.Module, x: Tensor) -> Tensor:
+def attend(attention: Any, x: Tensor) -> Tensor:
     """Self-attention of x ``(n, tokens, c)``."""
     if x.shape[1] == 1:
         return _out(attention, attention.to_v(x))
@@ -168,7 +170,7 @@ def attend(attention: nn.Module, x: Tensor) -> Tensor:
     return _out(attention, mixed.transpose(1, 2).flatten(2))
 
 
-def cross_attend(attention: nn.Module, x: Tensor, rows: Rows, kept: Kept) -> Tensor:
+def cross_attend(attention: Any, x: Tensor, rows: Rows, kept: Kept) -> Tensor:
     """Attention of x ``(k b f, tokens, c)`` to ``rows.text``: ``(halves b f, tokens, c)``.
 
     All frames of a clip ask at once. Where x still holds one half (k = 1) both halves answer the same questions.

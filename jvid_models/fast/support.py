@@ -24,7 +24,7 @@ _OPENED = {
 }  # fmt: skip
 
 
-def why_not(unet: nn.Module) -> str | None:
+def why_not(unet: Any) -> str | None:
     """Why the fast forward would not give this UNet's answer; None if it does. Cheap: asked at each call."""
     kind = type(unet).__name__
     known = _BLOCKS.get(kind)

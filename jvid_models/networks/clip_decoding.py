@@ -48,8 +48,9 @@ class ClipDecoding:
 
     def __init__(self, decoder: VideoDecoder, chunk: int, budget: int) -> None:
         self.decoder, self.chunk, self.budget = decoder, chunk, budget
-        self.blocks: list[Any] = [block for stage in decoder.stages for block in stage]
-        counts = [len(stage) for stage in decoder.stages]
+        stages: list[Any] = list(decoder.stages)
+        self.blocks: list[Any] = [block for stage in stages for block in stage]
+        counts = [len(stage) for stage in stages]
         self.starts = [sum(counts[:level]) for level in range(len(counts) + 1)]  # of levels, in blocks
 
     def __call__(self, latents: Tensor, out: Callable[[], Tensor]) -> None:
@@ -147,7 +148,7 @@ class ClipDecoding:
         level = self._level(number)
         doubling = level > 0 and number == self.starts[level]
         block, many = self.blocks[number], self._many(level)
-        widen = self.decoder.widen[level - 1] if doubling else None
+        widen: Any = self.decoder.widen[level - 1] if doubling else None
         kernels = [] if widen is None else parities(widen.weight)
         found: list[Tensor] = []
         for start in range(0, len(frames), many):

@@ -10,7 +10,8 @@ convolution needs copies of its input and output in layouts of its own: in bands
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +54,8 @@ def doubled(x: Tensor, kernels: list[Tensor], bias: Tensor | None) -> Tensor:
 
 def residual_(h: Tensor, spatial: nn.Sequential) -> None:
     """h <- h + S(h), for frames ``(n c h w)``."""
-    norm_1, _, conv_1, norm_2, _, conv_2 = spatial
+    layers: Iterable[Any] = spatial
+    norm_1, _, conv_1, norm_2, _, conv_2 = layers
     if h.shape[2] < ROWS:
         inner = conv_1(F.silu(norm_1(h), inplace=True))
         inner = F.silu(norm_2(inner), inplace=True)
@@ -78,7 +80,8 @@ def finish(h: Tensor, norm: nn.GroupNorm, conv: nn.Conv2d, out: Tensor) -> None:
 
 def add_over_time_(frames: list[Tensor], temporal: nn.Sequential, known: Affine, places: int) -> None:
     """h <- h + T(h) for the frames ``(1 c h w)`` of a clip, ``places`` of them at a time."""
-    _, _, conv_1, _, conv_2 = temporal
+    layers: Iterable[Any] = temporal
+    _, _, conv_1, _, conv_2 = layers
     flat = [frame.flatten(2)[0] for frame in frames]  # views
     for start in range(0, flat[0].shape[1], places):
         band = slice(start, start + places)

@@ -12,7 +12,7 @@ Table 1's own values are the defaults: 546 M (image) and 927 M (video) parameter
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from diffusers import UNet2DConditionModel, UNet3DConditionModel
@@ -86,7 +86,7 @@ def video_unet(
     if entry_head_width is None:
         entry_head_width = head_width or (64 if heads is None else max(channels[0] // _ENTRY_HEADS, 1))
     uniform = channels[1] // counts[1]
-    unet = UNet3DConditionModel(
+    unet: Any = UNet3DConditionModel(
         sample_size=sample_size,
         in_channels=latent_channels,
         out_channels=latent_channels,
@@ -120,7 +120,7 @@ def video_unet(
 
 def build_unet(factory: str, **options: Any) -> UNet2DConditionModel | UNet3DConditionModel:
     """The UNet that `options_of` described."""
-    makers = {"image_unet": image_unet, "video_unet": video_unet}
+    makers: dict[str, Callable[..., Any]] = {"image_unet": image_unet, "video_unet": video_unet}
     if factory not in makers:
         raise InputError(f"unknown UNet factory {factory!r}: expected one of {', '.join(makers)}")
     try:

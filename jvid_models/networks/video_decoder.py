@@ -10,7 +10,7 @@ small maps, where it is cheap. (Paper, sections 3.3 and 4.1: "we only train the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -71,7 +71,8 @@ class VideoDecoder(nn.Module):
         # Generated latents reach further than encoded ones; TAESD bounds them the same way.
         h = self.entry(torch.tanh(latents.movedim(2, 1).flatten(0, 1) / 4) * 4)
         h = self.attention(h, frames)
-        for index, stage in enumerate(self.stages):
+        stages: Iterable[Any] = self.stages
+        for index, stage in enumerate(stages):
             if index:
                 h = self.widen[index - 1](F.interpolate(h, scale_factor=2.0, mode="nearest"))
             for block in stage:

@@ -8,6 +8,8 @@ is clamped to the picture: a crop never needs padding.
 
 from __future__ import annotations
 
+from typing import overload
+
 import attrs
 import numpy as np
 import torch
@@ -96,6 +98,14 @@ def apply_crop(frames: np.ndarray, crop: Crop, size: int) -> np.ndarray:
         tensor, (size, size), mode="bicubic", antialias=True, align_corners=False
     )
     return scaled.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+@overload
+def _clamp(centre: np.ndarray, size: float, extent: int) -> np.ndarray: ...
+
+
+@overload
+def _clamp(centre: float, size: float, extent: int) -> float: ...
 
 
 def _clamp(centre: np.ndarray | float, size: float, extent: int) -> np.ndarray | float:

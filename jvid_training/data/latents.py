@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,10 @@ def _crop(clip: Clip, data: Data) -> Crop:
     return person_crop(clip.frames, clip.fps, size, data.vertical)
 
 
+def _save(array: np.ndarray, path: Path) -> None:
+    np.save(path, array)
+
+
 class _Writer:
     """Collects sequences into shards; a shard closes after a whole clip, so that resuming never splits one."""
 
@@ -206,7 +211,7 @@ class _Writer:
         if self.length:
             for kind, arrays in (("latents", self.latents), ("frames", self.frames)):
                 whole = np.concatenate(arrays)
-                write_whole(stem.with_suffix(f".{kind}.npy"), lambda path, whole=whole: np.save(path, whole))
+                write_whole(stem.with_suffix(f".{kind}.npy"), partial(_save, whole))
         write_json(
             stem.with_suffix(".json"), {"sequences": cattrs.unstructure(self.sequences), "clips": self.clips}
         )

@@ -60,13 +60,14 @@ class Growing:
         for key, given in made.items():
             rows = np.ascontiguousarray(given, "<f4")
             if key not in self._files:
-                file = self._files[key] = (self.part / f"{key}.npy").open("wb")
+                file: BinaryIO = (self.part / f"{key}.npy").open("wb")
+                self._files[key] = file
                 header = {"descr": "<f4", "fortran_order": False, "shape": (self.count, *rows.shape[1:])}
                 np.lib.format.write_array_header_1_0(file, header)
             self._files[key].write(rows.tobytes())
-        for file in self._files.values():
-            file.flush()
-            os.fsync(file.fileno())
+        for written in self._files.values():
+            written.flush()
+            os.fsync(written.fileno())
         self.done += len(next(iter(made.values())))
         write_json(self.part / _ROWS, {"rows": self.done, "keys": sorted(self._files)})
 

@@ -63,7 +63,8 @@ def consistency(network: FeatureNetwork, features: Features, bootstrap: int, see
 def mean_figure(values: Any, bootstrap: int, seed: int, scale: float = 1.0, note: str = "") -> Figure:
     """The mean of one value per clip."""
     values = np.asarray(values, np.float64) * scale
-    return Figure(float(values.mean()), *mean_interval(values, bootstrap, seed), None, note)
+    low, high = mean_interval(values, bootstrap, seed)
+    return Figure(float(values.mean()), low, high, None, note)
 
 
 def motion(own: Features, real: Features, bootstrap: int, seed: int) -> dict[str, Figure]:

@@ -48,7 +48,7 @@ def clean(folder: Path) -> None:
 
 def digest(frames: np.ndarray) -> str:
     """Of one clip ``(f H W 3)``."""
-    return hashlib.blake2b(np.ascontiguousarray(frames), digest_size=16).hexdigest()
+    return hashlib.blake2b(np.ascontiguousarray(frames).data, digest_size=16).hexdigest()
 
 
 def write_batch(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,14 @@ def _at_least(least: int) -> Any:
     return check
 
 
+def _tuple(values: Iterable[Any]) -> Any:
+    return tuple(values)
+
+
+def _dict(values: Mapping[str, str]) -> dict[str, str]:
+    return dict(values)
+
+
 @attrs.frozen
 class Spec:
     """The request that a set answers.
@@ -66,7 +74,7 @@ class Spec:
     pair: str
     pair_fingerprint: str
     strategy: Strategy
-    prompts: tuple[str, ...] = attrs.field(converter=tuple)
+    prompts: tuple[str, ...] = attrs.field(converter=_tuple)
     num: int = attrs.field(validator=_at_least(1))
     seed: int = attrs.field(validator=_at_least(0))
     batch: int = attrs.field(validator=_at_least(1))
@@ -74,10 +82,10 @@ class Spec:
     threads: int = attrs.field(validator=_at_least(1))
     dtype: str
     device: str
-    latents: tuple[int, int, int, int] = attrs.field(converter=tuple)
-    size: tuple[int, int] = attrs.field(converter=tuple)
+    latents: tuple[int, int, int, int] = attrs.field(converter=_tuple)
+    size: tuple[int, int] = attrs.field(converter=_tuple)
     fps: float
-    versions: Mapping[str, str] = attrs.field(converter=dict, hash=False)
+    versions: Mapping[str, str] = attrs.field(converter=_dict, hash=False)
 
     def __attrs_post_init__(self) -> None:
         if not self.prompts or not all(isinstance(prompt, str) for prompt in self.prompts):

@@ -230,7 +230,7 @@ class Bench:
 
         strategy, plain = self._simplest(strategy), self._simplest(attrs.evolve(strategy, smoothing=None))
         own, pair = self.key(strategy, seed), self.study.pair
-        places = [(None, self.key(plain, seed))]
+        places: list[tuple[Pair | None, str]] = [(None, self.key(plain, seed))]
         if self.former is not None:
             places.append((self.former, self.key(plain, seed, pair_fingerprint(self.former))))
         for sampler, key in places:

@@ -79,7 +79,7 @@ def averages(path: Path) -> dict[str, Tensor]:
 
 def _state(path: Path) -> dict[str, Any]:
     try:
-        state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        state: Any = json.loads((path / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}  # who resumes from it is told
     return state if isinstance(state, dict) else {}

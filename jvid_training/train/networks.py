@@ -17,7 +17,12 @@ def factory_of(kind: str) -> Callable[..., nn.Module]:
     from jvid_models.networks.unets import image_unet, video_unet
     from jvid_models.networks.video_decoder import VideoDecoder
 
-    return {"image": image_unet, "video": video_unet, "decoder": VideoDecoder}[kind]
+    factories: dict[str, Callable[..., Any]] = {
+        "image": image_unet,
+        "video": video_unet,
+        "decoder": VideoDecoder,
+    }
+    return factories[kind]
 
 
 def build_network(recipe: Recipe) -> nn.Module:

@@ -145,7 +145,7 @@ class _Run:
         self.objective = _objective(recipe, self.windows["train"], self.accelerator.device)
         # The initial weights are the one thing that torch's global generator decides.
         set_seed(training.seed)
-        network = build_network(recipe)
+        network: Any = build_network(recipe)
         if training.init:
             start_from(network, read_weights(Path(training.init)))
         if self.accelerator.device.type == "cpu" and hasattr(network, "set_attn_processor"):
@@ -325,7 +325,7 @@ class _Run:
     def _bare(self) -> nn.Module:
         """The network that the recipe names, out of what computes it."""
         network = self.accelerator.unwrap_model(self.network)
-        return network.unet if isinstance(network, AcceleratedUNet) else network  # type: ignore[no-any-return]
+        return network.unet if isinstance(network, AcceleratedUNet) else network
 
     def _average(self, network: nn.Module) -> dict[str, Tensor]:
         names = [name for name, _ in network.named_parameters()]

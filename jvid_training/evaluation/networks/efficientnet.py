@@ -45,8 +45,9 @@ class EfficientNetLite0(nn.Module):
         left = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
 
         def unit(convolution: str, norm: str, stride: int = 1, clip: bool = True) -> _Unit:
-            parts = [left.pop(f"{norm}.{part}") for part in ("weight", "bias", "running_mean", "running_var")]
-            return _Unit(left.pop(f"{convolution}.weight"), *parts, stride, clip)
+            names = ("weight", "bias", "running_mean", "running_var")
+            scale, shift, mean, var = (left.pop(f"{norm}.{name}") for name in names)
+            return _Unit(left.pop(f"{convolution}.weight"), scale, shift, mean, var, stride, clip)
 
         self.stem = unit("_conv_stem", "_bn0", 2)
         self.blocks = nn.ModuleList()
@@ -131,7 +132,7 @@ class EfficientNetNetwork:
             ) from None
 
         # Convolutions by channel are a third faster so on a processor.
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def __call__(self, frames: np.ndarray) -> dict[str, np.ndarray]:
