@@ -1,4 +1,4 @@
-"""The JVID paper as data, and its sampling strategy: ``jvid.paper.sampler(video, image)``.
+"""The JVID paper as data, and its sampling strategy: ``jvid.paper.strategy(64)``, ``jvid.paper.sampler(video, image)``.
 
 Reynaud et al., "JVID: Joint Video-Image Diffusion for Visual-Quality and Temporal-Consistency in
 Video Generation". Mixtures of a latent video and a latent image model: P_V of Table 6 picks who
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from jvid.core.sampler import Sampler
     from jvid.schedules import TabulatedSchedule
     from jvid.strategy.guidance import Guidance
+    from jvid.strategy.strategy import Strategy
 
 __all__ = [
     "EVALUATION", "FRAMES", "FRAMES_PER_SECOND", "GAMMA", "GUIDANCE", "PREFIXES", "RATIO", "SCHEDULE", "SEARCH",
     "SMOOTHING", "STEPS", "TABLE_1", "TABLE_2", "TABLE_3", "TABLE_4", "TABLE_5", "TABLE_6", "TRAINING",
-    "Architecture", "Evaluation", "Result", "Schedule", "Search", "Training", "sampler",
+    "Architecture", "Evaluation", "Result", "Schedule", "Search", "Training", "sampler", "strategy",
 ]  # fmt: skip
 
 
@@ -195,6 +196,33 @@ TABLE_5 = (
 """Unconditional; the paper's own rows."""
 
 
+def strategy(resolution: int = 64) -> Strategy:
+    """The paper's strategy at 64, 128 or 256 pixels, as plain values: Table 6, gamma on image steps, smoothing of factor 2.
+
+    Its experts are called video and image.
+
+    Raises:
+        InputError: another resolution.
+    """
+    from jvid.plugins.choice import Choice
+    from jvid.strategy.shorthand import with_guidance, with_noise
+    from jvid.strategy.strategy import Strategy
+
+    affine = _table_6(resolution)
+    base = Strategy(
+        Choice("piecewise-affine", {key: getattr(affine, key) for key in ("t_v", "t_e", "p_e", "p_f")}),
+        steps=STEPS,
+        postprocessors=(Choice("temporal", {"threshold": SMOOTHING}),),
+    )
+    return with_noise(with_guidance(base, GUIDANCE), "image", GAMMA[resolution], RATIO)
+
+
+def _table_6(resolution: int) -> PiecewiseAffine:
+    if resolution not in TABLE_6:
+        raise InputError(f"resolution {resolution!r}: expected one of {', '.join(map(str, TABLE_6))}")
+    return TABLE_6[resolution]
+
+
 def sampler(
     video: Denoiser,
     image: Denoiser,
@@ -210,7 +238,7 @@ def sampler(
         resolution: 64, 128 or 256, of Table 6 and gamma; for another, take the nearest in kind.
         steps: of DDPM, leading spacing over 1000 timesteps.
         guidance: the scale g of equation (4) for both, or by expert; the condition needs "null" unless g is 1. Away from
-            another denoiser than the null condition only in a `Strategy`, whose pair has them by name.
+            another denoiser than the null condition only in a `Strategy`, whose ensemble has them by name.
 
     Raises:
         InputError: another resolution, or steps or guidance out of range.
@@ -222,21 +250,25 @@ def sampler(
     from jvid.noise import IndependentNoise, ScaledNoise
     from jvid.postprocessors import TemporalSmoothing
     from jvid.solvers import DDPM
-    from jvid.strategy.guidance import as_guidance, guidance_of
+    from jvid.strategy.guidance import as_guidance
 
-    if resolution not in TABLE_6:
-        raise InputError(f"resolution {resolution!r}: expected one of {', '.join(map(str, TABLE_6))}")
-    guiding = as_guidance(guidance)
+    selector = _table_6(resolution)
+    by_expert = guidance if isinstance(guidance, Mapping) else dict.fromkeys(("video", "image"), guidance)
+    for name in ("video", "image"):
+        if name not in by_expert:
+            raise InputError(
+                f"guidance is given for {', '.join(by_expert)} and not for {name!r}: give its scale (1 is unguided)"
+            )
     return Sampler(
         experts={
-            "video": Expert(guidance_of(guiding, "video").guided(video)),
+            "video": Expert(as_guidance(by_expert["video"]).guided(video)),
             # Guided outside, as the video model is; its halves fold into one batch of 2 b f frames.
             "image": Expert(
-                guidance_of(guiding, "image").guided(Framewise(image)),
+                as_guidance(by_expert["image"]).guided(Framewise(image)),
                 ScaledNoise(IndependentNoise(), GAMMA[resolution]),
             ),
         },
-        selector=TABLE_6[resolution],
+        selector=selector,
         solver=DDPM(),
         grid=Leading(steps),
         postprocessors=(TemporalSmoothing(SMOOTHING),),

@@ -12,8 +12,8 @@ from jvid.plugins import hookimpl
 
 @hookimpl
 def jvid_register(register: Any) -> None:
-    """Pairs, codecs, text encoders and denoisers."""
-    register.pair(
+    """Ensembles, codecs, text encoders and denoisers."""
+    register.ensemble(
         "actions-64",
         "jvid_models.ensembles.folder:actions_64",
         help="ten actions of the Weizmann clips: 16 frames of 64x64",
@@ -48,9 +48,15 @@ def jvid_register(register: Any) -> None:
 
 @hookimpl
 def jvid_resolve(kind: str, name: str) -> Callable[..., Any] | None:
-    """A folder that `jvid_models.ensembles.export.export_pair` wrote is a pair by its path."""
-    if kind != "pair" or not (Path(name) / "pair.json").is_file():
-        return None
-    from jvid_models.ensembles.folder import load_pair
+    """The path of a folder that an export wrote is an ensemble, and that of a diffusers folder a denoiser."""
+    if kind == "ensemble":
+        if not any((Path(name) / file).is_file() for file in ("ensemble.json", "pair.json")):
+            return None
+        from jvid_models.ensembles.folder import load_ensemble
 
-    return partial(load_pair, name)
+        return partial(load_ensemble, name)
+    if kind == "denoiser" and any((Path(name) / file).is_file() for file in ("model_index.json", "config.json")):
+        from jvid_models.adapters.unet import from_pretrained
+
+        return partial(from_pretrained, name)
+    return None

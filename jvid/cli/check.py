@@ -11,7 +11,7 @@ import typer
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
-    from jvid.strategy.choice import Choice
+    from jvid.plugins.choice import Choice
 
 __all__ = ["check"]
 
@@ -58,7 +58,7 @@ def _check(
 ) -> None:
     from rich.console import Console
 
-    from jvid.strategy.choice import Choice
+    from jvid.plugins.choice import Choice
     from jvid.testing import conforms
     from jvid.testing.checking import checks_of
 
@@ -81,11 +81,12 @@ def _subject(kind: str, choice: Choice) -> Any:
         raise InputError(
             "a sampler has no name: check it where it is made, jvid.testing.conforms('sampler', sampler)"
         )
-    if kind != "wrapper":
-        return choice.load(kind)
     from functools import partial
 
     from jvid.plugins.registry import current, imported
+
+    if kind != "wrapper":
+        return current().load(kind, choice)
 
     component = current().find(kind, choice.name)
     factory = partial(imported(component), **choice.options)
@@ -123,7 +124,7 @@ def _reason(text: str) -> tuple[str, str]:
 
 
 def _size(text: str) -> tuple[str, Any]:
-    from jvid.strategy.choice import parse_value
+    from jvid.plugins.choice import parse_value
 
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not value:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jvid.cli import strategies as options
-from jvid.cli.device import Device
+from jvid.cli.devices import Device
+from jvid.cli.ensembles import EnsembleOptions, default_source
+from jvid.cli.groups import expanded
 from jvid.cli.replaying import PlanFile, check_alone
+from jvid.cli.strategies import StartOptions, StrategyOptions
+from jvid.cli.summary import AsJson, print_json
 from jvid.errors import InputError
-from jvid.machine.device import prepare
-from jvid.pipeline.replay import replayed
 
 if TYPE_CHECKING:
-    from jvid.core.protocols import NoiseSchedule
-    from jvid.ensemble import Pair
+    from jvid.core.plan import Plan
+    from jvid.ensemble.compose import Composition
+    from jvid.ensemble.ensemble import Ensemble
 
 __all__ = ["plan"]
 
@@ -24,8 +26,6 @@ Outputs = Annotated[
     list[Path] | None,
     typer.Option("-o", "--output", metavar="FILE", help="Plot (.png, .svg, .pdf) or values (.json); may be repeated."),
 ]  # fmt: skip
-
-
 Seconds = Annotated[
     str | None,
     typer.Option("--seconds", metavar="video=S,image=S", help="Seconds a call of each expert, to price the plan with."),
@@ -33,82 +33,73 @@ Seconds = Annotated[
 Time = Annotated[
     bool, typer.Option("--time", help="Measure the seconds: one clip, the median of three calls each.")
 ]
+Frames = Annotated[
+    int | None, typer.Option("--frames", metavar="N", help="Frames of a clip (default: the ensemble's).")
+]
 
 
+@expanded
 def plan(
+    *,
     output: Outputs = None,
-    pair: options.PairName = None,
+    ensemble: EnsembleOptions,
     replay: PlanFile = None,
-    paper: options.Paper = None,
-    strategy: options.File = None,
-    steps: options.Steps = None,
-    selector: options.Selector = None,
-    grid: options.Grid = None,
-    plan_seed: options.PlanSeed = None,
-    solver: options.Solver = None,
-    guidance: options.Guidance = None,
-    frames: options.Frames = None,
-    overlap: options.Overlap = None,
+    start: StartOptions,
+    changes: StrategyOptions,
+    frames: Frames = None,
     seconds: Seconds = None,
     measure: Time = False,
     device: Device = "cpu",
+    as_json: AsJson = False,
 ) -> None:
     """Print, plot and price who predicts at each step, without running a network.
 
-    With --paper, or --pair none, the paper's own schedule is used and no pair is needed. A plan from a file is shown as it
-    is; it is checked against a pair where one is named. Only --time runs the pair's networks.
+    With --paper or --ensemble none, the paper's own schedule is used and no ensemble is needed. A plan from a file is shown
+    as it is; it is checked against an ensemble where one is named. Only --time runs networks.
     """
-    from rich.console import Console
-
-    from jvid.core.plan import Plan
-    from jvid.ensemble import EXPERTS
-    from jvid.media.files import check_path
+    from jvid.ensemble.compose import Composition
+    from jvid.files import check_file
+    from jvid.machine.device import prepare
     from jvid.pipeline.cost import given_seconds, measured_seconds
-    from jvid.strategy.choice import Choice
+    from jvid.pipeline.replay import replayed
     from jvid.strategy.plan_file import load_plan, save_plan
-    from jvid.strategy.strategy import Strategy
-    from jvid.views.plan_table import plan_table
-    from jvid.views.price_table import price_table
 
-    paths = [check_path(path, (".png", ".svg", ".pdf", ".json")) for path in output or ()]
-    if measure and (seconds is not None or pair == "none"):
+    paths = [check_file(path, (".png", ".svg", ".pdf", ".json")) for path in output or ()]
+    without = ensemble.ensemble == "none"
+    if measure and (seconds is not None or without):
         other = (
-            "--pair none: it measures a pair's experts" if seconds is None else "--seconds: they say the same"
+            "--ensemble none: it measures an ensemble's experts"
+            if seconds is None
+            else "--seconds: they state the same"
         )
         raise InputError(f"--time beside {other}, leave one out")
-    costly = {"--guidance": guidance or None, "--frames": frames, "--overlap": overlap}
-    if not measure and (said := [name for name, value in costly.items() if value is not None]):
+    if frames is not None and not measure:
         raise InputError(
-            f"{said[0]} without --time: who predicts when does not depend on it, leave it out or add --time"
+            "--frames without --time: who predicts when does not depend on it, leave it out or add --time"
         )
     if measure:
         prepare(device)
     drawn: Plan | None = None
     if replay is not None:
-        check_alone("--plan", steps, grid, selector, plan_seed)
+        check_alone("--plan", changes)
         drawn = load_plan(replay)
-    loaded: Pair | None = None
-    schedule: NoiseSchedule | None = None
-    base = options.started(strategy, paper)
-    if pair == "none" or (pair is None and not measure and (paper is not None or drawn is not None)):
-        base = base or Strategy.paper()
-    else:
-        loaded = Choice.parse(pair or "actions-64").load("pair", **({"device": device} if measure else {}))
-        base = base or loaded.strategy
-        schedule = loaded.schedule
-    used = options.changed(
-        base, steps=steps, selector=selector, grid=grid, plan_seed=plan_seed, solver=solver, guidance=guidance,
-        overlap=overlap,
-    )  # fmt: skip
+    begun = start.started()
+    models = None if without else _models(ensemble, start, drawn, measure, device)
+    base = _paper_or(begun) if models is None else start.of(models, begun)
+    used = changes.changed(base, ("image",) if models is None else models.frame_experts)
+    if drawn is not None and models is not None:
+        used, drawn = replayed(used, drawn, models)
+    composition = Composition(used, models)
     if drawn is None:
-        drawn = used.plan(schedule)
-    elif schedule is not None:
-        used, drawn = replayed(used, drawn, schedule)
-    figures = {} if seconds is None else given_seconds(seconds, dict.fromkeys((*drawn.experts, *EXPERTS)))
-    if measure and loaded is not None:
-        shape = options.lengthened(loaded.shape, frames, overlap)
-        figures = measured_seconds(used, drawn, loaded, device, shape)
-    Console().print(plan_table(drawn), "", price_table(drawn, used.solver.load("solver"), figures), sep="\n")
+        composition.check()
+        drawn = composition.plan()
+    figures = {} if seconds is None else given_seconds(seconds, drawn.experts)
+    if measure and models is not None:
+        figures = measured_seconds(composition, drawn, device, frames)
+    if as_json:
+        print_json(_summary(drawn, composition, figures, paths))
+    else:
+        _show(drawn, composition, figures)
     for path in paths:
         if path.suffix.lower() == ".json":
             save_plan(drawn, path)
@@ -116,4 +107,49 @@ def plan(
             from jvid.views.plan_plot import plot_plan
 
             plot_plan(drawn, path)
-        typer.echo(str(path))
+        if not as_json:
+            typer.echo(str(path))
+
+
+def _models(
+    options: EnsembleOptions, start: StartOptions, drawn: Plan | None, measure: bool, device: str
+) -> Ensemble | None:
+    """The ensemble whose plan is drawn; None where the paper's schedule will do and none was named."""
+    source = options.source()
+    if source is None and not measure and (start.paper is not None or drawn is not None):
+        return None
+    return (source or default_source()).load(device)
+
+
+def _paper_or(begun: Any) -> Any:
+    from jvid import paper
+
+    return begun or paper.strategy()
+
+
+def _summary(
+    drawn: Plan, composition: Composition, figures: dict[str, float], paths: list[Path]
+) -> dict[str, Any]:
+    calls = dict(drawn.calls(composition.solver))
+    known = bool(figures) and all(name in figures for name, count in calls.items() if count)
+    return {
+        "steps": len(drawn),
+        "seed": drawn.seed,
+        "experts": {
+            name: {"steps": drawn.counts[name], "calls": count, "seconds_per_call": figures.get(name)}
+            for name, count in calls.items()
+        },
+        "switches": sum(step.switched for step in drawn.steps),
+        "seconds": drawn.price(figures, composition.solver) if known else None,
+        "strategy": composition.strategy.to_dict(),
+        "files": [str(path) for path in paths],
+    }
+
+
+def _show(drawn: Plan, composition: Composition, figures: dict[str, float]) -> None:
+    from rich.console import Console
+
+    from jvid.views.plan_table import plan_table
+    from jvid.views.price_table import price_table
+
+    Console().print(plan_table(drawn), "", price_table(drawn, composition.solver, figures), sep="\n")

@@ -1,4 +1,4 @@
-"""The option that replays a plan from a file, and what it cannot be combined with."""
+"""The option ``--plan``: a plan from a file in place of the strategy's own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from jvid.cli.strategies import PANEL, StrategyOptions
 from jvid.errors import InputError
 
 __all__ = ["PlanFile", "check_alone"]
@@ -14,20 +15,18 @@ __all__ = ["PlanFile", "check_alone"]
 PlanFile = Annotated[
     Path | None,
     typer.Option(
-        "--plan", metavar="FILE", rich_help_panel="Strategy (the pair's recommended one where nothing is said)",
+        "--plan", metavar="FILE", rich_help_panel=PANEL,
         help="Replay the plan that jvid plan -o FILE.json wrote, instead of drawing one.",
     ),
 ]  # fmt: skip
 
 
-def check_alone(
-    beside: str, steps: object = None, grid: object = None, selector: object = None, plan_seed: object = None
-) -> None:
+def check_alone(beside: str, changes: StrategyOptions) -> None:
     """Refuse what would draw another plan; ``beside`` names the option that brings one.
 
     Raises:
-        InputError: one of them was said.
+        InputError: one of them was given.
     """
-    given = {"--steps": steps, "--grid": grid, "--selector": selector, "--plan-seed": plan_seed}
-    if said := [name for name, value in given.items() if value is not None]:
-        raise InputError(f"{said[0]} beside {beside}: the plan in the file says it, leave it out")
+    names = {"--steps": "steps", "--grid": "grid", "--selector": "selector", "--plan-seed": "plan_seed"}
+    if given := [option for option, name in names.items() if getattr(changes, name) is not None]:
+        raise InputError(f"{given[0]} beside {beside}: the plan in the file states it, leave it out")

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import attrs
 import typer
 
-from jvid.cli import strategies as options
 from jvid.cli.batches import Batch, Memory
-from jvid.cli.device import Device
-from jvid.cli.progress import step_bar
+from jvid.cli.devices import Device, Dtype, check_dtype
+from jvid.cli.ensembles import EnsembleOptions, default_source
+from jvid.cli.groups import expanded
+from jvid.cli.prompts import PromptFile, clips_of
 from jvid.cli.replaying import PlanFile, check_alone
+from jvid.cli.strategies import StartOptions, StrategyOptions
+from jvid.cli.summary import AsJson, print_summary
 from jvid.errors import InputError
-from jvid.machine.device import prepare
 
 if TYPE_CHECKING:
-    from jvid.ensemble import Pair
-    from jvid.pipeline.make import Made
-    from jvid.pipeline.record import Clip, Record
+    from jvid.ensemble.ensemble import Ensemble
+    from jvid.pipeline.record import Record
 
 __all__ = ["sample"]
-
-_DTYPES = ("float32", "bfloat16")
 
 Prompts = Annotated[list[str] | None, typer.Argument(metavar="PROMPT...", help="What the clips show.")]
 Outputs = Annotated[
@@ -34,10 +33,10 @@ Num = Annotated[int | None, typer.Option("--num", "-n", min=1, help="Clips of ea
 Seed = Annotated[
     int | None, typer.Option("--seed", min=0, help="Of the first clip; the next has the next (default: 0).")
 ]
-Unconditional = Annotated[bool, typer.Option("--unconditional", help="No prompt: the null condition alone.")]
-Dtype = Annotated[
-    str | None, typer.Option("--dtype", metavar="|".join(_DTYPES), help="Of the networks (default: float32).")
+Frames = Annotated[
+    int | None, typer.Option("--frames", metavar="N", help="Frames of a clip (default: the ensemble's).")
 ]
+Unconditional = Annotated[bool, typer.Option("--unconditional", help="No prompt: the null condition alone.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Of the processor.")]
 Scale = Annotated[
     int | None,
@@ -49,32 +48,28 @@ Save = Annotated[
 ]  # fmt: skip
 Again = Annotated[
     Path | None,
-    typer.Option("--again", metavar="FILE", help="Make the clips of this file again; --pair and strategy options change it."),
-]  # fmt: skip
+    typer.Option(
+        "--again",
+        metavar="FILE",
+        help="Make the clips of this file again; ensemble and strategy options change it.",
+    ),
+]
 
 
+@expanded
 def sample(
     *,
     prompts: Prompts = None,
     output: Outputs,
-    pair: options.PairName = None,
+    prompt_file: PromptFile = None,
     num: Num = None,
     seed: Seed = None,
-    frames: options.Frames = None,
+    frames: Frames = None,
     unconditional: Unconditional = False,
     again: Again = None,
-    paper: options.Paper = None,
-    strategy: options.File = None,
-    steps: options.Steps = None,
-    guidance: options.Guidance = None,
-    selector: options.Selector = None,
-    gamma: options.Gamma = None,
-    ratio: options.Ratio = None,
-    smooth: options.Smooth = None,
-    solver: options.Solver = None,
-    grid: options.Grid = None,
-    plan_seed: options.PlanSeed = None,
-    overlap: options.Overlap = None,
+    ensemble: EnsembleOptions,
+    start: StartOptions,
+    changes: StrategyOptions,
     plan: PlanFile = None,
     save_strategy: Save = None,
     device: Device = "cpu",
@@ -83,179 +78,114 @@ def sample(
     memory: Memory = None,
     threads: Threads = None,
     scale: Scale = None,
+    as_json: AsJson = False,
 ) -> None:
     """Sample clips from prompts.
 
     FILE ends in .mp4, .gif, .webp, .png (contact sheet: a row a clip) or .safetensors (latents). Several clips
     go into one sheet or one file of latents, and into wave-0.mp4, wave-1.mp4, ... where they play. Strategy,
-    seeds and versions travel in each file's metadata.
+    seeds and versions are stored in each file's metadata.
     """
-    from jvid.media import ENDINGS, check_path, read_metadata
+    from jvid.cli.progress import steps_bar
+    from jvid.core.plan import Plan
+    from jvid.files import check_file
+    from jvid.machine.device import prepare
+    from jvid.media.files import ENDINGS
     from jvid.pipeline.batches import Batching
     from jvid.pipeline.make import make
     from jvid.pipeline.record import Record
-    from jvid.strategy.choice import Choice
+    from jvid.pipeline.write import targets, write_clips
     from jvid.strategy.plan_file import load_plan
 
-    changes: dict[str, Any] = {
-        "steps": steps, "guidance": guidance, "selector": selector, "gamma": gamma, "ratio": ratio,
-        "smooth": smooth, "solver": solver, "grid": grid, "plan_seed": plan_seed, "overlap": overlap,
-    }  # fmt: skip
-    paths = [check_path(path, ENDINGS) for path in output]
+    paths = [check_file(path, ENDINGS) for path in output]
     if save_strategy is not None:
-        check_path(save_strategy, (".json",))
-    if dtype is not None and dtype not in _DTYPES:
-        raise InputError(f"--dtype {dtype!r}: expected {' or '.join(_DTYPES)}")
+        check_file(save_strategy, (".json",))
+    check_dtype(dtype)
     if plan is not None:
-        check_alone("--plan", steps, grid, selector, plan_seed)
-    replay = None if plan is None else load_plan(plan)
+        check_alone("--plan", changes)
+    replay: Plan | None = None if plan is None else load_plan(plan)
     record: Record | None = None
     if again is not None:
-        given = {"prompts": prompts, "--num": num, "--seed": seed, "--paper": paper,
-                 "--strategy": strategy, "--unconditional": unconditional or None}  # fmt: skip
-        if said := [name for name, value in given.items() if value is not None]:
-            raise InputError(f"{said[0]} beside --again: the file says it, leave it out")
-        record = Record.read(read_metadata(again))
+        given = {"prompts": prompts, "--prompts": prompt_file, "--num": num, "--seed": seed, "--paper": start.paper,
+                 "--strategy": start.strategy, "--unconditional": unconditional or None}  # fmt: skip
+        if beside := [name for name, value in given.items() if value is not None]:
+            raise InputError(f"{beside[0]} beside --again: the file states it, leave it out")
+        record = _read(again)
         if replay is None and record.plan is not None:
-            check_alone("--again of a clip with a plan", steps, grid, selector, plan_seed)
+            check_alone("--again of a clip with a plan", changes)
             replay = record.plan
-        for difference in record.differences():
-            typer.echo(f"jvid: warning: {difference}: the clip may differ", err=True)
         clips = record.clips
     else:
-        clips = _clips(prompts or [], num or 1, seed or 0, unconditional)
-    targets = _targets(paths, len(clips))
+        clips = clips_of(prompts, prompt_file, num, seed, unconditional)
+    wanted = targets(paths, len(clips))
     batching = Batching.parse(batch, memory, record)
     taken = prepare(device, threads, None if record is None else record.threads)
     if record is not None and record.threads not in (None, taken):
-        typer.echo(
-            f"jvid: warning: {record.threads} threads then, {taken or 'another device'} now: the last bits may differ",
-            err=True,
-        )
+        _warn(f"{record.threads} threads then, {taken or 'another device'} now: the last bits may differ")
 
-    # A pair said beside --again is the file's pair at another place.
-    chosen = pair or (record.pair if record else "actions-64")
-    wanted = dtype or (record.dtype if record else "float32")
-    begun = options.started(strategy, paper)
-    models: Pair = Choice.parse(chosen).load("pair", device=device, dtype=wanted)
-    base = record.strategy if record else begun or models.strategy
+    # An ensemble given beside --again is the file's ensemble at another place.
+    source = ensemble.source() or (record.ensemble if record else default_source())
+    precision = dtype or (record.dtype if record else "float32")
+    begun = start.started()  # a file that is no strategy is reported before anything loads
+    models = source.load(device, precision)
+    base = record.strategy if record else start.of(models, begun)
     if unconditional:
-        if guidance:
+        if changes.guidance:
             raise InputError("--guidance beside --unconditional: there is nothing to guide by, leave one out")
-        changes["guidance"] = ["0"]
-    used = options.changed(base, **changes)
+        changes = attrs.evolve(changes, guidance=["0"])
+    used = changes.changed(base, models.frame_experts)
     asked = frames if frames is not None else record.frames if record else None
-    shape = options.lengthened(models.shape, asked, overlap)
+    check_overlap(changes.overlap, models, asked)
 
-    decoding = any(path.suffix.lower() != ".safetensors" for path, _ in targets)
-    made = make(
-        models,
-        used,
-        clips,
-        batching,
-        device,
-        decoding=decoding,
-        plan=replay,
-        frames=shape[1],
-        progress=step_bar,
-    )
-    if record is not None and made.batches != record.shared():
-        typer.echo(
-            "jvid: warning: clips computed in other batches than the file's: the last bits may differ",
-            err=True,
+    decoding = any(path.suffix.lower() != ".safetensors" for path, _ in wanted)
+    with steps_bar() as advance:
+        made = make(
+            models,
+            used,
+            clips,
+            batching,
+            device,
+            decoding=decoding,
+            plan=replay,
+            frames=asked,
+            advance=advance,
         )
+    if record is not None and made.batches != record.shared():
+        _warn("clips computed in other batches than the file's: the last bits may differ")
     record = Record(
-        chosen, clips, used, wanted, device, plan=replay, frames=shape[1], batches=made.batches, threads=taken
-    )
-    seconds = _write(models, record, made, targets, scale)
-    files = [path for path, _ in targets]
+        source, clips, used, precision, device, plan=replay,
+        frames=models.frames.frames(made.latents.shape[2]), batches=made.batches, threads=taken,
+    )  # fmt: skip
+    seconds = write_clips(models, record, made, wanted, scale)
+    files = [path for path, _ in wanted]
     if save_strategy is not None:
         used.save(save_strategy)
         files.append(save_strategy)
-    _tell(record, made, seconds, files)
+    print_summary(record, made, seconds, files, as_json)
 
 
-def _clips(prompts: list[str], num: int, seed: int, unconditional: bool) -> tuple[Clip, ...]:
-    from jvid.pipeline.record import Clip
+def check_overlap(overlap: int | None, ensemble: Ensemble, frames: int | None) -> None:
+    """Refuse an --overlap that nothing would use.
 
-    if unconditional and prompts:
-        raise InputError(f"a prompt, {prompts[0]!r}, beside --unconditional: leave one out")
-    if not unconditional and not prompts:
+    Raises:
+        InputError: clips are no longer than the ensemble's.
+    """
+    if overlap is not None and (latents := ensemble.latents(frames)[1]) <= ensemble.shape[1]:
         raise InputError(
-            "no prompt: expected at least one, such as 'a person waving two hands', or --unconditional"
+            f"--overlap beside clips of {ensemble.frames.frames(latents)} frames: only those longer than the ensemble's "
+            f"{ensemble.frames.frames(ensemble.shape[1])} have windows, leave it out or ask for more --frames"
         )
-    wanted: list[str] | list[None] = [None] if unconditional else prompts
-    return tuple(Clip(prompt, seed + i) for prompt in wanted for i in range(num))
 
 
-def _targets(paths: list[Path], count: int) -> list[tuple[Path, slice]]:
-    """Each file to write with the clips that it holds."""
-    from jvid.media import MOVING
+def _read(path: Path) -> Record:
+    from jvid.media.reading import read_metadata
+    from jvid.pipeline.record import Record
 
-    found: list[tuple[Path, slice]] = []
-    for path in paths:
-        if count > 1 and path.suffix.lower() in MOVING:
-            numbered = [path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(count)]
-            found += [(each, slice(i, i + 1)) for i, each in enumerate(numbered)]
-        else:
-            found.append((path, slice(0, count)))
-    names = [path for path, _ in found]
-    if twice := [path for path in names if names.count(path) > 1]:
-        raise InputError(f"output {str(twice[0])!r} would be written twice: give each file its own name")
-    return found
+    record = Record.read(read_metadata(path))
+    for difference in record.differences():
+        _warn(f"{difference}: the clip may differ")
+    return record
 
 
-def _write(
-    models: Pair, record: Record, made: Made, targets: list[tuple[Path, slice]], scale: int | None
-) -> float:
-    """Write every file, decoding clip by clip, each once and held until its last file; returns the seconds of decoding."""
-    import torch
-
-    from jvid.media import write_latents, write_video
-
-    fps = float(models.fps)
-    decoded: dict[int, Any] = {}
-    last = {
-        i: path
-        for path, part in targets
-        for i in range(part.start, part.stop)
-        if path.suffix.lower() != ".safetensors"
-    }
-    seconds = 0.0
-    for path, part in targets:
-        metadata = record.of(part, fps)
-        if path.suffix.lower() == ".safetensors":
-            write_latents(path, made.latents[part], metadata)
-            continue
-        for i in range(part.start, part.stop):
-            if i not in decoded:
-                begun = time.perf_counter()
-                with torch.inference_mode():
-                    decoded[i] = models.codec.decode(made.latents[i : i + 1]).float().cpu()
-                seconds += time.perf_counter() - begun
-        write_video(
-            path, torch.cat([decoded[i] for i in range(part.start, part.stop)]), fps, metadata, scale=scale
-        )
-        decoded = {i: video for i, video in decoded.items() if last[i] != path}
-    return seconds
-
-
-def _tell(record: Record, made: Made, seconds: float, paths: list[Path]) -> None:
-    """The summary: cost by expert, seeds, files."""
-    from rich.console import Console
-
-    lines = [f"{name:>8}  {made.calls[name]:4d} calls  {made.seconds[name]:7.2f} s" for name in made.calls]
-    if seconds:
-        lines.append(f"{'decoder':>8}  {'':10}  {seconds:7.2f} s")
-    seeds = sorted({clip.seed for clip in record.clips})
-    shown = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    many = f"{len(record.clips)} clips, seeds" if len(record.clips) > 1 else "seed"
-    drawn = (
-        f"plan seed {record.strategy.plan_seed}"
-        if record.plan is None
-        else f"replayed plan of seed {record.plan.seed}"
-    )
-    most = max(len(batch.clips) for batch in made.batches)
-    lines.append(f"{many} {shown}, {drawn}" + (f", {most} at once" if most > 1 else ""))
-    lines += [str(path) for path in paths]
-    Console().print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+def _warn(message: Any) -> None:
+    typer.echo(f"jvid: warning: {message}", err=True)

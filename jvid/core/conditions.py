@@ -20,7 +20,9 @@ from torch import Tensor
 from jvid.core.protocols import Condition
 from jvid.errors import InputError
 
-__all__ = ["Layout", "PerFrame", "concat", "expand_rows", "fold_frames", "map_condition", "require"]
+__all__ = [
+    "Layout", "PerExpert", "PerFrame", "concat", "expand_rows", "fold_frames", "for_expert", "map_condition", "require",
+]  # fmt: skip
 
 
 @attrs.frozen(eq=False)
@@ -34,6 +36,32 @@ class PerFrame:
             raise InputError(
                 f"PerFrame got a tensor of shape {tuple(self.tensor.shape)}; expected (b, f, ...): batch and frames first"
             )
+
+
+@attrs.frozen(eq=False)
+class PerExpert:
+    """Conditions by expert, of experts with encoders of their own: a run gives each its own."""
+
+    conditions: Mapping[str, Condition]
+
+    def map(self, change: Callable[[Condition], Condition]) -> PerExpert:
+        """The same with each condition changed."""
+        return PerExpert({name: change(cond) for name, cond in self.conditions.items()})
+
+
+def for_expert(cond: Condition | PerExpert, expert: str) -> Condition:
+    """The condition of one expert: its own, or the one that all share.
+
+    Raises:
+        InputError: conditions by expert without one of its own.
+    """
+    if not isinstance(cond, PerExpert):
+        return cond
+    if expert not in cond.conditions:
+        raise InputError(
+            f"no condition of expert {expert!r}: expected one beside those of {', '.join(cond.conditions) or 'none'}"
+        )
+    return cond.conditions[expert]
 
 
 @attrs.frozen

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.core.plan_values import numbers_of, step_of, step_values, text_of, whole_of
-from jvid.core.protocols import Step
+from jvid.core.protocols import DeclaresCost, Step
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ class Plan:
         Args:
             solver: one that tells no ``evaluations``, and None, call once a step.
         """
-        evaluations = getattr(solver, "evaluations", None)
-        return self.counts if evaluations is None else self._sums(evaluations)
+        declared: object = solver
+        return self._sums(declared.evaluations) if isinstance(declared, DeclaresCost) else self.counts
 
     def price(self, seconds_per_call: Mapping[str, float], solver: Solver[Any] | None = None) -> float:
         """Expected seconds of the networks, for ``calls(solver)``.

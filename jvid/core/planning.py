@@ -14,7 +14,7 @@ import attrs
 
 from jvid.core.keyed import check_seeds, keyed_uniform
 from jvid.core.plan import Plan
-from jvid.core.protocols import Level, Step
+from jvid.core.protocols import DeclaresExperts, DeclaresShares, Level, Step
 from jvid.core.provenance import annotate
 from jvid.errors import InputError
 
@@ -53,8 +53,8 @@ def describe(selector: Any) -> dict[str, Any]:
     if attrs.has(type(selector)):
         fields = {field.name: getattr(selector, field.name) for field in attrs.fields(type(selector))}
         values |= {key: _plain(value) for key, value in fields.items() if _is_plain(value)}
-    if names := getattr(selector, "experts", None):
-        values["experts"] = list(names)
+    if isinstance(selector, DeclaresExperts) and selector.experts:
+        values["experts"] = list(selector.experts)
     return values
 
 
@@ -132,7 +132,7 @@ def _shares(
     selector: Any, steps: Sequence[Step], experts: Sequence[str]
 ) -> tuple[dict[str, float], ...] | None:
     """What the selector tells of each step before it draws; None if it tells nothing."""
-    if not callable(getattr(selector, "shares", None)):
+    if not isinstance(selector, DeclaresShares):
         return None
     told = [selector.shares(step) for step in steps]
     check_names({name for shares in told for name in shares}, experts, selector)

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "Codec",
     "Condition",
+    "DeclaresCost",
+    "DeclaresExperts",
+    "DeclaresNoise",
+    "DeclaresShares",
     "Denoise",
     "Denoiser",
     "Draw",
@@ -41,6 +46,7 @@ __all__ = [
     "Selector",
     "Solver",
     "Step",
+    "TextEncoder",
     "level_at",
 ]
 
@@ -190,8 +196,7 @@ class Denoiser(Protocol):
 class Selector(Protocol):
     """Which experts predict at a step. Pure: the uniform number is handed in.
 
-    It may also have ``experts``, the names that it chooses among, and ``shares(step) -> Mapping[str, float]``,
-    the mean of its weights over u; a plan then shows them and the conformance kit measures them.
+    It may also be a ``DeclaresExperts`` and a ``DeclaresShares``; a plan then shows both and the conformance kit measures them.
     """
 
     def __call__(self, step: Step, u: float) -> Mapping[str, float]:
@@ -212,8 +217,7 @@ class NoiseSampler(Protocol):
 class Solver(Protocol[Memory]):
     """One transition of the reverse process. What it remembers is passed in and handed back.
 
-    It may also have ``evaluations(step) -> int``, how often a step calls ``denoise`` (else once): a
-    plan is priced by it. Inner stages find their levels with ``step.level_at(t)``.
+    It may also be a ``DeclaresCost`` and a ``DeclaresNoise``. Inner stages find their levels with ``step.level_at(t)``.
     """
 
     @property
@@ -238,4 +242,63 @@ class LatentPostprocessor(Protocol):
 
     def __call__(self, x: Tensor) -> Tensor:
         """x ``(b c f h w)`` -> the same shape, dtype and device."""
+        ...
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Latents and pixels of one latent space."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents ``(b c f h w)`` -> video ``(b 3 f H W)`` in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Prompts to what denoisers are conditioned on."""
+
+    def __call__(self, prompts: Sequence[str]) -> Condition:
+        """b prompts -> ``{"text": (b n w), "null": {"text": (b n w)}}``; "" is the empty sentence.
+
+        Raises:
+            InputError: a prompt that it cannot encode.
+        """
+        ...
+
+
+@runtime_checkable
+class DeclaresExperts(Protocol):
+    """A selector that declares which experts it chooses among."""
+
+    @property
+    def experts(self) -> Sequence[str]:
+        """Their names."""
+        ...
+
+
+@runtime_checkable
+class DeclaresShares(Protocol):
+    """A selector that declares the mean of its weights over u."""
+
+    def shares(self, step: Step) -> Mapping[str, float]:
+        """The mean weight of each expert at a step."""
+        ...
+
+
+@runtime_checkable
+class DeclaresCost(Protocol):
+    """A solver that declares how often a step evaluates the denoiser; one that does not evaluates it once."""
+
+    def evaluations(self, step: Step) -> int:
+        """Calls of ``denoise`` in a step."""
+        ...
+
+
+@runtime_checkable
+class DeclaresNoise(Protocol):
+    """A solver that declares whether a step draws noise that changes the latents; one that does not may draw at each."""
+
+    def draws_noise(self, step: Step) -> bool:
+        """Whether a step draws noise."""
         ...

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from jvid.core.conditions import PerExpert, for_expert
 from jvid.core.keyed import keyed_normal
 from jvid.core.protocols import Level, Step
 from jvid.core.provenance import annotate, origin
@@ -36,7 +37,7 @@ class Run:
         noises: noise samplers by name; None is independent noise.
         solver: whose steps are taken.
         seeds: of the clips.
-        cond: of the batch.
+        cond: of the batch, one for all experts or one for each.
         calls: evaluations of each expert so far; counted on.
         seconds: spent in them so far; counted on.
 
@@ -51,12 +52,13 @@ class Run:
         noises: Mapping[str, NoiseSampler | None],
         solver: Solver[Any],
         seeds: tuple[int, ...],
-        cond: Condition,
+        cond: Condition | PerExpert,
         calls: dict[str, int],
         seconds: dict[str, float],
     ) -> None:
         self._denoisers, self._noises, self._solver = denoisers, noises, solver
-        self._seeds, self._cond = seeds, cond
+        self._seeds = seeds
+        self._cond = cond
         self.calls, self.seconds = calls, seconds
         self._told: Exception | None = None
 
@@ -104,7 +106,7 @@ class Run:
             t = torch.full((), level.t, dtype=dtype, device=x.device)
             begun = time.perf_counter()
             try:
-                x_0 = self._denoisers[name](x, t, self._cond)
+                x_0 = self._denoisers[name](x, t, for_expert(self._cond, name))
             except Exception as error:
                 annotate(error, f"expert {name!r} {_at(step, level)}", self._denoisers[name])
                 raise

@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 
 from jvid.core.bridged import Bridged
+from jvid.core.conditions import PerExpert
 from jvid.core.fingerprint import check_same, fingerprint
 from jvid.core.keyed import check_seeds
 from jvid.core.plan import Plan
 from jvid.core.planning import check_names, draw_plan, levels_of, on_schedule
-from jvid.core.protocols import Expert, Level
+from jvid.core.protocols import DeclaresExperts, Expert, Level
 from jvid.core.provenance import annotate
 from jvid.core.run import Run
 from jvid.core.spaces import same_space
@@ -94,7 +95,8 @@ class Sampler:
         for name, expert in experts.items():
             if not isinstance(expert, Expert):
                 raise InputError(f"expert {name!r} is a {type(expert).__name__}: wrap it, Expert(denoiser)")
-        check_names(getattr(selector, "experts", ()), experts, selector)
+        if isinstance(selector, DeclaresExperts):
+            check_names(selector.experts, experts, selector)
         same_space({name: expert.denoiser for name, expert in experts.items()})
         reference = next(iter(experts.values())).denoiser.schedule if schedule is None else schedule
         denoisers = {
@@ -124,7 +126,7 @@ class Sampler:
         shape: Sequence[int] | None = None,
         *,
         seeds: Sequence[int] | None = None,
-        cond: Condition | None = None,
+        cond: Condition | PerExpert | None = None,
         plan: Plan | int | None = None,
         x: Tensor | None = None,
         dtype: torch.dtype | None = None,
@@ -136,7 +138,7 @@ class Sampler:
         Args:
             shape: ``(c, f, h, w)`` of one clip; may be left out with ``x`` or ``resume``.
             seeds: one a clip; a clip depends on its own alone. May be left out with ``resume``.
-            cond: of the batch, tensors leading with ``len(seeds)``; handed to the experts as it is.
+            cond: of the batch, tensors leading with ``len(seeds)``; passed to the experts as it is; or a ``PerExpert``.
             plan: a plan to replay, from a file if need be, or the seed of one; 0 if None (with ``resume``, the
                 state's). Its levels must be the schedule's.
             x: latents ``(b c f h w)`` to start from, as they stand at the plan's first level; if None,
@@ -177,7 +179,7 @@ class Sampler:
         shape: Sequence[int] | None = None,
         *,
         seeds: Sequence[int] | None = None,
-        cond: Condition | None = None,
+        cond: Condition | PerExpert | None = None,
         plan: Plan | int | None = None,
         x: Tensor | None = None,
         dtype: torch.dtype | None = None,
@@ -215,7 +217,7 @@ class Sampler:
         return resume.plan
 
     def _run(
-        self, x: Tensor, seeds: tuple[int, ...], cond: Condition, plan: Plan, resume: State | None
+        self, x: Tensor, seeds: tuple[int, ...], cond: Condition | PerExpert, plan: Plan, resume: State | None
     ) -> Iterator[State]:
         run = Run(
             self._denoisers,

@@ -24,7 +24,7 @@ from jvid.denoisers.memo import Memo
 from jvid.denoisers.wrapper import Wrapper
 from jvid.errors import InputError
 
-__all__ = ["Guided"]
+__all__ = ["Guided", "guided"]
 
 
 @attrs.frozen(eq=False)
@@ -130,3 +130,23 @@ def _halves(plain: Condition, null: Condition, b: int) -> dict[str, Any]:
     """The condition of 2 b rows, the conditional half on top, and the hint that they ask about the same x twice."""
     both = concat(expand_rows(plain, b), expand_rows({**plain, **null}, b))
     return {**both, LAYOUT: Layout.within(plain).but(halves=2)}
+
+
+def guided(
+    denoiser: Denoiser,
+    scale: float = 2.0,
+    low: float = 0.0,
+    high: float = 1.0,
+    rescale: float = 0.0,
+    against: Denoiser | None = None,
+) -> Guided:
+    """``denoiser`` guided with ``scale`` where its own t is from ``low`` to ``high``, ends included; see ``Guided``.
+
+    Classifier-free guidance uses the empty prompt; autoguidance uses a weaker model, ``against``: in a strategy the name of
+    another expert of the ensemble.
+
+    Raises:
+        InputError: a scale that is not finite, an interval that is none, or a denoiser on another schedule.
+    """
+    interval = None if (low, high) == (0.0, 1.0) else (low, high)
+    return Guided(denoiser, scale, interval=interval, rescale=rescale, against=against)

@@ -48,6 +48,11 @@ class Parameterized:
                 f"Parameterized got prediction={self.prediction!r}; expected one of {', '.join(get_args(Prediction))}"
             )
 
+    @property
+    def denoises(self) -> str:
+        """"clips" or "frames", as the network declares; clips where it does not."""
+        return str(getattr(self.network, "denoises", "clips"))
+
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype."""
         require_latents(x, "a denoiser")

@@ -27,6 +27,7 @@ from jvid.pipeline.record import BatchRecord, Clip
 if TYPE_CHECKING:
     import torch
 
+    from jvid.core.conditions import PerExpert
     from jvid.core.plan import Plan
     from jvid.core.protocols import Condition, Denoiser
     from jvid.core.sampler import Sampler
@@ -69,7 +70,7 @@ def bytes_per_clip(
     sampler: Sampler,
     plan: Plan,
     shape: Sequence[int],
-    cond: Condition,
+    cond: Condition | PerExpert,
     device: torch.device | str = "cpu",
 ) -> int:
     """Bytes that each clip of a batch takes beside the networks; costs a call of each expert that the plan asks.
@@ -86,6 +87,7 @@ def bytes_per_clip(
     """
     import torch
 
+    from jvid.core.conditions import for_expert
     from jvid.machine.peak import peak_bytes
 
     x = torch.zeros(1, *shape, device=device)
@@ -98,12 +100,13 @@ def bytes_per_clip(
             raise InputError(f"the plan asks for {name!r}: expected experts among {list(sampler.experts)}")
         denoiser = _at_its_dearest(sampler, name)
         level = next(step.start for step in plan.steps if name in step.weights)
+        own = for_expert(cond, name)
         # Metal has no float64.
         dtype = torch.float32 if x.device.type == "mps" else torch.float64
         t = torch.full((), level.t, dtype=dtype, device=x.device)
 
-        def call(denoiser: Denoiser = denoiser, t: torch.Tensor = t) -> object:
-            return denoiser(x, t, cond)
+        def call(denoiser: Denoiser = denoiser, t: torch.Tensor = t, own: Condition = own) -> object:
+            return denoiser(x, t, own)
 
         with torch.no_grad():
             peak = max(peak, peak_bytes(call, device))

@@ -16,11 +16,11 @@ from jvid.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+    from jvid.core.conditions import PerExpert
     from jvid.core.plan import Plan
     from jvid.core.protocols import Condition
     from jvid.core.sampler import Sampler
-    from jvid.ensemble import Pair
-    from jvid.strategy.strategy import Strategy
+    from jvid.ensemble.compose import Composition
 
 __all__ = ["CALLS", "given_seconds", "measured_seconds", "seconds_per_call"]
 
@@ -32,7 +32,7 @@ def seconds_per_call(
     sampler: Sampler,
     plan: Plan,
     shape: Sequence[int],
-    cond: Condition,
+    cond: Condition | PerExpert,
     device: torch.device | str = "cpu",
 ) -> dict[str, float]:
     """Seconds by name, of the experts that the plan asks.
@@ -50,6 +50,7 @@ def seconds_per_call(
     import torch
 
     from jvid.core.bridged import Bridged
+    from jvid.core.conditions import for_expert
     from jvid.core.keyed import keyed_normal
 
     z = keyed_normal([0], ("timing",), shape).to(device)
@@ -72,7 +73,7 @@ def seconds_per_call(
                 dtype = torch.float32 if x.device.type == "mps" else torch.float64
                 t = torch.full((), level.t, dtype=dtype, device=x.device)
                 begun = time.perf_counter()
-                denoiser(x, t, cond).sum().item()  # a sum waits for the device
+                denoiser(x, t, for_expert(cond, name)).sum().item()  # a sum waits for the device
                 measured.append(time.perf_counter() - begun)
         found[name] = statistics.median(measured[1:])
     return found
@@ -104,8 +105,12 @@ def given_seconds(text: str, experts: Collection[str]) -> dict[str, float]:
 
 
 def measured_seconds(
-    strategy: Strategy, plan: Plan, pair: Pair, device: str, shape: Sequence[int]
+    composition: Composition, plan: Plan, device: str, frames: int | None = None
 ) -> dict[str, float]:
-    """Seconds a call of the pair's experts for one clip ``(c, f, h, w)``: guided, and in windows, as the strategy says."""
-    sampler = strategy.sampler(pair, shape[1])
-    return seconds_per_call(sampler, plan, shape, pair.text_encoder([""]), device)
+    """Seconds a call of the experts for one clip of ``frames``: with their wrappers, and in windows where clips are long."""
+    assert composition.ensemble is not None
+    shape = composition.ensemble.latents(frames)
+    prompt = next(iter(composition.ensemble.prompts), "")
+    return seconds_per_call(
+        composition.sampler(shape[1]), plan, shape, composition.condition([prompt]), device
+    )

@@ -1,41 +1,30 @@
-"""Clips sampled one batch after the other.
-
-Which clips share a batch is decided by ``jvid.pipeline.batches``.
-"""
+"""Prompts to finished latents, one batch after the other: for the command line, sheets and the Python interface alike."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from jvid.ensemble.compose import Composition
 from jvid.pipeline.batches import Batching, bytes_per_clip
 from jvid.pipeline.record import BatchRecord, Clip
 from jvid.pipeline.replay import replayed
-from jvid.strategy.windows import clip_shape
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from jvid.core.plan import Plan
-    from jvid.ensemble import Pair
+    from jvid.core.state import State
+    from jvid.ensemble.ensemble import Ensemble
     from jvid.strategy.strategy import Strategy
 
-__all__ = ["Advance", "Made", "Progress", "make"]
+__all__ = ["Made", "decoded", "make"]
 
-Advance = Callable[[str], None]
-"""Called after each step with the name of the expert that predicts next."""
-
-Progress = Callable[[int, str], AbstractContextManager[Advance]]
-"""``(steps, first expert) -> context``: shows how far a run is."""
-
-
-@contextmanager
-def _silent(steps: int, expert: str) -> Iterator[Advance]:
-    yield lambda following: None
+Advance = Callable[[int, int, "State"], None]
+"""``(steps done, steps of all batches, state)``, after each step."""
 
 
 @attrs.frozen(eq=False)
@@ -49,56 +38,75 @@ class Made:
 
 
 def make(
-    pair: Pair,
+    ensemble: Ensemble,
     strategy: Strategy,
     clips: Sequence[Clip],
-    batching: Batching,
-    device: str,
+    batching: Batching | None = None,
+    device: str = "cpu",
     *,
     decoding: bool = False,
     plan: Plan | None = None,
     frames: int | None = None,
-    progress: Progress = _silent,
+    advance: Advance = lambda done, total, state: None,
 ) -> Made:
-    """Sample the clips with the pair, in batches; with ``decoding``, a codec that cannot be loaded is told first.
+    """Sample clips with an ensemble, in batches.
 
-    ``plan`` is one to replay; None draws the strategy's. ``frames`` of each clip; None is the pair's. ``progress`` shows steps.
+    Args:
+        ensemble: whose experts predict.
+        strategy: how they are sampled.
+        clips: prompts and seeds.
+        batching: which clips are computed together; as many as half of the free memory allows if None.
+        device: of the latents.
+        decoding: report a codec that cannot be loaded before the first step.
+        plan: one to replay; None draws the strategy's.
+        frames: of each clip; None is the ensemble's.
+        advance: called after each step.
 
     Raises:
-        InputError: a prompt that the pair does not know, or a plan or windows that do not fit; told before a network runs. A
-            bound of memory that holds no clip; told after a call of each expert.
+        InputError: a prompt that an expert does not know, or a plan or windows that do not fit, before a network runs; a bound
+            of memory that holds no clip, after a call of each expert.
         NonFiniteError: an expert predicted NaN or infinity.
     """
     import torch
 
+    batching = batching or Batching()
     if plan is not None:
-        strategy, plan = replayed(strategy, plan, pair.schedule)
+        strategy, plan = replayed(strategy, plan, ensemble)
+    composition = Composition(strategy, ensemble)
+    composition.check()
     mates = [clip for batch in batching.repeated for clip in batch.clips]
+    first: Any = None
     for prompt in dict.fromkeys(clip.prompt for clip in mates or clips):
-        first = pair.text_encoder([prompt or ""])
-    shape = clip_shape(pair.shape, frames)
-    sampler = strategy.sampler(pair, frames)
+        first = composition.condition([prompt or ""])
+    shape = ensemble.latents(frames)
+    sampler = composition.sampler(shape[1])
     if decoding:
-        _ = pair.codec  # it loads at its first use, which would be after the long part
+        _ = ensemble.codec  # it loads at its first use, which would be after the long part
     if plan is None:
         plan = sampler.plan(strategy.plan_seed)
-    measure = partial(bytes_per_clip, sampler, plan, shape, first, device)
-    batches = batching.together(clips, measure, device)
-    calls = dict.fromkeys(plan.experts, 0)
-    seconds = dict.fromkeys(plan.experts, 0.0)
+    batches = batching.together(clips, partial(bytes_per_clip, sampler, plan, shape, first, device), device)
+    calls, seconds = dict.fromkeys(plan.experts, 0), dict.fromkeys(plan.experts, 0.0)
     finished: list[Tensor] = []
-    with progress(len(batches) * len(plan), plan.steps[0].expert) as advance:
-        for batch in batches:
-            cond = pair.text_encoder([clip.prompt or "" for clip in batch.clips])
-            seeds = [clip.seed for clip in batch.clips]
-            state = None
-            for state in sampler.trace(shape, seeds=seeds, cond=cond, plan=plan, device=device):
-                # The expert at work from here on; after a clip's last step that of the next clip's first.
-                advance((state.next or plan.steps[0]).expert)
-            assert state is not None  # a plan has a step
-            finished.append(sampler.finish(state.x)[list(batch.rows)])
-            # A plan that was read may know experts that it never asks: they are not loaded.
-            for name in state.calls:
-                calls[name] += state.calls[name]
-                seconds[name] += state.seconds[name]
+    total = len(batches) * len(plan)
+    for number, batch in enumerate(batches):
+        cond = composition.condition([clip.prompt or "" for clip in batch.clips])
+        seeds = [clip.seed for clip in batch.clips]
+        state = None
+        for state in sampler.trace(shape, seeds=seeds, cond=cond, plan=plan, device=device):
+            advance(number * len(plan) + state.step.index + 1, total, state)
+        assert state is not None  # a plan has a step
+        finished.append(sampler.finish(state.x)[list(batch.rows)])
+        # A plan that was read may know experts that it never evaluates: they are not loaded.
+        for name in state.calls:
+            calls[name] += state.calls[name]
+            seconds[name] += state.seconds[name]
     return Made(torch.cat(finished), batches, calls, seconds)
+
+
+def decoded(ensemble: Ensemble, latents: Tensor) -> Iterator[Tensor]:
+    """Each clip of latents ``(b c f h w)`` as pixels ``(1 3 f H W)`` in [-1, 1] on the CPU, decoded alone."""
+    import torch
+
+    for clip in latents:
+        with torch.inference_mode():
+            yield ensemble.codec.decode(clip[None]).float().cpu()

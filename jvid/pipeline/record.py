@@ -1,13 +1,13 @@
-"""What a file tells of its clips: all that it takes to make them again.
+"""Metadata stored in an output file; enough to reproduce its clips.
 
-    {"format": 1, "pair": ..., "clips": [{"prompt": ..., "seed": ...}], "strategy": {...},
+    {"format": 2, "ensemble": ..., "clips": [{"prompt": ..., "seed": ...}], "strategy": {...},
      "plan": null, "frames": ..., "batches": [{"clips": [...], "rows": [0]}], "dtype": ..., "device": ...,
      "threads": ..., "fps": ..., "versions": {...}, "created_by": ...}
 
 A clip is a function of strategy (with its plan seed), clip seed, number of frames and prompt; None as prompt is
-unconditional. A plan that was replayed from a file is there in full: it stood for the strategy's selector, grid, steps and
-plan seed. The last bits depend on the clips that were computed together, in whatever files they are, and on the threads: so
-both are told. "batches" is null where each clip was computed alone, "threads" where it was not on the processor.
+unconditional. A plan that was replayed from a file is stored in full: it replaces the strategy's selector, grid, steps and
+plan seed. The last bits depend on the clips that were computed together, in whatever files they are, and on the threads:
+both are stored. "batches" is null where each clip was computed alone, "threads" where the processor computed nothing.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ from typing import Any
 
 import attrs
 
-from jvid import __version__
 from jvid.core.plan import Plan
+from jvid.ensemble.source import Source
 from jvid.errors import InputError
 from jvid.strategy.strategy import Strategy
-from jvid.strategy.windows import check_frames
 
 __all__ = ["BatchRecord", "Clip", "Record", "part_of", "versions"]
 
-FORMAT = 1
-_PACKAGES = ("torch", "numpy", "diffusers")
+FORMAT = 2
+_PACKAGES = ("jvid", "torch", "numpy", "diffusers")
 
 
 @attrs.frozen
@@ -52,7 +51,7 @@ class BatchRecord:
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> BatchRecord:
-        """From plain values; a KeyError, TypeError or ValueError tells that they are none."""
+        """From plain values; a KeyError, TypeError or ValueError where they are none."""
         batch = cls(
             tuple(Clip(clip["prompt"], clip["seed"]) for clip in values["clips"]), tuple(values["rows"])
         )
@@ -79,13 +78,13 @@ def part_of(batches: Sequence[BatchRecord], part: slice) -> list[BatchRecord]:
 
 @attrs.frozen
 class Record:
-    """Clips and how they are made; ``pair`` as on the command line, ``plan`` one that was replayed.
+    """Clips and how they are made; ``plan`` is one that was replayed.
 
-    ``frames`` of each clip; None is the pair's, as where a file does not tell. ``batches`` hold the clips in their order,
-    or there are none where each was computed alone; ``threads`` are the processor's.
+    ``frames`` of each clip; None is the ensemble's. ``batches`` hold the clips in their order, or there are none
+    where each was computed alone; ``threads`` are the processor's.
     """
 
-    pair: str
+    ensemble: Source
     clips: tuple[Clip, ...]
     strategy: Strategy
     dtype: str = "float32"
@@ -101,7 +100,7 @@ class Record:
         batches = part_of(self.batches, part)
         return {
             "format": FORMAT,
-            "pair": self.pair,
+            "ensemble": self.ensemble.to_plain(),
             "clips": [attrs.asdict(clip) for clip in self.clips[part]],
             "strategy": self.strategy.to_dict(),
             "plan": None if self.plan is None else self.plan.to_dict(),
@@ -119,22 +118,26 @@ class Record:
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Record:
-        """The record of a file's metadata.
+        """The record of a file's metadata; format 1, whose ensembles were pairs, is read too.
 
         Raises:
-            InputError: a key is missing, or a value has another form.
+            InputError: no jvid file, a key is missing, or a value has another form.
         """
-        if values.get("format") != FORMAT:
-            raise InputError(f"metadata of format {values.get('format')!r}: expected {FORMAT}; update jvid")
+        version = values.get("format")
+        if version not in (1, FORMAT):
+            if version is None:
+                raise InputError("no metadata of jvid: expected a file that jvid sample wrote")
+            raise InputError(f"metadata of format {version!r}: expected {FORMAT} or 1; update jvid")
         try:
             clips = tuple(Clip(clip["prompt"], clip["seed"]) for clip in values["clips"])
             # Older files have none of these.
             plan, frames, threads = (values.get(name) for name in ("plan", "frames", "threads"))
-            if frames is not None:
-                check_frames(frames)
+            if frames is not None and (type(frames) is not int or frames < 1):
+                raise InputError(f"frames {frames!r}: expected a whole number of frames, 1 or more")
             batches = tuple(BatchRecord.read(batch) for batch in values.get("batches") or ())
             record = cls(
-                str(values["pair"]), clips, Strategy.from_dict(values["strategy"]),
+                Source(str(values["pair"])) if version == 1 else Source.from_plain(values["ensemble"]),
+                clips, Strategy.from_dict(values["strategy"]),
                 str(values["dtype"]), str(values["device"]), dict(values["versions"]),
                 plan=None if plan is None else Plan.from_dict(plan), frames=frames, batches=batches,
                 threads=None if threads is None else int(threads),
@@ -149,7 +152,7 @@ class Record:
             clips != tuple(clip for batch in batches for clip in batch.wanted)
             or not all(_is_clip(clip.prompt, clip.seed) for batch in batches for clip in batch.clips)
         ):
-            raise InputError("metadata tells of batches that do not hold its clips: expected a jvid file")
+            raise InputError("metadata has batches that do not hold its clips: expected a jvid file")
         return record
 
     def shared(self) -> tuple[BatchRecord, ...]:
@@ -174,8 +177,10 @@ def _is_clip(prompt: Any, seed: Any) -> bool:
 
 def versions() -> dict[str, str]:
     """Versions of jvid and of what its results depend on; what is not installed is left out."""
+    from jvid import __version__
+
     found = {"jvid": __version__}
-    for package in _PACKAGES:
+    for package in _PACKAGES[1:]:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

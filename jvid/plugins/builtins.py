@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jvid.errors import InputError
 from jvid.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from jvid.core.protocols import NoiseSampler
+    from jvid.noise import DeclaredNoise
     from jvid.plugins.registrar import Registrar
     from jvid.schedules import TabulatedSchedule
 
@@ -17,7 +19,7 @@ JVID_API = 1
 @hookimpl
 def jvid_register(register: Registrar) -> None:
     """Everything of the core that has a name."""
-    register.wrapper("guided", "jvid.denoisers.guided:Guided", help="Classifier-free guidance.")
+    register.wrapper("guided", "jvid.denoisers.guided:guided", help="Classifier-free guidance.")
     register.wrapper(
         "framewise", "jvid.denoisers.framewise:Framewise", help="An image model over the frames of a clip."
     )
@@ -74,6 +76,12 @@ def jvid_register(register: Registrar) -> None:
     )
     register.noise("offset", "jvid.noise:OffsetNoise", help="A number for each clip and channel on top.")
 
+    register.denoiser("gaussian", "jvid.testing.oracles:GaussianOracle", help="Exact, of Gaussian data.")
+    register.denoiser(
+        "two-modes", "jvid.testing.oracles:TwoModeOracle", help="Exact, of data with two modes."
+    )
+    register.codec("pixels", "jvid.ensemble.pixels:PixelCodec", help="Latents that are pixels.")
+
     register.postprocessor(
         "temporal", "jvid.postprocessors:TemporalSmoothing", help="Section 3.6 of the paper."
     )
@@ -83,11 +91,13 @@ def jvid_register(register: Registrar) -> None:
     register.postprocessor("uniform", "jvid.postprocessors:UniformSmoothing", help="A mean over frames.")
 
 
-def scaled_noise(gamma: float, ratio: float = 0.0) -> NoiseSampler:
-    """``ScaledNoise`` of ``SharedNoise(ratio)``: section 3.5, both techniques."""
+def scaled_noise(gamma: float, ratio: float = 0.0, inner: DeclaredNoise | None = None) -> NoiseSampler:
+    """``ScaledNoise`` of ``SharedNoise(ratio)``: section 3.5, both techniques; or of another noise, ``inner``."""
     from jvid.noise import ScaledNoise, SharedNoise
 
-    return ScaledNoise(SharedNoise(ratio), gamma)
+    if inner is not None and ratio:
+        raise InputError(f"ratio={ratio:g} beside inner: the ratio is that of shared noise, leave one out")
+    return ScaledNoise(SharedNoise(ratio) if inner is None else inner, gamma)
 
 
 def zero_terminal_snr(of: str = "scaled-linear", **options: Any) -> TabulatedSchedule:

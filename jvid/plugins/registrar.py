@@ -23,19 +23,20 @@ from jvid.errors import InputError
 
 if TYPE_CHECKING:
     from jvid.core.protocols import (
+        Codec,
         Denoiser,
         LatentPostprocessor,
         NoiseSampler,
         NoiseSchedule,
         Selector,
         Solver,
+        TextEncoder,
     )
-    from jvid.ensemble import Codec, Pair, TextEncoder
 
 __all__ = ["KINDS", "NAME", "Component", "Registrar", "Slot"]
 
 KINDS = (
-    "pair", "denoiser", "wrapper", "selector", "solver", "grid", "schedule", "noise", "postprocessor", "codec",
+    "ensemble", "denoiser", "wrapper", "selector", "solver", "grid", "schedule", "noise", "postprocessor", "codec",
     "text", "command",
 )  # fmt: skip
 """Every kind of component, in the order of listings."""
@@ -130,7 +131,7 @@ class Registrar:
     noise: Slot[NoiseSampler]
     solver: Slot[Solver[Any]]
     postprocessor: Slot[LatentPostprocessor]
-    pair: Slot[Pair]
+    ensemble: Slot[Any]
     grid: Slot[Callable[[NoiseSchedule], Sequence[float]]]
     codec: Slot[Codec]
     text: Slot[TextEncoder]

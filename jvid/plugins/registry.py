@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -23,6 +23,7 @@ from jvid.errors import (
     PluginWarning,
     UnknownNameError,
 )
+from jvid.plugins.choice import Choice
 from jvid.plugins.discovery import (
     Failure,
     Plugin,
@@ -34,7 +35,8 @@ from jvid.plugins.discovery import (
     missing_source,
 )
 from jvid.plugins.isolation import one_line
-from jvid.plugins.options import check_options
+from jvid.plugins.options import check_options, parameters
+from jvid.plugins.parts import Experts, is_part, part_kind, read_tensor
 from jvid.plugins.registrar import KINDS, Component
 from jvid.plugins.shape import missing_members
 
@@ -137,8 +139,13 @@ class Registry:
             raise UnknownNameError(_ambiguous(kind, name, resolved))
         raise UnknownNameError(self._unknown(kind, name, found, failures))
 
-    def load(self, kind: str, name: str, /, **options: Any) -> Any:
+    def load(self, kind: str, name: str | Choice, /, **options: Any) -> Any:
         """Build a component: find its factory, check the options, call it.
+
+        Args:
+            kind: of the component.
+            name: bare or qualified, or a ``Choice`` that brings options.
+            options: for the factory; text, a choice or a mapping where the factory takes a component (``jvid.plugins.parts``).
 
         Raises:
             UnknownNameError: no such kind or name, or an ambiguous one.
@@ -147,11 +154,52 @@ class Registry:
             PluginError: its target cannot be imported, it fails in an unforeseen way, or it returns
                 what cannot be of the kind.
         """
+        return self.build(kind, Choice(name) if isinstance(name, str) else name, **options)
+
+    def build(self, kind: str, choice: Choice, /, **more: Any) -> Any:
+        """Build the component of a choice; ``more`` are options beside its own. Raises what ``load`` raises."""
+        if both := sorted(set(more) & set(choice.options)):
+            raise InputError(f"{kind} {choice.name!r} got {both[0]!r} among its options: it is set elsewhere")
+        return self._made(kind, choice.name, {**choice.options, **more}, None)
+
+    def wrap(self, choice: Choice, denoiser: Any, expert: Experts | None = None, /) -> Any:
+        """Build the wrapper of a choice around a denoiser.
+
+        Args:
+            choice: of the kind "wrapper".
+            denoiser: is the factory's first parameter.
+            expert: other denoisers by name, for options that take one; a LookupError where there is none.
+
+        Raises:
+            InputError, UnknownNameError, MissingDependencyError, PluginError: as ``load``.
+        """
+        known = parameters(imported(self.find("wrapper", choice.name)))
+        first = next(iter(known), "denoiser")
+        if first in choice.options:
+            raise InputError(
+                f"wrapper {choice.name!r} got {first!r} among its options: it is the expert's denoiser"
+            )
+        return self._made("wrapper", choice.name, {first: denoiser, **choice.options}, expert)
+
+    def check(self, kind: str, choice: Choice, /, **more: Any) -> None:
+        """Refuse a choice whose name or options are wrong, without building it.
+
+        Raises:
+            UnknownNameError: no such name, or an ambiguous one.
+            InputError: an option that the factory does not take.
+        """
+        check_options(
+            f"{kind} {choice.name!r}", imported(self.find(kind, choice.name)), {**choice.options, **more}
+        )
+
+    def _made(self, kind: str, name: str, options: Mapping[str, Any], expert: Experts | None) -> Any:
         component = self.find(kind, name)
         factory = imported(component)
-        check_options(f"{kind} {name!r}", factory, options)
+        who = f"{kind} {name!r}"
+        check_options(who, factory, options)
+        parts = self._parts(who, factory, options, expert)
         try:
-            made = factory(**options)
+            made = factory(**parts)
         except InputError as error:
             raise InputError(f"{kind} {name!r}: {error}") from error
         except MissingDependencyError as error:
@@ -167,6 +215,29 @@ class Registry:
         if wrong := missing_members(kind, made):
             raise PluginError(f"{component} {wrong}")
         return made
+
+    def _parts(
+        self, who: str, factory: Callable[..., Any], options: Mapping[str, Any], expert: Experts | None
+    ) -> dict[str, Any]:
+        """The options with the components that they name."""
+        known = parameters(factory)
+        parts = dict(options)
+        for name, value in options.items():
+            kind = part_kind(known[name]) if name in known and is_part(value) else None
+            if kind is None:
+                continue
+            try:
+                if kind == "tensor":
+                    parts[name] = read_tensor(value, name)
+                elif kind == "denoiser" and isinstance(value, str) and expert is not None:
+                    parts[name] = expert(value)
+                else:
+                    parts[name] = self.build(kind, Choice.from_plain(value))
+            except (InputError, UnknownNameError) as error:
+                raise type(error)(f"{who}: {error}") from error
+            except LookupError as error:
+                raise InputError(f"{who} names expert {value!r}: {error.args[0]}") from error
+        return parts
 
     def _resolve(self, kind: str, name: str) -> tuple[list[Component], list[Failure]]:
         """What the plugins' ``jvid_resolve`` make of a name; of ``plugin/name``, that plugin's alone."""
@@ -281,7 +352,7 @@ def using(registry: Registry) -> Iterator[Registry]:
         _override.reset(token)
 
 
-def load(kind: str, name: str, /, **options: Any) -> Any:
+def load(kind: str, name: str | Choice, /, **options: Any) -> Any:
     """Build a component of the current registry; see ``Registry.load``."""
     return current().load(kind, name, **options)
 

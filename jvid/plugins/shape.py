@@ -3,7 +3,7 @@
 A component is checked by the methods of its protocol and by how many arguments they take. That is
 cheap and finds what is told late otherwise, in the middle of a run: a solver without ``step``, the class in
 place of its object, a selector that takes no random number. What it does with the arguments is for the conformance
-kit (``jvid.testing``). A pair is only asked to be there: looking at its attributes may load its networks.
+kit (``jvid.testing``). An ensemble is only required to be there: looking at its attributes may load its networks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...] | None]] = {
     "postprocessor": {_CALL: ("x",)},
     "codec": {"decode": ("latents",)},
     "text": {_CALL: ("prompts",)},
-    "pair": {},
+    "ensemble": {},
 }
 
 

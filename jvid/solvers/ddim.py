@@ -13,7 +13,7 @@ from torch import Tensor
 
 from jvid.core.protocols import Denoise, Noise, Step
 from jvid.errors import InputError
-from jvid.solvers.kernel import transition
+from jvid.solvers.kernel import draws, transition
 
 __all__ = ["DDIM"]
 
@@ -37,6 +37,10 @@ class DDIM:
     def order(self) -> int:
         """1: halving the steps' length halves the error."""
         return 1
+
+    def draws_noise(self, step: Step) -> bool:
+        """Whether the step adds noise."""
+        return draws(step.start, step.end, self.eta)
 
     def init(self) -> None:
         """Nothing is remembered."""

@@ -12,7 +12,7 @@ import attrs
 from torch import Tensor
 
 from jvid.core.protocols import Denoise, Noise, Step
-from jvid.solvers.kernel import transition
+from jvid.solvers.kernel import draws, transition
 
 __all__ = ["DDPM"]
 
@@ -28,6 +28,10 @@ class DDPM:
     def order(self) -> int:
         """1: halving the steps' length halves the error."""
         return 1
+
+    def draws_noise(self, step: Step) -> bool:
+        """Whether the step adds noise."""
+        return draws(step.start, step.end, 1.0)
 
     def init(self) -> None:
         """Nothing is remembered."""

@@ -52,6 +52,10 @@ class DPMPP2M:
         """2: halving the steps' length quarters the error."""
         return 2
 
+    def draws_noise(self, step: Step) -> bool:
+        """Whether the step adds noise."""
+        return _coefficients(step, 0.0)[2] != 0.0
+
     def init(self) -> History:
         """No prediction yet."""
         return EMPTY
@@ -86,6 +90,10 @@ class DPMPP2MSDE:
         """2, in the weak sense if eta > 0: the error of the samples' mean and variance quarters."""
         return 2
 
+    def draws_noise(self, step: Step) -> bool:
+        """Whether the step adds noise."""
+        return _coefficients(step, self.eta)[2] != 0.0
+
     def init(self) -> History:
         """No prediction yet."""
         return EMPTY
@@ -100,14 +108,11 @@ class DPMPP2MSDE:
 def _step(
     x: Tensor, step: Step, denoise: Denoise, noise: Noise, memory: History, eta: float, form: Form, mode: Mode
 ) -> tuple[Tensor, History]:
-    start, end = step.start, step.end
-    x_0 = denoise(x, start)
+    x_0 = denoise(x, step.start)
     dtype = working_dtype(x)
     past: tuple[Entry, ...] = ()
-    if start.sigma == 0.0 or (eta > 0.0 and end.angle > start.angle):
-        c_x, c_0, c_z = coefficients(start, end, 1.0)  # the forward process
-    else:
-        c_x, c_0, c_z = _coefficients(step, eta)
+    c_x, c_0, c_z = _coefficients(step, eta)
+    if not _is_forward(step, eta):
         past = within_reach(step, memory.recall(step, mode))
     slope = _slope(step, past[0].level, c_0, eta, form) if past else 0.0
     # Separate products and sums: a fused multiply-add may round by position in the batch.
@@ -121,8 +126,15 @@ def _step(
     return out.to(x.dtype), memory.add(step, mode, x_0, length=1)
 
 
+def _is_forward(step: Step, eta: float) -> bool:
+    """Whether a step is the forward process: from clean latents, or to more noise."""
+    return step.start.sigma == 0.0 or (eta > 0.0 and step.end.angle > step.start.angle)
+
+
 def _coefficients(step: Step, eta: float) -> tuple[float, float, float]:
     start, end = step.start, step.end
+    if _is_forward(step, eta):
+        return coefficients(start, end, 1.0)
     if eta in (0.0, 1.0) or start.angle == end.angle:
         return coefficients(start, end, eta)
     q = start.alpha * end.sigma / (end.alpha * start.sigma)

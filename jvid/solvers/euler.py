@@ -17,9 +17,9 @@ from torch import Tensor
 from jvid.core.levels import working_dtype
 from jvid.core.protocols import Denoise, Level, Noise, Step
 from jvid.errors import InputError
-from jvid.solvers.kernel import transition
+from jvid.solvers.kernel import draws, transition
 
-__all__ = ["Euler", "churned"]
+__all__ = ["Euler", "churn_level", "churned"]
 
 
 @attrs.frozen
@@ -51,6 +51,12 @@ class Euler:
         """1: halving the steps' length halves the error."""
         return 1
 
+    def draws_noise(self, step: Step) -> bool:
+        """Whether the step adds noise."""
+        if self.s_noise > 0.0 and churn_level(step, self.s_churn, self.s_tmin, self.s_tmax) is not None:
+            return True
+        return draws(step.start, step.end, 0.0)
+
     def init(self) -> None:
         """Nothing is remembered."""
         return None
@@ -69,12 +75,25 @@ def churned(
     x: Tensor, step: Step, noise: Noise, s_churn: float, s_tmin: float, s_tmax: float, s_noise: float
 ) -> tuple[Tensor, Level]:
     """x and its level after noise was added at the start of a falling step; both as they were where none is."""
-    start, end = step.start, step.end
-    if start.alpha == 0.0 or start.sigma == 0.0 or start.angle <= end.angle:
+    start = step.start
+    found = churn_level(step, s_churn, s_tmin, s_tmax)
+    if found is None:
         return x, start
+    up, added = found
+    dtype = working_dtype(x)
+    moved = x.to(dtype) * (up.alpha / start.alpha)
+    moved += noise("churn").to(x.device, dtype) * (up.alpha * math.sqrt(added) * s_noise)
+    return moved.to(x.dtype), up
+
+
+def churn_level(step: Step, s_churn: float, s_tmin: float, s_tmax: float) -> tuple[Level, float] | None:
+    """The level that churn goes up to, and the variance of sigma / alpha that it adds; None where it adds none."""
+    start, end = step.start, step.end
+    if not s_churn or start.alpha == 0.0 or start.sigma == 0.0 or start.angle <= end.angle:
+        return None
     rho = start.sigma / start.alpha
     if not s_tmin <= rho <= s_tmax:
-        return x, start
+        return None
     wanted = rho * (1.0 + min(s_churn / step.count, math.sqrt(2.0) - 1.0))
     if step.schedule is None:
         raise InputError(
@@ -83,9 +102,4 @@ def churned(
     t = step.schedule.time_at(torch.tensor(math.atan(wanted), dtype=torch.float64))
     up = step.level_at(float(t))  # not above the schedule's own noisiest
     added = (up.sigma / up.alpha) ** 2 - rho**2 if up.alpha else 0.0
-    if added <= 0.0:
-        return x, start
-    dtype = working_dtype(x)
-    moved = x.to(dtype) * (up.alpha / start.alpha)
-    moved += noise("churn").to(x.device, dtype) * (up.alpha * math.sqrt(added) * s_noise)
-    return moved.to(x.dtype), up
+    return (up, added) if added > 0.0 else None

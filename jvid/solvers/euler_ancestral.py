@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jvid.core.protocols import Denoise, Noise, Step
 from jvid.errors import InputError
-from jvid.solvers.kernel import transition
+from jvid.solvers.kernel import draws, transition
 
 __all__ = ["EulerAncestral"]
 
@@ -38,6 +38,10 @@ class EulerAncestral:
     def order(self) -> int:
         """1: halving the steps' length halves the error."""
         return 1
+
+    def draws_noise(self, step: Step) -> bool:
+        """Whether the step adds noise."""
+        return self.s_noise > 0.0 and draws(step.start, step.end, self.eta)
 
     def init(self) -> None:
         """Nothing is remembered."""

@@ -17,8 +17,8 @@ from torch import Tensor
 from jvid.core.levels import working_dtype
 from jvid.core.protocols import Denoise, Level, Noise, Step
 from jvid.errors import InputError
-from jvid.solvers.euler import Euler, churned
-from jvid.solvers.kernel import transition
+from jvid.solvers.euler import Euler, churn_level, churned
+from jvid.solvers.kernel import draws, transition
 
 __all__ = ["Heun"]
 
@@ -63,6 +63,12 @@ class Heun:
     def evaluations(self, step: Step) -> int:
         """2, or 1 where a step stays Euler's."""
         return 1 + _halves(step.start, step.end)
+
+    def draws_noise(self, step: Step) -> bool:
+        """Whether the step adds noise."""
+        if self.s_noise > 0.0 and churn_level(step, self.s_churn, self.s_tmin, self.s_tmax) is not None:
+            return True
+        return draws(step.start, step.end, 0.0)
 
     def init(self) -> None:
         """Nothing is remembered."""

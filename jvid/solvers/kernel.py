@@ -16,7 +16,7 @@ from torch import Tensor
 from jvid.core.levels import working_dtype
 from jvid.core.protocols import Level, Noise
 
-__all__ = ["coefficients", "transition"]
+__all__ = ["coefficients", "draws", "transition"]
 
 
 def coefficients(start: Level, end: Level, eta: float) -> tuple[float, float, float]:
@@ -41,6 +41,11 @@ def coefficients(start: Level, end: Level, eta: float) -> tuple[float, float, fl
     else:
         c_0 = 0.0 if eta == 1.0 else end.alpha - c_x * start.alpha
     return c_x, c_0, c_z
+
+
+def draws(start: Level, end: Level, eta: float) -> bool:
+    """Whether ``transition`` from ``start`` to ``end`` adds noise."""
+    return coefficients(start, end, eta)[2] != 0.0
 
 
 def transition(x: Tensor, x_0: Tensor, start: Level, end: Level, eta: float, noise: Noise) -> Tensor:

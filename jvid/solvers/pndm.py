@@ -20,7 +20,7 @@ from jvid.core.levels import working_dtype
 from jvid.core.protocols import Denoise, Level, Noise, Step
 from jvid.errors import InputError
 from jvid.solvers.history import EMPTY, Entry, History, Mode, check_mode
-from jvid.solvers.kernel import coefficients, transition
+from jvid.solvers.kernel import coefficients, draws, transition
 
 __all__ = ["PNDM"]
 
@@ -76,6 +76,10 @@ class PNDM:
         if self.start == "plms":
             return 2 if step.index == 0 else 1
         return 4 if step.index < 3 else 1
+
+    def draws_noise(self, step: Step) -> bool:
+        """Whether the step adds noise."""
+        return draws(step.start, step.end, 0.0)
 
     def init(self) -> History:
         """No prediction yet."""

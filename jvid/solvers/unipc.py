@@ -20,7 +20,7 @@ from jvid.core.levels import working_dtype
 from jvid.core.protocols import Denoise, Level, Noise, Step
 from jvid.errors import InputError
 from jvid.solvers.history import EMPTY, Entry, History, Mode, check_mode, log_snr, within_reach
-from jvid.solvers.kernel import coefficients, transition
+from jvid.solvers.kernel import coefficients, draws, transition
 
 __all__ = ["UniPC"]
 
@@ -63,6 +63,10 @@ class UniPC:
     def order(self) -> int:
         """2, which the last step allows; 3 without ``lower_order_final``, which the first step allows."""
         return 2 if self.lower_order_final or self.solver_order == 1 else 3
+
+    def draws_noise(self, step: Step) -> bool:
+        """Whether the step adds noise."""
+        return draws(step.start, step.end, 0.0)
 
     def init(self) -> Memory:
         """No prediction yet."""

@@ -1,7 +1,6 @@
-"""How experts are guided, as plain values: one scale for all of them, or by expert with interval and rescale.
+"""Guidance of one expert as plain values: shorthand for the wrapper ``guided`` of the registry.
 
-    2.0                                                     all experts, scale 2
-    {"video": Guidance(2, (.2, .8)), "image": Guidance(3)}  each its own; a number in a mapping is a scale
+    Guidance(2, (.2, .8))    guided:scale=2.0,low=0.2,high=0.8
 
 ``jvid.denoisers.guided`` holds the mathematics; here are the numbers, which need no tensors.
 """
@@ -9,22 +8,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from numbers import Real
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from jvid.core.levels import check_interval
-from jvid.ensemble import EXPERTS
 from jvid.errors import InputError
+from jvid.plugins.choice import Choice
 
 if TYPE_CHECKING:
     from jvid.core.protocols import Denoiser
-    from jvid.denoisers.guided import Guided
 
-__all__ = ["AnyGuidance", "Guidance", "as_guidance", "guidance_of"]
+__all__ = ["Guidance", "as_guidance", "is_guided"]
 
 
 def _scale(value: Any) -> float:
@@ -41,7 +37,8 @@ def _interval(value: Any) -> tuple[float, float] | None:
     if len(ends) != 2 or ends[0] is None or ends[1] is None:
         raise InputError(f"Guidance got interval={value!r}; expected two numbers, low and high, or none")
     check_interval("Guidance", (ends[0], ends[1]))
-    return ends[0], ends[1]
+    # From 0 to 1 is everywhere, which has one form.
+    return None if (ends[0], ends[1]) == (0.0, 1.0) else (ends[0], ends[1])
 
 
 def _rescale(value: Any) -> float:
@@ -53,19 +50,19 @@ def _rescale(value: Any) -> float:
 
 def _check_against(self: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str):
-        raise InputError(f"Guidance got against={value!r}; expected the name of a denoiser, or ''")
+        raise InputError(f"Guidance got against={value!r}; expected the name of an expert, or ''")
 
 
 @attrs.frozen
 class Guidance:
-    """What ``jvid.Guided`` is told for one expert.
+    """The numbers of the wrapper ``guided``.
 
     Attributes:
         scale: g of equation (4); 1 is unguided, 0 unconditional.
         interval: (low, high) of the expert's own t within which guidance acts, ends included; None is everywhere.
         rescale: 0 to 1, how far the guided x_0's deviation is drawn back to the conditional's.
-        against: what guidance leads away from: "" the null condition, or another denoiser of the pair, asked with the same
-            condition: "video", "image", or one of the pair's ``guides``.
+        against: "" for classifier-free guidance; or another expert of the ensemble, evaluated with the same condition
+            (autoguidance).
 
     Raises:
         InputError: a value of another form or out of range.
@@ -76,60 +73,65 @@ class Guidance:
     rescale: float = attrs.field(default=0.0, converter=_rescale)
     against: str = attrs.field(default="", validator=_check_against)
 
-    def guided(self, denoiser: Denoiser, against: Denoiser | None = None) -> Guided:
-        """``denoiser``, guided so; ``against`` is the denoiser of that name, None where there is no name.
+    @classmethod
+    def of(cls, choice: Choice) -> Guidance:
+        """The numbers of a choice of the wrapper ``guided``.
 
         Raises:
-            InputError: one without the other.
+            InputError: a choice of another wrapper, or an option that ``Guidance`` does not have.
+        """
+        if not is_guided(choice):
+            raise InputError(f"wrapper {choice}: expected guided")
+        options = dict(choice.options)
+        low, high = options.pop("low", 0.0), options.pop("high", 1.0)
+        if unknown := [name for name in options if name not in ("scale", "rescale", "against")]:
+            raise InputError(f"guided got {unknown[0]!r}: expected scale, low, high, rescale, against")
+        return cls(
+            options.get("scale", 2.0), (low, high), options.get("rescale", 0.0), options.get("against") or ""
+        )
+
+    def choice(self) -> Choice:
+        """The wrapper of the registry with these numbers; those that change nothing are left out."""
+        options: dict[str, Any] = {"scale": self.scale}
+        if self.interval is not None:
+            options |= {"low": self.interval[0], "high": self.interval[1]}
+        if self.rescale:
+            options["rescale"] = self.rescale
+        if self.against:
+            options["against"] = self.against
+        return Choice("guided", options)
+
+    def guided(self, denoiser: Denoiser, against: Denoiser | None = None) -> Denoiser:
+        """``denoiser``, guided by these numbers; ``against`` is the expert of that name, None where there is no name.
+
+        Raises:
+            InputError: a name without a denoiser, or a denoiser without a name.
         """
         from jvid.denoisers.guided import Guided
 
         if (against is not None) != bool(self.against):
             raise InputError(
-                f"Guidance(against={self.against!r}) got {'a' if against else 'no'} denoiser to lead away from: give both or none"
+                f"Guidance(against={self.against!r}) got {'a' if against else 'no'} denoiser to guide against: give both or none"
             )
         return Guided(denoiser, self.scale, interval=self.interval, rescale=self.rescale, against=against)
 
 
-AnyGuidance: TypeAlias = float | Mapping[str, Guidance]
-"""One scale for all experts, or a ``Guidance`` by expert."""
-
-
-def as_guidance(value: float | Guidance | Mapping[str, float | Guidance]) -> AnyGuidance:
-    """The value in one of its two forms; a single ``Guidance`` becomes every expert's.
+def as_guidance(value: float | Guidance | Choice | str) -> Guidance:
+    """A scale, a guidance, or a choice of ``guided`` as ``Guidance``.
 
     Raises:
-        InputError: a value of another form, or an unknown expert.
+        InputError: a value of another form, or out of range.
     """
     if isinstance(value, Guidance):
-        value = dict.fromkeys(EXPERTS, value)
-    if not isinstance(value, Mapping):
-        return _scale(value)
-    if unknown := [name for name in value if name not in EXPERTS]:
-        raise InputError(f"guidance for expert {unknown[0]!r}: expected one of {', '.join(EXPERTS)}")
-    if not value:
-        raise InputError(f"guidance by expert names none: expected a number, or some of {', '.join(EXPERTS)}")
-    # In the experts' order, so that equal guidance is written as equal text.
-    each = {name: value[name] for name in EXPERTS if name in value}
-    return MappingProxyType(
-        {name: given if isinstance(given, Guidance) else Guidance(given) for name, given in each.items()}
-    )
+        return value
+    if isinstance(value, Choice | str):
+        return Guidance.of(Choice.of(value))
+    return Guidance(value)
 
 
-def guidance_of(guidance: AnyGuidance, expert: str) -> Guidance:
-    """That of one expert.
-
-    Raises:
-        InputError: guidance by expert that does not name this one.
-    """
-    if not isinstance(guidance, Mapping):
-        return Guidance(guidance)
-    if expert not in guidance:
-        raise InputError(
-            f"guidance is given for {', '.join(guidance)} and not for {expert!r}, which the selector may choose: "
-            "give its scale too (1 is unguided)"
-        )
-    return guidance[expert]
+def is_guided(choice: Choice) -> bool:
+    """Whether a choice is of the built-in wrapper ``guided``."""
+    return choice.name in ("guided", "builtin/guided")
 
 
 def _number(value: Any) -> float | None:

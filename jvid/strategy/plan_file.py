@@ -14,8 +14,7 @@ import json
 from pathlib import Path
 
 from jvid.core.plan import Plan
-from jvid.errors import InputError
-from jvid.media.files import check_path, whole_file
+from jvid.files import check_file, read_json, whole_file
 
 __all__ = ["load_plan", "save_plan"]
 
@@ -26,7 +25,7 @@ def save_plan(plan: Plan, path: str | Path) -> Path:
     Raises:
         InputError: a path that does not end in .json, or that cannot be written to.
     """
-    path = check_path(path, (".json",))
+    path = check_file(path, (".json",))
     with whole_file(path) as part:
         part.write_text(json.dumps(plan.to_dict(), indent=1) + "\n", encoding="utf-8")
     return path
@@ -38,22 +37,5 @@ def load_plan(path: str | Path) -> Plan:
     Raises:
         InputError: no file, one that is no JSON, or one that is no plan.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        values = json.loads(text)
-    except FileNotFoundError:
-        raise InputError(
-            f"no file {str(path)!r}: expected a plan, such as jvid plan -o plan.json writes"
-        ) from None
-    except OSError as error:
-        raise InputError(
-            f"cannot read {str(path)!r} ({error.strerror or error}): expected a plan's file"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{str(path)!r} is no JSON ({error}): expected a plan, such as jvid plan -o plan.json writes"
-        ) from error
-    try:
-        return Plan.from_dict(values)
-    except InputError as error:
-        raise InputError(f"{str(path)!r}: {error}") from error
+    plan: Plan = read_json(path, "a plan", "write one with jvid plan -o plan.json", Plan.from_dict)
+    return plan

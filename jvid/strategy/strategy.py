@@ -1,93 +1,131 @@
-"""How a pair is sampled, as plain values: what travels in a clip's metadata and in a pair's card.
+"""How an ensemble is sampled, as plain values: choices of the registry for the whole run and for each expert.
 
-    Strategy.sampler(pair):  experts   video = Guided(pair.video, g); of long clips in windows
-                                       image = Guided(Framewise(pair.image), g)
-                                       either away from the null condition, or from another denoiser of the pair
-                             noise     gamma z, z of shared variance r (3.5), on each expert's own steps
-                             selector, solver, grid, smoothing: loaded from the registry by name
+    {"selector": "boundary:experts=high+low,at=.5", "solver": "dpmpp-2m-sde", "grid": "trailing", "steps": 16,
+     "experts": {"high": {"wrappers": ["guided:scale=3"], "noise": "mixed:alpha=1"},
+                 "low":  {"wrappers": ["guided:scale=2,low=.2,high=.8"]}},
+     "postprocessors": ["temporal:threshold=2"]}
 
-A strategy is JSON and back without loss; ``Strategy.plan`` draws who predicts when without a network.
+A strategy holds no component: ``jvid.compose(strategy, ensemble)`` loads each one and builds a ``Sampler``. It is JSON and
+back without loss; files of older versions are read (``jvid.strategy.legacy``).
 """
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
-from jvid.ensemble import EXPERTS, denoiser_of, guide_of
-from jvid.errors import InputError, JvidWarning
-from jvid.strategy.choice import Choice
-from jvid.strategy.guidance import AnyGuidance, as_guidance, guidance_of
+from jvid import documents
+from jvid.errors import InputError
+from jvid.files import check_file, read_json, whole_file
+from jvid.plugins.choice import Choice
+from jvid.strategy.legacy import upgraded
 
-if TYPE_CHECKING:
-    from jvid.core.plan import Plan
-    from jvid.core.protocols import Denoiser, LatentPostprocessor, NoiseSampler, NoiseSchedule, Selector
-    from jvid.core.sampler import Sampler
-    from jvid.ensemble import Pair
+__all__ = ["EVERY", "ExpertStrategy", "Strategy"]
 
-__all__ = ["EXPERTS", "NoiseShape", "Strategy"]
+EVERY = "*"
+"""The name under which ``Strategy.experts`` holds what is true of each expert that it does not name."""
+
+_REMEDY = "write one with jvid sample --save-strategy"
+
+
+def _choice(value: Choice | str) -> Choice:
+    return Choice.of(value)
+
+
+def _optional(value: Choice | str | None) -> Choice | None:
+    return None if value is None else Choice.of(value)
+
+
+def _choices(values: Iterable[Choice | str]) -> tuple[Choice, ...]:
+    if isinstance(values, str | Choice):
+        raise InputError(f"{str(values)!r}: expected a list of choices, in order")
+    return tuple(map(Choice.of, values))
+
+
+def _wrappers(values: Iterable[Choice | str] | None) -> tuple[Choice, ...] | None:
+    return None if values is None else _choices(values)
 
 
 @attrs.frozen
-class NoiseShape:
-    """gamma and r of section 3.5, on the steps of one expert."""
+class ExpertStrategy:
+    """The wrappers of one expert's denoiser, and the noise of its steps.
 
-    gamma: float = 1.0
-    ratio: float = 0.0
+    Attributes:
+        wrappers: choices of the kind "wrapper", the innermost first; none is the bare denoiser. None leaves them to the
+            strategy's ``"*"``, or else to the ensemble's default guidance.
+        noise: a choice of the kind "noise"; None leaves it to the strategy's ``"*"``, or else is independent noise.
+    """
 
-    def __attrs_post_init__(self) -> None:
-        if not 0.0 <= self.gamma < math.inf:
-            raise InputError(f"gamma {self.gamma!r}: expected a finite number, 0 or more")
-        if not 0.0 <= self.ratio <= 1.0:
-            raise InputError(f"ratio {self.ratio!r}: expected a number from 0 to 1")
+    wrappers: tuple[Choice, ...] | None = attrs.field(default=None, converter=_wrappers)
+    noise: Choice | None = attrs.field(default=None, converter=_optional)
 
-    def sampler(self) -> NoiseSampler | None:
-        """The noise sampler; None where it is plain independent noise."""
-        from jvid.noise import IndependentNoise, ScaledNoise, SharedNoise
+    def to_plain(self) -> dict[str, Any]:
+        """What is stated, for JSON."""
+        values: dict[str, Any] = {}
+        if self.wrappers is not None:
+            values["wrappers"] = [wrapper.to_plain() for wrapper in self.wrappers]
+        if self.noise is not None:
+            values["noise"] = self.noise.to_plain()
+        return values
 
-        inner = SharedNoise(self.ratio) if self.ratio else IndependentNoise()
-        if self.gamma != 1.0:
-            return ScaledNoise(inner, self.gamma)
-        return inner if self.ratio else None
+    @classmethod
+    def from_plain(cls, values: Any) -> ExpertStrategy:
+        """From ``to_plain``'s values.
+
+        Raises:
+            InputError: another form.
+        """
+        if not isinstance(values, Mapping):
+            raise InputError(f"{documents.short(values)}: expected an object with wrappers and noise")
+        if unknown := sorted(set(values) - {"wrappers", "noise"}):
+            raise InputError(f"unknown key {unknown[0]!r}, expected wrappers, noise")
+        wrappers, noise = values.get("wrappers"), values.get("noise")
+        if wrappers is not None and not isinstance(wrappers, list | tuple):
+            raise InputError(f"wrappers {documents.short(wrappers)}: expected a list, the innermost first")
+        return cls(
+            None if wrappers is None else tuple(map(Choice.from_plain, wrappers)),
+            None if noise is None else Choice.from_plain(noise),
+        )
 
 
-def _frozen(noise: Mapping[str, NoiseShape]) -> Mapping[str, NoiseShape]:
-    return MappingProxyType(dict(noise))
+def _experts(values: Mapping[str, ExpertStrategy]) -> Mapping[str, ExpertStrategy]:
+    # What states nothing is left out: equal strategies are written as equal text.
+    return MappingProxyType({name: each for name, each in values.items() if each != ExpertStrategy()})
 
 
 @attrs.frozen
 class Strategy:
-    """A sampling strategy for a pair.
+    """A sampling strategy of an ensemble, as choices of the registry. Choices may be given as text.
 
     Attributes:
-        selector: who predicts at a step.
+        selector: which experts predict at a step.
         solver: how a prediction becomes the next latents.
         grid: which times are visited, for a number of ``steps``; steps is not among its options.
         steps: of the grid.
-        guidance: the scale g of equation (4) of all experts, or a ``Guidance`` by expert; then all that
-            the selector may choose are named.
-        noise: gamma and r by expert; an expert that is absent draws plain noise.
-        smoothing: of the finished latents (section 3.6), or None.
+        experts: wrappers and noise by expert; ``"*"`` holds for each that is not named.
+        postprocessors: of the finished latents, in order.
+        schedule: the reference on which levels and noise are expressed; None is the ensemble's.
+        initial: shapes the first noise across frames; None is independent noise.
         plan_seed: draws the plan; a clip's own seed draws its noise.
-        overlap: frames that neighbouring windows share, in clips longer than the pair's.
+        overlap: frames that neighbouring windows share, in clips longer than the ensemble's.
 
     Raises:
-        InputError: a value out of range, or noise or guidance for an unknown expert.
+        InputError: a value out of range or of another form.
     """
 
-    selector: Choice
-    solver: Choice = attrs.field(factory=lambda: Choice("ddpm"))
-    grid: Choice = attrs.field(factory=lambda: Choice("leading"))
+    selector: Choice = attrs.field(converter=_choice)
+    solver: Choice = attrs.field(default=Choice("ddpm"), converter=_choice)
+    grid: Choice = attrs.field(default=Choice("leading"), converter=_choice)
     steps: int = 50
-    guidance: AnyGuidance = attrs.field(default=2.0, converter=as_guidance, hash=False)
-    noise: Mapping[str, NoiseShape] = attrs.field(factory=dict, converter=_frozen, hash=False)
-    smoothing: Choice | None = None
+    experts: Mapping[str, ExpertStrategy] = attrs.field(factory=dict, converter=_experts, hash=False)
+    postprocessors: tuple[Choice, ...] = attrs.field(default=(), converter=_choices)
+    schedule: Choice | None = attrs.field(default=None, converter=_optional)
+    initial: Choice | None = attrs.field(default=None, converter=_optional)
     plan_seed: int = 0
     overlap: int = 4
 
@@ -98,51 +136,39 @@ class Strategy:
             raise InputError(f"plan seed {self.plan_seed!r}: expected a whole number, 0 or more")
         if not _is_whole(self.overlap, least=0):
             raise InputError(f"overlap {self.overlap!r}: expected a whole number of frames, 0 or more")
-        if unknown := sorted(set(self.noise) - set(EXPERTS)):
-            raise InputError(f"noise for expert {unknown[0]!r}: expected one of {', '.join(EXPERTS)}")
 
     def __reduce__(self) -> tuple[Callable[..., Strategy], tuple[object, ...]]:
         # A mapping proxy does not pickle, and strategies travel to other processes.
         values = (getattr(self, field.name) for field in attrs.fields(Strategy))
         return Strategy, tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
 
-    @classmethod
-    def paper(cls, resolution: int = 64) -> Strategy:
-        """The paper's at 64, 128 or 256 pixels: Table 6, gamma on image steps, smoothing of factor 2.
+    def of(self, expert: str) -> ExpertStrategy:
+        """What holds for one expert: what is stated of it, and of ``"*"`` where that states nothing."""
+        own, every = self.experts.get(expert, ExpertStrategy()), self.experts.get(EVERY, ExpertStrategy())
+        return ExpertStrategy(
+            every.wrappers if own.wrappers is None else own.wrappers, own.noise or every.noise
+        )
 
-        Raises:
-            InputError: another resolution.
-        """
-        from jvid import paper
-
-        if resolution not in paper.TABLE_6:
-            known = ", ".join(map(str, paper.TABLE_6))
-            raise InputError(f"resolution {resolution!r}: expected one of {known}")
-        affine = paper.TABLE_6[resolution]
-        return cls(
-            selector=Choice("piecewise-affine", {key: getattr(affine, key) for key in ("t_v", "t_e", "p_e", "p_f")}),
-            steps=paper.STEPS,
-            guidance=paper.GUIDANCE,
-            noise={"image": NoiseShape(gamma=paper.GAMMA[resolution], ratio=paper.RATIO)},
-            smoothing=Choice("temporal", {"threshold": paper.SMOOTHING}),
-        )  # fmt: skip
+    def with_expert(self, expert: str, stated: ExpertStrategy) -> Strategy:
+        """The same strategy with other wrappers and noise of one expert."""
+        return attrs.evolve(self, experts={**self.experts, expert: stated})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Strategy:
-        """A strategy from ``to_dict``'s values; a choice may also be text, ``"ddim:eta=0"``.
+        """A strategy from ``to_dict``'s values, or from those of an older version.
 
         Raises:
             InputError: a key is missing or unknown, or a value has another form.
         """
-        from jvid.strategy.strategy_json import structured
-
-        return structured(values, cls)
+        if isinstance(values, Mapping):
+            values = upgraded(values)
+        return documents.structured(values, cls, "a strategy")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        from jvid.strategy.strategy_json import plain
-
-        return plain(self)
+        """Plain values for JSON; parts that the strategy does not have are left out."""
+        values: dict[str, Any] = documents.plain(self)
+        absent = ("experts", "postprocessors", "schedule", "initial")
+        return {key: value for key, value in values.items() if value or key not in absent}
 
     @classmethod
     def load(cls, path: str | Path) -> Strategy:
@@ -151,9 +177,8 @@ class Strategy:
         Raises:
             InputError: no such file, no JSON, or no strategy; the message names the file.
         """
-        from jvid.strategy.strategy_json import read
-
-        return read(path, cls)
+        strategy: Strategy = read_json(path, "a strategy", _REMEDY, cls.from_dict)
+        return strategy
 
     def save(self, path: str | Path) -> None:
         """Write the strategy to a file of JSON, whole or not at all; ``load`` gives an equal one.
@@ -161,129 +186,8 @@ class Strategy:
         Raises:
             InputError: no .json, or a folder that is not there or cannot be written to.
         """
-        from jvid.strategy.strategy_json import write
-
-        write(self, path)
-
-    def experts(self) -> tuple[str, ...]:
-        """Those of ``EXPERTS`` that the selector may choose; all if it does not tell.
-
-        Raises:
-            InputError: the selector names another.
-        """
-        told = getattr(self._selector(), "experts", EXPERTS)
-        if unknown := [name for name in told if name not in EXPERTS]:
-            raise InputError(
-                f"selector {self.selector.name!r} asks for {unknown[0]!r}: expected video or image"
-            )
-        return tuple(name for name in EXPERTS if name in told)
-
-    def plan(self, schedule: NoiseSchedule | None = None) -> Plan:
-        """The plan on a reference schedule, the paper's if None; no network is needed.
-
-        Raises:
-            InputError: an option that a component refuses.
-            UnknownNameError: a component that nobody registers.
-        """
-        from jvid.core.planning import draw_plan, levels_of
-        from jvid.paper import SCHEDULE
-
-        reference = SCHEDULE() if schedule is None else schedule
-        levels = levels_of(self._grid(), reference)
-        return draw_plan(self._selector(), levels, self.experts(), self.plan_seed, reference)
-
-    def inert(self, schedule: NoiseSchedule | None = None) -> dict[str, NoiseShape]:
-        """The entries of ``noise`` that change nothing: of experts on none of whose steps the solver draws noise.
-
-        A deterministic solver draws none at all, and gamma and r are without effect under it.
-
-        Raises:
-            InputError: an option that a component refuses.
-            UnknownNameError: a component that nobody registers.
-        """
-        from jvid.strategy.drawing import drawing_steps
-
-        if not self.noise:
-            return {}
-        drawn = {step.expert for step in drawing_steps(self.solver.load("solver"), self.plan(schedule).steps)}
-        return {name: shape for name, shape in self.noise.items() if name not in drawn}
-
-    def sampler(self, pair: Pair, frames: int | None = None) -> Sampler:
-        """Compose the strategy from a pair's experts; only those that the selector may choose are loaded.
-
-        ``frames`` of the clips to come; None is the pair's. The video expert of longer ones sees windows of the pair's frames.
-
-        Raises:
-            InputError: an option that a component refuses, an expert without guidance, or windows that do not fit.
-            UnknownNameError: a component that nobody registers.
-
-        Warns:
-            JvidWarning: what ``tell_unused_noise`` tells.
-        """
-        from jvid.core.protocols import Expert
-        from jvid.core.sampler import Sampler
-        from jvid.denoisers.windowed import Windowed
-        from jvid.strategy.windows import clip_shape, windows
-
-        # First what costs nothing: a wrong option is told before weights are read.
-        selector, grid, smoothing = self._selector(), self._grid(), self.postprocessors()
-        solver = self.solver.load("solver")
-        guidance = {name: guidance_of(self.guidance, name) for name in self.experts()}
-        self.tell_unused_noise(pair.schedule)
-        asked, known = clip_shape(pair.shape, frames)[1], pair.shape[1]
-        window = windows(asked, known, self.overlap) if "video" in guidance else None
-        experts = {}
-        for name, guide in guidance.items():
-            denoiser: Denoiser = guide.guided(denoiser_of(pair, name), guide_of(pair, name, guide.against))
-            if name == "video" and window is not None:
-                # Guidance within a window: its halves are still one batch of the network's, and what is doubled is a
-                # window and not the clip. The time is the network's either way.
-                denoiser = Windowed(denoiser, *window)
-            experts[name] = Expert(denoiser, self.noise.get(name, NoiseShape()).sampler())
-        return Sampler(experts, selector, solver, grid, pair.schedule, smoothing)
-
-    def tell_unused_noise(self, schedule: NoiseSchedule | None = None) -> None:
-        """Warn (`JvidWarning`) of gamma and r that change nothing, whatever the plan: the solver draws no noise at any step."""
-        # Of the solver alone: the sampler may be run on another plan, in which other steps are an expert's.
-        from jvid.strategy.drawing import drawing_steps
-
-        shaped = [name for name in self.experts() if self.noise.get(name, NoiseShape()) != NoiseShape()]
-        if shaped and not drawing_steps(self.solver.load("solver"), self.plan(schedule).steps):
-            warnings.warn(
-                f"noise of {', '.join(shaped)} (gamma, ratio) changes nothing: solver {self.solver.name} draws no noise; "
-                "leave it out, or take a solver that draws some",
-                JvidWarning,
-                stacklevel=3,
-            )
-
-    def check(self) -> None:
-        """Load every component but the experts.
-
-        Raises:
-            InputError: an option that a component refuses, or an expert without guidance.
-            UnknownNameError: a component that nobody registers.
-        """
-        self._grid(), self.postprocessors(), self.solver.load("solver")
-        for name in self.experts():
-            guidance_of(self.guidance, name)
-
-    def postprocessors(self) -> tuple[LatentPostprocessor, ...]:
-        """The smoothing, or nothing."""
-        return () if self.smoothing is None else (self.smoothing.load("postprocessor"),)
-
-    def _selector(self) -> Selector:
-        selector: Selector = self.selector.load("selector")
-        return selector
-
-    def _grid(self) -> Callable[[NoiseSchedule], Sequence[float]]:
-        from jvid.plugins.options import parameters
-        from jvid.plugins.registry import current, imported
-
-        # A grid of explicit times has as many steps as it has.
-        factory = imported(current().find("grid", self.grid.name))
-        counted = {"steps": self.steps} if "steps" in parameters(factory) else {}
-        grid: Callable[[NoiseSchedule], Sequence[float]] = self.grid.load("grid", **counted)
-        return grid
+        with whole_file(check_file(path, (".json",))) as part:
+            part.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
 
 
 def _is_whole(value: Any, least: int | None = None) -> bool:

@@ -46,7 +46,7 @@ def from_unet(
     scheduler: Any,
     prediction: Prediction | None = None,
     *,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     device: torch.device | str | None = None,
     space: LatentSpace | None = None,
     fast: bool = True,
@@ -69,6 +69,8 @@ def from_unet(
         config = getattr(scheduler, "config", scheduler)
         schedule, stated = schedule_of(config)
         T = int(config.get("num_train_timesteps", T))
+    if isinstance(dtype, str):
+        dtype = _precision(dtype)
     if dtype is not None or device is not None:
         # Not diffusers' own `to`, which warns of modules to be kept in float32 where there are none.
         nn.Module.to(unet, device=device, dtype=dtype)
@@ -78,6 +80,13 @@ def from_unet(
             f"space {space} for a UNet that predicts {latent} channels: expected the space of its latents"
         )
     return Parameterized(network, schedule, prediction or stated or "eps", space)
+
+
+def _precision(name: str) -> torch.dtype:
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise InputError(f"dtype {name!r}: expected one such as float32, bfloat16 or float16")
+    return found
 
 
 @attrs.frozen(eq=False)
@@ -113,6 +122,11 @@ class UNetNetwork:
     def video(self) -> bool:
         """Whether the UNet sees whole clips."""
         return type(self.unet).__name__ in _VIDEO
+
+    @property
+    def denoises(self) -> str:
+        """What the UNet sees: "clips" or single "frames"."""
+        return "clips" if self.video else "frames"
 
     def timestep(self, t: Tensor) -> Tensor:
         """The UNet's timestep at t ``(*)``: float32, whole where t is a table entry's."""
@@ -190,7 +204,7 @@ def from_pretrained(
     scheduler: Any = None,
     prediction: Prediction | None = None,
     *,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     device: torch.device | str | None = None,
     space: LatentSpace | None = None,
     fast: bool = True,
@@ -202,6 +216,8 @@ def from_pretrained(
     Weights are read from safetensors only.
     Raises MissingDependencyError where a file is absent, InputError where one is corrupt or not understood.
     """
+    if isinstance(dtype, str):
+        dtype = _precision(dtype)
     root = Path(folder)
     inner = root / "unet" if (root / "unet").is_dir() else root
     kind = _read_json(inner / "config.json", "a diffusers UNet").get("_class_name", "UNet2DConditionModel")

@@ -1,22 +1,27 @@
-"""A trained pair in a folder: image and video UNet, video decoder, table of prompts, and what they agree on.
+"""A trained ensemble in a folder: networks of its experts, video decoder, table of prompts, and what they agree on.
 
-    image.safetensors  video.safetensors  decoder.safetensors  prompts.safetensors  pair.json  CARD.md  [guide-<name>.safetensors]
+    ensemble.json    {"format": 2, "name": ..., "experts": {"video": {"denoises": "clips", "network": {...},
+                      "weights": "video.safetensors", "wrappers": ["guided:scale=2.0"]}, ...}, "decoder": {...},
+                      "schedule": {...}, "latents": {...}, "fps": ..., "prompts": [...], "strategy": {...}}
+    <expert>.safetensors  decoder.safetensors  prompts.safetensors  CARD.md
 
-pair.json (written by `jvid_models.ensembles.export`) holds the networks' options, the schedule as diffusers writes it,
-the latents' shape, mean and deviation, frames per second, prompts and the recommended strategy. Weights are fp16 and
-are read when a network is first asked for: planning needs none of them.
+ensemble.json is written by `jvid_models.ensembles.export`. Folders of format 1 hold pair.json, with the experts video and image
+and further ones under "guides"; they are read as well (`jvid_models.ensembles.legacy`). Weights are fp16 and are read when a
+network is first used: planning needs none of them.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jvid.ensemble import Deferred, Ensemble, Member
 from jvid.errors import InputError, MissingDependencyError
+from jvid.files import read_json
+from jvid_models.ensembles.legacy import PAIR, upgraded
 
 if TYPE_CHECKING:
     import torch
@@ -25,26 +30,32 @@ if TYPE_CHECKING:
     from jvid.core.protocols import NoiseSchedule
     from jvid.core.spaces import LatentSpace
     from jvid.denoisers.parameterized import Parameterized
-    from jvid.strategy.strategy import Strategy
+    from jvid.strategy import Strategy
     from jvid_models.codecs import ImageCodec
-    from jvid_models.text import EmbeddingTable
     from jvid_models.video_codec import VideoDecoderCodec
+    from jvid_models.text import EmbeddingTable
 
-__all__ = ["FORMAT", "PARTS", "Pair", "actions_64", "guide_file", "load_pair"]
+__all__ = ["DOCUMENT", "FORMAT", "EnsembleFolder", "actions_64", "is_ensemble_folder", "load_ensemble"]
 
-FORMAT = 1
-PARTS = ("image", "video", "decoder")
-"""The networks that every pair has."""
-_KEYS = ("format", "name", "image", "video", "decoder", "schedule", "latents", "fps", "prompts", "strategy")
+FORMAT = 2
+DOCUMENT = "ensemble.json"
+_KEYS = ("format", "name", "experts", "decoder", "schedule", "latents", "fps", "prompts", "strategy")
+_REMEDY = "export the ensemble again"
 
 
-class Pair:
-    """What stands in ``folder``; see the module's head. Networks load when first used.
+class EnsembleFolder:
+    """The contents of ``folder``; see the module's head. Networks load when first used.
 
-    ``device`` and ``dtype`` ("float32", "bfloat16", ...) are the networks': latents and decoded frames stay
-    float32. ``decoder``: "video" (the pair's own) or "taesd", which needs its weights (`jvid_models.codecs.taesd`).
-    ``fast``: networks in the accelerated forward (`jvid_models.fast.accelerate`) or in diffusers' own.
-    Raises MissingDependencyError where the folder or a file is absent, InputError where one is damaged.
+    Args:
+        folder: that an export wrote.
+        device: of the networks.
+        dtype: of the networks ("float32", "bfloat16", ...); latents and decoded frames stay float32.
+        decoder: "video" (the ensemble's own) or "taesd", which needs its weights (`jvid_models.codecs.taesd`).
+        fast: networks in the accelerated forward (`jvid_models.fast.accelerate`) or in diffusers' own.
+
+    Raises:
+        MissingDependencyError: the folder or its document is absent.
+        InputError: the document is damaged or of another format.
     """
 
     def __init__(
@@ -58,25 +69,19 @@ class Pair:
     ) -> None:
         if decoder not in ("video", "taesd"):
             raise InputError(f"decoder={decoder!r}: expected 'video' or 'taesd'")
-        self.folder = Path(folder)
-        self.device = device
-        self._dtype = dtype
-        self._decoder = decoder
-        self._fast = fast
+        self.folder, self.device = Path(folder), device
+        self._dtype, self._decoder, self._fast = dtype, decoder, fast
         self._meta = _read_meta(self.folder)
-
-    def __repr__(self) -> str:
-        return f"Pair({self.name!r}, shape={self.shape}, fps={self.fps:g}, prompts={len(self.prompts)})"
 
     @property
     def meta(self) -> Mapping[str, Any]:
-        """What pair.json says, a copy."""
+        """The document's values, a copy, in the form of today."""
         return deepcopy(dict(self._meta))
 
     @property
-    def name(self) -> str:
-        """Its name, as registered."""
-        return str(self._meta["name"])
+    def experts(self) -> tuple[str, ...]:
+        """The names of its experts, in order."""
+        return tuple(self._meta["experts"])
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -97,33 +102,23 @@ class Pair:
             shift=latents["mean"],
         )
 
-    @property
-    def fps(self) -> float:
-        """Frames per second of the training clips."""
-        return float(self._meta["fps"])
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        """Every prompt that the text encoder knows but the empty one."""
-        return tuple(self._meta["prompts"])
-
     @cached_property
     def strategy(self) -> Strategy:
         """The recommended strategy."""
-        from jvid.strategy.strategy import Strategy
+        from jvid.strategy import Strategy
 
         return Strategy.from_dict(self._meta["strategy"])
 
     @cached_property
     def schedule(self) -> NoiseSchedule:
-        """The schedule that both networks were trained on."""
+        """The schedule that all networks were trained on."""
         from jvid_models.adapters.scheduler_configs import schedule_of
 
         return schedule_of(self._meta["schedule"])[0]
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the networks compute in."""
+        """The precision that the networks compute in."""
         import torch
 
         if isinstance(self._dtype, torch.dtype):
@@ -133,22 +128,48 @@ class Pair:
             raise InputError(f"dtype {self._dtype!r}: expected one of {', '.join(names)}")
         return getattr(torch, self._dtype)
 
-    @cached_property
-    def image(self) -> Parameterized:
-        """The image model, a denoiser of single frames ``(b c 1 h w)``: lift it with `jvid.Framewise`."""
-        return self._denoiser("image")
+    def ensemble(self) -> Ensemble:
+        """The ensemble of the folder; its networks load at their first use."""
+        text = Deferred(self.text_encoder)
+        members = {
+            name: Member(
+                Deferred(lambda name=name: self.denoiser(name)),  # type: ignore[misc]
+                described["denoises"],
+                text,
+                described.get("wrappers", ()),
+            )
+            for name, described in self._meta["experts"].items()
+        }
+        return Ensemble(
+            members,
+            self.shape,
+            fps=float(self._meta["fps"]),
+            codec=Deferred(self.codec),
+            schedule=Deferred(lambda: self.schedule),
+            space=self.space,
+            prompts=tuple(self._meta["prompts"]),
+            strategy=self.strategy,
+            name=str(self._meta["name"]),
+            folder=self.folder,
+        )
 
-    @cached_property
-    def video(self) -> Parameterized:
-        """The video model, a denoiser of clips ``(b c f h w)``."""
-        return self._denoiser("video")
+    def denoiser(self, name: str) -> Parameterized:
+        """An expert's denoiser, of clips or of single frames, read anew at each call.
 
-    @cached_property
-    def guides(self) -> Mapping[str, Parameterized]:
-        """Further denoisers of clips, by name, for guidance to lead away from (``Guidance.against``); often none."""
-        return _Guides(self._meta.get("guides", {}), self._denoiser)
+        Raises:
+            InputError: there is no such expert, or weights that do not fit.
+        """
+        from jvid_models.adapters.unet import from_unet
 
-    @cached_property
+        return from_unet(
+            self.module(name),
+            self._meta["schedule"],
+            dtype=self.dtype,
+            device=self.device,
+            space=self.space,
+            fast=self._fast,
+        )
+
     def codec(self) -> VideoDecoderCodec | ImageCodec:
         """Latents to frames; encoding frames needs TAESD's weights."""
         from jvid_models.codecs import taesd
@@ -164,7 +185,6 @@ class Pair:
         decoder: Any = self.module("decoder")
         return VideoDecoderCodec(decoder.to(self.device), encoder=image_codec)
 
-    @cached_property
     def text_encoder(self) -> EmbeddingTable:
         """Prompts to conditions, from the table of the prompts that it was trained on."""
         from jvid_models.text import EmbeddingTable
@@ -174,35 +194,27 @@ class Pair:
         return table
 
     def module(self, which: str) -> nn.Module:
-        """The network of "image", "video", "decoder" or a guide as torch has it, float32 on the CPU, read anew at each call."""
+        """The network of an expert, or of the "decoder", as torch has it: float32 on the CPU, read anew at each call.
+
+        Raises:
+            InputError: there is no such network, or weights that do not fit.
+        """
         from jvid_models.networks.unets import build_unet
         from jvid_models.networks.video_decoder import VideoDecoder
 
-        guides = self._meta.get("guides", {})
-        if which not in (*PARTS, *guides):
-            raise InputError(f"network {which!r}: expected one of {', '.join((*PARTS, *guides))}")
-        options = guides[which] if which in guides else self._meta[which]
-        make: Callable[..., Any] = VideoDecoder if which == "decoder" else build_unet
-        return self._network(guide_file(which) if which in guides else which, lambda: make(**options))
+        if which == "decoder":
+            return self._network("decoder.safetensors", lambda: VideoDecoder(**self._meta["decoder"]))
+        if which not in self._meta["experts"]:
+            raise InputError(f"network {which!r}: expected one of {', '.join((*self.experts, 'decoder'))}")
+        described = self._meta["experts"][which]
+        return self._network(described["weights"], lambda: build_unet(**described["network"]))
 
-    def _denoiser(self, which: str) -> Parameterized:
-        from jvid_models.adapters.unet import from_unet
-
-        return from_unet(
-            self.module(which),
-            self._meta["schedule"],
-            dtype=self.dtype,
-            device=self.device,
-            space=self.space,
-            fast=self._fast,
-        )
-
-    def _network(self, stem: str, make: Callable[[], nn.Module]) -> nn.Module:
+    def _network(self, file: str, make: Callable[[], nn.Module]) -> nn.Module:
         import torch
 
         from jvid_models.weights import read_weights
 
-        path = self.folder / f"{stem}.safetensors"
+        path = self.folder / file
         weights = {name: tensor.float() for name, tensor in read_weights(path).items()}
         # On the meta device no time goes into random weights that are overwritten at once.
         with torch.device("meta"):
@@ -211,38 +223,18 @@ class Pair:
             network.load_state_dict(weights, strict=True, assign=True)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"weights {path} do not fit pair.json: {reason}; export the pair again"
-            ) from None
+            raise InputError(f"weights {path} do not fit the ensemble's document: {reason}; {_REMEDY}") from None
         return network.eval().requires_grad_(False)
 
 
-class _Guides(Mapping[str, "Parameterized"]):
-    """Guides by name; each loads when it is first asked for."""
-
-    def __init__(self, names: Iterable[str], load: Callable[[str], Parameterized]) -> None:
-        self._names, self._load = tuple(names), cache(load)
-
-    def __getitem__(self, name: str) -> Parameterized:
-        if name not in self._names:
-            raise KeyError(name)
-        return self._load(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
+def is_ensemble_folder(folder: str | Path) -> bool:
+    """Whether a folder holds an ensemble, of today's format or of format 1."""
+    return any((Path(folder) / name).is_file() for name in (DOCUMENT, PAIR))
 
 
-def guide_file(name: str) -> str:
-    """The stem of a guide's file."""
-    return f"guide-{name}"
-
-
-def load_pair(folder: str | Path, **options: Any) -> Pair:
-    """The pair in a folder that `jvid_models.ensembles.export.export_pair` wrote."""
-    return Pair(folder, **options)
+def load_ensemble(folder: str | Path, **options: Any) -> Ensemble:
+    """The ensemble in a folder that `jvid_models.ensembles.export.export_ensemble` wrote; options as of `EnsembleFolder`."""
+    return EnsembleFolder(folder, **options).ensemble()
 
 
 def actions_64(
@@ -251,32 +243,35 @@ def actions_64(
     dtype: str | torch.dtype = "float32",
     decoder: str = "video",
     fast: bool = True,
-) -> Pair:
-    """The bundled pair: ten actions of the Weizmann clips, 16 frames of 64x64 at 12.5 per second; options as of `Pair`."""
+) -> Ensemble:
+    """The bundled ensemble: ten actions of the Weizmann clips, 16 frames of 64x64 at 12.5 per second.
+
+    Options are those of `EnsembleFolder`.
+    """
     folder = Path(__file__).parents[1] / "actions_64"
-    if not (folder / "pair.json").is_file():
+    if not is_ensemble_folder(folder):
         raise MissingDependencyError(
             f"this installation of jvid carries no weights of actions-64 (no {folder}): install it whole, or name "
-            "the folder of a pair of your own"
+            "the folder of an ensemble of your own"
         )
-    return Pair(folder, device=device, dtype=dtype, decoder=decoder, fast=fast)
+    return load_ensemble(folder, device=device, dtype=dtype, decoder=decoder, fast=fast)
 
 
 def _read_meta(folder: Path) -> Mapping[str, Any]:
-    path = folder / "pair.json"
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not is_ensemble_folder(folder):
         raise MissingDependencyError(
-            f"no pair.json in {folder}: expected a folder that jvid_models.ensembles.export.export_pair wrote"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}; expected JSON, export the pair again") from None
-    missing = [key for key in _KEYS if not isinstance(meta, dict) or key not in meta]
-    if missing:
-        raise InputError(f"{path} lacks {', '.join(missing)}: export the pair again")
-    if meta["format"] != FORMAT:
-        raise InputError(
-            f"{path} is of format {meta['format']}: this version reads {FORMAT}; export the pair again"
+            f"no {DOCUMENT} in {folder}: expected a folder that jvid_models.ensembles.export.export_ensemble wrote"
         )
+    path = folder / DOCUMENT
+    if not path.is_file():
+        return upgraded(read_json(folder / PAIR, "the document of a pair", _REMEDY), folder / PAIR)
+    meta: Mapping[str, Any] = read_json(path, "the document of an ensemble", _REMEDY)
+    if "format" in meta and meta["format"] != FORMAT:
+        raise InputError(f"{path} is of format {meta['format']}: this version reads {FORMAT} and 1; update jvid")
+    if missing := [key for key in _KEYS if key not in meta]:
+        raise InputError(f"{path} lacks {', '.join(missing)}: {_REMEDY}")
+    for name, described in meta["experts"].items() if isinstance(meta["experts"], Mapping) else ():
+        lacking = [key for key in ("denoises", "network", "weights") if key not in dict(described or {})]
+        if lacking:
+            raise InputError(f"{path}: expert {name!r} lacks {', '.join(lacking)}: {_REMEDY}")
     return meta

@@ -1,0 +1,124 @@
+"""The options that say which ensemble a command uses: ``--ensemble``, or ``--expert`` for each expert."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+import typer
+
+from jvid.errors import InputError
+
+if TYPE_CHECKING:
+    from jvid.ensemble.source import Source
+
+__all__ = ["EnsembleOptions", "default_source"]
+
+_PANEL = "Ensemble"
+
+
+def _option(*names: str, metavar: str, help: str) -> Any:
+    return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=_PANEL)
+
+
+@attrs.frozen
+class EnsembleOptions:
+    """Which ensemble, or which experts."""
+
+    ensemble: Annotated[
+        str | None,
+        _option(
+            "--ensemble", "--pair", metavar="NAME|FOLDER",
+            help="Experts and what surrounds them (default: the first of jvid names ensemble).",
+        ),
+    ] = None  # fmt: skip
+    expert: Annotated[
+        list[str] | None,
+        _option(
+            "--expert", metavar="NAME=SOURCE",
+            help="An expert by name: a folder, a denoiser of jvid names denoiser, or ENSEMBLE#EXPERT. May be repeated; "
+            "added to those of --ensemble.",
+        ),
+    ] = None  # fmt: skip
+    text: Annotated[
+        list[str] | None,
+        _option(
+            "--text", metavar="[NAME=]CHOICE",
+            help="Text encoder of one expert, or of each that has none: minilm, clip:path=FOLDER. May be repeated.",
+        ),
+    ] = None  # fmt: skip
+    codec: Annotated[
+        str | None, _option("--codec", metavar="NAME:A=1", help="Latents to pixels; see jvid names codec.")
+    ] = None
+    shape: Annotated[
+        str | None,
+        _option("--shape", metavar="C,F,H,W", help="Latents of one clip: channels, frames, height, width."),
+    ] = None
+    fps: Annotated[float | None, _option("--fps", metavar="N", help="Frames per second of the clips.")] = None
+
+    def source(self) -> Source | None:
+        """What the options name; None where they name nothing.
+
+        Raises:
+            InputError: an option of another form, or an expert that is named twice.
+        """
+        from jvid.ensemble.source import Source
+
+        if not any((self.ensemble, self.expert, self.text, self.codec, self.shape, self.fps)):
+            return None
+        experts: dict[str, str] = {}
+        for given in self.expert or ():
+            name, equals, source = (part.strip() for part in given.partition("="))
+            if not equals or not name or not source or ":" in name:
+                raise InputError(f"--expert {given!r}: expected NAME=SOURCE, such as video=FOLDER")
+            if name in experts:
+                raise InputError(f"--expert {name!r} is given twice: expected it once")
+            experts[name] = source
+        text: dict[str, str] = {}
+        for given in self.text or ():
+            name, choice = named(given)
+            if name in text:
+                raise InputError(
+                    f"--text {given!r}: a text encoder of {name} is given twice, expected it once"
+                )
+            text[name] = choice
+        name = self.ensemble or ("" if experts else default_source().name)
+        return Source(name, experts, text, self.codec, _shape(self.shape), self.fps)
+
+
+def named(text: str) -> tuple[str, str]:
+    """``high=guided:scale=3`` as name and choice; a choice alone is that of ``"*"``, each expert."""
+    name, equals, choice = text.partition("=")
+    if equals and ":" not in name:
+        return name.strip(), choice.strip()
+    return "*", text.strip()
+
+
+def default_source() -> Source:
+    """The ensemble that is registered first, jvid's own before those of others.
+
+    Raises:
+        InputError: no plugin registers one.
+    """
+    from jvid.ensemble.source import Source
+    from jvid.plugins.registry import current
+
+    names = current().names("ensemble")
+    if not names:
+        raise InputError(
+            "no ensemble is installed: name a folder (--ensemble FOLDER), compose one (--expert NAME=SOURCE), or install "
+            "jvid with its models, pip install 'jvid[models]'"
+        )
+    return Source(names[0])
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        shape = tuple(int(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        shape = ()
+    if len(shape) != 4 or min(shape) < 1:
+        raise InputError(f"--shape {text!r}: expected four sizes of latents, channels,frames,height,width")
+    return shape

@@ -1,0 +1,138 @@
+"""Values of attrs classes to JSON and back, and what differs between two of them; every error names the key.
+
+A class may write itself: ``to_plain()`` and the class method ``from_plain(value)`` stand in for its fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+import attrs
+
+from jvid.errors import InputError
+
+__all__ = ["differences", "flat", "plain", "short", "structured"]
+
+T = TypeVar("T")
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON has it: mappings, lists, text, numbers, true, false and null."""
+    return _converter().unstructure(value)
+
+
+def structured(values: Any, cls: type[T], what: str) -> T:
+    """The value of ``plain``'s values; unknown keys, missing ones and values of another form are refused.
+
+    Args:
+        values: plain values.
+        cls: an attrs class.
+        what: a noun for errors, such as "a strategy".
+
+    Raises:
+        InputError: in one line, with the key where the values are wrong.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{what} is a JSON object with the keys {_keys(cls)}: got {short(values)}")
+    try:
+        found: T = _converter().structure(values, cls)
+    except Exception as error:  # cattrs gathers whatever a value provokes
+        raise InputError(_message(error)) from error
+    return found
+
+
+def flat(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings as one, by paths such as ``strategy.selector.options.t_v``."""
+    if isinstance(values, Mapping) and values:
+        for key, value in values.items():
+            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, values
+
+
+def differences(then: Any, now: Any) -> list[str]:
+    """What differs between two plain values: ``steps: 50 then, 20 now``, a line a path."""
+    before, after = dict(flat(then)), dict(flat(now))
+    return [
+        f"{path}: {_shown(before, path)} then, {_shown(after, path)} now"
+        for path in {**before, **after}
+        if path not in before or path not in after or before[path] != after[path]
+    ]
+
+
+def short(value: Any) -> str:
+    """The value as it is written, cut where it is long."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+def _shown(values: Mapping[str, Any], path: str) -> str:
+    return short(values[path]) if path in values else "nothing"
+
+
+@cache
+def _converter() -> Any:
+    import cattrs
+
+    converter = cattrs.Converter(forbid_extra_keys=True)
+
+    def number(value: Any, _: type) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError(f"{short(value)}: expected a number")
+        return float(value)
+
+    def whole(value: Any, _: type) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InputError(f"{short(value)}: expected a whole number")
+        return value
+
+    def text(value: Any, _: type) -> str:
+        if not isinstance(value, str):
+            raise InputError(f"{short(value)}: expected text")
+        return value
+
+    converter.register_structure_hook(float, number)
+    converter.register_structure_hook(int, whole)
+    converter.register_structure_hook(str, text)
+    converter.register_structure_hook_func(
+        lambda kind: hasattr(kind, "from_plain"), lambda value, kind: kind.from_plain(value)
+    )
+    converter.register_unstructure_hook_func(
+        lambda kind: hasattr(kind, "to_plain"), lambda value: value.to_plain()
+    )
+    return converter
+
+
+def _message(error: BaseException, path: str = "") -> str:
+    """The first thing that is wrong, in a line, with its key."""
+    import cattrs
+
+    inner = list(getattr(error, "exceptions", ()))
+    if inner:
+        first = inner[0]
+        notes = [note for note in getattr(first, "__notes__", ()) if isinstance(note, _notes())]
+        return _message(first, ".".join([*filter(None, [path]), *(_key(note) for note in notes)]))
+    at = f"at {path}: " if path else ""
+    if isinstance(error, cattrs.ForbiddenExtraKeysError):
+        return f"{at}unknown key {sorted(error.extra_fields)[0]!r}, expected {_keys(error.cl)}"
+    if isinstance(error, KeyError):
+        return f"no key {path!r}: it is needed"
+    if isinstance(error, InputError):
+        return f"{at}{error}"
+    return f"{at}{type(error).__name__}: {' '.join(str(error).split())}; expected what jvid writes there"
+
+
+def _notes() -> tuple[type, ...]:
+    from cattrs import AttributeValidationNote, IterableValidationNote
+
+    return AttributeValidationNote, IterableValidationNote
+
+
+def _key(note: Any) -> str:
+    return str(getattr(note, "name", None) or getattr(note, "index", ""))
+
+
+def _keys(cls: type) -> str:
+    return ", ".join(attrs.fields_dict(cls))

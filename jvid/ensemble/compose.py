@@ -1,0 +1,307 @@
+"""A strategy and an ensemble to a ``Sampler``; each component is loaded once.
+
+for each expert    lifted = the denoiser, or Framewise(denoiser) of an expert of frames
+wrapped = wrappers of the strategy, or the ensemble's default ones, from the inside out
+long    = Windowed(wrapped) in clips longer than the ensemble's, of experts of clips
+Sampler            selector, solver, grid, reference schedule, noise by expert, postprocessors
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from jvid.core.planning import draw_plan, levels_of
+from jvid.core.protocols import DeclaresExperts, DeclaresNoise, Expert, NoiseSchedule
+from jvid.errors import InputError, JvidError, JvidWarning
+from jvid.plugins.choice import Choice
+from jvid.plugins.options import parameters
+from jvid.plugins.registry import Registry, current, imported
+from jvid.strategy.strategy import EVERY, Strategy
+from jvid.strategy.windows import windows
+
+if TYPE_CHECKING:
+    from jvid.core.conditions import PerExpert
+    from jvid.core.plan import Plan
+    from jvid.core.protocols import Condition, Denoiser, LatentPostprocessor, NoiseSampler, Selector, Solver
+    from jvid.core.sampler import Sampler
+    from jvid.ensemble.ensemble import Ensemble
+
+__all__ = ["Composition", "compose"]
+
+
+class Composition:
+    """A strategy whose components are loaded at their first use, once; with an ensemble, all that a run needs.
+
+    Args:
+        strategy: the choices.
+        ensemble: whose experts they are for. Without one, plans can be drawn and components checked.
+        registry: where components are found; the current one if None.
+    """
+
+    def __init__(
+        self, strategy: Strategy, ensemble: Ensemble | None = None, registry: Registry | None = None
+    ) -> None:
+        self.strategy, self.ensemble = strategy, ensemble
+        self._registry = registry or current()
+        self.borrowed: dict[str, tuple[str, ...]] = {}
+        """By expert, the others that its wrappers evaluate, as far as it has been composed."""
+
+    @cached_property
+    def selector(self) -> Selector:
+        """The strategy's selector."""
+        selector: Selector = self._load("selector", self.strategy.selector)
+        return selector
+
+    @cached_property
+    def solver(self) -> Solver[Any]:
+        """The strategy's solver."""
+        solver: Solver[Any] = self._load("solver", self.strategy.solver)
+        return solver
+
+    @cached_property
+    def grid(self) -> Callable[[NoiseSchedule], Sequence[float]]:
+        """The strategy's grid, of its number of steps."""
+        # A grid of explicit times has as many steps as it has.
+        factory = imported(self._registry.find("grid", self.strategy.grid.name))
+        counted = {"steps": self.strategy.steps} if "steps" in parameters(factory) else {}
+        if both := sorted(set(counted) & set(self.strategy.grid.options)):
+            raise InputError(
+                f"grid {self.strategy.grid.name!r} got {both[0]!r} among its options: steps are the strategy's"
+            )
+        grid: Callable[[NoiseSchedule], Sequence[float]] = self._load("grid", self.strategy.grid, **counted)
+        return grid
+
+    @cached_property
+    def postprocessors(self) -> tuple[LatentPostprocessor, ...]:
+        """The strategy's postprocessors, in order."""
+        return tuple(self._load("postprocessor", each) for each in self.strategy.postprocessors)
+
+    @cached_property
+    def initial(self) -> NoiseSampler | None:
+        """What shapes the first noise; None is independent noise."""
+        return None if self.strategy.initial is None else self._load("noise", self.strategy.initial)
+
+    @cached_property
+    def schedule(self) -> NoiseSchedule:
+        """The reference: the strategy's, or else the ensemble's, or else the paper's."""
+        if self.strategy.schedule is None and self.ensemble is not None:
+            return self.ensemble.schedule
+        schedule: NoiseSchedule = self._load("schedule", self.strategy.schedule or Choice("scaled-linear"))
+        return schedule
+
+    @cached_property
+    def experts(self) -> tuple[str, ...]:
+        """The experts that the selector may choose, in the ensemble's order; all of the ensemble's if it declares none.
+
+        Raises:
+            InputError: the selector, or the strategy's wrappers and noise, name an expert that the ensemble does not have;
+                or nothing says which experts there are.
+        """
+        declared = tuple(self.selector.experts) if isinstance(self.selector, DeclaresExperts) else ()
+        if self.ensemble is None:
+            if not declared:
+                raise InputError(
+                    f"selector {self.strategy.selector.name!r} does not declare its experts: name an ensemble, whose "
+                    "experts it chooses among"
+                )
+            return declared
+        self.ensemble.check_expert_names(declared, f"selector {self.strategy.selector.name!r}")
+        stated = [name for name in self.strategy.experts if name != EVERY]
+        self.ensemble.check_expert_names(stated, "the strategy")
+        return tuple(name for name in self.ensemble.experts if name in declared or not declared)
+
+    @cached_property
+    def noises(self) -> Mapping[str, NoiseSampler | None]:
+        """The noise samplers of the experts' steps; None is independent noise."""
+        choices = {name: self.strategy.of(name).noise for name in self.experts}
+        loaded: dict[str, NoiseSampler] = {}
+        for name, choice in choices.items():
+            if choice is not None:
+                try:
+                    loaded[name] = self._load("noise", choice)
+                except JvidError as error:
+                    raise type(error)(f"expert {name!r}: {error}") from error
+        return {name: loaded.get(name) for name in choices}
+
+    def plan(self) -> Plan:
+        """Who predicts when, drawn with the strategy's plan seed. No network runs.
+
+        Raises:
+            InputError: an option that a component refuses.
+            UnknownNameError: a component that no plugin registers.
+        """
+        levels = levels_of(self.grid, self.schedule)
+        return draw_plan(self.selector, levels, self.experts, self.strategy.plan_seed, self.schedule)
+
+    def check(self) -> None:
+        """Load every component but the networks; wrappers are built around a stand-in.
+
+        Raises:
+            InputError: an option that a component refuses; the message names the expert that it is for.
+            UnknownNameError: a component that no plugin registers.
+        """
+        _ = self.selector, self.solver, self.grid, self.postprocessors, self.initial, self.noises
+        for name in self.experts:
+            self._wrapped(name, _StandIn(self.schedule), lambda other: _StandIn(self.schedule))
+
+    def wrappers(self, name: str) -> tuple[Choice, ...]:
+        """The stack of one expert: the strategy's, or else the ensemble's default one."""
+        stated = self.strategy.of(name).wrappers
+        if stated is None:
+            return self.ensemble.member(name).wrappers if self.ensemble is not None else ()
+        return stated
+
+    def unused_noise(self) -> dict[str, Choice]:
+        """The noise choices that change nothing: of experts on none of whose steps the solver draws noise.
+
+        Raises:
+            InputError: an option that a component refuses.
+        """
+        stated = {name: noise for name in self.experts if (noise := self.strategy.of(name).noise) is not None}
+        if not stated:
+            return {}
+        drawn = {step.expert for step in self.plan().steps if draws_noise(self.solver, step)}
+        return {name: noise for name, noise in stated.items() if name not in drawn}
+
+    def warn_of_unused_noise(self) -> None:
+        """Warn (`JvidWarning`) of noise that changes nothing, whatever the plan: the solver draws none at any step."""
+        # Of the solver alone: the sampler may be run on another plan, in which other steps are an expert's.
+        shaped = [name for name in self.experts if self.strategy.of(name).noise is not None]
+        if shaped and not any(draws_noise(self.solver, step) for step in self.plan().steps):
+            warnings.warn(
+                f"noise of {', '.join(shaped)} (gamma, ratio) changes nothing: solver {self.strategy.solver.name} draws no "
+                "noise; leave it out, or take a solver that draws some",
+                JvidWarning,
+                stacklevel=3,
+            )
+
+    def sampler(self, latent_frames: int | None = None) -> Sampler:
+        """The ``Sampler``; only the experts that the selector may choose are loaded.
+
+        Args:
+            latent_frames: of the clips to come; None is the ensemble's. Experts of clips see longer ones in windows.
+
+        Raises:
+            InputError: an option that a component refuses, experts of different latent spaces, or windows that do not fit.
+            UnknownNameError: a component that no plugin registers.
+
+        Warns:
+            JvidWarning: noise that changes nothing.
+        """
+        from jvid.core.sampler import Sampler
+
+        # First what costs nothing: a wrong option is reported before weights are read.
+        ensemble = self._ensemble()
+        self.check()
+        self.warn_of_unused_noise()
+        window = windows(latent_frames or ensemble.shape[1], ensemble.shape[1], self.strategy.overlap)
+        experts = {
+            name: Expert(
+                self._long(name, self._wrapped(name, ensemble.clips(name), self._other(name)), window),
+                self.noises[name],
+            )
+            for name in self.experts
+        }
+        return Sampler(
+            experts, self.selector, self.solver, self.grid, self.schedule, self.postprocessors, self.initial
+        )
+
+    def condition(self, prompts: Sequence[str]) -> Condition | PerExpert:
+        """The condition of a batch of prompts, for the experts of ``sampler`` and those that their wrappers evaluate.
+
+        Raises:
+            InputError: a prompt that an expert's encoder does not know.
+        """
+        return self._ensemble().condition(prompts, self.experts, self.references)
+
+    @cached_property
+    def references(self) -> Mapping[str, tuple[str, ...]]:
+        """By expert, the other experts that its wrappers name."""
+        found: dict[str, list[str]] = {}
+        for name in self.experts:
+            others: list[str] = []
+
+            def note(other: str, others: list[str] = others) -> Denoiser:
+                others.append(other)
+                return _StandIn(self.schedule)
+
+            self._wrapped(name, _StandIn(self.schedule), note)
+            found[name] = others
+        return {name: tuple(dict.fromkeys(others)) for name, others in found.items() if others}
+
+    def _ensemble(self) -> Ensemble:
+        if self.ensemble is None:
+            raise InputError("a strategy without an ensemble: expected one whose experts it is for")
+        return self.ensemble
+
+    def _load(self, kind: str, choice: Choice, **more: Any) -> Any:
+        return self._registry.build(kind, choice, **more)
+
+    def _wrapped(self, name: str, denoiser: Denoiser, other: Callable[[str], Denoiser]) -> Denoiser:
+        for choice in self.wrappers(name):
+            try:
+                denoiser = self._registry.wrap(choice, denoiser, other)
+            except JvidError as error:
+                raise type(error)(f"expert {name!r}: {error}") from error
+        return denoiser
+
+    def _other(self, name: str) -> Callable[[str], Denoiser]:
+        """The denoisers that wrappers of ``name`` may evaluate, by name."""
+        ensemble = self._ensemble()
+
+        def other(wanted: str) -> Denoiser:
+            if wanted not in ensemble.members:
+                raise LookupError(f"expected one of {', '.join(ensemble.experts)}")
+            if wanted == name:
+                raise InputError(f"{name} cannot be its own weaker model: name another expert")
+            denoiser = ensemble.clips(wanted)
+            if ensemble.shares_conditioner(name, wanted):
+                return denoiser
+            from jvid.ensemble.borrowed import Borrowed
+
+            return Borrowed(denoiser, wanted)
+
+        return other
+
+    def _long(self, name: str, denoiser: Denoiser, window: tuple[int, int] | None) -> Denoiser:
+        """The expert in windows where clips are longer than it knows; frames are denoised alone and need none."""
+        if window is None or self._ensemble().member(name).denoises == "frames":
+            return denoiser
+        if any(choice.bare == "windowed" for choice in self.wrappers(name)):
+            return denoiser
+        from jvid.denoisers.windowed import Windowed
+
+        # Guidance within a window: its halves are still one batch of the network's, and what is doubled is a
+        # window and not the clip. The time is the network's either way.
+        return Windowed(denoiser, *window)
+
+
+def compose(strategy: Strategy, ensemble: Ensemble, frames: int | None = None) -> Sampler:
+    """Build the ``Sampler`` of a strategy for an ensemble; see ``Composition.sampler``.
+
+    Args:
+        strategy: choices of the registry.
+        ensemble: whose experts they are for.
+        frames: of the clips to come; None is the ensemble's.
+    """
+    return Composition(strategy, ensemble).sampler(ensemble.latents(frames)[1])
+
+
+def draws_noise(solver: Any, step: Any) -> bool:
+    """Whether a solver draws noise at a step; one that does not declare it may draw at each."""
+    return bool(solver.draws_noise(step)) if isinstance(solver, DeclaresNoise) else True
+
+
+@attrs.frozen(eq=False)
+class _StandIn:
+    """Takes the place of a denoiser while its wrappers are checked."""
+
+    schedule: NoiseSchedule
+
+    def __call__(self, x: Any, t: Any, cond: Any) -> Any:
+        raise AssertionError("a stand-in is not evaluated")

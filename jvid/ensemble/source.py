@@ -1,0 +1,243 @@
+"""Which ensemble a run uses, as plain values: a registered one or a folder, experts composed on the spot, or both.
+
+    actions-64                                     --ensemble actions-64
+    {"experts": {"high": "wan/high", "low": "wan/low"}, "codec": "taesd"}
+                                                   --expert high=wan/high --expert low=wan/low --codec taesd
+
+A source of an expert is a denoiser of the registry (``gaussian:std=.5,schedule=cosine``), a folder, an ensemble with one
+expert or with one of that name, or ``ENSEMBLE#EXPERT``. What the whole needs beside its experts comes from the first of
+these ensembles unless it is stated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from jvid import documents
+from jvid.ensemble.deferred import Deferred
+from jvid.ensemble.ensemble import Ensemble, Member
+from jvid.errors import InputError, JvidError, UnknownNameError
+from jvid.plugins.choice import Choice
+from jvid.plugins.options import parameters
+from jvid.plugins.registry import Registry, current, imported
+
+__all__ = ["DEFAULT_FPS", "Source"]
+
+DEFAULT_FPS = 8.0
+
+
+def _read_only(values: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(values))
+
+
+@attrs.frozen
+class Source:
+    """What ``load`` builds an ensemble from.
+
+    Attributes:
+        name: a choice of the kind "ensemble" as text, a folder's path among them; "" where experts alone are named.
+        experts: sources by name; they are added to those of ``name``, or take their place.
+        text: encoders by expert; ``"*"`` is for each expert that has none of its own.
+        codec: a choice of the kind "codec".
+        shape: ``(c, f, h, w)`` of a clip's latents.
+        fps: frames per second.
+        schedule: the reference schedule, a choice of the kind "schedule".
+
+    Raises:
+        InputError: neither a name nor experts.
+    """
+
+    name: str = ""
+    experts: Mapping[str, str] = attrs.field(factory=dict, converter=_read_only, hash=False)
+    text: Mapping[str, str] = attrs.field(factory=dict, converter=_read_only, hash=False)
+    codec: str | None = None
+    shape: tuple[int, ...] | None = None
+    fps: float | None = None
+    schedule: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not self.name and not self.experts:
+            raise InputError("no ensemble: expected the name of one, a folder, or experts")
+
+    def __reduce__(self) -> tuple[Any, tuple[object, ...]]:
+        values = (getattr(self, field.name) for field in attrs.fields(Source))
+        return Source, tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
+
+    def to_plain(self) -> str | dict[str, Any]:
+        """The name alone where nothing else is stated, else what is stated."""
+        stated = {field.name: getattr(self, field.name) for field in attrs.fields(Source)}
+        values: dict[str, Any] = {
+            key: dict(value)
+            if isinstance(value, MappingProxyType)
+            else list(value)
+            if isinstance(value, tuple)
+            else value
+            for key, value in stated.items()
+            if value
+        }
+        return self.name if set(values) == {"name"} else values
+
+    @classmethod
+    def from_plain(cls, values: Any) -> Source:
+        """From ``to_plain``'s value.
+
+        Raises:
+            InputError: another form.
+        """
+        if isinstance(values, Source):
+            return values
+        if isinstance(values, str):
+            return cls(values)
+        if not isinstance(values, Mapping):
+            raise InputError(
+                f"ensemble {documents.short(values)}: expected a name, or an object with experts"
+            )
+        if unknown := [key for key in values if key not in attrs.fields_dict(cls)]:
+            raise InputError(
+                f"ensemble: unknown key {unknown[0]!r}, expected {', '.join(attrs.fields_dict(cls))}"
+            )
+        for key in ("experts", "text"):
+            table = values.get(key, {})
+            if not isinstance(table, Mapping) or not all(isinstance(each, str) for each in table.values()):
+                raise InputError(f"ensemble.{key} {documents.short(table)}: expected sources by expert")
+        shape = values.get("shape")
+        return cls(**{**values, "shape": None if shape is None else tuple(shape)})
+
+    def __str__(self) -> str:
+        parts = [self.name] if self.name else []
+        return ", ".join([*parts, *(f"{name}={source}" for name, source in self.experts.items())])
+
+    def load(self, device: str = "cpu", dtype: str = "float32", registry: Registry | None = None) -> Ensemble:
+        """The ensemble; networks load at their first use.
+
+        Args:
+            device: of the networks, such as "cuda".
+            dtype: of the networks, such as "bfloat16".
+            registry: where names are found; the current one if None.
+
+        Raises:
+            InputError: an expert, encoder or codec that does not fit; the message names the expert.
+            UnknownNameError: a name that no plugin registers and that is no folder.
+        """
+        loader = _Loader(registry or current(), {"device": device, "dtype": dtype})
+        base = loader.ensemble(self.name) if self.name else None
+        if base is not None and self == Source(self.name):
+            return base
+        members = dict(base.members) if base is not None else {}
+        around = base
+        for name, text in self.experts.items():
+            members[name], owner = loader.member(name, text)
+            around = around or owner
+        for name, member in members.items():
+            chosen = self.text.get(name) or (self.text.get("*") if member.conditioner is None else None)
+            if chosen is not None:
+                members[name] = attrs.evolve(member, conditioner=loader.shared("text", chosen))
+        if unknown := [name for name in self.text if name != "*" and name not in members]:
+            raise InputError(f"text for expert {unknown[0]!r}: expected one of {', '.join(members)}")
+        shape = self.shape or (around.shape if around is not None else None)
+        if shape is None:
+            raise InputError(
+                f"experts {', '.join(members)} come without a shape of clips: state it (--shape c,f,h,w of the latents)"
+            )
+        schedule = None if self.schedule is None else loader.shared("schedule", self.schedule)
+        codec: Any = None if self.codec is None else loader.shared("codec", self.codec)
+        return Ensemble(
+            members,
+            shape,
+            fps=self.fps or (around.fps if around is not None else DEFAULT_FPS),
+            codec=codec
+            or (Deferred(lambda: around.codec) if around is not None and around.has_codec else None),
+            schedule=schedule
+            or (Deferred(lambda: around.schedule) if base is not None and around is not None else None),
+            space=around.space if base is not None and around is not None else None,
+            frames=around.frames if around is not None else None,
+            prompts=around.prompts if around is not None and not self.text else (),
+            strategy=base.strategy if base is not None else None,
+            name=str(self),
+        )
+
+
+class _Loader:
+    """Loads what a source names, each once."""
+
+    def __init__(self, registry: Registry, place: Mapping[str, Any]) -> None:
+        self._registry, self._place = registry, place
+        self._ensembles: dict[str, Ensemble] = {}
+        self._shared: dict[tuple[str, str], Deferred[Any]] = {}
+
+    def ensemble(self, text: str) -> Ensemble:
+        if text not in self._ensembles:
+            self._ensembles[text] = self._built("ensemble", Choice.parse(text))
+        return self._ensembles[text]
+
+    def shared(self, kind: str, text: str) -> Deferred[Any]:
+        """A component that loads at its first use; equal texts are one object."""
+        key = (kind, text)
+        if key not in self._shared:
+            choice = Choice.parse(text)
+            self._registry.find(kind, choice.name)  # an unknown name is reported now
+            self._shared[key] = Deferred(lambda: self._built(kind, choice))
+        return self._shared[key]
+
+    def member(self, name: str, text: str) -> tuple[Member, Ensemble | None]:
+        """The member of a source, and the ensemble that it comes from."""
+        try:
+            ensemble_text, mark, wanted = text.partition("#")
+            if mark:
+                ensemble = self.ensemble(ensemble_text)
+                return ensemble.member(wanted), ensemble
+            return self._alone(name, text)
+        except JvidError as error:
+            raise type(error)(f"expert {name!r}: {error}") from error
+
+    def _alone(self, name: str, text: str) -> tuple[Member, Ensemble | None]:
+        choice = Choice.parse(text)
+        kinds = [kind for kind in ("denoiser", "ensemble") if self._knows(kind, choice.name)]
+        if "ensemble" in kinds:
+            ensemble = self.ensemble(text)
+            if name in ensemble.members or len(ensemble.members) == 1:
+                return ensemble.member(name if name in ensemble.members else ensemble.experts[0]), ensemble
+            raise InputError(
+                f"{text} has the experts {', '.join(ensemble.experts)}: expected {text}#EXPERT of one of them"
+            )
+        if "denoiser" not in kinds:
+            raise UnknownNameError(
+                f"{choice.name!r} is no folder of an ensemble or of a model, and no denoiser that a plugin registers "
+                "(see jvid names denoiser)"
+            )
+        options = dict(choice.options)
+        denoises = options.pop("denoises", None)
+        choice = Choice(choice.name, options)
+        self._registry.check("denoiser", choice, **self._placed("denoiser", choice))
+        loaded = Deferred(lambda: self._built("denoiser", choice))
+        if denoises is None:
+            # Whether it denoises clips or frames is the network's to say, which loads it.
+            denoises = getattr(loaded(), "denoises", "clips")
+        return Member(loaded, denoises), None
+
+    def _knows(self, kind: str, name: str) -> bool:
+        try:
+            self._registry.find(kind, name)
+        except UnknownNameError:
+            return False
+        return True
+
+    def _built(self, kind: str, choice: Choice) -> Any:
+        return self._registry.build(kind, choice, **self._placed(kind, choice))
+
+    def _placed(self, kind: str, choice: Choice) -> dict[str, Any]:
+        """Device and dtype, of factories that take them and are not given others."""
+        known = parameters(imported(self._registry.find(kind, choice.name)))
+        free = (
+            any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+            and kind == "ensemble"
+        )
+        return {
+            key: value
+            for key, value in self._place.items()
+            if (key in known or free) and key not in choice.options
+        }

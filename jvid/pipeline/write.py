@@ -1,0 +1,76 @@
+"""Finished latents into files: decoded clip by clip, each once, with the record of how they were made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jvid.errors import InputError
+
+if TYPE_CHECKING:
+    from jvid.ensemble.ensemble import Ensemble
+    from jvid.pipeline.make import Made
+    from jvid.pipeline.record import Record
+
+__all__ = ["LATENTS", "targets", "write_clips"]
+
+LATENTS = ".safetensors"
+"""The ending of files that hold latents as they are."""
+
+
+def targets(paths: Sequence[Path], count: int) -> list[tuple[Path, slice]]:
+    """Each file to write with the clips that it holds: clips that play have a file each.
+
+    Raises:
+        InputError: a file that would be written twice.
+    """
+    from jvid.media.files import MOVING
+
+    found: list[tuple[Path, slice]] = []
+    for path in paths:
+        if count > 1 and path.suffix.lower() in MOVING:
+            numbered = [path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(count)]
+            found += [(each, slice(i, i + 1)) for i, each in enumerate(numbered)]
+        else:
+            found.append((path, slice(0, count)))
+    names = [path for path, _ in found]
+    if twice := [path for path in names if names.count(path) > 1]:
+        raise InputError(f"output {str(twice[0])!r} would be written twice: give each file its own name")
+    return found
+
+
+def write_clips(
+    ensemble: Ensemble, record: Record, made: Made, files: list[tuple[Path, slice]], scale: int | None
+) -> float:
+    """Write every file; returns the seconds of decoding. A decoded clip is held until its last file is written."""
+    import torch
+
+    from jvid.media.writing import write_latents, write_video
+    from jvid.pipeline.make import decoded
+
+    fps = float(ensemble.fps)
+    pixels: dict[int, Any] = {}
+    last = {
+        i: path
+        for path, part in files
+        for i in range(part.start, part.stop)
+        if path.suffix.lower() != LATENTS
+    }
+    seconds = 0.0
+    for path, part in files:
+        metadata = record.of(part, fps)
+        if path.suffix.lower() == LATENTS:
+            write_latents(path, made.latents[part], metadata)
+            continue
+        for i in range(part.start, part.stop):
+            if i not in pixels:
+                begun = time.perf_counter()
+                (pixels[i],) = decoded(ensemble, made.latents[i : i + 1])
+                seconds += time.perf_counter() - begun
+        write_video(
+            path, torch.cat([pixels[i] for i in range(part.start, part.stop)]), fps, metadata, scale=scale
+        )
+        pixels = {i: video for i, video in pixels.items() if last[i] != path}
+    return seconds

@@ -1,0 +1,161 @@
+"""A component by name with its options, as plain values: ``piecewise-affine:t_v=.2,t_e=.7,p_e=.3,p_f=.3``.
+
+Values are read as Python reads literals: whole numbers, numbers, true, false and none; all else is text. An option may
+be a choice itself, in parentheses: ``corrected:postprocessor=(temporal:threshold=2)``. What text cannot hold (lists, text
+that looks like a number) is written as ``{"name": ..., "options": {...}}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from jvid.errors import InputError
+
+__all__ = ["Choice", "parse_value"]
+
+
+def _frozen(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(options))
+
+
+_WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "none": None}
+
+
+@attrs.frozen
+class Choice:
+    """A name of the registry and the options for its factory. A pure value: nothing is loaded."""
+
+    name: str
+    options: Mapping[str, Any] = attrs.field(factory=dict, converter=_frozen, hash=False)
+
+    def __reduce__(self) -> tuple[type[Choice], tuple[object, ...]]:
+        # A mapping proxy does not pickle, and strategies travel to other processes.
+        return Choice, (self.name, dict(self.options))
+
+    @classmethod
+    def of(cls, value: Choice | str) -> Choice:
+        """The choice itself, or that of a text."""
+        return value if isinstance(value, Choice) else cls.parse(value)
+
+    @classmethod
+    def parse(cls, text: str) -> Choice:
+        """``name`` or ``name:option=value,option=value``.
+
+        Raises:
+            InputError: another form, or an option given twice.
+        """
+        name, colon, rest = text.partition(":")
+        options: dict[str, Any] = {}
+        for part in _split(text, rest) if rest.strip() else ():
+            key, equals, value = (piece.strip() for piece in part.partition("="))
+            if not equals or not key.isidentifier() or not value:
+                raise InputError(f"{text!r}: got {part.strip()!r}, expected option=value (name:a=1,b=2)")
+            if key in options:
+                raise InputError(f"{text!r} gives {key!r} twice: expected it once")
+            nested = value.startswith("(") and value.endswith(")")
+            options[key] = cls.parse(value[1:-1]) if nested else parse_value(value)
+        if not name.strip() or (colon and not options):
+            raise InputError(f"{text!r}: expected a name, or name:option=value,option=value")
+        return cls(name.strip(), options)
+
+    @classmethod
+    def from_plain(cls, value: Any) -> Choice:
+        """The choice of ``to_plain``'s value: text, or a mapping of name and options.
+
+        Raises:
+            InputError: another form.
+        """
+        if isinstance(value, str | Choice):
+            return cls.of(value)
+        if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+            raise InputError(f"{_short(value)}: expected a component's name and options")
+        if unknown := set(value) - {"name", "options"}:
+            raise InputError(f"unknown key {sorted(unknown)[0]!r}, expected name, options")
+        options = value.get("options", {})
+        if not isinstance(options, Mapping):
+            raise InputError(f"options {_short(options)}: expected an object")
+        return cls(value["name"], {key: _nested(option) for key, option in options.items()})
+
+    def to_plain(self) -> str | dict[str, Any]:
+        """Text where it holds the whole choice, else a mapping of name and options."""
+        try:
+            if _same(Choice.parse(text := str(self)), self):
+                return text
+        except InputError:
+            pass
+        options = {
+            key: value.to_plain() if isinstance(value, Choice) else value
+            for key, value in self.options.items()
+        }
+        return {"name": self.name, "options": options}
+
+    def but(self, **options: Any) -> Choice:
+        """The same component with other options on top."""
+        return Choice(self.name, {**self.options, **options})
+
+    @property
+    def bare(self) -> str:
+        """The name without its plugin."""
+        return self.name.rpartition("/")[2]
+
+    def __str__(self) -> str:
+        shown = ",".join(f"{key}={_text(value)}" for key, value in self.options.items())
+        return f"{self.name}:{shown}" if shown else self.name
+
+
+def parse_value(text: str) -> Any:
+    """A whole number, a number, true, false, none, or the text itself."""
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _split(text: str, rest: str) -> Iterator[str]:
+    """The parts between commas that stand outside of parentheses."""
+    depth, start = 0, 0
+    for place, sign in enumerate(rest):
+        depth += (sign == "(") - (sign == ")")
+        if depth < 0:
+            break
+        if sign == "," and depth == 0:
+            yield rest[start:place]
+            start = place + 1
+    if depth:
+        raise InputError(f"{text!r}: parentheses do not match, expected option=(name:a=1)")
+    yield rest[start:]
+
+
+def _nested(value: Any) -> Any:
+    """An option's value; a mapping of name and options is a choice."""
+    if (
+        isinstance(value, Mapping)
+        and isinstance(value.get("name"), str)
+        and set(value) <= {"name", "options"}
+    ):
+        return Choice.from_plain(value)
+    return value
+
+
+def _same(one: Choice, other: Choice) -> bool:
+    """Equal in types too: 1, 1.0 and true are three values."""
+    return one.name == other.name and repr(dict(one.options)) == repr(dict(other.options))
+
+
+def _text(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return f"({value})" if isinstance(value, Choice) else str(value)
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
