@@ -13,10 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from jvid.core.planning import draw_plan, levels_of
 from jvid.core.protocols import DeclaresExperts, DeclaresNoise, Expert, NoiseSchedule
+from jvid.ensemble.standin import StandIn
 from jvid.errors import InputError, JvidError, JvidWarning
 from jvid.plugins.choice import Choice
 from jvid.plugins.options import parameters
@@ -147,7 +146,7 @@ class Composition:
         """
         _ = self.selector, self.solver, self.grid, self.postprocessors, self.initial, self.noises
         for name in self.experts:
-            self._wrapped(name, _StandIn(self.schedule), lambda other: _StandIn(self.schedule))
+            self._wrapped(name, StandIn(self.schedule), lambda other: StandIn(self.schedule))
 
     def wrappers(self, name: str) -> tuple[Choice, ...]:
         """The stack of one expert: the strategy's, or else the ensemble's default one."""
@@ -211,6 +210,29 @@ class Composition:
             experts, self.selector, self.solver, self.grid, self.schedule, self.postprocessors, self.initial
         )
 
+    def outline(self, name: str, latent_frames: int | None = None) -> Denoiser:
+        """An expert's denoiser with stand-ins in place of networks: what it declares is known without loading any.
+
+        A stand-in is on the expert's own schedule where that is known without loading it, else on the reference.
+
+        Args:
+            name: of the expert.
+            latent_frames: of the clips to come, as for ``sampler``.
+
+        Raises:
+            InputError: an option that a component refuses, or windows that do not fit.
+        """
+
+        def stand_in(each: str) -> Denoiser:
+            schedule = self.ensemble.known_schedule(each) if self.ensemble is not None else None
+            return StandIn(schedule or self.schedule, each)
+
+        own = self._wrapped(name, stand_in(name), stand_in)
+        if self.ensemble is None:
+            return own
+        known = self.ensemble.shape[1]
+        return self._long(name, own, windows(latent_frames or known, known, self.strategy.overlap))
+
     def condition(self, prompts: Sequence[str]) -> Condition | PerExpert:
         """The condition of a batch of prompts, for the experts of ``sampler`` and those that their wrappers evaluate.
 
@@ -228,9 +250,9 @@ class Composition:
 
             def note(other: str, others: list[str] = others) -> Denoiser:
                 others.append(other)
-                return _StandIn(self.schedule)
+                return StandIn(self.schedule)
 
-            self._wrapped(name, _StandIn(self.schedule), note)
+            self._wrapped(name, StandIn(self.schedule), note)
             found[name] = others
         return {name: tuple(dict.fromkeys(others)) for name, others in found.items() if others}
 
@@ -295,13 +317,3 @@ def compose(strategy: Strategy, ensemble: Ensemble, frames: int | None = None) -
 def draws_noise(solver: Any, step: Any) -> bool:
     """Whether a solver draws noise at a step; one that does not declare it may draw at each."""
     return bool(solver.draws_noise(step)) if isinstance(solver, DeclaresNoise) else True
-
-
-@attrs.frozen(eq=False)
-class _StandIn:
-    """Takes the place of a denoiser while its wrappers are checked."""
-
-    schedule: NoiseSchedule
-
-    def __call__(self, x: Any, t: Any, cond: Any) -> Any:
-        raise AssertionError("a stand-in is not evaluated")

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from jvid.denoisers.parameterized import Parameterized
     from jvid.strategy import Strategy
     from jvid_models.codecs import ImageCodec
-    from jvid_models.video_codec import VideoDecoderCodec
     from jvid_models.text import EmbeddingTable
+    from jvid_models.video_codec import VideoDecoderCodec
 
 __all__ = ["DOCUMENT", "FORMAT", "EnsembleFolder", "actions_64", "is_ensemble_folder", "load_ensemble"]
 
@@ -130,13 +130,14 @@ class EnsembleFolder:
 
     def ensemble(self) -> Ensemble:
         """The ensemble of the folder; its networks load at their first use."""
-        text = Deferred(self.text_encoder)
+        text, schedule = Deferred(self.text_encoder), Deferred(lambda: self.schedule)
         members = {
             name: Member(
                 Deferred(lambda name=name: self.denoiser(name)),  # type: ignore[misc]
                 described["denoises"],
                 text,
                 described.get("wrappers", ()),
+                schedule,
             )
             for name, described in self._meta["experts"].items()
         }
@@ -145,7 +146,7 @@ class EnsembleFolder:
             self.shape,
             fps=float(self._meta["fps"]),
             codec=Deferred(self.codec),
-            schedule=Deferred(lambda: self.schedule),
+            schedule=schedule,
             space=self.space,
             prompts=tuple(self._meta["prompts"]),
             strategy=self.strategy,
