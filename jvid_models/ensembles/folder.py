@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from jvid.denoisers.parameterized import Parameterized
     from jvid.strategy import Strategy
     from jvid_models.codecs import ImageCodec
-    from jvid_models.video_codec import VideoDecoderCodec
     from jvid_models.text import EmbeddingTable
+    from jvid_models.video_codec import VideoDecoderCodec
 
 __all__ = ["DOCUMENT", "FORMAT", "EnsembleFolder", "actions_64", "is_ensemble_folder", "load_ensemble"]
 
