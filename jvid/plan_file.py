@@ -20,7 +20,7 @@ from typing import Any
 import attrs
 
 from jvid.errors import InputError
-from jvid.media.files import check_path, whole_file
+from jvid.files import check_file, whole_file
 from jvid.plan import Plan
 from jvid.step import Level, Step
 
@@ -33,7 +33,7 @@ def save_plan(plan: Plan, path: str | Path) -> Path:
     Raises:
         InputError: a path that does not end in .json, or that cannot be written to.
     """
-    path = check_path(path, (".json",))
+    path = check_file(path, (".json",))
     with whole_file(path) as part:
         part.write_text(json.dumps(values_of(plan), indent=1) + "\n", encoding="utf-8")
     return path

@@ -51,9 +51,9 @@ def write(strategy: Strategy, path: str | Path) -> None:
     Raises:
         InputError: no .json, or a folder that cannot be written to.
     """
-    from jvid.media.files import check_path, whole_file
+    from jvid.files import check_file, whole_file
 
-    with whole_file(check_path(path, (".json",))) as part:
+    with whole_file(check_file(path, (".json",))) as part:
         part.write_text(json.dumps(plain(strategy), indent=1) + "\n", encoding="utf-8")
 
 

@@ -60,12 +60,12 @@ def plan(
 
     from jvid.choices import Choice
     from jvid.cli.pricing import given_seconds, measured_seconds, price_table
-    from jvid.media.files import check_path
+    from jvid.files import check_file
     from jvid.pair import EXPERTS
     from jvid.plan import Plan
     from jvid.strategy import Strategy
 
-    paths = [check_path(path, (".png", ".svg", ".pdf", ".json")) for path in output or ()]
+    paths = [check_file(path, (".png", ".svg", ".pdf", ".json")) for path in output or ()]
     if measure and (seconds is not None or pair == "none"):
         other = (
             "--pair none: it measures a pair's experts" if seconds is None else "--seconds: they say the same"
