@@ -20,7 +20,7 @@ from jvid.keyed import keyed_uniform
 from jvid_models.prompts import prompt_of
 from jvid_training.evaluation.views import Coded, Subset
 from jvid_training.latents import Sequence as Encoded
-from jvid_training.latents import load_manifest
+from jvid_training.latents import load_manifest, mapped
 
 __all__ = ["ClipSource", "Coded", "RealClips", "Subset", "check_agreement", "real_clips"]
 
@@ -158,13 +158,8 @@ class RealClips:
     def _window(self, index: int) -> np.ndarray:
         sequence, offset = self._windows[index]
         name = f"{sequence.shard}.frames.npy"
-        try:
-            if name not in self._maps:
-                self._maps[name] = np.load(self.folder / name, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{self.folder / name} is damaged ({error}): delete the folder and encode again"
-            ) from None
+        if name not in self._maps:
+            self._maps[name] = mapped(self.folder / name)
         first = sequence.offset + offset
         return self._maps[name][first : first + self.frames]
 

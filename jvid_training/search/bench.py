@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.errors import InputError
+from jvid.files import remove, write_json
 from jvid.strategy import Strategy
-from jvid_training.files import remove, write_json
 from jvid_training.search.cost import Prices, prices_of
 from jvid_training.search.judged import Judged
 from jvid_training.search.rows import simplest
