@@ -141,7 +141,7 @@ class Source:
         shape = self.shape or (around.shape if around is not None else None)
         if shape is None:
             raise InputError(
-                f"experts {', '.join(members)} come without a shape of clips: state it (--shape), or name an ensemble to add them to"
+                f"experts {', '.join(members)} come without a shape of clips: expected --shape, or an ensemble to add them to"
             )
         schedule = None if self.schedule is None else loader.shared("schedule", self.schedule)
         codec: Any = None if self.codec is None else loader.shared("codec", self.codec)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jvid.errors import InputError
-from jvid.media.files import MOVING, check_path, whole_file
+from jvid.files import whole_file
+from jvid.media.files import MOVING, check_path
 from jvid.media.frames import Frames, enlarged, sheet, to_frames
 
 if TYPE_CHECKING:

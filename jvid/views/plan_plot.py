@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jvid.media.files import check_path, whole_file
+from jvid.files import check_file, whole_file
 from jvid.selectors import PiecewiseAffine
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def plot_plan(plan: Plan, path: str | Path) -> Path:
     Raises:
         InputError: another ending, or a folder that is not there or cannot be written to.
     """
-    path = check_path(path, _ENDINGS)
+    path = check_file(path, _ENDINGS)
     with whole_file(path) as part:
         plan_figure(plan).savefig(part, format=path.suffix.lower()[1:], dpi=160)
     return path

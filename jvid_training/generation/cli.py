@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from jvid.cli.device import Device
 
 from jvid.cli import strategies as options
-from jvid.cli.device import Device
 from jvid.cli.sample import Dtype
 from jvid.errors import InputError
 
@@ -78,7 +78,7 @@ def generate(
     if dtype not in (None, "float32", "bfloat16"):
         raise InputError(f"--dtype {dtype!r}: expected float32 or bfloat16")
     begun = options.started(strategy, paper)
-    with _progress() as tell:
+    with _progress(num) as tell:
         made = run(
             out, num=num, pair=pair or "actions-64", strategy=begun, prompts=prompt, seed=seed, batch=batch,
             micro_batch=micro_batch, threads=threads, processes=processes, device=device,
@@ -105,7 +105,7 @@ def _tell(made: ClipSet) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Tell]:
+def _progress(num: int) -> Iterator[Tell]:
     """A bar on a terminal; elsewhere a line a minute. On stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
@@ -118,7 +118,7 @@ def _progress() -> Iterator[Tell]:
     )
     said = time.monotonic()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None, rate="")
+        task = bar.add_task("", total=num, rate="")
 
         def tell(progress: Far) -> None:
             nonlocal said

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError, JvidError
-from jvid_training.files import make_folder, write_json
-from jvid_training.generation.files import clean, finished, read_record
+from jvid.files import clean, make_folder, write_json
+from jvid_training.generation.files import finished, read_record
 from jvid_training.generation.sets import ClipSet
 from jvid_training.generation.spec import NAME, Spec
 from jvid_training.generation.watch import Tell, Watch
@@ -80,7 +80,7 @@ def generate(
     with ranks(device) as job, computing(threads, device):
         if job.world > 1 and processes > 1:
             raise InputError(f"processes {processes} in a job of {job.world}: leave one of them out")
-        from jvid.strategy.choice import Choice
+        from jvid.plugins.choice import Choice
         from jvid_training.generation.making import Maker
 
         own = device_of(device, job.local)
@@ -139,7 +139,7 @@ def begun(
 
 def _settled(folder: Path, request: Callable[[Spec | None], Spec]) -> tuple[Spec, list[int]]:
     """What the set is from now on, and its missing batches. Nobody else writes to the folder."""
-    clean(folder)
+    clean(folder, locked=True)
     there = finished(folder)
     before = Spec.load(folder) if there else None  # a request of which nothing was made binds nobody
     spec = request(before)

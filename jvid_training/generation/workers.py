@@ -135,7 +135,7 @@ def main(folder: str, device: str) -> None:
 
 
 def _make(folder: Path, device: str, orders: queue.SimpleQueue[int], say: Any) -> None:
-    from jvid.strategy.choice import Choice
+    from jvid.plugins.choice import Choice
     from jvid_training.generation.making import Maker
     from jvid_training.jobs.locks import Lock
     from jvid_training.jobs.ranks import computing

@@ -23,8 +23,8 @@ from jvid.pipeline.batches import Batching
 from jvid.pipeline.make import make
 from jvid.pipeline.record import Clip
 from jvid.plugins import hookimpl
+from jvid.plugins.choice import Choice
 from jvid.plugins.registry import Registry, using
-from jvid.strategy.choice import Choice
 from jvid.strategy.strategy import Strategy
 from tests import toy
 from tests.toy import ToyPair, built, toy_registry
