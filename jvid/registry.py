@@ -251,6 +251,8 @@ def imported(component: Component) -> Callable[..., Any]:
         return component.factory()
     except KeyboardInterrupt:
         raise
+    except MissingDependencyError as error:
+        raise MissingDependencyError(f"{component}: {error}") from error
     except ImportError as error:
         raise MissingDependencyError(f"{component} cannot be imported: {said(error)}") from error
     except BaseException as error:

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import diffusers
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from jvid.conditions import Layout, PerFrame, expand_rows, require
 from jvid.errors import InputError, MissingDependencyError
+from jvid.extras import extra
 from jvid.memo import Memo
 from jvid.parameterized import Parameterized, Prediction
 from jvid.protocols import Condition, NoiseSchedule
@@ -30,6 +30,9 @@ from jvid.spaces import LatentSpace
 from jvid_models.fast import AcceleratedUNet, accelerate
 from jvid_models.scheduler_configs import schedule_of
 from jvid_models.space_configs import space_of_config
+
+with extra("models"):
+    import diffusers
 
 __all__ = ["UNetNetwork", "from_pretrained", "from_unet", "schedule_of"]
 

@@ -11,6 +11,7 @@ from jvid.cli import strategies as options
 from jvid.cli.replaying import PlanFile, check_alone, replayed
 from jvid.cli.running import Device, prepare
 from jvid.errors import InputError
+from jvid.extras import extra
 
 if TYPE_CHECKING:
     from jvid.pair import Pair
@@ -66,6 +67,9 @@ def plan(
     from jvid.strategy import Strategy
 
     paths = [check_path(path, (".png", ".svg", ".pdf", ".json")) for path in output or ()]
+    if any(path.suffix.lower() != ".json" for path in paths):
+        with extra("media"):  # before anything is printed or measured
+            import matplotlib  # noqa: F401
     if measure and (seconds is not None or pair == "none"):
         other = (
             "--pair none: it measures a pair's experts" if seconds is None else "--seconds: they say the same"

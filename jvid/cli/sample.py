@@ -90,7 +90,7 @@ def sample(
     """
     from jvid.choices import Choice
     from jvid.cli.story import Story
-    from jvid.media import ENDINGS, check_path, read_metadata
+    from jvid.media import ENDINGS, check_library, check_path, read_metadata
     from jvid.plan import Plan
 
     changes: dict[str, Any] = {
@@ -98,6 +98,8 @@ def sample(
         "smooth": smooth, "solver": solver, "grid": grid, "plan_seed": plan_seed, "overlap": overlap,
     }  # fmt: skip
     paths = [check_path(path, ENDINGS) for path in output]
+    for path in paths:
+        check_library(path)
     if save_strategy is not None:
         check_path(save_strategy, (".json",))
     if dtype is not None and dtype not in _DTYPES:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jvid.errors import MissingDependencyError
+from jvid.extras import extra
 from jvid.testing.checking import Skip, Trial
 from jvid.testing.globals import watched
 
@@ -30,14 +30,10 @@ def run_property(
         MissingDependencyError: hypothesis is not installed.
         Skip: no example fits.
     """
-    try:
+    with extra("testing"):
         import hypothesis
         from hypothesis import HealthCheck, Phase
         from hypothesis.errors import Flaky, HypothesisException, Unsatisfiable
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the conformance kit needs hypothesis: pip install jvid[testing]"
-        ) from error
 
     if trial.at is not None:
         if trial.at.keys() == strategies.keys():

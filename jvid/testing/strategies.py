@@ -10,20 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jvid.errors import MissingDependencyError
-
-try:
-    from hypothesis import strategies as st
-except ImportError as error:  # the oracles are there without it, the checks are not
-    raise MissingDependencyError(
-        "the conformance kit draws its examples with hypothesis, which is not installed: pip install jvid[testing]"
-    ) from error
-
 import torch
 
+from jvid.extras import extra
 from jvid.keyed import keyed_normal
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding, level_at
 from jvid.step import Level, Step
+
+with extra("testing"):  # the oracles are there without it, the checks are not
+    from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
