@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("documents", "machine", "media"),
     ("files",),
     ("leftovers",),
-    ("refusals",),
+    ("extras", "refusals"),
     ("errors",),
 )
 """The rooms of jvid, top to bottom. A room imports from those below it, never from its own layer's others."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jvid.errors import InputError, UnknownNameError
+from jvid.extras import extra
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,6 +24,7 @@ __all__ = ["evaluate", "table"]
 NETWORKS = ("i3d", "efficientnet-lite0")
 
 
+@extra("training")
 def evaluate(
     sets: Annotated[
         list[str],

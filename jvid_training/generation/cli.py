@@ -15,6 +15,7 @@ from jvid.cli.device import Device
 from jvid.cli import strategies as options
 from jvid.cli.sample import Dtype
 from jvid.errors import InputError
+from jvid.extras import extra
 
 if TYPE_CHECKING:
     from jvid_training.generation.sets import ClipSet
@@ -52,6 +53,7 @@ Processes = Annotated[
 ]
 
 
+@extra("training")
 def generate(
     out: Out,
     num: Num,

@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
+from jvid.extras import extra
+
 __all__ = ["report"]
 
 _LARGE = 10e6
 
 
+@extra("training")
 def report(
     folders: Annotated[
         list[Path],
