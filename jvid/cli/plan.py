@@ -14,6 +14,7 @@ from jvid.cli.replaying import PlanFile, check_alone
 from jvid.cli.strategies import StartOptions, StrategyOptions
 from jvid.cli.summary import AsJson, print_json
 from jvid.errors import InputError
+from jvid.extras import extra
 
 if TYPE_CHECKING:
     from jvid.core.plan import Plan
@@ -71,6 +72,9 @@ def plan(
     from jvid.strategy.plan_file import load_plan, save_plan
 
     paths = [check_file(path, (".png", ".svg", ".pdf", ".json")) for path in output or ()]
+    if any(path.suffix.lower() != ".json" for path in paths):
+        with extra("media"):  # before anything is printed or measured
+            import matplotlib  # noqa: F401
     without = ensemble.ensemble == "none"
     if measure and (seconds is not None or without):
         other = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from jvid.core.planning import draw_plan, levels_of
@@ -47,8 +47,6 @@ class Composition:
     ) -> None:
         self.strategy, self.ensemble = strategy, ensemble
         self._registry = registry or current()
-        self.borrowed: dict[str, tuple[str, ...]] = {}
-        """By expert, the others that its wrappers evaluate, as far as it has been composed."""
 
     @cached_property
     def selector(self) -> Selector:
@@ -146,7 +144,7 @@ class Composition:
         """
         _ = self.selector, self.solver, self.grid, self.postprocessors, self.initial, self.noises
         for name in self.experts:
-            self._wrapped(name, StandIn(self.schedule), lambda other: StandIn(self.schedule))
+            self._wrapped(name, StandIn(self.schedule), partial(self._named, name))
 
     def wrappers(self, name: str) -> tuple[Choice, ...]:
         """The stack of one expert: the strategy's, or else the ensemble's default one."""
@@ -227,7 +225,14 @@ class Composition:
             schedule = self.ensemble.known_schedule(each) if self.ensemble is not None else None
             return StandIn(schedule or self.schedule, each)
 
-        own = self._wrapped(name, stand_in(name), stand_in)
+        def other(wanted: str) -> Denoiser:
+            self._named(name, wanted)
+            weaker, schedule = stand_in(wanted), stand_in(name).schedule
+            return weaker if weaker.schedule == schedule else Bridged(weaker, schedule)
+
+        from jvid.core.bridged import Bridged
+
+        own = self._wrapped(name, stand_in(name), other)
         if self.ensemble is None:
             return own
         known = self.ensemble.shape[1]
@@ -248,9 +253,9 @@ class Composition:
         for name in self.experts:
             others: list[str] = []
 
-            def note(other: str, others: list[str] = others) -> Denoiser:
+            def note(other: str, name: str = name, others: list[str] = others) -> Denoiser:
                 others.append(other)
-                return StandIn(self.schedule)
+                return self._named(name, other)
 
             self._wrapped(name, StandIn(self.schedule), note)
             found[name] = others
@@ -277,18 +282,26 @@ class Composition:
         ensemble = self._ensemble()
 
         def other(wanted: str) -> Denoiser:
-            if wanted not in ensemble.members:
-                raise LookupError(f"expected one of {', '.join(ensemble.experts)}")
-            if wanted == name:
-                raise InputError(f"{name} cannot be its own weaker model: name another expert")
-            denoiser = ensemble.clips(wanted)
-            if ensemble.shares_conditioner(name, wanted):
-                return denoiser
-            from jvid.ensemble.borrowed import Borrowed
+            self._named(name, wanted)
+            denoiser, schedule = ensemble.clips(wanted), ensemble.clips(name).schedule
+            if not ensemble.shares_conditioner(name, wanted):
+                denoiser = Borrowed(denoiser, wanted)
+            # The wrapper evaluates it on its own expert's schedule, whatever it was trained on.
+            return denoiser if denoiser.schedule == schedule else Bridged(denoiser, schedule)
 
-            return Borrowed(denoiser, wanted)
+        from jvid.core.bridged import Bridged
+        from jvid.ensemble.borrowed import Borrowed
 
         return other
+
+    def _named(self, name: str, other: str) -> Denoiser:
+        """A stand-in for another expert that a wrapper of ``name`` evaluates, if there is such an expert."""
+        known = None if self.ensemble is None else self.ensemble.experts
+        if known is not None and other not in known:
+            raise LookupError(f"expected one of {', '.join(known)}")
+        if other == name:
+            raise InputError(f"{name} cannot be its own weaker model: name another expert")
+        return StandIn(self.schedule)
 
     def _long(self, name: str, denoiser: Denoiser, window: tuple[int, int] | None) -> Denoiser:
         """The expert in windows where clips are longer than it knows; frames are denoised alone and need none."""

@@ -1,15 +1,13 @@
 """Trained networks to a folder that `jvid_models.ensembles.folder` reads: fp16, whole or not at all.
 
-Everything is written beside the target and read back before it takes the target's place, so an
-interrupted or faulty export leaves what was there.
+Everything is written beside the target and read back before it takes the target's place, so an interrupted or faulty
+export leaves what was there. Only a folder that an export wrote is ever replaced.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,13 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from jvid.errors import InputError
+from jvid.files import check_folder, whole_folder
 from jvid_models.ensembles.folder import FORMAT, PARTS, Pair, guide_file
 from jvid_models.networks.unets import options_of
 from jvid_models.networks.video_decoder import VideoDecoder
 from jvid_models.text import EmbeddingTable
 from jvid_models.weights import save_weights
 
-__all__ = ["export_pair"]
+__all__ = ["MARKER", "OWNED", "export_pair"]
+
+MARKER = "pair.json"
+OWNED = ("*.safetensors", "CARD.md", "*.png")
+"""What a folder may hold beside `MARKER` that an export replaces; the card and the pictures stay."""
 
 _META = ("name", "schedule", "latents", "fps", "strategy")
 
@@ -38,16 +41,17 @@ def export_pair(
     meta: Mapping[str, Any],
     guides: Mapping[str, nn.Module] | None = None,
 ) -> Pair:
-    """Writes the folder (replacing it) and returns the pair read back from it.
+    """Writes the folder (replacing a pair that is there) and returns the pair read back from it.
 
     The UNets are of `jvid_models.networks.unets`. ``guides``: further video UNets by name, for `jvid.Guidance` to lead away
     from; names are of letters, digits, - and _. ``meta``: "name", "schedule" (a diffusers scheduler config), "latents"
     (``{"shape": [c, f, h, w], "mean": [...], "std": [...]}``), "fps", "strategy" (JSON of
     `jvid.strategy.strategy.Strategy`); others are kept as they are. "card", the text of CARD.md, is optional: an earlier CARD.md
     stays, and the pictures beside it.
-    Raises InputError where the parts do not fit each other or weights do not fit fp16; nothing is written then.
+    Raises InputError where the folder holds anything but an exported pair, the parts do not fit each other, weights do not
+    fit fp16 or the disk is full; nothing is written then.
     """
-    target = Path(folder)
+    target = check_folder(folder, MARKER, OWNED)
     missing = [key for key in _META if key not in meta]
     if missing:
         raise InputError(f"meta lacks {', '.join(missing)}: expected {', '.join(_META)}")
@@ -79,21 +83,14 @@ def export_pair(
     if meta.get("card"):
         kept["CARD.md"] = meta["card"].encode("utf-8")
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.part")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
-    try:
+    with whole_folder(target, MARKER, OWNED) as fresh:
         for name, weights in parts.items():
             save_weights(weights, fresh / f"{name}.safetensors")
         EmbeddingTable(table.prompts, table.embeddings.half()).save(fresh / "prompts.safetensors")
-        (fresh / "pair.json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+        (fresh / MARKER).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
         for name, content in kept.items():
             (fresh / name).write_bytes(content)
         _read_back(Pair(fresh))
-        _take_place(fresh, target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return Pair(target)
 
 
@@ -137,17 +134,3 @@ def _read_back(pair: Pair) -> None:
         getattr(pair, part)
     for name in pair.guides:
         pair.module(name)
-
-
-def _take_place(fresh: Path, target: Path) -> None:
-    # A folder cannot be replaced in one call: the old one steps aside, and comes back if the move fails.
-    aside = target.with_name(f".{target.name}.{os.getpid()}.old")
-    if target.exists():
-        os.replace(target, aside)
-    try:
-        os.replace(fresh, target)
-    except OSError:
-        if aside.exists():
-            os.replace(aside, target)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)

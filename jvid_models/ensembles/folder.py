@@ -224,7 +224,9 @@ class EnsembleFolder:
             network.load_state_dict(weights, strict=True, assign=True)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
-            raise InputError(f"weights {path} do not fit the ensemble's document: {reason}; {_REMEDY}") from None
+            raise InputError(
+                f"weights {path} do not fit the ensemble's document: {reason}; {_REMEDY}"
+            ) from None
         return network.eval().requires_grad_(False)
 
 
@@ -268,7 +270,9 @@ def _read_meta(folder: Path) -> Mapping[str, Any]:
         return upgraded(read_json(folder / PAIR, "the document of a pair", _REMEDY), folder / PAIR)
     meta: Mapping[str, Any] = read_json(path, "the document of an ensemble", _REMEDY)
     if "format" in meta and meta["format"] != FORMAT:
-        raise InputError(f"{path} is of format {meta['format']}: this version reads {FORMAT} and 1; update jvid")
+        raise InputError(
+            f"{path} is of format {meta['format']}: this version reads {FORMAT} and 1; update jvid"
+        )
     if missing := [key for key in _KEYS if key not in meta]:
         raise InputError(f"{path} lacks {', '.join(missing)}: {_REMEDY}")
     for name, described in meta["experts"].items() if isinstance(meta["experts"], Mapping) else ():

@@ -19,6 +19,7 @@ from jvid.cli.sample import check_overlap
 from jvid.cli.strategies import StartOptions, StrategyOptions
 from jvid.cli.summary import AsJson, print_json
 from jvid.errors import InputError
+from jvid.extras import extra
 
 if TYPE_CHECKING:
     from jvid.ensemble.ensemble import Ensemble
@@ -71,6 +72,7 @@ Processes = Annotated[
 ]
 
 
+@extra("training")
 @expanded
 def generate(
     *,

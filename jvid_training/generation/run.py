@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError, JvidError
-from jvid_training.files import make_folder, write_json
-from jvid_training.generation.files import clean, finished, read_record
+from jvid.files import clean, make_folder, write_json
+from jvid_training.generation.files import finished, read_record
 from jvid_training.generation.sets import ClipSet
 from jvid_training.generation.spec import NAME, Spec
 from jvid_training.generation.watch import Tell, Watch
@@ -147,7 +147,7 @@ def begun(
 
 def _settled(folder: Path, request: Callable[[Spec | None], Spec]) -> tuple[Spec, list[int]]:
     """What the set is from now on, and its missing batches. Nobody else writes to the folder."""
-    clean(folder)
+    clean(folder, locked=True)
     there = finished(folder)
     before = Spec.load(folder) if there else None  # a request of which nothing was made binds nobody
     spec = request(before)

@@ -13,7 +13,7 @@ import jvid
 from jvid.cli import main
 from jvid.core.keyed import keyed_normal
 from jvid.media import read_metadata
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 from jvid.strategy.strategy import Strategy
 
 FOLDER = Path(jvid.__file__).parents[1] / "jvid_models" / "actions_64"
