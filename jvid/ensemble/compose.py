@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from jvid.core.planning import draw_plan, levels_of
 from jvid.core.protocols import DeclaresExperts, DeclaresNoise, Expert, NoiseSchedule
 from jvid.errors import InputError, JvidError, JvidWarning
 from jvid.plugins.choice import Choice
@@ -135,6 +134,8 @@ class Composition:
             InputError: an option that a component refuses.
             UnknownNameError: a component that no plugin registers.
         """
+        from jvid.core.planning import draw_plan, levels_of  # it loads torch
+
         levels = levels_of(self.grid, self.schedule)
         return draw_plan(self.selector, levels, self.experts, self.strategy.plan_seed, self.schedule)
 
