@@ -1,9 +1,9 @@
 """The one form of strategies that make the same clips of an ensemble, however they were written.
 
-    wrappers    of the experts that the selector may choose, inherited ones stated; under "*" where all have the same
-    guided      with the numbers that change something; a scale of 1 is no wrapper
-    noise       of experts on whose steps the solver draws some; plain independent noise is not stated
-    schedule    not stated where it is the ensemble's own
+wrappers    of the experts that the selector may choose, inherited ones stated; under "*" where all have the same
+guided      with the numbers that change something; a scale of 1 is no wrapper
+noise       of experts on whose steps the solver draws some; plain independent noise is not stated
+schedule    not stated where it is the ensemble's own
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from jvid.core.planning import draw_plan, levels_of
 from jvid.core.protocols import DeclaresExperts, DeclaresNoise, Expert, NoiseSchedule
 from jvid.ensemble.standin import StandIn
 from jvid.errors import InputError, JvidError, JvidWarning
@@ -132,6 +131,8 @@ class Composition:
             InputError: an option that a component refuses.
             UnknownNameError: a component that no plugin registers.
         """
+        from jvid.core.planning import draw_plan, levels_of  # it loads torch
+
         levels = levels_of(self.grid, self.schedule)
         return draw_plan(self.selector, levels, self.experts, self.strategy.plan_seed, self.schedule)
 

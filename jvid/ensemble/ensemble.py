@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from jvid.core.conditions import PerExpert
 from jvid.ensemble.deferred import Deferred, made
 from jvid.ensemble.frames import FrameRule
 from jvid.errors import InputError
 from jvid.plugins.choice import Choice
 
 if TYPE_CHECKING:
+    from jvid.core.conditions import PerExpert
     from jvid.core.protocols import Codec, Condition, Denoiser, NoiseSchedule, TextEncoder
     from jvid.core.spaces import LatentSpace
     from jvid.strategy.strategy import Strategy
@@ -234,6 +234,8 @@ class Ensemble:
                 o: {key: value for key, value in cond.items() if key != "null"} for o, cond in others.items()
             }
             conditions[name] = {**by_expert[name], BORROWED: plain} if plain else by_expert[name]
+        from jvid.core.conditions import PerExpert  # it loads torch
+
         return PerExpert(conditions)
 
     def _encoded(self, name: str, prompts: Sequence[str], encoded: dict[int, Condition]) -> Condition:
