@@ -93,9 +93,14 @@ def toy_ensemble(
 
     guided = ("guided:scale=2.0",)
     members = {
-        "video": Member(deferred("video", lambda: wrap(Conditional(SCHEDULE, 0.5))), "clips", text_encoder, guided),
+        "video": Member(
+            deferred("video", lambda: wrap(Conditional(SCHEDULE, 0.5))), "clips", text_encoder, guided
+        ),
         "image": Member(
-            deferred("image", lambda: wrap(Conditional(SCHEDULE, 0.8, broken))), "frames", text_encoder, guided
+            deferred("image", lambda: wrap(Conditional(SCHEDULE, 0.8, broken))),
+            "frames",
+            text_encoder,
+            guided,
         ),
     }
     members |= {name: Member(each, "clips", text_encoder, guided) for name, each in (guides or {}).items()}
