@@ -63,10 +63,14 @@ def test_values_survive_text(value: object) -> None:
 
 
 # Text that looks like something else, beside any other.
-looks = st.sampled_from(["1", "-0.5", "1e3", "true", "None", "nan", "inf", "", " a", "a,b", "a=b", "(a)", "(", ")", "a:b"])
+looks = st.sampled_from(
+    ["1", "-0.5", "1e3", "true", "None", "nan", "inf", "", " a", "a,b", "a=b", "(a)", "(", ")", "a:b"]
+)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | looks | st.text()
 lists = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=2), max_leaves=6
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=6,
 )
 names = st.from_regex(r"[a-z][a-z0-9._-]*(/[a-z]+)?", fullmatch=True) | st.text(min_size=1)
 keys = st.from_regex(r"[a-z_]+", fullmatch=True) | st.text(min_size=1)
