@@ -1,27 +1,33 @@
-"""A pair in closed form, registered as a plugin would: the command line runs in milliseconds.
+"""An ensemble in closed form, registered as a plugin would: the command line runs in milliseconds.
 
 The video expert knows x_0 ~ N(m, .5^2), the image expert x_0 ~ N(m, .8^2), where m comes from the
-prompt. ``built`` lists the networks that were asked for.
+prompt. ``built`` lists the networks that were loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
 
+from jvid import paper
 from jvid.core.protocols import Condition
+from jvid.ensemble import Deferred, Ensemble, Member
 from jvid.errors import InputError
 from jvid.plugins import builtins, hookspecs
 from jvid.plugins.registrar import Registrar
 from jvid.plugins.registry import Registry
 from jvid.schedules import TabulatedSchedule
-from jvid.strategy.strategy import Strategy
 
 PROMPTS = ("a person waving", "a person running")
+SHAPE = (4, 5, 8, 8)
+FPS = 12.5
+SCHEDULE = TabulatedSchedule.scaled_linear()
+STRATEGY = attrs.evolve(paper.strategy(64), steps=8)
 built: list[str] = []
 
 
@@ -41,44 +47,62 @@ class Conditional:
         return x_0 * torch.nan if self.broken else x_0
 
 
-class ToyPair:
-    """Latents ``(4, 5, 8, 8)``, frames of 64 pixels."""
+def text_encoder(prompts: Sequence[str]) -> Condition:
+    """Prompt k of ``("", *PROMPTS)`` as a mean of .3 k."""
+    known = ("", *PROMPTS)
+    if unknown := [prompt for prompt in prompts if prompt not in known]:
+        raise InputError(f"unknown prompt {unknown[0]!r}: expected one of {', '.join(PROMPTS)}")
+    rows = torch.tensor([float(known.index(prompt)) for prompt in prompts])
+    text = 0.3 * rows.reshape(-1, 1, 1).expand(-1, 2, 3)
+    return {"text": text, "null": {"text": torch.zeros_like(text)}}
 
-    name = "toy"
-    shape = (4, 5, 8, 8)
-    fps = 12.5
-    prompts = PROMPTS
-    schedule = TabulatedSchedule.scaled_linear()
-    strategy = attrs.evolve(Strategy.paper(64), steps=8)
 
-    def __init__(self, device: str = "cpu", dtype: str = "float32", broken: bool = False) -> None:
-        self.dtype = dtype
-        self.broken = broken
+def codec() -> Any:
+    """Latents to frames eight times as large."""
+    return SimpleNamespace(
+        decode=lambda z: torch.tanh(z[:, :3]).repeat_interleave(8, 3).repeat_interleave(8, 4)
+    )
 
-    @property
-    def video(self) -> Conditional:
-        built.append("video")
-        return Conditional(self.schedule, 0.5)
 
-    @property
-    def image(self) -> Conditional:
-        built.append("image")
-        return Conditional(self.schedule, 0.8, self.broken)
+def toy_ensemble(
+    device: str = "cpu",
+    dtype: str = "float32",
+    broken: bool = False,
+    *,
+    wrap: Callable[[Any], Any] = lambda denoiser: denoiser,
+    made: Callable[[], Any] = codec,
+    guides: Mapping[str, Any] | None = None,
+) -> Ensemble:
+    """Latents ``(4, 5, 8, 8)``, frames of 64 pixels.
 
-    def text_encoder(self, prompts: Sequence[str]) -> Condition:
-        known = ("", *PROMPTS)
-        if unknown := [prompt for prompt in prompts if prompt not in known]:
-            raise InputError(f"unknown prompt {unknown[0]!r}: expected one of {', '.join(PROMPTS)}")
-        rows = torch.tensor([float(known.index(prompt)) for prompt in prompts])
-        text = 0.3 * rows.reshape(-1, 1, 1).expand(-1, 2, 3)
-        return {"text": text, "null": {"text": torch.zeros_like(text)}}
+    Args:
+        device: taken, as factories of ensembles do.
+        dtype: likewise.
+        broken: the image expert predicts NaN.
+        wrap: changes both denoisers.
+        made: makes the codec.
+        guides: further experts of clips.
+    """
 
-    @property
-    def codec(self) -> SimpleNamespace:
-        built.append("codec")
-        return SimpleNamespace(
-            decode=lambda z: torch.tanh(z[:, :3]).repeat_interleave(8, 3).repeat_interleave(8, 4)
-        )
+    def deferred(name: str, make: Callable[[], Any]) -> Deferred[Any]:
+        def load() -> Any:
+            built.append(name)
+            return make()
+
+        return Deferred(load)
+
+    guided = ("guided:scale=2.0",)
+    members = {
+        "video": Member(deferred("video", lambda: wrap(Conditional(SCHEDULE, 0.5))), "clips", text_encoder, guided),
+        "image": Member(
+            deferred("image", lambda: wrap(Conditional(SCHEDULE, 0.8, broken))), "frames", text_encoder, guided
+        ),
+    }
+    members |= {name: Member(each, "clips", text_encoder, guided) for name, each in (guides or {}).items()}
+    return Ensemble(
+        members, SHAPE, fps=FPS, codec=deferred("codec", made), schedule=SCHEDULE, prompts=PROMPTS,
+        strategy=STRATEGY, name="toy",
+    )  # fmt: skip
 
 
 class ToyPlugin:
@@ -86,7 +110,7 @@ class ToyPlugin:
 
     @hookspecs.hookimpl
     def jvid_register(self, register: Registrar) -> None:
-        register.pair("toy", ToyPair)
+        register.ensemble("toy", toy_ensemble)
         register.command("greet", greet, help="Say hello.")
         register.command("absent", "a_package_that_is_not_there:run", help="Needs what is missing.")
 
@@ -97,7 +121,7 @@ def greet(name: str = "you") -> None:
 
 
 def toy_registry() -> Registry:
-    """The built-ins and the toy pair, whatever is installed."""
+    """The built-ins and the toy ensemble, whatever is installed."""
     registry = Registry(entry_points=False)
     registry.add(builtins, "builtin", "jvid test")
     registry.add(ToyPlugin(), "toys", "toys 1.0")

@@ -47,12 +47,14 @@ class Member:
         conditioner: prompts to the condition of this expert; members that hold the same object share its answers. None is an
             expert that takes no prompt.
         wrappers: the default stack of the kind "wrapper", for strategies that state none, the innermost first.
+        schedule: the denoiser's own, where it is known without loading it; None is unknown.
     """
 
     denoiser: Denoiser | Deferred[Denoiser]
     denoises: Literal["clips", "frames"] = "clips"
     conditioner: TextEncoder | Deferred[TextEncoder] | None = None
     wrappers: tuple[Choice, ...] = attrs.field(default=(), converter=_choices)
+    schedule: NoiseSchedule | Deferred[NoiseSchedule] | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.denoises not in ("clips", "frames"):
@@ -182,6 +184,17 @@ class Ensemble:
             denoiser = self.denoiser(name)
             self._clips[name] = Framewise(denoiser) if self.member(name).denoises == "frames" else denoiser
         return self._clips[name]
+
+    def known_schedule(self, name: str) -> NoiseSchedule | None:
+        """An expert's own schedule, where it is known without loading its network; None where it is not."""
+        if name not in self.members:
+            return None
+        member = self.members[name]
+        if member.schedule is not None:
+            return made(member.schedule)
+        if isinstance(member.denoiser, Deferred) and not member.denoiser.is_made:
+            return None
+        return made(member.denoiser).schedule
 
     def shares_conditioner(self, one: str, other: str) -> bool:
         """Whether two experts are conditioned by the same encoder."""

@@ -132,12 +132,14 @@ class EnsembleFolder:
     def ensemble(self) -> Ensemble:
         """The ensemble of the folder; its networks load at their first use."""
         text: Deferred[TextEncoder] = Deferred(self.text_encoder)
+        schedule: Deferred[NoiseSchedule] = Deferred(lambda: self.schedule)
         members = {
             name: Member(
                 Deferred(lambda name=name: self.denoiser(name)),  # type: ignore[misc]
                 described["denoises"],
                 text,
                 described.get("wrappers", ()),
+                schedule,
             )
             for name, described in self._meta["experts"].items()
         }
@@ -146,7 +148,7 @@ class EnsembleFolder:
             self.shape,
             fps=float(self._meta["fps"]),
             codec=Deferred(self.codec),
-            schedule=Deferred(lambda: self.schedule),
+            schedule=schedule,
             space=self.space,
             prompts=tuple(self._meta["prompts"]),
             strategy=self.strategy,

@@ -20,8 +20,8 @@ from jvid import paper
 from jvid.ensemble import EXPERTS, Pair
 from jvid.errors import InputError, UnknownNameError
 from jvid.noise import IndependentNoise, ScaledNoise, SharedNoise
+from jvid.plugins.choice import Choice, parse_value
 from jvid.plugins.registry import using
-from jvid.strategy.choice import Choice, parse_value
 from jvid.strategy.guidance import Guidance
 from jvid.strategy.strategy import NoiseShape, Strategy
 from tests.toy import ToyPair, built, toy_registry
