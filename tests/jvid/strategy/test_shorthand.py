@@ -239,5 +239,5 @@ def test_stacks_and_noise_are_read_from_text() -> None:
 def test_numbers_by_expert_are_read_from_text() -> None:
     assert by_expert("gamma", ".5", ["image", "sharp"]) == [("image", 0.5), ("sharp", 0.5)]
     assert by_expert("gamma", "video=1, image=.1", []) == [("video", 1.0), ("image", 0.1)]
-    with pytest.raises(InputError, match="no expert of frames, name one as NAME=0.5"):
+    with pytest.raises(InputError, match=r"no expert of frames, name one as NAME=0\.5"):
         by_expert("gamma", "0.5", [])
