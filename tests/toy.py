@@ -6,7 +6,7 @@ The expert "video" knows x_0 ~ N(m, .5^2), the expert "image", of frames, x_0 ~ 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +26,7 @@ from jvid.schedules import TabulatedSchedule
 PROMPTS = ("a person waving", "a person running")
 SCHEDULE = TabulatedSchedule.scaled_linear()
 SHAPE = (4, 5, 8, 8)
+FPS = 12.5
 STRATEGY = attrs.evolve(paper.strategy(64), steps=8)
 built: list[str] = []
 
@@ -54,6 +55,9 @@ def encode(prompts: Sequence[str]) -> Condition:
     rows = torch.tensor([float(known.index(prompt)) for prompt in prompts])
     text = 0.3 * rows.reshape(-1, 1, 1).expand(-1, 2, 3)
     return {"text": text, "null": {"text": torch.zeros_like(text)}}
+
+
+text_encoder = encode
 
 
 def make_codec() -> Any:
@@ -91,13 +95,61 @@ class ToyEnsemble(Ensemble):
         super().__init__(
             members,
             SHAPE,
-            fps=12.5,
+            fps=FPS,
             codec=Deferred(lambda: make_codec()),
             schedule=SCHEDULE,
             prompts=PROMPTS,
             strategy=STRATEGY,
             name="toy",
         )
+
+
+def codec() -> Any:
+    """Latents to frames eight times as large."""
+    return SimpleNamespace(
+        decode=lambda z: torch.tanh(z[:, :3]).repeat_interleave(8, 3).repeat_interleave(8, 4)
+    )
+
+
+def toy_ensemble(
+    device: str = "cpu",
+    dtype: str = "float32",
+    broken: bool = False,
+    *,
+    wrap: Callable[[Any], Any] = lambda denoiser: denoiser,
+    made: Callable[[], Any] = codec,
+    guides: Mapping[str, Any] | None = None,
+) -> Ensemble:
+    """Latents ``(4, 5, 8, 8)``, frames of 64 pixels.
+
+    Args:
+        device: taken, as factories of ensembles do.
+        dtype: likewise.
+        broken: the image expert predicts NaN.
+        wrap: changes both denoisers.
+        made: makes the codec.
+        guides: further experts of clips.
+    """
+
+    def deferred(name: str, make: Callable[[], Any]) -> Deferred[Any]:
+        def load() -> Any:
+            built.append(name)
+            return make()
+
+        return Deferred(load)
+
+    guided = ("guided:scale=2.0",)
+    members = {
+        "video": Member(deferred("video", lambda: wrap(Conditional(SCHEDULE, 0.5))), "clips", encode, guided),
+        "image": Member(
+            deferred("image", lambda: wrap(Conditional(SCHEDULE, 0.8, broken))), "frames", encode, guided
+        ),
+    }
+    members |= {name: Member(each, "clips", encode, guided) for name, each in (guides or {}).items()}
+    return Ensemble(
+        members, SHAPE, fps=FPS, codec=deferred("codec", made), schedule=SCHEDULE, prompts=PROMPTS,
+        strategy=STRATEGY, name="toy",
+    )  # fmt: skip
 
 
 class ToyPlugin:

@@ -13,10 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from jvid.core.planning import draw_plan, levels_of
 from jvid.core.protocols import DeclaresExperts, DeclaresNoise, Expert, NoiseSchedule
+from jvid.ensemble.standin import StandIn
 from jvid.errors import InputError, JvidError, JvidWarning
 from jvid.plugins.choice import Choice
 from jvid.plugins.options import parameters
@@ -133,6 +131,8 @@ class Composition:
             InputError: an option that a component refuses.
             UnknownNameError: a component that no plugin registers.
         """
+        from jvid.core.planning import draw_plan, levels_of  # it loads torch
+
         levels = levels_of(self.grid, self.schedule)
         return draw_plan(self.selector, levels, self.experts, self.strategy.plan_seed, self.schedule)
 
@@ -145,7 +145,7 @@ class Composition:
         """
         _ = self.selector, self.solver, self.grid, self.postprocessors, self.initial, self.noises
         for name in self.experts:
-            self._wrapped(name, _StandIn(self.schedule), partial(self._named, name))
+            self._wrapped(name, StandIn(self.schedule), partial(self._named, name))
 
     def wrappers(self, name: str) -> tuple[Choice, ...]:
         """The stack of one expert: the strategy's, or else the ensemble's default one."""
@@ -209,6 +209,36 @@ class Composition:
             experts, self.selector, self.solver, self.grid, self.schedule, self.postprocessors, self.initial
         )
 
+    def outline(self, name: str, latent_frames: int | None = None) -> Denoiser:
+        """An expert's denoiser with stand-ins in place of networks: what it declares is known without loading any.
+
+        A stand-in is on the expert's own schedule where that is known without loading it, else on the reference.
+
+        Args:
+            name: of the expert.
+            latent_frames: of the clips to come, as for ``sampler``.
+
+        Raises:
+            InputError: an option that a component refuses, or windows that do not fit.
+        """
+
+        def stand_in(each: str) -> Denoiser:
+            schedule = self.ensemble.known_schedule(each) if self.ensemble is not None else None
+            return StandIn(schedule or self.schedule, each)
+
+        def other(wanted: str) -> Denoiser:
+            self._named(name, wanted)
+            weaker, schedule = stand_in(wanted), stand_in(name).schedule
+            return weaker if weaker.schedule == schedule else Bridged(weaker, schedule)
+
+        from jvid.core.bridged import Bridged
+
+        own = self._wrapped(name, stand_in(name), other)
+        if self.ensemble is None:
+            return own
+        known = self.ensemble.shape[1]
+        return self._long(name, own, windows(latent_frames or known, known, self.strategy.overlap))
+
     def condition(self, prompts: Sequence[str]) -> Condition | PerExpert:
         """The condition of a batch of prompts, for the experts of ``sampler`` and those that their wrappers evaluate.
 
@@ -228,7 +258,7 @@ class Composition:
                 others.append(other)
                 return self._named(name, other)
 
-            self._wrapped(name, _StandIn(self.schedule), note)
+            self._wrapped(name, StandIn(self.schedule), note)
             found[name] = others
         return {name: tuple(dict.fromkeys(others)) for name, others in found.items() if others}
 
@@ -272,7 +302,7 @@ class Composition:
             raise LookupError(f"expected one of {', '.join(known)}")
         if other == name:
             raise InputError(f"{name} cannot be its own weaker model: name another expert")
-        return _StandIn(self.schedule)
+        return StandIn(self.schedule)
 
     def _long(self, name: str, denoiser: Denoiser, window: tuple[int, int] | None) -> Denoiser:
         """The expert in windows where clips are longer than it knows; frames are denoised alone and need none."""
@@ -301,13 +331,3 @@ def compose(strategy: Strategy, ensemble: Ensemble, frames: int | None = None) -
 def draws_noise(solver: Any, step: Any) -> bool:
     """Whether a solver draws noise at a step; one that does not declare it may draw at each."""
     return bool(solver.draws_noise(step)) if isinstance(solver, DeclaresNoise) else True
-
-
-@attrs.frozen(eq=False)
-class _StandIn:
-    """Takes the place of a denoiser while its wrappers are checked."""
-
-    schedule: NoiseSchedule
-
-    def __call__(self, x: Any, t: Any, cond: Any) -> Any:
-        raise AssertionError("a stand-in is not evaluated")

@@ -76,8 +76,8 @@ def read_record(folder: Path, batch: int, spec: Spec) -> dict[str, Any]:
             kinds = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 it is no mapping
             found = {name: (kind.get_dtype(), kind.get_shape()) for name, kind in kinds.items()}
             record: dict[str, Any] = json.loads((file.metadata() or {})["jvid"])
-        (c, f, h, w), (height, width), n = spec.latents, spec.size, spec.batch
-        expected = {"frames": ("U8", [n, f, height, width, 3]), "latents": ("F32", [n, c, f, h, w])}
+        latents, (height, width), n = spec.latents, spec.size, spec.batch
+        expected = {"frames": ("U8", [n, spec.frames, height, width, 3]), "latents": ("F32", [n, *latents])}
         if found != expected:
             raise ValueError(f"it holds {found}")
         if [(clip["prompt"], clip["seed"]) for clip in record["clips"]] != [
