@@ -29,7 +29,7 @@ from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.strategy import EVERY, ExpertStrategy, Strategy
 from jvid.strategy.shorthand import with_noise
 from jvid.testing import GaussianOracle
-from tests.toy import SCHEDULE, SHAPE, STRATEGY, ToyEnsemble, built, toy_registry
+from tests.toy import SCHEDULE, SHAPE, STRATEGY, built, toy_ensemble, toy_registry
 
 pytestmark = pytest.mark.usefixtures("toys")
 ORACLE = GaussianOracle(SCHEDULE, 0.2, 0.5)
@@ -93,7 +93,7 @@ def pair(**members: Member) -> Ensemble:
 
 @pytest.mark.parametrize("resolution", [64, 128, 256])
 def test_the_papers_strategy_is_jvid_papers_sampler(resolution: int) -> None:
-    toy = ToyEnsemble()
+    toy = toy_ensemble()
     by_name = compose(paper.strategy(resolution), toy)
     by_hand = paper.sampler(toy.denoiser("video"), toy.denoiser("image"), resolution)
     assert by_name.selector == by_hand.selector
@@ -104,7 +104,7 @@ def test_the_papers_strategy_is_jvid_papers_sampler(resolution: int) -> None:
 
 
 def test_the_plan_is_the_samplers_and_needs_no_network() -> None:
-    toy = ToyEnsemble()
+    toy = toy_ensemble()
     composition = Composition(attrs.evolve(STRATEGY, plan_seed=9), toy)
     plan = composition.plan()
     composition.check()
@@ -119,7 +119,7 @@ def test_the_plan_is_the_samplers_and_needs_no_network() -> None:
 @pytest.mark.parametrize("name", ["video", "image"])
 def test_an_expert_that_is_never_chosen_is_not_built(name: str) -> None:
     strategy = Strategy(Choice("always", {"name": name}), steps=2)
-    assert tuple(compose(strategy, ToyEnsemble()).experts) == (name,)
+    assert tuple(compose(strategy, toy_ensemble()).experts) == (name,)
     assert built == [name]
 
 
@@ -212,17 +212,17 @@ def test_defaults_are_the_ensembles_where_the_strategy_states_none() -> None:
 
 def test_gamma_and_ratio_shape_the_noise_of_their_expert() -> None:
     strategy = with_noise(with_noise(STRATEGY, "image", 0.5, 0.25), "video", ratio=1.0)
-    experts = compose(strategy, ToyEnsemble()).experts
+    experts = compose(strategy, toy_ensemble()).experts
     assert experts["image"].noise == ScaledNoise(SharedNoise(0.25), 0.5)
     assert experts["video"].noise == SharedNoise(1.0)
-    only_gamma = compose(with_noise(STRATEGY, "image", 0.5, 0.0), ToyEnsemble()).experts["image"].noise
+    only_gamma = compose(with_noise(STRATEGY, "image", 0.5, 0.0), toy_ensemble()).experts["image"].noise
     assert only_gamma == ScaledNoise(SharedNoise(0.0), 0.5)
-    plain = compose(with_noise(STRATEGY, "image", 1.0, 0.0), ToyEnsemble())
+    plain = compose(with_noise(STRATEGY, "image", 1.0, 0.0), toy_ensemble())
     assert plain.experts["image"].noise is None or plain.experts["image"].noise == IndependentNoise()
 
 
 def test_frames_are_lifted_before_they_are_wrapped() -> None:
-    guided = compose(STRATEGY, ToyEnsemble()).experts["image"].denoiser
+    guided = compose(STRATEGY, toy_ensemble()).experts["image"].denoiser
     assert isinstance(guided, Guided)
     assert isinstance(guided.denoiser, Framewise)
 

@@ -11,14 +11,14 @@ from jvid.core.protocols import Expert
 from jvid.core.sampler import Sampler
 from jvid.denoisers.framewise import Framewise
 from jvid.denoisers.guided import Guided
-from jvid.ensemble import Composition, compose
+from jvid.ensemble import Composition, Ensemble, compose
 from jvid.grids import Leading
 from jvid.noise import IndependentNoise, ScaledNoise
 from jvid.postprocessors import TemporalSmoothing
 from jvid.solvers import DDPM
 from jvid.strategy import Guidance, Strategy
 from jvid.strategy.shorthand import with_guidance
-from tests.toy import STRATEGY, ToyEnsemble, built
+from tests.toy import STRATEGY, built, toy_ensemble
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -36,14 +36,14 @@ def test_guidance_of_older_files_reaches_the_experts() -> None:
 
 def test_each_expert_is_guided_as_the_strategy_states() -> None:
     guidance = {"video": Guidance(3.0, (0.25, 0.75), 0.5), "image": 4.0}
-    experts = compose(with_guidance(STRATEGY, guidance), ToyEnsemble()).experts
+    experts = compose(with_guidance(STRATEGY, guidance), toy_ensemble()).experts
     found = {name: expert.denoiser for name, expert in experts.items()}
     assert (found["video"].scale, found["video"].interval, found["video"].rescale) == (3.0, (0.25, 0.75), 0.5)
     assert (found["image"].scale, found["image"].interval, found["image"].rescale) == (4.0, None, 0.0)
 
 
 def test_guidance_by_expert_is_composing_by_hand() -> None:
-    toy = ToyEnsemble()
+    toy = toy_ensemble()
     guidance = {"video": Guidance(3.0, (0.3, 1.0), 0.5), "image": Guidance(1.5)}
     run = {"shape": toy.shape, "seeds": [5, 6], "cond": toy.condition(["a person waving"] * 2)}
     by_name = compose(with_guidance(paper.strategy(64), guidance), toy)(**run)
@@ -62,16 +62,14 @@ def test_guidance_by_expert_is_composing_by_hand() -> None:
 
 def test_an_expert_without_guidance_of_its_own_has_the_ensembles() -> None:
     """Strategies of version 0.1 that gave one expert's guidance alone were refused; they have the default of the other now."""
-    toy = ToyEnsemble()
+    toy = toy_ensemble()
     lone = with_guidance(attrs.evolve(STRATEGY, experts={}), {"video": 2})
     assert [Composition(lone, toy).wrappers(name) for name in ("video", "image")] == [
         (Guidance(2).choice(),),
-        (),
+        toy.member("image").wrappers,
     ]
     guided = {name: attrs.evolve(m, wrappers=("guided:scale=5",)) for name, m in toy.members.items()}
-    toy.members = guided
-    assert {name: e.denoiser.scale for name, e in compose(lone, toy).experts.items()} == {
-        "video": 2.0,
-        "image": 5,
-    }
+    other = Ensemble(guided, toy.shape, schedule=toy.schedule)
+    experts = compose(lone, other).experts
+    assert {name: expert.denoiser.scale for name, expert in experts.items()} == {"video": 2.0, "image": 5}
     assert built == ["video", "image"]

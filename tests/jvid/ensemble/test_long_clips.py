@@ -16,14 +16,14 @@ from jvid.core.sampler import Sampler
 from jvid.denoisers.framewise import Framewise
 from jvid.denoisers.guided import Guided
 from jvid.denoisers.windowed import Windowed
-from jvid.ensemble import Deferred, Ensemble, FrameRule, Member, compose
+from jvid.ensemble import Ensemble, FrameRule, Member, compose
 from jvid.errors import InputError
 from jvid.plugins.choice import Choice
 from jvid.plugins.registry import using
 from jvid.strategy import ExpertStrategy, Guidance, Strategy
 from jvid.strategy.shorthand import with_guidance
 from jvid.strategy.windows import windows
-from tests.toy import SHAPE, Conditional, ToyEnsemble, built, toy_registry
+from tests.toy import SHAPE, Conditional, built, toy_ensemble, toy_registry
 
 KNOWN = SHAPE[1]
 KEPT = with_guidance(Strategy(Choice("always", {"name": "video"}), Choice("ddim"), steps=3), 2.0)
@@ -47,15 +47,10 @@ class Seeing:
         return x_0 - 0.5 * x_0.mean(dim=2, keepdim=True)
 
 
-class SeeingToy(ToyEnsemble):
-    """A toy whose video expert looks at its frames."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[tuple[int, int]] = []
-        video = self.members["video"]
-        looking = Deferred(lambda: Seeing(video.denoiser(), self.seen))
-        self.members = {**self.members, "video": attrs.evolve(video, denoiser=looking)}
+def seeing_toy() -> tuple[Ensemble, list[tuple[int, int]]]:
+    """A toy whose video expert looks at its frames, and what it saw."""
+    seen: list[tuple[int, int]] = []
+    return toy_ensemble(wrap=lambda inner: Seeing(inner, seen) if inner.std == 0.5 else inner), seen
 
 
 @pytest.fixture(autouse=True)
@@ -71,14 +66,14 @@ def clip(sampler: Sampler, toy: Ensemble, frames: int) -> Tensor:
 
 @given(frame_counts, st.integers(0, KNOWN - 1))
 def test_windows_of_the_ensembles_frames_only_beyond_them(frames: int, overlap: int) -> None:
-    toy = SeeingToy()
+    toy, seen = seeing_toy()
     strategy = attrs.evolve(KEPT, overlap=overlap)
     video = toy.denoiser("video")
     with using(toy_registry()):
         made = clip(compose(strategy, toy, frames), toy, frames)
         # Both halves of guidance are in one call, and no call has more frames than the expert knows.
         count = len(Windowed(video, KNOWN, KNOWN - overlap).starts(frames))
-        assert toy.seen == [(2, min(frames, KNOWN))] * 3 * count
+        assert seen == [(2, min(frames, KNOWN))] * 3 * count
         whole = clip(compose(strategy, toy), toy, frames)
         by_hand = Expert(Guided(Windowed(video, KNOWN, KNOWN - overlap), 2.0))
         sampler = compose(strategy, toy)
@@ -89,7 +84,7 @@ def test_windows_of_the_ensembles_frames_only_beyond_them(frames: int, overlap: 
 
 
 def test_frames_need_no_windows() -> None:
-    toy = SeeingToy()
+    toy, _seen = seeing_toy()
     assert toy.strategy is not None
     experts = compose(toy.strategy, toy, 3 * KNOWN).experts
     video, image = experts["video"].denoiser, experts["image"].denoiser
@@ -103,16 +98,16 @@ def test_frames_need_no_windows() -> None:
 
 def test_windows_that_a_strategy_states_are_the_only_ones() -> None:
     stated = KEPT.with_expert("video", ExpertStrategy(("windowed:size=3,stride=2", "guided:scale=2")))
-    toy = SeeingToy()
+    toy, seen = seeing_toy()
     denoiser = compose(stated, toy, 3 * KNOWN).experts["video"].denoiser
     assert isinstance(denoiser, Guided)
     assert (denoiser.denoiser.size, denoiser.denoiser.stride) == (3, 2)
     clip(compose(stated, toy, 3 * KNOWN), toy, 3 * KNOWN)
-    assert {frames for _, frames in toy.seen} == {3}
+    assert {frames for _, frames in seen} == {3}
 
 
 def test_overlap_changes_long_clips_alone() -> None:
-    toy = SeeingToy()
+    toy, _seen = seeing_toy()
     one, two = (attrs.evolve(KEPT, overlap=overlap) for overlap in (1, 3))
     for frames in (KNOWN - 1, KNOWN, 3 * KNOWN):
         clips = [clip(compose(strategy, toy, frames), toy, frames) for strategy in (one, two)]
@@ -120,7 +115,7 @@ def test_overlap_changes_long_clips_alone() -> None:
 
 
 def test_rescaling_is_within_a_window() -> None:
-    toy = SeeingToy()
+    toy, _seen = seeing_toy()
     rescaled = attrs.evolve(with_guidance(KEPT, Guidance(3, rescale=1.0)), overlap=0)
     made = clip(compose(rescaled, toy, 2 * KNOWN), toy, 2 * KNOWN)
     expert = Expert(Windowed(Guided(toy.denoiser("video"), 3, rescale=1.0), KNOWN, KNOWN))
@@ -132,23 +127,23 @@ def test_rescaling_is_within_a_window() -> None:
 def test_windows_that_would_not_move_on_are_refused_before_a_network(overlap: int) -> None:
     strategy = attrs.evolve(KEPT, overlap=overlap)
     with pytest.raises(InputError, match=f"overlap {overlap}: .* at most {KNOWN - 1}"):
-        compose(strategy, ToyEnsemble(), KNOWN + 1)
+        compose(strategy, toy_ensemble(), KNOWN + 1)
     assert built == []
     # It does not matter to shorter clips, so a strategy for long windows serves an ensemble of few frames.
-    compose(strategy, ToyEnsemble(), KNOWN)
-    compose(strategy, ToyEnsemble())
+    compose(strategy, toy_ensemble(), KNOWN)
+    compose(strategy, toy_ensemble())
 
 
 @pytest.mark.parametrize("frames", [0, -1, 2.0, True, "16"])
 def test_what_is_no_number_of_frames_is_refused(frames: Any) -> None:
     with pytest.raises(InputError, match=r"frames .*: expected a whole number"):
-        compose(KEPT, ToyEnsemble(), frames)
+        compose(KEPT, toy_ensemble(), frames)
     assert built == []
 
 
 def test_windows_are_of_latents_where_those_stand_for_several_frames() -> None:
     """A causal autoencoder's 4k + 1 frames: windows are counted in latents."""
-    toy = SeeingToy()
+    toy, _seen = seeing_toy()
     causal = Ensemble(toy.members, SHAPE, frames=FrameRule(4, 1), schedule=toy.schedule)
     assert causal.frames.frames(KNOWN) == 17
     assert not isinstance(compose(KEPT, causal, 17).experts["video"].denoiser, Windowed)
@@ -172,7 +167,7 @@ def test_windows_move_on_and_hold_what_the_expert_knows(frames: int, known: int,
 
 
 def test_a_member_of_frames_alone_needs_no_window() -> None:
-    toy = ToyEnsemble()
+    toy = toy_ensemble()
     sharp = Ensemble({"sharp": Member(toy.members["image"].denoiser, "frames")}, SHAPE)
     denoiser = compose(Strategy("always:name=sharp", steps=2), sharp, 3 * KNOWN).experts["sharp"].denoiser
     assert isinstance(denoiser, Framewise)
