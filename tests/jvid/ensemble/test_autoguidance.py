@@ -1,9 +1,7 @@
-"""Guidance away from another denoiser: its mathematics, its price, and how strategies, pairs and texts name it."""
+"""Guidance by a weaker model: its mathematics, and how strategies name it, whatever its encoder and schedule."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,42 +9,36 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from jvid.cli.guiding import guided
 from torch import Tensor
 
 from jvid import paper
 from jvid.core.bridged import Bridged
+from jvid.core.conditions import LAYOUT, PerExpert
 from jvid.core.protocols import Expert
 from jvid.core.sampler import Sampler
 from jvid.denoisers.framewise import Framewise
 from jvid.denoisers.guided import Guided
+from jvid.ensemble import Composition, Ensemble, Member, compose
 from jvid.errors import InputError
 from jvid.grids import ByAngle
-from jvid.plugins.choice import Choice
-from jvid.plugins.registry import using
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.selectors import Always
 from jvid.solvers import DDIM
-from jvid.strategy.guidance import Guidance
-from jvid.strategy.strategy import Strategy
+from jvid.strategy import ExpertStrategy, Guidance, Strategy
+from jvid.strategy.shorthand import with_guidance
 from jvid.testing import conforms
 from jvid.testing.oracles import TwoModeOracle
-from jvid_training.report.words import words
-from jvid_training.search.cost import Prices, measure
-from jvid_training.search.space import Space
-from tests.toy import Conditional, ToyPair, toy_registry
+from tests.toy import SHAPE, STRATEGY, Conditional, toy_ensemble
 
+pytestmark = pytest.mark.usefixtures("toys")
 SCHEDULE = TabulatedSchedule.scaled_linear()
-VIDEO = Choice("always", {"name": "video"})
+VIDEO = attrs.evolve(STRATEGY, selector="always:name=video")
 COND = {"text": torch.full((2, 2, 3), 0.3), "null": {"text": torch.zeros(2, 2, 3)}}
 
 
-class GuidePair(ToyPair):
-    """The toy pair with a guide."""
-
-    @property
-    def guides(self) -> dict[str, Conditional]:
-        return {"early": Conditional(self.schedule, 1.5)}
+def led_toy() -> Ensemble:
+    """The toy with a weaker expert."""
+    return toy_ensemble(guides={"early": Conditional(SCHEDULE, 1.5)})
 
 
 @attrs.define
@@ -67,7 +59,7 @@ class Counted:
 
 @attrs.frozen
 class Unprompted:
-    """A denoiser asked with the null condition, whatever it is asked with."""
+    """A denoiser given the null condition, whatever it is called with."""
 
     inner: Any
 
@@ -77,12 +69,6 @@ class Unprompted:
 
     def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
         return self.inner(x, t, {"text": torch.zeros_like(cond["text"])})
-
-
-@pytest.fixture(autouse=True)
-def _toys() -> Iterator[None]:
-    with using(toy_registry()):
-        yield
 
 
 def latents(seed: int = 0) -> Tensor:
@@ -96,9 +82,9 @@ def test_it_is_equation_4_with_the_weaker_model_for_the_null_condition(
     good, weak = Conditional(SCHEDULE, 0.5), Conditional(SCHEDULE, 1.5)
     x, time = latents(seed), torch.tensor(t, dtype=torch.float64)
     plain = {"text": COND["text"]}
-    told = Guided(good, scale, against=weak)(x, time, COND)
+    found = Guided(good, scale, against=weak)(x, time, COND)
     strong, other = good(x, time, plain), weak(x, time, plain)
-    torch.testing.assert_close(told, other + scale * (strong - other), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found, other + scale * (strong - other), rtol=1e-5, atol=1e-5)
 
 
 @given(st.floats(-2, 6), st.floats(0.02, 0.98))
@@ -112,8 +98,8 @@ def test_against_itself_without_a_prompt_it_is_classifier_free_guidance(scale: f
         )
 
 
-def test_only_those_are_asked_whose_prediction_counts() -> None:
-    def asked(scale: float, t: float = 0.5) -> tuple[int, int]:
+def test_only_those_are_evaluated_whose_prediction_counts() -> None:
+    def calls_of(scale: float, t: float = 0.5) -> tuple[int, int]:
         good, weak = Counted(Conditional(SCHEDULE, 0.5)), Counted(Conditional(SCHEDULE, 1.5))
         # No null condition is needed.
         Guided(good, scale, against=weak, interval=(0.3, 1.0))(
@@ -121,11 +107,16 @@ def test_only_those_are_asked_whose_prediction_counts() -> None:
         )
         return good.calls, weak.calls
 
-    assert (asked(2.0), asked(1.0), asked(0.0), asked(2.0, t=0.1)) == ((1, 1), (1, 0), (0, 1), (1, 0))
+    assert (calls_of(2.0), calls_of(1.0), calls_of(0.0), calls_of(2.0, t=0.1)) == (
+        (1, 1),
+        (1, 0),
+        (0, 1),
+        (1, 0),
+    )
 
 
 def test_it_draws_samples_nearer_and_keeps_both_modes() -> None:
-    """What autoguidance is for: data at -1 and 1, known through .35 of blur by the model and through .7 by its guide."""
+    """What autoguidance is for: data at -1 and 1, known through .35 of blur by the model and through .7 by the weaker one."""
     strong, weak = (TwoModeOracle(SCHEDULE, std=std) for std in (0.35, 0.7))
 
     def drawn(denoiser: Any) -> Tensor:
@@ -156,131 +147,163 @@ def test_what_does_not_belong_together_is_refused() -> None:
     ).all()
     with pytest.raises(InputError, match="null and against"):
         Guided(good, 2.0, null=COND["null"], against=good)
-    with pytest.raises(InputError, match="got no denoiser to lead away from: give both or none"):
+    with pytest.raises(InputError, match="got no denoiser to guide against: give both or none"):
         paper.sampler(good, good, guidance=Guidance(2.0, against="image"))
-    with pytest.raises(InputError, match="got a denoiser to lead away from: give both or none"):
+    with pytest.raises(InputError, match="got a denoiser to guide against: give both or none"):
         Guidance(2.0).guided(good, good)
     with pytest.raises(InputError, match="got against=2"):
         Guidance(2.0, against=2)  # type: ignore[arg-type]
 
 
-def test_a_strategy_names_a_guide_of_its_pair() -> None:
-    pair = GuidePair()
-    guidance = {"video": Guidance(2.0, against="early"), "image": Guidance(3.0, against="video")}
-    strategy = attrs.evolve(ToyPair.strategy, guidance=guidance)
+def test_a_strategy_names_another_expert() -> None:
+    toy = led_toy()
+    strategy = with_guidance(
+        STRATEGY, {"video": Guidance(2.0, against="early"), "image": Guidance(3.0, against="video")}
+    )
     assert Strategy.from_dict(strategy.to_dict()) == strategy
-    experts = {name: expert.denoiser for name, expert in strategy.sampler(pair).experts.items()}
-    assert experts["video"].against == pair.guides["early"]
-    assert experts["image"].against == pair.video
-    contrast = attrs.evolve(strategy, selector=VIDEO, guidance={"video": Guidance(1.5, against="image")})
-    assert isinstance(contrast.sampler(pair).experts["video"].denoiser.against, Framewise)
-    run = {"shape": pair.shape, "seeds": [5], "cond": pair.text_encoder(["a person waving"])}
-    by_hand = attrs.evolve(strategy, guidance=1.0).sampler(pair)
+    composition = Composition(strategy, toy)
+    assert composition.references == {"video": ("early",), "image": ("video",)}
+    experts = {name: expert.denoiser for name, expert in composition.sampler().experts.items()}
+    assert set(experts) == {"video", "image"}  # early is evaluated and never chosen
+    assert experts["video"].against is toy.denoiser("early")
+    assert experts["image"].against is toy.denoiser("video")
+    contrast = with_guidance(VIDEO, {"video": Guidance(1.5, against="image")})
+    # An expert of frames is lifted there, too.
+    assert isinstance(compose(contrast, toy).experts["video"].denoiser.against, Framewise)
+    run = {"shape": toy.shape, "seeds": [5], "cond": composition.condition(["a person waving"])}
+    by_hand = compose(with_guidance(strategy, 1.0), toy)
+    video, image, early = toy.denoiser("video"), toy.denoiser("image"), toy.denoiser("early")
     by_hand = Sampler(
         {
-            "video": Expert(Guided(pair.video, 2.0, against=pair.guides["early"])),
-            "image": attrs.evolve(
-                by_hand.experts["image"], denoiser=Guided(Framewise(pair.image), 3.0, against=pair.video)
-            ),
+            "video": Expert(Guided(video, 2.0, against=early)),
+            "image": attrs.evolve(by_hand.experts["image"], denoiser=Guided(Framewise(image), 3.0, against=video)),
         },
         by_hand.selector, by_hand.solver, by_hand.grid, postprocessors=by_hand.postprocessors,
     )  # fmt: skip
-    assert torch.equal(strategy.sampler(pair)(**run), by_hand(**run))
-    # What says nothing of it is written as it always was.
-    assert "against" not in attrs.evolve(strategy, guidance=Guidance(2.0)).to_dict()["guidance"]["video"]
+    assert torch.equal(composition.sampler()(**run), by_hand(**run))
     with pytest.raises(
-        InputError, match=r"pair 'toy' has no denoiser 'early' .* expected one of video, image"
+        InputError,
+        match="expert 'video': wrapper 'guided' names expert 'early': expected one of video, image",
     ):
-        strategy.sampler(ToyPair())
-    with pytest.raises(InputError, match="video cannot be guided against itself"):
-        attrs.evolve(strategy, selector=VIDEO, guidance=Guidance(2.0, against="video")).sampler(pair)
+        compose(strategy, toy_ensemble())
+    with pytest.raises(
+        InputError, match=r"expert 'video': .*video cannot be its own weaker model: name another"
+    ):
+        compose(with_guidance(VIDEO, Guidance(2.0, against="video")), toy)
 
 
 def test_longer_clips_are_guided_within_their_windows() -> None:
-    pair = GuidePair()
-    strategy = attrs.evolve(
-        pair.strategy, selector=VIDEO, guidance={"video": Guidance(2.0, against="early")}, overlap=2
-    )
-    clip = strategy.sampler(pair, frames=8)(
-        (4, 8, 8, 8), seeds=[1], cond=pair.text_encoder(["a person waving"])
-    )
+    toy = led_toy()
+    strategy = attrs.evolve(with_guidance(VIDEO, {"video": Guidance(2.0, against="early")}), overlap=2)
+    clip = compose(strategy, toy, 8)((4, 8, 8, 8), seeds=[1], cond=toy.condition(["a person waving"]))
     assert clip.shape == (1, 4, 8, 8, 8)
     assert torch.isfinite(clip).all()
 
 
-def test_its_price_is_a_call_of_each() -> None:
-    pair = GuidePair()
-    seconds = measure(pair, rounds=1)
-    assert list(seconds) == ["video", "image", "early"]
-    prices = Prices(
-        {"video": {"guided": 2.0, "unguided": 1.0}, "image": {"guided": 0.5, "unguided": 0.25},
-         "early": {"guided": 9.0, "unguided": 0.5}},
-        pair.schedule,
-    )  # fmt: skip
-    for scale, price in ((2.0, 10 * 1.5), (1.0, 10 * 1.0), (0.0, 10 * 0.5)):
-        guide = {"video": Guidance(scale, against="early")}
-        assert prices.price(
-            attrs.evolve(pair.strategy, selector=VIDEO, steps=10, guidance=guide)
-        ) == pytest.approx(price)
-    # As often as a run asks.
-    strategy = attrs.evolve(
-        pair.strategy,
-        selector=VIDEO,
-        steps=10,
-        guidance={"video": Guidance(2.0, (0.2, 0.8), against="early")},
-    )
-    sampler = strategy.sampler(pair)
-    guided_video = sampler.experts["video"].denoiser
-    counted = {"video": Counted(guided_video.denoiser), "early": Counted(guided_video.against)}
-    denoiser = attrs.evolve(guided_video, denoiser=counted["video"], against=counted["early"])
-    Sampler({"video": Expert(denoiser)}, sampler.selector, sampler.solver, sampler.grid)(
-        pair.shape, seeds=[0], cond=pair.text_encoder(["a person waving"])
-    )
-    calls = prices.calls(strategy)
-    assert {name: calls[name]["unguided"] for name in counted} == {
-        name: each.calls for name, each in counted.items()
+@attrs.frozen
+class Reads:
+    """x_0 is the mean of what its own encoder gave under ``key``; ``seen`` are the conditions of its calls."""
+
+    key: str
+    schedule: Any = SCHEDULE
+    seen: list[dict[str, Any]] = attrs.field(factory=list, eq=False)
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
+        self.seen.append(dict(cond))
+        return torch.zeros_like(x) + cond[self.key].mean(dim=1).reshape(-1, 1, 1, 1, 1).to(x)
+
+
+def encoder(key: str, scale: float) -> Any:
+    """Lengths of prompts times a scale, under a key of its own."""
+
+    def encode(prompts: list[str]) -> dict[str, Any]:
+        text = torch.tensor([[scale * len(each)] for each in prompts])
+        return {key: text, "null": {key: torch.zeros_like(text)}}
+
+    return encode
+
+
+def two_encoders(**experts: Any) -> Ensemble:
+    strong, weak = experts.get("strong", Reads("t5")), experts.get("weak", Reads("clip"))
+    members = {
+        "strong": Member(strong, conditioner=encoder("t5", 1.0)),
+        "weak": Member(weak, experts.get("denoises", "clips"), encoder("clip", 0.5)),
     }
-    assert sum(calls[name]["guided"] for name in calls) == 0
+    return Ensemble(members, SHAPE, schedule=SCHEDULE)
 
 
-def test_it_is_said_in_texts_recipes_and_reports() -> None:
-    said = guided(2.0, ["video:scale=2,against=early,low=.2"])
-    assert said["video"] == Guidance(2.0, (0.2, 1.0), against="early")
-    assert said["image"] == Guidance(2.0)
-    strategy = attrs.evolve(ToyPair.strategy, guidance=said)
-    assert "video: scale 2 away from early for t from 0.2 to 1" in words(strategy)["guidance"]
-    space = Space.of(
-        {"guidance": {"video": {"scale": [1.0, 2.0], "against": ["", "early"]}}}, ToyPair.strategy
+ENDS = Strategy("always:name=strong", "ddim", steps=2)
+
+
+def sampled(strategy: Strategy, ensemble: Ensemble, prompts: list[str]) -> Tensor:
+    composition = Composition(strategy, ensemble)
+    return composition.sampler()(
+        ensemble.shape, seeds=range(len(prompts)), cond=composition.condition(prompts)
     )
-    found = space.strategy({"guidance.video.scale": 2.0, "guidance.video.against": "early"})
-    assert found.guidance["video"] == Guidance(2.0, against="early")
-    assert space.values(found) == {"guidance.video.scale": 2.0, "guidance.video.against": "early"}
 
 
-def test_a_pair_in_a_folder_carries_guides(tmp_path: Path) -> None:
-    from jvid_models.ensembles.export import export_pair
-    from jvid_training.generation.making import pair_fingerprint
-    from tests.jvid_models.ensembles.test_folder import meta, parts
+def test_two_experts_with_different_encoders_each_get_their_own_embedding() -> None:
+    ensemble = two_encoders()
+    turns = Strategy("cycle:experts=strong+weak", "ddim", steps=4)
+    clips = sampled(turns, ensemble, ["walk", "runs on"])
+    # The last step is the weak one's and ends at its x_0: half of a prompt's length.
+    assert clips.mean(dim=(1, 2, 3, 4)).tolist() == pytest.approx([2.0, 3.5], abs=1e-5)
+    for name, key, scale in (("strong", "t5", 1.0), ("weak", "clip", 0.5)):
+        seen = ensemble.denoiser(name).seen  # type: ignore[attr-defined]
+        assert len(seen) == 2
+        for cond in seen:
+            assert set(cond) - {"null"} == {key}
+            assert cond[key].flatten().tolist() == [4 * scale, 7 * scale]
 
-    def exported(folder: Path, guides: dict[str, Any] | None = None) -> Any:
-        return export_pair(folder, *parts(), meta(), guides)
 
-    pair = exported(tmp_path / "plain")
-    assert dict(pair.guides) == {}
-    led = exported(tmp_path / "led", guides={"early": pair.module("video")})
-    assert list(led.guides) == ["early"]
-    assert (tmp_path / "led/guide-early.safetensors").read_bytes() == (
-        tmp_path / "plain/video.safetensors"
-    ).read_bytes()
-    assert pair_fingerprint(led) != pair_fingerprint(pair)
-    run = {"shape": led.shape, "seeds": [0], "cond": led.text_encoder(led.prompts[:1])}
-    unguided = attrs.evolve(led.strategy, selector=VIDEO, guidance=1.0, steps=2)
-    # Away from a copy of itself leads nowhere.
-    against = attrs.evolve(unguided, guidance={"video": Guidance(3.0, against="early")})
-    torch.testing.assert_close(
-        against.sampler(led)(**run), unguided.sampler(led)(**run), rtol=1e-4, atol=1e-4
-    )
-    for name in ("video", "a b", "../x"):
-        with pytest.raises(InputError, match=r"guide .*: expected a name of letters"):
-            exported(tmp_path / "wrong", guides={name: pair.module("video")})
-    assert not (tmp_path / "wrong").exists()
+@pytest.mark.parametrize("denoises", ["clips", "frames"])
+def test_a_weaker_expert_with_another_encoder_gets_that_ones_embedding(denoises: str) -> None:
+    ensemble = two_encoders(denoises=denoises)
+    against = with_guidance(ENDS, {"strong": Guidance(3.0, against="weak")})
+    clips = sampled(against, ensemble, ["walk", "runs on"])
+    # weak + 3 (strong - weak) of strong = length, weak = length / 2: twice the length.
+    assert clips.mean(dim=(1, 2, 3, 4)).tolist() == pytest.approx([8.0, 14.0], abs=1e-5)
+    weak = ensemble.denoiser("weak").seen  # type: ignore[attr-defined]
+    assert {key for cond in weak for key in cond} - {LAYOUT} == {"clip"}
+    strong = ensemble.denoiser("strong").seen  # type: ignore[attr-defined]
+    assert all(cond["t5"].flatten().tolist() == [4.0, 7.0] for cond in strong)
+    cond = Composition(against, ensemble).condition(["walk"])
+    assert isinstance(cond, PerExpert)
+    assert set(cond.conditions) == {"strong"}
+
+
+def test_it_stands_within_classifier_free_guidance() -> None:
+    """A stack of both: the empty prompt's half carries the weaker expert's own embedding of the empty prompt."""
+    ensemble = two_encoders()
+    stack = ExpertStrategy(("guided:scale=3,against=weak", "guided:scale=2"))
+    clips = sampled(ENDS.with_expert("strong", stack), ensemble, ["walk", "runs on"])
+    # The inner one makes 2 L of a prompt's length L and 0 of the empty one, the outer one 0 + 2 (2 L - 0).
+    assert clips.mean(dim=(1, 2, 3, 4)).tolist() == pytest.approx([16.0, 28.0], abs=1e-4)
+    alone = Composition(ENDS.with_expert("strong", stack), ensemble).condition(["walk"])
+    assert isinstance(alone, PerExpert)
+    null = alone.conditions["strong"]["null"]
+    assert (null["t5"].item(), null["borrowed"]["weak"]["clip"].item()) == (0.0, 0.0)
+
+
+def test_a_weaker_expert_of_another_schedule_is_bridged() -> None:
+    ensemble = two_encoders(weak=Reads("clip", FlowMatching(3.0)))
+    against = with_guidance(ENDS, {"strong": Guidance(3.0, against="weak")})
+    denoiser = compose(against, ensemble).experts["strong"].denoiser
+    assert isinstance(denoiser.against, Bridged)
+    assert denoiser.against.schedule == SCHEDULE
+    clips = sampled(against, ensemble, ["walk"])
+    assert clips.mean().item() == pytest.approx(8.0, abs=1e-5)
+
+
+def test_a_prompt_that_the_weaker_expert_does_not_know_names_it() -> None:
+    ensemble = two_encoders()
+
+    def picky(prompts: list[str]) -> Any:
+        raise InputError(f"unknown prompt {prompts[0]!r}: expected one of walk")
+
+    members = {**ensemble.members, "weak": attrs.evolve(ensemble.member("weak"), conditioner=picky)}
+    other = Ensemble(members, SHAPE, schedule=SCHEDULE)
+    against = with_guidance(ENDS, {"strong": Guidance(3.0, against="weak")})
+    with pytest.raises(InputError, match="expert 'weak': unknown prompt 'fly': expected one of walk"):
+        Composition(against, other).condition(["fly"])
+    Composition(ENDS, other).condition(["fly"])  # it is not evaluated
