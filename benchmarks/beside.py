@@ -100,7 +100,7 @@ def _main(pair: str, steps: str) -> None:
 
     from benchmarks.paper_strategy import paper_strategy
     from jvid.machine.cores import set_threads
-    from jvid.strategy.choice import Choice
+    from jvid.plugins.choice import Choice
 
     threads = set_threads()
     models = Choice.parse(pair).load("pair")

@@ -15,7 +15,7 @@ import attrs
 
 from benchmarks.fewer_steps_rows import BASE, EXPERTS, FINE, Case, Row, plan_of
 from benchmarks.ratios import verdict
-from jvid.media.files import whole_file
+from jvid.files import whole_file
 from jvid.plugins.registry import load
 
 FIGURE = "figures/fewer-steps.png"

@@ -23,9 +23,9 @@ from torch import Tensor
 from jvid.core.keyed import keyed_normal
 from jvid.core.protocols import Level, NoiseSchedule, Step
 from jvid.plugins import builtins
+from jvid.plugins.choice import Choice
 from jvid.plugins.registry import Registry, load
 from jvid.schedules import FlowMatching, TabulatedSchedule
-from jvid.strategy.choice import Choice
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
 
 PAGE = Path(__file__).parents[1] / "docs" / "solvers.md"

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import claim, interleaved, threads
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 
 CLIPS, STEPS = 4, 3
 

@@ -14,7 +14,7 @@ from benchmarks.fewer_steps_page import AIM, MUST, cheapest, points_of
 from benchmarks.fewer_steps_rows import BASE, Row, cases
 from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import claim
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 
 FEW = Row("unipc", "by-angle", 16)
 

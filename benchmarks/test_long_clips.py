@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import claim, interleaved
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 from jvid.strategy.windows import clip_shape
 
 SHORT, LONG, STEPS = 16, 128, 3

@@ -16,7 +16,7 @@ from typing import Any
 
 from jvid.errors import InputError
 
-__all__ = ["openable", "parse_json", "read_json", "refused", "unreadable"]
+__all__ = ["openable", "parse_json", "read_json", "refusal", "refused", "unreadable"]
 
 _REMEDIES = {
     errno.EACCES: "give this user access to it",
@@ -39,8 +39,8 @@ def _number(error: BaseException) -> int | None:
     """The system's error number that an exception carries in one of its ways."""
     if isinstance(error, MemoryError):
         return errno.ENOMEM
-    if isinstance(error, OSError):
-        return error.errno
+    if isinstance(number := getattr(error, "errno", None), int):  # OSError, and PyAV's errors
+        return number
     text = str(error)
     if found := _RUST.search(text):  # safetensors
         return int(found[1])
@@ -60,17 +60,25 @@ def refused(error: BaseException) -> str | None:
     return None if number is None else os.strerror(number)
 
 
+def refusal(path: str | Path, error: BaseException) -> InputError | None:
+    """The error for a file that the system refuses to read, with its remedy; None where the error is of another kind."""
+    number = _number(error)
+    if number is None or not (number in _REMEDIES or number in _OTHERS):
+        return None
+    remedy = _REMEDIES.get(number, "mend that, and run the same again")
+    return InputError(f"cannot read {path}: {os.strerror(number)}; {remedy}")
+
+
 def unreadable(path: str | Path, error: BaseException, otherwise: str) -> InputError:
     """The error for a file that cannot be read: the system's refusal with its remedy, or ``otherwise``.
 
     ``otherwise`` is the rest of a sentence about the content, as "expected a plan; write it again", or a whole one that
-    names the path.
+    names the path or its folder.
     """
+    if found := refusal(path, error):
+        return found
     number = _number(error)
-    if number is not None and (number in _REMEDIES or number in _OTHERS):
-        remedy = _REMEDIES.get(number, "mend that, and run the same again")
-        return InputError(f"cannot read {path}: {os.strerror(number)}; {remedy}")
-    if str(path) in otherwise:
+    if str(path) in otherwise or f"{Path(path).parent} " in otherwise:
         return InputError(otherwise)
     reason = os.strerror(number) if number is not None and isinstance(error, OSError) else str(error)
     return InputError(f"cannot read {path}: {' '.join(reason.split())[:160]}; {otherwise}")

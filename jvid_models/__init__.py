@@ -1,4 +1,4 @@
-"""Networks for jvid: UNets, adapters to diffusers and transformers, codecs, text encoders, the bundled pair.
+"""Networks for jvid: UNets, adapters to diffusers and transformers, codecs, text encoders, the bundled ensemble.
 
 ``jvid_models.accelerate(unet)``: a diffusers UNet with the same answer for less work (`jvid_models.fast`).
 """

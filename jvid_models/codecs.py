@@ -18,14 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny
 from safetensors import SafetensorError
 from torch import Tensor
 
 from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError, MissingDependencyError
+from jvid.extras import extra
 from jvid_models.paths import shared_file
 from jvid_models.weights import read_weights
+
+with extra("models"):
+    from diffusers import AutoencoderKL, AutoencoderTiny
 
 __all__ = ["ImageCodec", "autoencoder_kl", "taesd"]
 

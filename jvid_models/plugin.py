@@ -55,7 +55,9 @@ def jvid_resolve(kind: str, name: str) -> Callable[..., Any] | None:
         from jvid_models.ensembles.folder import load_ensemble
 
         return partial(load_ensemble, name)
-    if kind == "denoiser" and any((Path(name) / file).is_file() for file in ("model_index.json", "config.json")):
+    if kind == "denoiser" and any(
+        (Path(name) / file).is_file() for file in ("model_index.json", "config.json")
+    ):
         from jvid_models.adapters.unet import from_pretrained
 
         return partial(from_pretrained, name)

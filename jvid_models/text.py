@@ -22,6 +22,7 @@ from torch import Tensor
 
 from jvid.core.protocols import Condition
 from jvid.errors import InputError, MissingDependencyError
+from jvid.extras import extra
 from jvid_models.prompts import normalise_prompt
 from jvid_models.weights import save_weights
 
@@ -61,7 +62,8 @@ class MiniLM(_Encoder):
     """
 
     def __init__(self, path: str | Path | None = None, tokens: int = 12) -> None:
-        from transformers import AutoModel, AutoTokenizer
+        with extra("models"):
+            from transformers import AutoModel, AutoTokenizer
 
         folder = Path(path) if path is not None else _packaged_minilm()
         self.tokens = tokens
@@ -88,7 +90,8 @@ class CLIPText(_Encoder):
     """
 
     def __init__(self, path: str | Path, tokens: int = 77) -> None:
-        from transformers import CLIPTextModel, CLIPTokenizer
+        with extra("models"):
+            from transformers import CLIPTextModel, CLIPTokenizer
 
         self.tokens = tokens
         self.tokenizer, self.model = _from_folder(
@@ -187,7 +190,8 @@ def _from_folder(folder: Path, tokenizer: Any, model: Any, *subfolders: str) -> 
     for part in parts:
         if not part.is_dir():
             raise MissingDependencyError(f"no folder {part}: give a local folder of the text encoder")
-    from transformers.utils import logging
+    with extra("models"):
+        from transformers.utils import logging
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logging.disable_progress_bar()  # a bar for a hundred small tensors only disturbs our own

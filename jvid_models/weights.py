@@ -9,28 +9,37 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import MissingDependencyError
+from jvid.files import whole_file
+from jvid.refusals import openable, unreadable
 
 __all__ = ["read_weights", "save_weights"]
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file; InputError in one line where it is corrupt or truncated."""
+    """All tensors of a safetensors file; InputError in one line where it cannot be read, is corrupt or truncated."""
     try:
+        openable(path)  # safetensors says "no such file" of every file that it cannot open
         return load_file(str(path))
     except FileNotFoundError:
         raise MissingDependencyError(f"no weights file {path}: put it there or give its path") from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, MemoryError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"cannot read weights {path}: {reason}; expected a whole safetensors file, fetch it again"
+        raise unreadable(
+            path,
+            error,
+            f"cannot read weights {path}: {reason}; expected a whole safetensors file, fetch it again",
         ) from None
 
 
 def save_weights(
     tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes ``tensors`` on the CPU, readable by everybody (safetensors' own file is its owner's alone)."""
+    """Writes ``tensors`` on the CPU, readable by everybody (safetensors' own file is its owner's alone).
+
+    Whole or not at all; raises InputError where the system refuses, as with a full disk.
+    """
     plain = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
-    save_file(plain, str(path), metadata=None if metadata is None else dict(metadata))
-    Path(path).chmod(0o644)
+    with whole_file(path) as part:
+        save_file(plain, str(part), metadata=None if metadata is None else dict(metadata))
+        part.chmod(0o644)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jvid.extras import extra
+
 if TYPE_CHECKING:
     from jvid_training.train.trainer import Progress as Far
 
@@ -15,6 +17,7 @@ RecipeArgument = Annotated[
 ]
 
 
+@extra("training")
 def encode(recipe: RecipeArgument) -> None:
     """Encode the recipe's clips into latents, once, ahead of training."""
     from rich.console import Console
@@ -49,6 +52,7 @@ def encode(recipe: RecipeArgument) -> None:
         typer.echo(f"  skipped {reason}")
 
 
+@extra("training")
 def train(recipe: RecipeArgument) -> None:
     """Train the recipe's network; goes on from the last checkpoint when there is one."""
     from rich.console import Console
@@ -94,6 +98,7 @@ def _figures(progress: Far) -> str:
     return f"loss {progress.loss:.3f}{held_out} {progress.rate:.2f}/s"
 
 
+@extra("training")
 def sheets(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the sheets.")],
     pair: Annotated[
@@ -124,6 +129,7 @@ def sheets(
         typer.echo(str(file))
 
 
+@extra("training")
 def export(
     image: Annotated[
         Path,
@@ -158,6 +164,7 @@ def export(
     typer.echo(f"{out}: pair {made.name}, {size:.1f} MB, {len(made.prompts)} prompts")
 
 
+@extra("training")
 def curves(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="`out` folders of recipes.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture: .png, .svg or .pdf.")],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jvid.errors import InputError
+from jvid.files import check_folder, read_json
 from jvid.paper import TABLE_6
 from jvid.strategy.strategy import Strategy
 from jvid_models.ensembles.folder import Pair
@@ -17,7 +17,7 @@ from jvid_models.weights import read_weights
 from jvid_training.data.latents import key_of, load_manifest
 from jvid_training.data.prompts import build_table
 from jvid_training.recipe import Recipe, structure_recipe
-from jvid_training.train.checkpoints import checkpoints
+from jvid_training.train.checkpoints import checkpoints, verify
 from jvid_training.train.networks import build_network
 
 if TYPE_CHECKING:
@@ -28,14 +28,21 @@ def read_run(folder: Path, kind: str) -> tuple[Recipe, nn.Module]:
     """Recipe and averaged network of a run's ``final/``, or of its last checkpoint while it still trains."""
     final = folder / "final"
     if (final / "run.json").is_file():
+        verify(final, "run", "delete it, and `jvid train` writes it again from the last checkpoint")
         described, weights = final / "run.json", final / "model.safetensors"
     elif found := checkpoints(folder):
+        verify(found[-1], "checkpoint", "delete it and resume the run")
         described, weights = found[-1] / "state.json", found[-1] / "ema.safetensors"
     else:
         raise InputError(
             f"no run in {folder}: expected the `out` folder of its {kind} recipe, after `jvid train`"
         )
-    recipe = structure_recipe(json.loads(described.read_text(encoding="utf-8"))["recipe"], str(described))
+    recipe = read_json(
+        described,
+        "what `jvid train` wrote",
+        "train again",
+        lambda found: structure_recipe(found["recipe"], "recipe"),
+    )
     if recipe.kind != kind:
         raise InputError(
             f"{folder} is a run of kind {recipe.kind}: expected {kind}; the order is IMAGE VIDEO DECODER"
@@ -61,8 +68,9 @@ def export_runs(
 
     Raises `InputError` when the parts do not belong together.
     """
-    from jvid_models.ensembles.export import export_pair
+    from jvid_models.ensembles.export import MARKER, OWNED, export_pair
 
+    check_folder(out, MARKER, OWNED)  # before anything is loaded
     folders = {"image": image, "video": video, "decoder": decoder}
     pairs = {kind: Pair(folder) for kind, folder in folders.items() if (folder / "pair.json").is_file()}
     runs = {kind: read_run(folder, kind) for kind, folder in folders.items() if kind not in pairs}

@@ -8,6 +8,7 @@ are not the paper's gets one more row, the paper's as printed, to be compared wi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jvid.errors import InputError
+from jvid.files import check_file, safe_name, whole_file
 from jvid.media.frames import to_frames
-from jvid_training.files import write_whole
 from jvid_training.search.rows import ablation, printed
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def write_sheet(path: Path, title: str, rows: dict[str, np.ndarray]) -> None:
         for column, frame in enumerate(frames):
             page.paste(Image.fromarray(frame), (LABEL + column * (width + GAP), top))
     options = {"quality": 92} if path.suffix.lower() in {".jpg", ".jpeg", ".webp"} else {"optimize": True}
-    write_whole(path, lambda part: page.save(part, **options))
+    with whole_file(path) as part:
+        page.save(part, **options)
 
 
 def make_sheets(
@@ -78,7 +80,8 @@ def make_sheets(
 ) -> list[Path]:
     """One sheet for every prompt of the pair that begins with ``prefix``, of ``strategy`` or else the pair's; returns the files.
 
-    Raises `InputError` when no prompt does, or the ending is not a picture's.
+    Raises `InputError` when no prompt does, the ending is not a picture's, or a sheet cannot be written; before anything is
+    sampled.
     """
     if ending not in {".png", ".jpg", ".webp"}:
         raise InputError(f"ending {ending!r}: expected .png, .jpg or .webp")
@@ -89,10 +92,18 @@ def make_sheets(
         )
     whole = strategy or pair.strategy
     rows = ablation(whole) | printed(whole, 8 * pair.shape[-1])
+    files = _paths(out, [prompt.removeprefix(prefix) for prompt in prompts], ending)
     clips = sample_rows(pair, prompts, rows, [seed + number for number in range(len(prompts))], tell)
-    files = []
-    for number, prompt in enumerate(prompts):
-        path = out / f"{prompt.removeprefix(prefix).strip().replace(' ', '-')}{ending}"
+    for number, (prompt, path) in enumerate(zip(prompts, files, strict=True)):
         write_sheet(path, f"{prompt} (seed {seed + number})", {label: clips[label][number] for label in rows})
-        files.append(path)
     return files
+
+
+def _paths(out: Path, texts: Sequence[str], ending: str) -> list[Path]:
+    """A file in ``out`` for each text, all of different names; each can be written."""
+    names: list[str] = []
+    for text in texts:
+        name = safe_name(text, "prompt")
+        same = (f"{name}-{number}" for number in itertools.count(2))
+        names.append(name if name not in names else next(each for each in same if each not in names))
+    return [check_file(out / f"{name}{ending}", parents=True) for name in names]

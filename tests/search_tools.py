@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from jvid import cli
+from jvid.files import write_json
 from jvid.plugins.registry import using
 from jvid_training import plugin
-from jvid_training.files import write_json
 from jvid_training.search.bench import Bench
 from jvid_training.search.recipe import StudyRecipe, structure_study
 from jvid_training.search.sweep import open_trials, work

@@ -1,27 +1,33 @@
-"""A pair in closed form, registered as a plugin would: the command line runs in milliseconds.
+"""An ensemble in closed form, registered as a plugin would: the command line runs in milliseconds.
 
-The video expert knows x_0 ~ N(m, .5^2), the image expert x_0 ~ N(m, .8^2), where m comes from the
-prompt. ``built`` lists the networks that were asked for.
+The expert "video" knows x_0 ~ N(m, .5^2), the expert "image", of frames, x_0 ~ N(m, .8^2), where m comes from the prompt.
+``built`` lists the networks and codecs that were loaded, each at its first use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
 
+from jvid import paper
 from jvid.core.protocols import Condition
+from jvid.ensemble import Deferred, Ensemble, Member
 from jvid.errors import InputError
 from jvid.plugins import builtins, hookspecs
 from jvid.plugins.registrar import Registrar
 from jvid.plugins.registry import Registry
 from jvid.schedules import TabulatedSchedule
-from jvid.strategy.strategy import Strategy
 
 PROMPTS = ("a person waving", "a person running")
+SCHEDULE = TabulatedSchedule.scaled_linear()
+SHAPE = (4, 5, 8, 8)
+FPS = 12.5
+STRATEGY = attrs.evolve(paper.strategy(64), steps=8)
 built: list[str] = []
 
 
@@ -41,44 +47,109 @@ class Conditional:
         return x_0 * torch.nan if self.broken else x_0
 
 
-class ToyPair:
-    """Latents ``(4, 5, 8, 8)``, frames of 64 pixels."""
+def encode(prompts: Sequence[str]) -> Condition:
+    """b prompts to ``{"text": (b, 2, 3), "null": {"text": ...}}``."""
+    known = ("", *PROMPTS)
+    if unknown := [prompt for prompt in prompts if prompt not in known]:
+        raise InputError(f"unknown prompt {unknown[0]!r}: expected one of {', '.join(PROMPTS)}")
+    rows = torch.tensor([float(known.index(prompt)) for prompt in prompts])
+    text = 0.3 * rows.reshape(-1, 1, 1).expand(-1, 2, 3)
+    return {"text": text, "null": {"text": torch.zeros_like(text)}}
 
-    name = "toy"
-    shape = (4, 5, 8, 8)
-    fps = 12.5
-    prompts = PROMPTS
-    schedule = TabulatedSchedule.scaled_linear()
-    strategy = attrs.evolve(Strategy.paper(64), steps=8)
 
-    def __init__(self, device: str = "cpu", dtype: str = "float32", broken: bool = False) -> None:
+text_encoder = encode
+
+
+def make_codec() -> Any:
+    """Frames of 64 pixels."""
+    built.append("codec")
+    return SimpleNamespace(
+        decode=lambda z: torch.tanh(z[:, :3]).repeat_interleave(8, 3).repeat_interleave(8, 4)
+    )
+
+
+class ToyEnsemble(Ensemble):
+    """Latents ``(4, 5, 8, 8)``, frames of 64 pixels; no default guidance: its strategy states it.
+
+    ``more`` are further members by name, which share the encoder where they have none of their own.
+    """
+
+    def __init__(
+        self, device: str = "cpu", dtype: str = "float32", broken: bool = False, **more: Member
+    ) -> None:
         self.dtype = dtype
-        self.broken = broken
+        text = Deferred(lambda: lambda prompts: encode(prompts))
 
-    @property
-    def video(self) -> Conditional:
-        built.append("video")
-        return Conditional(self.schedule, 0.5)
+        def expert(name: str, std: float, broken: bool = False) -> Deferred[Conditional]:
+            def make() -> Conditional:
+                built.append(name)
+                return Conditional(SCHEDULE, std, broken)
 
-    @property
-    def image(self) -> Conditional:
-        built.append("image")
-        return Conditional(self.schedule, 0.8, self.broken)
+            return Deferred(make)
 
-    def text_encoder(self, prompts: Sequence[str]) -> Condition:
-        known = ("", *PROMPTS)
-        if unknown := [prompt for prompt in prompts if prompt not in known]:
-            raise InputError(f"unknown prompt {unknown[0]!r}: expected one of {', '.join(PROMPTS)}")
-        rows = torch.tensor([float(known.index(prompt)) for prompt in prompts])
-        text = 0.3 * rows.reshape(-1, 1, 1).expand(-1, 2, 3)
-        return {"text": text, "null": {"text": torch.zeros_like(text)}}
-
-    @property
-    def codec(self) -> SimpleNamespace:
-        built.append("codec")
-        return SimpleNamespace(
-            decode=lambda z: torch.tanh(z[:, :3]).repeat_interleave(8, 3).repeat_interleave(8, 4)
+        members = {
+            "video": Member(expert("video", 0.5), conditioner=text),
+            "image": Member(expert("image", 0.8, broken), "frames", text),
+            **{name: attrs.evolve(m, conditioner=m.conditioner or text) for name, m in more.items()},
+        }
+        super().__init__(
+            members,
+            SHAPE,
+            fps=FPS,
+            codec=Deferred(lambda: make_codec()),
+            schedule=SCHEDULE,
+            prompts=PROMPTS,
+            strategy=STRATEGY,
+            name="toy",
         )
+
+
+def codec() -> Any:
+    """Latents to frames eight times as large."""
+    return SimpleNamespace(
+        decode=lambda z: torch.tanh(z[:, :3]).repeat_interleave(8, 3).repeat_interleave(8, 4)
+    )
+
+
+def toy_ensemble(
+    device: str = "cpu",
+    dtype: str = "float32",
+    broken: bool = False,
+    *,
+    wrap: Callable[[Any], Any] = lambda denoiser: denoiser,
+    made: Callable[[], Any] = codec,
+    guides: Mapping[str, Any] | None = None,
+) -> Ensemble:
+    """Latents ``(4, 5, 8, 8)``, frames of 64 pixels.
+
+    Args:
+        device: taken, as factories of ensembles do.
+        dtype: likewise.
+        broken: the image expert predicts NaN.
+        wrap: changes both denoisers.
+        made: makes the codec.
+        guides: further experts of clips.
+    """
+
+    def deferred(name: str, make: Callable[[], Any]) -> Deferred[Any]:
+        def load() -> Any:
+            built.append(name)
+            return make()
+
+        return Deferred(load)
+
+    guided = ("guided:scale=2.0",)
+    members = {
+        "video": Member(deferred("video", lambda: wrap(Conditional(SCHEDULE, 0.5))), "clips", encode, guided),
+        "image": Member(
+            deferred("image", lambda: wrap(Conditional(SCHEDULE, 0.8, broken))), "frames", encode, guided
+        ),
+    }
+    members |= {name: Member(each, "clips", encode, guided) for name, each in (guides or {}).items()}
+    return Ensemble(
+        members, SHAPE, fps=FPS, codec=deferred("codec", made), schedule=SCHEDULE, prompts=PROMPTS,
+        strategy=STRATEGY, name="toy",
+    )  # fmt: skip
 
 
 class ToyPlugin:
@@ -86,9 +157,14 @@ class ToyPlugin:
 
     @hookspecs.hookimpl
     def jvid_register(self, register: Registrar) -> None:
-        register.pair("toy", ToyPair)
+        register.ensemble("toy", toy)
         register.command("greet", greet, help="Say hello.")
         register.command("absent", "a_package_that_is_not_there:run", help="Needs what is missing.")
+
+
+def toy(device: str = "cpu", dtype: str = "float32", broken: bool = False) -> ToyEnsemble:
+    """The toy, as its plugin makes it."""
+    return ToyEnsemble(device, dtype, broken)
 
 
 def greet(name: str = "you") -> None:
@@ -97,7 +173,7 @@ def greet(name: str = "you") -> None:
 
 
 def toy_registry() -> Registry:
-    """The built-ins and the toy pair, whatever is installed."""
+    """The built-ins and the toy ensemble, whatever is installed."""
     registry = Registry(entry_points=False)
     registry.add(builtins, "builtin", "jvid test")
     registry.add(ToyPlugin(), "toys", "toys 1.0")

@@ -12,14 +12,20 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from jvid.errors import JvidError, JvidWarning
+from jvid.errors import JvidError, JvidWarning, MissingDependencyError
+from jvid.extras import extra
 
 __all__ = ["main"]
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; ``args`` without the program's name, ``sys.argv``'s if None. Returns the exit code."""
-    import typer
+    try:
+        with extra("cli"):  # for every command: their modules import both freely
+            import rich  # noqa: F401
+            import typer
+    except MissingDependencyError as error:
+        return _fail(str(error))
 
     from jvid.cli.app import command
 

@@ -14,11 +14,14 @@ from jvid.cli.replaying import PlanFile, check_alone
 from jvid.cli.strategies import StartOptions, StrategyOptions
 from jvid.cli.summary import AsJson, print_json
 from jvid.errors import InputError
+from jvid.extras import extra
 
 if TYPE_CHECKING:
     from jvid.core.plan import Plan
     from jvid.ensemble.compose import Composition
     from jvid.ensemble.ensemble import Ensemble
+    from jvid.pipeline.cost import Call
+    from jvid.views.price_table import PriceRow
 
 __all__ = ["plan"]
 
@@ -28,10 +31,14 @@ Outputs = Annotated[
 ]  # fmt: skip
 Seconds = Annotated[
     str | None,
-    typer.Option("--seconds", metavar="video=S,image=S", help="Seconds a call of each expert, to price the plan with."),
+    typer.Option(
+        "--seconds", metavar="video=S,image=S",
+        help="Seconds a call of each expert takes, with its guidance, to price the plan with.",
+    ),
 ]  # fmt: skip
 Time = Annotated[
-    bool, typer.Option("--time", help="Measure the seconds: one clip, the median of three calls each.")
+    bool,
+    typer.Option("--time", help="Measure the seconds: one clip, the median of three calls of each kind."),
 ]
 Frames = Annotated[
     int | None, typer.Option("--frames", metavar="N", help="Frames of a clip (default: the ensemble's).")
@@ -60,11 +67,14 @@ def plan(
     from jvid.ensemble.compose import Composition
     from jvid.files import check_file
     from jvid.machine.device import prepare
-    from jvid.pipeline.cost import given_seconds, measured_seconds
+    from jvid.pipeline.cost import by_expert, calls_of, given_seconds, measured_seconds, scaled_seconds
     from jvid.pipeline.replay import replayed
     from jvid.strategy.plan_file import load_plan, save_plan
 
     paths = [check_file(path, (".png", ".svg", ".pdf", ".json")) for path in output or ()]
+    if any(path.suffix.lower() != ".json" for path in paths):
+        with extra("media"):  # before anything is printed or measured
+            import matplotlib  # noqa: F401
     without = ensemble.ensemble == "none"
     if measure and (seconds is not None or without):
         other = (
@@ -93,13 +103,18 @@ def plan(
     if drawn is None:
         composition.check()
         drawn = composition.plan()
-    figures = {} if seconds is None else given_seconds(seconds, drawn.experts)
+    calls = calls_of(composition, drawn, frames)
+    figures: dict[Call, float] = {}
+    if seconds is not None:
+        known = dict.fromkeys([*drawn.experts, *(call.expert for call in calls)])
+        figures = scaled_seconds(calls, given_seconds(seconds, known))
     if measure and models is not None:
-        figures = measured_seconds(composition, drawn, device, frames)
+        figures = measured_seconds(models, calls, device)
+    rows = by_expert(calls, figures, drawn.experts)
     if as_json:
-        print_json(_summary(drawn, composition, figures, paths))
+        print_json(_summary(drawn, composition, rows, paths))
     else:
-        _show(drawn, composition, figures)
+        _show(drawn, rows)
     for path in paths:
         if path.suffix.lower() == ".json":
             save_plan(drawn, path)
@@ -128,28 +143,34 @@ def _paper_or(begun: Any) -> Any:
 
 
 def _summary(
-    drawn: Plan, composition: Composition, figures: dict[str, float], paths: list[Path]
+    drawn: Plan, composition: Composition, rows: list[PriceRow], paths: list[Path]
 ) -> dict[str, Any]:
-    calls = dict(drawn.calls(composition.solver))
-    known = bool(figures) and all(name in figures for name, count in calls.items() if count)
+    seconds = [row.seconds for row in rows if row.calls]
+    experts = {
+        row.expert: {
+            "steps": drawn.counts.get(row.expert, 0),
+            "calls": row.calls,
+            "evaluations": row.evaluations,
+            "seconds_per_call": None if row.seconds is None else row.seconds / row.calls,
+            "seconds": row.seconds,
+        }
+        for row in rows
+    }
     return {
         "steps": len(drawn),
         "seed": drawn.seed,
-        "experts": {
-            name: {"steps": drawn.counts[name], "calls": count, "seconds_per_call": figures.get(name)}
-            for name, count in calls.items()
-        },
+        "experts": experts,
         "switches": sum(step.switched for step in drawn.steps),
-        "seconds": drawn.price(figures, composition.solver) if known else None,
+        "seconds": None if None in seconds else sum(each for each in seconds if each is not None),
         "strategy": composition.strategy.to_dict(),
         "files": [str(path) for path in paths],
     }
 
 
-def _show(drawn: Plan, composition: Composition, figures: dict[str, float]) -> None:
+def _show(drawn: Plan, rows: list[PriceRow]) -> None:
     from rich.console import Console
 
     from jvid.views.plan_table import plan_table
     from jvid.views.price_table import price_table
 
-    Console().print(plan_table(drawn), "", price_table(drawn, composition.solver, figures), sep="\n")
+    Console().print(plan_table(drawn), "", price_table(rows), sep="\n")

@@ -90,7 +90,7 @@ def sample(
     from jvid.core.plan import Plan
     from jvid.files import check_file
     from jvid.machine.device import prepare
-    from jvid.media.files import ENDINGS
+    from jvid.media import ENDINGS, check_library
     from jvid.pipeline.batches import Batching
     from jvid.pipeline.make import make
     from jvid.pipeline.record import Record
@@ -98,6 +98,8 @@ def sample(
     from jvid.strategy.plan_file import load_plan
 
     paths = [check_file(path, ENDINGS) for path in output]
+    for path in paths:
+        check_library(path)
     if save_strategy is not None:
         check_file(save_strategy, (".json",))
     check_dtype(dtype)

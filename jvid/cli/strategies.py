@@ -61,6 +61,7 @@ class StartOptions:
             InputError: a strategy of a file that does not fit the ensemble.
         """
         from jvid.ensemble.compose import Composition
+        from jvid.strategy.simple import simple
 
         if begun is None:
             return ensemble.strategy or simple(ensemble.experts)
@@ -70,16 +71,6 @@ class StartOptions:
             except JvidError as error:
                 raise type(error)(f"strategy {str(self.strategy)!r}: {error}") from error
         return begun
-
-
-def simple(experts: Sequence[str]) -> Strategy:
-    """The strategy of an ensemble that recommends none: its only expert at every step, or all of them in equal parts."""
-    from jvid.plugins.choice import Choice
-    from jvid.strategy.strategy import Strategy
-
-    if len(experts) == 1:
-        return Strategy(Choice("always", {"name": experts[0]}))
-    return Strategy(Choice("cycle", {"experts": "+".join(experts)}))
 
 
 @attrs.frozen

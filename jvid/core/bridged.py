@@ -8,12 +8,15 @@ is exactly alpha' x_0 + sigma' eps, and x_0 needs no change. The angle is finite
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 import torch
 from torch import Tensor
 
+from jvid.core.evaluations import evaluations_of
 from jvid.core.levels import levels_for, require_latents, working_dtype
-from jvid.core.protocols import Condition, Denoiser, NoiseSchedule
+from jvid.core.protocols import Condition, Denoiser, Evaluation, NoiseSchedule
 from jvid.core.spaces import LatentSpace, space_of
 
 __all__ = ["Bridged"]
@@ -51,6 +54,14 @@ class Bridged:
         # t stays in double precision: rounded to a half it would be another level.
         x_own = (x.to(dtype) * scale.to(x.device, dtype)).to(x.dtype)
         return self.denoiser(x_own, time, cond)
+
+    def evaluations(self, t: float, frames: int) -> Sequence[Evaluation]:
+        """The denoiser's at its own time of the same angle."""
+        own = self.denoiser.schedule
+        if self.schedule != own:
+            alpha, sigma = self.schedule(torch.tensor(t, dtype=torch.float64))
+            t = float(own.time_at(torch.atan2(sigma, alpha)))
+        return evaluations_of(self.denoiser, t, frames)
 
     def _own(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """The inner time of t's shape, and what x is scaled by."""

@@ -88,7 +88,9 @@ class Plan:
         return self._sums(declared.evaluations) if isinstance(declared, DeclaresCost) else self.counts
 
     def price(self, seconds_per_call: Mapping[str, float], solver: Solver[Any] | None = None) -> float:
-        """Expected seconds of the networks, for ``calls(solver)``.
+        """Expected seconds of the networks, for ``calls(solver)`` that all cost the same for an expert.
+
+        What a strategy's wrappers make of a call, ``jvid.pipeline.cost`` knows.
 
         Raises:
             InputError: an expert that is called has no figure, or a figure is negative or not finite.

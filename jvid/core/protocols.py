@@ -31,12 +31,14 @@ __all__ = [
     "Codec",
     "Condition",
     "DeclaresCost",
+    "DeclaresEvaluations",
     "DeclaresExperts",
     "DeclaresNoise",
     "DeclaresShares",
     "Denoise",
     "Denoiser",
     "Draw",
+    "Evaluation",
     "Expert",
     "LatentPostprocessor",
     "Level",
@@ -179,7 +181,7 @@ class Denoiser(Protocol):
     """``E[x_0 | x_t]``, in its *own* schedule's scale and time.
 
     It may also have ``space``, the ``LatentSpace`` that it denoises: experts of different spaces are
-    not mixed. A wrapper of a denoiser forwards ``schedule`` and ``space``.
+    not mixed. A wrapper of a denoiser forwards ``schedule`` and ``space``, and may be a ``DeclaresEvaluations``.
     """
 
     @property
@@ -301,4 +303,30 @@ class DeclaresNoise(Protocol):
 
     def draws_noise(self, step: Step) -> bool:
         """Whether a step draws noise."""
+        ...
+
+
+@attrs.frozen(eq=False)
+class Evaluation:
+    """How often a call of a denoiser evaluates one network, for one clip.
+
+    Attributes:
+        denoiser: the network's denoiser.
+        rows: of its batch that one clip makes: 2 where guidance evaluates both conditions at once.
+        frames: of each row, in latents.
+        count: evaluations in a call.
+    """
+
+    denoiser: Denoiser
+    rows: int
+    frames: int
+    count: int = 1
+
+
+@runtime_checkable
+class DeclaresEvaluations(Protocol):
+    """A denoiser around others that declares what a call evaluates; any other counts as one network."""
+
+    def evaluations(self, t: float, frames: int) -> Sequence[Evaluation]:
+        """What a call at time t of its own schedule evaluates, for a clip of ``frames`` latent frames."""
         ...

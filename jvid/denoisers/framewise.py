@@ -7,14 +7,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 from torch import Tensor
 
 from jvid.core.conditions import fold_frames
+from jvid.core.evaluations import evaluations_of
 from jvid.core.levels import require_latents
-from jvid.core.protocols import Condition, Denoiser, NoiseSchedule
+from jvid.core.protocols import Condition, Denoiser, Evaluation, NoiseSchedule
 from jvid.core.spaces import LatentSpace, space_of
 from jvid.denoisers.memo import Memo
 from jvid.errors import InputError
@@ -60,3 +62,7 @@ class Framewise:
                 "expected the same shape"
             )
         return x_0.reshape(b, f, c, h, w).transpose(1, 2)
+
+    def evaluations(self, t: float, frames: int) -> Sequence[Evaluation]:
+        """The image denoiser's, with a row for each frame."""
+        return [attrs.evolve(each, rows=frames * each.rows) for each in evaluations_of(self.image, t, 1)]

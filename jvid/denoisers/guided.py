@@ -10,6 +10,7 @@ g = 1 is the conditional model, g = 0 the other one; each then costs one evaluat
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -17,8 +18,9 @@ import torch
 from torch import Tensor
 
 from jvid.core.conditions import LAYOUT, Layout, concat, expand_rows, require
+from jvid.core.evaluations import evaluations_of
 from jvid.core.levels import check_interval, require_latents, working_dtype
-from jvid.core.protocols import Condition, Denoiser
+from jvid.core.protocols import Condition, Denoiser, Evaluation
 from jvid.core.spaces import same_space
 from jvid.denoisers.memo import Memo
 from jvid.denoisers.wrapper import Wrapper
@@ -100,6 +102,19 @@ class Guided(Wrapper):
         times = torch.cat([t, t]) if t.ndim else t
         x_0 = self.denoiser(torch.cat([x, x]), times, both)
         return self._combined(x, t, x_0[:b], x_0[b:])
+
+    def evaluations(self, t: float, frames: int) -> Sequence[Evaluation]:
+        """Two rows for each of the denoiser's within the interval; both denoisers where there is another one."""
+        own = evaluations_of(self.denoiser, t, frames)
+        outside = self.interval is not None and not self.interval[0] <= t <= self.interval[1]
+        if self.scale == 1.0 or outside:
+            return own
+        if self.against is not None:
+            other = evaluations_of(self.against, t, frames)
+            return other if self.scale == 0.0 else (*own, *other)
+        if self.scale == 0.0:
+            return own
+        return [attrs.evolve(each, rows=2 * each.rows) for each in own]
 
     def _alone(self, plain: Condition, b: int) -> Condition:
         """The condition of b rows."""

@@ -50,7 +50,7 @@ class Parameterized:
 
     @property
     def denoises(self) -> str:
-        """"clips" or "frames", as the network declares; clips where it does not."""
+        """What the network declares to see, "clips" or "frames"; clips where it does not."""
         return str(getattr(self.network, "denoises", "clips"))
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:

@@ -9,13 +9,16 @@ number of windows, that is linearly with the clip.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 import torch
 from torch import Tensor
 
 from jvid.core.conditions import PerFrame, map_condition
+from jvid.core.evaluations import evaluations_of
 from jvid.core.levels import require_latents, working_dtype
-from jvid.core.protocols import Condition, Denoiser
+from jvid.core.protocols import Condition, Denoiser, Evaluation
 from jvid.denoisers.wrapper import Wrapper
 from jvid.errors import InputError
 
@@ -71,6 +74,12 @@ class Windowed(Wrapper):
             total[:, :, part] += x_0.to(dtype) * weight
             weights[:, :, part] += weight
         return (total / weights).to(x.dtype)
+
+    def evaluations(self, t: float, frames: int) -> Sequence[Evaluation]:
+        """The denoiser's for a window, as many times as there are windows."""
+        windows = len(self.starts(frames))
+        seen = evaluations_of(self.denoiser, t, min(frames, self.size))
+        return [attrs.evolve(each, count=windows * each.count) for each in seen]
 
 
 def _cut(cond: Condition, part: slice, f: int) -> Condition:

@@ -1,8 +1,11 @@
-"""What a wrapper of a denoiser hands on as it is: the schedule, and what latents mean."""
+"""What a wrapper of a denoiser hands on as it is: the schedule, what latents mean, and what a call evaluates."""
 
 from __future__ import annotations
 
-from jvid.core.protocols import Denoiser, NoiseSchedule
+from collections.abc import Sequence
+
+from jvid.core.evaluations import evaluations_of
+from jvid.core.protocols import Denoiser, Evaluation, NoiseSchedule
 from jvid.core.spaces import LatentSpace, space_of
 
 __all__ = ["Wrapper"]
@@ -24,3 +27,7 @@ class Wrapper:
     def space(self) -> LatentSpace | None:
         """The inner denoiser's."""
         return space_of(self.denoiser)
+
+    def evaluations(self, t: float, frames: int) -> Sequence[Evaluation]:
+        """The inner denoiser's."""
+        return evaluations_of(self.denoiser, t, frames)

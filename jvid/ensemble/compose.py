@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from jvid.core.planning import draw_plan, levels_of
 from jvid.core.protocols import DeclaresExperts, DeclaresNoise, Expert, NoiseSchedule
+from jvid.ensemble.standin import StandIn
 from jvid.errors import InputError, JvidError, JvidWarning
 from jvid.plugins.choice import Choice
 from jvid.plugins.options import parameters
@@ -48,8 +46,6 @@ class Composition:
     ) -> None:
         self.strategy, self.ensemble = strategy, ensemble
         self._registry = registry or current()
-        self.borrowed: dict[str, tuple[str, ...]] = {}
-        """By expert, the others that its wrappers evaluate, as far as it has been composed."""
 
     @cached_property
     def selector(self) -> Selector:
@@ -135,6 +131,8 @@ class Composition:
             InputError: an option that a component refuses.
             UnknownNameError: a component that no plugin registers.
         """
+        from jvid.core.planning import draw_plan, levels_of  # it loads torch
+
         levels = levels_of(self.grid, self.schedule)
         return draw_plan(self.selector, levels, self.experts, self.strategy.plan_seed, self.schedule)
 
@@ -147,7 +145,7 @@ class Composition:
         """
         _ = self.selector, self.solver, self.grid, self.postprocessors, self.initial, self.noises
         for name in self.experts:
-            self._wrapped(name, _StandIn(self.schedule), lambda other: _StandIn(self.schedule))
+            self._wrapped(name, StandIn(self.schedule), partial(self._named, name))
 
     def wrappers(self, name: str) -> tuple[Choice, ...]:
         """The stack of one expert: the strategy's, or else the ensemble's default one."""
@@ -211,6 +209,36 @@ class Composition:
             experts, self.selector, self.solver, self.grid, self.schedule, self.postprocessors, self.initial
         )
 
+    def outline(self, name: str, latent_frames: int | None = None) -> Denoiser:
+        """An expert's denoiser with stand-ins in place of networks: what it declares is known without loading any.
+
+        A stand-in is on the expert's own schedule where that is known without loading it, else on the reference.
+
+        Args:
+            name: of the expert.
+            latent_frames: of the clips to come, as for ``sampler``.
+
+        Raises:
+            InputError: an option that a component refuses, or windows that do not fit.
+        """
+
+        def stand_in(each: str) -> Denoiser:
+            schedule = self.ensemble.known_schedule(each) if self.ensemble is not None else None
+            return StandIn(schedule or self.schedule, each)
+
+        def other(wanted: str) -> Denoiser:
+            self._named(name, wanted)
+            weaker, schedule = stand_in(wanted), stand_in(name).schedule
+            return weaker if weaker.schedule == schedule else Bridged(weaker, schedule)
+
+        from jvid.core.bridged import Bridged
+
+        own = self._wrapped(name, stand_in(name), other)
+        if self.ensemble is None:
+            return own
+        known = self.ensemble.shape[1]
+        return self._long(name, own, windows(latent_frames or known, known, self.strategy.overlap))
+
     def condition(self, prompts: Sequence[str]) -> Condition | PerExpert:
         """The condition of a batch of prompts, for the experts of ``sampler`` and those that their wrappers evaluate.
 
@@ -226,11 +254,11 @@ class Composition:
         for name in self.experts:
             others: list[str] = []
 
-            def note(other: str, others: list[str] = others) -> Denoiser:
+            def note(other: str, name: str = name, others: list[str] = others) -> Denoiser:
                 others.append(other)
-                return _StandIn(self.schedule)
+                return self._named(name, other)
 
-            self._wrapped(name, _StandIn(self.schedule), note)
+            self._wrapped(name, StandIn(self.schedule), note)
             found[name] = others
         return {name: tuple(dict.fromkeys(others)) for name, others in found.items() if others}
 
@@ -255,18 +283,26 @@ class Composition:
         ensemble = self._ensemble()
 
         def other(wanted: str) -> Denoiser:
-            if wanted not in ensemble.members:
-                raise LookupError(f"expected one of {', '.join(ensemble.experts)}")
-            if wanted == name:
-                raise InputError(f"{name} cannot be its own weaker model: name another expert")
-            denoiser = ensemble.clips(wanted)
-            if ensemble.shares_conditioner(name, wanted):
-                return denoiser
-            from jvid.ensemble.borrowed import Borrowed
+            self._named(name, wanted)
+            denoiser, schedule = ensemble.clips(wanted), ensemble.clips(name).schedule
+            if not ensemble.shares_conditioner(name, wanted):
+                denoiser = Borrowed(denoiser, wanted)
+            # The wrapper evaluates it on its own expert's schedule, whatever it was trained on.
+            return denoiser if denoiser.schedule == schedule else Bridged(denoiser, schedule)
 
-            return Borrowed(denoiser, wanted)
+        from jvid.core.bridged import Bridged
+        from jvid.ensemble.borrowed import Borrowed
 
         return other
+
+    def _named(self, name: str, other: str) -> Denoiser:
+        """A stand-in for another expert that a wrapper of ``name`` evaluates, if there is such an expert."""
+        known = None if self.ensemble is None else self.ensemble.experts
+        if known is not None and other not in known:
+            raise LookupError(f"expected one of {', '.join(known)}")
+        if other == name:
+            raise InputError(f"{name} cannot be its own weaker model: name another expert")
+        return StandIn(self.schedule)
 
     def _long(self, name: str, denoiser: Denoiser, window: tuple[int, int] | None) -> Denoiser:
         """The expert in windows where clips are longer than it knows; frames are denoised alone and need none."""
@@ -295,13 +331,3 @@ def compose(strategy: Strategy, ensemble: Ensemble, frames: int | None = None) -
 def draws_noise(solver: Any, step: Any) -> bool:
     """Whether a solver draws noise at a step; one that does not declare it may draw at each."""
     return bool(solver.draws_noise(step)) if isinstance(solver, DeclaresNoise) else True
-
-
-@attrs.frozen(eq=False)
-class _StandIn:
-    """Takes the place of a denoiser while its wrappers are checked."""
-
-    schedule: NoiseSchedule
-
-    def __call__(self, x: Any, t: Any, cond: Any) -> Any:
-        raise AssertionError("a stand-in is not evaluated")

@@ -29,6 +29,11 @@ class Deferred(Generic[T]):
                 self._make = None
             return cast(T, self._value)
 
+    @property
+    def is_made(self) -> bool:
+        """Whether the value is there already."""
+        return self._make is None
+
     def __repr__(self) -> str:
         return "Deferred(not made yet)" if self._make is not None else f"Deferred({self._value!r})"
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from jvid.core.conditions import PerExpert
 from jvid.ensemble.deferred import Deferred, made
 from jvid.ensemble.frames import FrameRule
 from jvid.errors import InputError
 from jvid.plugins.choice import Choice
 
 if TYPE_CHECKING:
+    from jvid.core.conditions import PerExpert
     from jvid.core.protocols import Codec, Condition, Denoiser, NoiseSchedule, TextEncoder
     from jvid.core.spaces import LatentSpace
     from jvid.strategy.strategy import Strategy
@@ -47,12 +47,14 @@ class Member:
         conditioner: prompts to the condition of this expert; members that hold the same object share its answers. None is an
             expert that takes no prompt.
         wrappers: the default stack of the kind "wrapper", for strategies that state none, the innermost first.
+        schedule: the denoiser's own, where it is known without loading it; None is unknown.
     """
 
     denoiser: Denoiser | Deferred[Denoiser]
     denoises: Literal["clips", "frames"] = "clips"
     conditioner: TextEncoder | Deferred[TextEncoder] | None = None
     wrappers: tuple[Choice, ...] = attrs.field(default=(), converter=_choices)
+    schedule: NoiseSchedule | Deferred[NoiseSchedule] | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.denoises not in ("clips", "frames"):
@@ -183,6 +185,17 @@ class Ensemble:
             self._clips[name] = Framewise(denoiser) if self.member(name).denoises == "frames" else denoiser
         return self._clips[name]
 
+    def known_schedule(self, name: str) -> NoiseSchedule | None:
+        """An expert's own schedule, where it is known without loading its network; None where it is not."""
+        if name not in self.members:
+            return None
+        member = self.members[name]
+        if member.schedule is not None:
+            return made(member.schedule)
+        if isinstance(member.denoiser, Deferred) and not member.denoiser.is_made:
+            return None
+        return made(member.denoiser).schedule
+
     def shares_conditioner(self, one: str, other: str) -> bool:
         """Whether two experts are conditioned by the same encoder."""
         return self.member(one).conditioner is self.member(other).conditioner
@@ -221,6 +234,8 @@ class Ensemble:
                 o: {key: value for key, value in cond.items() if key != "null"} for o, cond in others.items()
             }
             conditions[name] = {**by_expert[name], BORROWED: plain} if plain else by_expert[name]
+        from jvid.core.conditions import PerExpert  # it loads torch
+
         return PerExpert(conditions)
 
     def _encoded(self, name: str, prompts: Sequence[str], encoded: dict[int, Condition]) -> Condition:

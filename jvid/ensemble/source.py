@@ -141,7 +141,7 @@ class Source:
         shape = self.shape or (around.shape if around is not None else None)
         if shape is None:
             raise InputError(
-                f"experts {', '.join(members)} come without a shape of clips: state it (--shape c,f,h,w of the latents)"
+                f"experts {', '.join(members)} come without a shape of clips: expected --shape, or an ensemble to add them to"
             )
         schedule = None if self.schedule is None else loader.shared("schedule", self.schedule)
         codec: Any = None if self.codec is None else loader.shared("codec", self.codec)
@@ -157,7 +157,7 @@ class Source:
             frames=around.frames if around is not None else None,
             prompts=around.prompts if around is not None and not self.text else (),
             strategy=base.strategy if base is not None else None,
-            name=str(self),
+            name=self.name or "composed",
         )
 
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from jvid.media.files import ENDINGS, MOVING, check_path
 from jvid.media.reading import read_latents, read_metadata
-from jvid.media.writing import default_scale, write_latents, write_video
+from jvid.media.writing import check_library, default_scale, write_latents, write_video
 
 __all__ = [
     "ENDINGS",
     "MOVING",
+    "check_library",
     "check_path",
     "default_scale",
     "read_latents",

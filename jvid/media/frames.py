@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jvid.errors import InputError
+from jvid.extras import extra
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,7 +54,8 @@ def to_frames(video: Tensor | Frames) -> Frames:
 
 def enlarged(frame: Any, scale: int, *, smooth: bool) -> Image:
     """One frame ``(H W 3)`` as an image, ``scale`` times as large."""
-    from PIL import Image
+    with extra("media"):
+        from PIL import Image
 
     image = Image.fromarray(frame)
     if scale == 1:
@@ -64,7 +66,8 @@ def enlarged(frame: Any, scale: int, *, smooth: bool) -> Image:
 
 def sheet(frames: Frames, scale: int) -> Image:
     """A contact sheet: a row for each clip, a column for each frame."""
-    from PIL import Image
+    with extra("media"):
+        from PIL import Image
 
     b, f, height, width, _ = frames.shape
     across, down = width * scale + _GAP, height * scale + _GAP

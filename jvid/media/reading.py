@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jvid.errors import InputError
+from jvid.errors import InputError, MissingDependencyError
+from jvid.extras import extra
 from jvid.media.files import ENDINGS
 
 if TYPE_CHECKING:
@@ -22,11 +23,14 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
     Raises:
         InputError: no such file, another ending, a damaged file, or one that jvid did not write.
+        MissingDependencyError: the library that reads it is not installed.
     """
     path = _existing(path)
     readers = {".mp4": _mp4, ".gif": _gif, ".webp": _webp, ".png": _png, ".safetensors": _safetensors}
     try:
         text = readers[path.suffix.lower()](path)
+    except MissingDependencyError:
+        raise
     except Exception as error:  # each library has its own errors for a damaged file
         raise _damaged(path, error) from error
     if not text:
@@ -71,14 +75,16 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def _mp4(path: Path) -> str:
-    import av
+    with extra("media"):
+        import av
 
     with av.open(str(path)) as container:
         return str(container.metadata.get("comment", ""))
 
 
 def _gif(path: Path) -> str:
-    from PIL import Image
+    with extra("media"):
+        from PIL import Image
 
     with Image.open(path) as image:
         comment = image.info.get("comment", b"")
@@ -86,14 +92,16 @@ def _gif(path: Path) -> str:
 
 
 def _webp(path: Path) -> str:
-    from PIL import Image
+    with extra("media"):
+        from PIL import Image
 
     with Image.open(path) as image:
         return str(image.getexif().get(_IMAGE_DESCRIPTION, ""))
 
 
 def _png(path: Path) -> str:
-    from PIL import Image
+    with extra("media"):
+        from PIL import Image
 
     with Image.open(path) as image:
         return str(image.info.get("jvid", ""))

@@ -11,17 +11,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jvid.errors import InputError
-from jvid.media.files import MOVING, check_path, whole_file
+from jvid.extras import extra
+from jvid.files import whole_file
+from jvid.media.files import MOVING, check_path
 from jvid.media.frames import Frames, enlarged, sheet, to_frames
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["default_scale", "write_latents", "write_video"]
+__all__ = ["check_library", "default_scale", "write_latents", "write_video"]
 
 _IMAGE_DESCRIPTION = 0x010E
 _SHORT_SIDE = {".png": 128}
 _SHORT_SIDE_MOVING = 256
+
+
+def check_library(path: Path) -> None:
+    """Import what writes files of this ending, before anything is computed for them.
+
+    Raises:
+        MissingDependencyError: the library is not installed.
+    """
+    ending = path.suffix.lower()
+    with extra("media"):
+        if ending == ".mp4":
+            import av  # noqa: F401
+        if ending != ".safetensors":
+            import PIL  # noqa: F401
 
 
 def default_scale(ending: str, height: int, width: int) -> int:
@@ -93,7 +109,8 @@ def _under_key(text: str) -> str:
 
 
 def _write_mp4(part: Path, frames: Any, fps: float, text: str, scale: int) -> None:
-    import av
+    with extra("media"):
+        import av
 
     # Players need even sides for yuv420p: an odd one repeats its last row or column.
     height, width = frames.shape[1] * scale, frames.shape[2] * scale
@@ -113,7 +130,8 @@ def _write_mp4(part: Path, frames: Any, fps: float, text: str, scale: int) -> No
 
 
 def _write_animation(part: Path, frames: Any, fps: float, text: str, scale: int, form: str) -> None:
-    from PIL import Image
+    with extra("media"):
+        from PIL import Image
 
     first, *rest = (enlarged(frame, scale, smooth=True) for frame in frames)
     options: dict[str, Any] = {
@@ -129,7 +147,8 @@ def _write_animation(part: Path, frames: Any, fps: float, text: str, scale: int,
 
 
 def _write_sheet(part: Path, frames: Frames, text: str, scale: int) -> None:
-    from PIL.PngImagePlugin import PngInfo
+    with extra("media"):
+        from PIL.PngImagePlugin import PngInfo
 
     chunks = PngInfo()
     chunks.add_text("jvid", text)

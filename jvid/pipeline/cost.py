@@ -1,6 +1,11 @@
-"""Seconds per call of a sampler's experts, given or measured as a run would call them: guided, bridged, at levels of a plan.
+"""The price of a plan: what its steps really call, times the seconds of a call.
 
-seconds(expert) = median of 3 calls, after one that warms up
+    price = sum over steps, experts that predict and evaluations of the solver of
+            the calls of networks that the expert's denoiser declares at the step's start x their seconds
+
+Guidance within an interval is thus paid within it alone, autoguidance as a call of both models, and a clip of several
+windows for each of them (``jvid.core.evaluations``). Seconds are given by expert, or measured: medians of calls in turn, so
+that a busy machine slows them alike.
 """
 
 from __future__ import annotations
@@ -8,75 +13,111 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+import attrs
+
+from jvid.core.evaluations import evaluations_of
+from jvid.core.protocols import DeclaresCost
+from jvid.ensemble.standin import StandIn
 from jvid.errors import InputError
+from jvid.views.price_table import PriceRow
 
 if TYPE_CHECKING:
     import torch
 
-    from jvid.core.conditions import PerExpert
     from jvid.core.plan import Plan
-    from jvid.core.protocols import Condition
-    from jvid.core.sampler import Sampler
     from jvid.ensemble.compose import Composition
+    from jvid.ensemble.ensemble import Ensemble
 
-__all__ = ["CALLS", "given_seconds", "measured_seconds", "seconds_per_call"]
+__all__ = ["Call", "by_expert", "calls_of", "given_seconds", "measured_seconds", "price", "scaled_seconds"]
 
-CALLS = 3
-"""How many calls of an expert are measured."""
+ROUNDS = 3
+"""How often each call is measured."""
 
 
-def seconds_per_call(
-    sampler: Sampler,
-    plan: Plan,
-    shape: Sequence[int],
-    cond: Condition | PerExpert,
-    device: torch.device | str = "cpu",
-) -> dict[str, float]:
-    """Seconds by name, of the experts that the plan asks.
+@attrs.frozen
+class Call:
+    """A call of one expert's network for one clip: with ``rows`` rows of ``frames`` latent frames."""
+
+    expert: str
+    rows: int
+    frames: int
+
+
+def calls_of(composition: Composition, plan: Plan, frames: int | None = None) -> dict[Call, int]:
+    """The calls of networks in a run for one clip, and how many of each. No network is loaded.
 
     Args:
-        sampler: whose experts are called.
-        plan: with steps on the sampler's schedule; calls are at levels spread over those where it asks an expert.
-        shape: ``(c, f, h, w)`` of one clip.
-        cond: of a batch of one.
-        device: of the latents.
+        composition: the strategy, with its ensemble if it has one.
+        plan: whose steps are taken.
+        frames: of the clip; None is the ensemble's.
 
     Raises:
-        InputError: the plan asks an expert that the sampler has not.
+        InputError: an option that a component refuses, or windows that do not fit.
     """
-    import torch
-
     from jvid.core.bridged import Bridged
-    from jvid.core.conditions import for_expert
-    from jvid.core.keyed import keyed_normal
 
-    z = keyed_normal([0], ("timing",), shape).to(device)
-    found: dict[str, float] = {}
-    for name, count in plan.counts.items():
-        if not count:
-            continue
-        if name not in sampler.experts:
-            raise InputError(f"the plan asks for {name!r}: expected experts among {list(sampler.experts)}")
-        denoiser = sampler.experts[name].denoiser
-        if denoiser.schedule != sampler.schedule:
-            denoiser = Bridged(denoiser, sampler.schedule)
-        levels = [step.start for step in plan.steps if name in step.weights]
-        measured = []
-        with torch.no_grad():
-            for i in range(-1, CALLS):
-                level = levels[(2 * max(i, 0) + 1) * len(levels) // (2 * CALLS)]
-                x = math.hypot(level.alpha, level.sigma) * z
-                # Metal has no float64.
-                dtype = torch.float32 if x.device.type == "mps" else torch.float64
-                t = torch.full((), level.t, dtype=dtype, device=x.device)
-                begun = time.perf_counter()
-                denoiser(x, t, for_expert(cond, name)).sum().item()  # a sum waits for the device
-                measured.append(time.perf_counter() - begun)
-        found[name] = statistics.median(measured[1:])
-    return found
+    latents = 1 if composition.ensemble is None else composition.ensemble.latents(frames)[1]
+    solver: object = composition.solver
+    names = dict.fromkeys(name for step in plan.steps for name in step.weights)
+    outlines = {name: Bridged(composition.outline(name, latents), composition.schedule) for name in names}
+    found: Counter[Call] = Counter()
+    for step in plan.steps:
+        times = solver.evaluations(step) if isinstance(solver, DeclaresCost) else 1
+        for name, weight in step.weights.items():
+            for each in evaluations_of(outlines[name], step.start.t, latents) if weight > 0 else ():
+                # A wrapper that does not declare what it evaluates counts as its expert's network.
+                expert = each.denoiser.name if isinstance(each.denoiser, StandIn) else name
+                found[Call(expert, each.rows, each.frames)] += times * each.count
+    return dict(found)
+
+
+def by_expert(
+    calls: Mapping[Call, int], seconds: Mapping[Call, float], experts: Iterable[str] = ()
+) -> list[PriceRow]:
+    """What each expert's network costs: those of ``experts``, then the others that are called.
+
+    Raises:
+        InputError: seconds that are negative or not finite.
+    """
+    rows = []
+    for name in dict.fromkeys([*experts, *(call.expert for call in calls)]):
+        own = {call: count for call, count in calls.items() if call.expert == name}
+        took = price(own, seconds) if own and all(call in seconds for call in own) else None
+        evaluations = sum(count * call.rows for call, count in own.items())
+        rows.append(PriceRow(name, sum(own.values()), evaluations, took, len(own) < 2))
+    return rows
+
+
+def price(calls: Mapping[Call, int], seconds: Mapping[Call, float]) -> float:
+    """Seconds of the networks for one clip.
+
+    Raises:
+        InputError: a call without seconds, or seconds that are negative or not finite.
+    """
+    total = 0.0
+    for call, count in calls.items():
+        each = seconds.get(call)
+        if each is None or not 0 <= each < math.inf:
+            raise InputError(f"seconds per call of {call.expert!r}: got {each!r}, expected 0 or more")
+        total += count * each
+    return total
+
+
+def scaled_seconds(calls: Iterable[Call], given: Mapping[str, float]) -> dict[Call, float]:
+    """Seconds of each call, of those given for an expert's largest one; the others take their share of its rows and frames."""
+    calls = list(calls)
+    largest: dict[str, int] = {}
+    for call in calls:
+        largest[call.expert] = max(largest.get(call.expert, 0), call.rows * call.frames)
+    return {
+        call: given[call.expert] * (call.rows * call.frames / largest[call.expert])
+        for call in calls
+        if call.expert in given
+    }
 
 
 def given_seconds(text: str, experts: Collection[str]) -> dict[str, float]:
@@ -105,12 +146,61 @@ def given_seconds(text: str, experts: Collection[str]) -> dict[str, float]:
 
 
 def measured_seconds(
-    composition: Composition, plan: Plan, device: str, frames: int | None = None
-) -> dict[str, float]:
-    """Seconds a call of the experts for one clip of ``frames``: with their wrappers, and in windows where clips are long."""
-    assert composition.ensemble is not None
-    shape = composition.ensemble.latents(frames)
-    prompt = next(iter(composition.ensemble.prompts), "")
-    return seconds_per_call(
-        composition.sampler(shape[1]), plan, shape, composition.condition([prompt]), device
+    ensemble: Ensemble,
+    calls: Iterable[Call],
+    device: torch.device | str = "cpu",
+    rounds: int = ROUNDS,
+    clock: Callable[[], float] | None = None,
+) -> dict[Call, float]:
+    """Seconds of each call: the median of ``rounds``, all calls in turn, after one round that warms up.
+
+    Args:
+        ensemble: whose networks are called, each with the condition of its first prompt.
+        calls: those of one or two rows are measured, of others two and one, whose difference is a row's.
+        device: of the networks.
+        rounds: 1 or more.
+        clock: in seconds; ``time.perf_counter`` if None.
+
+    Raises:
+        InputError: a call with guidance of an expert whose condition has none to lead away from.
+    """
+    import torch
+
+    from jvid.core.conditions import for_expert
+    from jvid.core.keyed import keyed_normal
+    from jvid.denoisers.guided import Guided
+
+    clock = clock or time.perf_counter
+    calls = list(calls)
+    cond = ensemble.condition(
+        [next(iter(ensemble.prompts), "")], dict.fromkeys(call.expert for call in calls)
     )
+    c, _, h, w = ensemble.shape
+    # Two halves are what guidance makes: a network that saves work on them does so here too.
+    wanted = [call for each in calls for call in (_one_or_two(each))]
+    denoisers = {call: Guided(ensemble.clips(call.expert), float(call.rows)) for call in wanted}
+    taken: dict[Call, list[float]] = {call: [] for call in denoisers}
+    # Metal has no float64.
+    dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
+    with torch.no_grad():
+        for turn in range(rounds + 1):
+            t = torch.full((), (turn + 1) / (rounds + 2), dtype=dtype, device=device)
+            for call, denoiser in denoisers.items():
+                x = keyed_normal([0], ("timing",), (c, call.frames, h, w)).to(device)
+                own = for_expert(cond, call.expert)
+                begun = clock()
+                denoiser(x, t, own).sum().item()  # a sum waits for the device
+                taken[call].append(clock() - begun)
+    medians = {call: statistics.median(seconds[1:]) for call, seconds in taken.items()}
+    return {call: _of_rows(call, medians) for call in calls}
+
+
+def _one_or_two(call: Call) -> list[Call]:
+    return [call] if call.rows in (1, 2) else [attrs.evolve(call, rows=rows) for rows in (2, 1)]
+
+
+def _of_rows(call: Call, medians: Mapping[Call, float]) -> float:
+    if call.rows in (1, 2):
+        return medians[call]
+    two, one = (medians[each] for each in _one_or_two(call))
+    return one + (call.rows - 1) * (two - one)

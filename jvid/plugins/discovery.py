@@ -18,8 +18,10 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -42,12 +44,8 @@ __all__ = [
     "missing_source",
 ]
 
-# What pyproject.toml declares, for a source tree that nobody installed.
-_OWN = {
-    "builtin": "jvid.plugins.builtins",
-    "models": "jvid_models.plugin",
-    "training": "jvid_training.plugin",
-}
+_BUILTIN = {"builtin": "jvid.plugins.builtins"}
+"""What there is in any case, however jvid came here."""
 
 
 @attrs.frozen
@@ -139,7 +137,7 @@ def installed_sources() -> Iterator[Source]:
         for point in points:
             found.append((owner != "jvid", point.name, label, Source(point.name, label, point.load)))
     names = {source.name for foreign, _, _, source in found if not foreign}
-    for name, module in _OWN.items():
+    for name, module in _declared().items():
         if name not in names and _is_there(module):
             source = Source(name, "jvid (source tree)", partial(importlib.import_module, module))
             found.append((False, name, "", source))
@@ -225,6 +223,16 @@ def _manager(module: object) -> pluggy.PluginManager:
         what = module.__name__ if isinstance(module, ModuleType) else repr(module)
         raise InputError(f"{what} implements no hook: mark jvid_register with jvid.plugins.hookimpl")
     return manager
+
+
+def _declared(root: Path = Path(__file__).parents[2]) -> dict[str, str]:
+    """The plugins that the pyproject.toml of a source tree declares, for a tree that is not installed."""
+    try:
+        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        declared = project["entry-points"][hookspecs.PROJECT] if project["name"] == "jvid" else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        declared = {}
+    return {**_BUILTIN, **declared}
 
 
 def _is_there(module: str) -> bool:

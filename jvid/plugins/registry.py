@@ -322,6 +322,8 @@ def imported(component: Component) -> Callable[..., Any]:
         return component.factory()
     except KeyboardInterrupt:
         raise
+    except MissingDependencyError as error:
+        raise MissingDependencyError(f"{component}: {error}") from error
     except ImportError as error:
         raise MissingDependencyError(f"{component} cannot be imported: {one_line(error)}") from error
     except BaseException as error:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from jvid.core.levels import check_interval
 from jvid.errors import InputError
 from jvid.plugins.choice import Choice
 
@@ -36,6 +35,8 @@ def _interval(value: Any) -> tuple[float, float] | None:
     ends = [_number(end) for end in value] if isinstance(value, (list, tuple)) else []
     if len(ends) != 2 or ends[0] is None or ends[1] is None:
         raise InputError(f"Guidance got interval={value!r}; expected two numbers, low and high, or none")
+    from jvid.core.levels import check_interval  # it loads torch
+
     check_interval("Guidance", (ends[0], ends[1]))
     # From 0 to 1 is everywhere, which has one form.
     return None if (ends[0], ends[1]) == (0.0, 1.0) else (ends[0], ends[1])

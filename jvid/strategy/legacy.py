@@ -4,19 +4,21 @@
     {"experts": {"*": {"wrappers": ["guided:scale=2.0"]}, "image": {"noise": "scaled:gamma=0.02"}},
      "postprocessors": ["temporal:threshold=2"]}
 
-Their experts were always called video and image, and an absent guidance was a scale of 2.
+Their experts were always called video and image, and an absent guidance was a scale of 2. ``downgraded`` writes that form
+again: what was kept under a digest of it is found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jvid.errors import InputError
-from jvid.strategy.guidance import Guidance
-from jvid.strategy.shape import noise_choice
+from jvid.plugins.choice import Choice
+from jvid.strategy.guidance import Guidance, is_guided
+from jvid.strategy.shape import noise_choice, noise_numbers
 
-__all__ = ["is_legacy", "upgraded"]
+__all__ = ["downgraded", "is_legacy", "upgraded"]
 
 _EXPERTS = ("video", "image")
 _OLD = ("guidance", "noise", "smoothing")
@@ -56,6 +58,69 @@ def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:
     kept = {key: value for key, value in values.items() if key not in _OLD}
     smoothing = values.get("smoothing")
     return {**kept, "experts": experts, "postprocessors": [] if smoothing is None else [smoothing]}
+
+
+def downgraded(values: Mapping[str, Any], experts: Sequence[str]) -> dict[str, Any] | None:
+    """The values that version 0.1 would have written; None where it had no words for the strategy.
+
+    Args:
+        values: of today.
+        experts: that the selector may choose.
+    """
+    stated, postprocessors = values.get("experts", {}), values.get("postprocessors", [])
+    if not set(experts) <= set(_EXPERTS) or len(postprocessors) > 1 or values.keys() & {"schedule", "initial"}:
+        return None
+    every = stated.get("*", {})
+    guidance: dict[str, Guidance] = {}
+    noise: dict[str, Any] = {}
+    for name in experts:
+        own = {**every, **stated.get(name, {})}
+        guided = _only_guidance(own.get("wrappers"))
+        numbers = noise_numbers(None if "noise" not in own else Choice.from_plain(own["noise"]))
+        if guided is None or numbers is None:
+            return None
+        guidance[name] = guided
+        if numbers != (1.0, 0.0):
+            noise[name] = dict(zip(_NOISE, numbers, strict=True))
+    first, *others = guidance.values()
+    plain = first == Guidance(first.scale) and all(other == first for other in others)
+    kept = {key: values[key] for key in ("steps", "plan_seed", "overlap")}
+    choices = {key: _written(values[key]) for key in ("selector", "solver", "grid")}
+    return {
+        **choices,
+        **kept,
+        # All experts were named, if one was.
+        "guidance": first.scale
+        if plain
+        else {name: _numbers(guidance.get(name, Guidance(2.0))) for name in _EXPERTS},
+        "noise": noise,
+        "smoothing": _written(postprocessors[0]) if postprocessors else None,
+    }
+
+
+def _only_guidance(wrappers: Any) -> Guidance | None:
+    """The guidance of a stack that has nothing else; a bare denoiser has a scale of 1."""
+    if wrappers is None or len(wrappers) > 1:
+        return None
+    if not wrappers:
+        return Guidance(1.0)
+    choice = Choice.from_plain(wrappers[0])
+    try:
+        return Guidance.of(choice) if is_guided(choice) else None
+    except InputError:
+        return None
+
+
+def _numbers(guidance: Guidance) -> dict[str, Any]:
+    interval = None if guidance.interval is None else list(guidance.interval)
+    values = {"scale": guidance.scale, "interval": interval, "rescale": guidance.rescale}
+    return {**values, "against": guidance.against} if guidance.against else values
+
+
+def _written(value: Any) -> dict[str, Any]:
+    choice = Choice.from_plain(value)
+    options = {key: each.to_plain() if isinstance(each, Choice) else each for key, each in choice.options.items()}
+    return {"name": choice.name, "options": options}
 
 
 def _known(name: str, where: str) -> str:

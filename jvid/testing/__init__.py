@@ -1,6 +1,6 @@
 """Tools to prove a component: ``conforms`` runs the checks of its protocol, oracles know the exact answer.
 
-The oracles need nothing more; the checks need ``pip install jvid[testing]``, which is asked for when they run.
+The oracles need nothing more; the checks need hypothesis (``pip install 'jvid[testing]'``).
 """
 
 from __future__ import annotations

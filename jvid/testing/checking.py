@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 
 from jvid.errors import InputError
+from jvid.extras import extra
 from jvid.testing.trial import Trial
 
 __all__ = [
@@ -92,7 +93,8 @@ def checks_of(kind: str) -> dict[str, Check]:
         MissingDependencyError: hypothesis is not installed.
     """
     if kind in KINDS and importlib.util.find_spec(f"jvid.testing.checks.{kind}") is not None:
-        importlib.import_module(f"jvid.testing.checks.{kind}")
+        with extra("testing"):  # for every module of checks: they import hypothesis freely
+            importlib.import_module(f"jvid.testing.checks.{kind}")
     if kind not in CHECKS:
         there = [
             name for name in KINDS if importlib.util.find_spec(f"jvid.testing.checks.{name}") is not None

@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError
+from jvid.extras import extra
 from jvid.testing.checking import checks_of
 from jvid.testing.conforms import conforms
 
@@ -35,10 +36,8 @@ def conformance(
         InputError: an unknown kind or check, or a function that pytest would not collect.
         MissingDependencyError: pytest or hypothesis is not installed.
     """
-    try:
+    with extra("testing"):
         import pytest
-    except ImportError as error:
-        raise MissingDependencyError("conformance tests need pytest: pip install jvid[testing]") from error
 
     known = checks_of(kind)
     for name in (*(only or ()), *(expected_failures or {})):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from jvid.errors import JvidError
+from jvid.extras import extra
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -107,8 +108,9 @@ class Report:
         return f"{self.kind} {self.subject}: {counted or 'no check'}"
 
     def __rich__(self) -> Table:
-        from rich.markup import escape
-        from rich.table import Table
+        with extra("cli"):
+            from rich.markup import escape
+            from rich.table import Table
 
         table = Table(title=escape(self.summary), title_justify="left", box=None, pad_edge=False)
         for heading in ("check", "outcome", "detail"):

@@ -10,21 +10,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jvid.errors import MissingDependencyError
-
-try:
-    from hypothesis import strategies as st
-except ImportError as error:  # the oracles are there without it, the checks are not
-    raise MissingDependencyError(
-        "the conformance kit draws its examples with hypothesis, which is not installed: pip install jvid[testing]"
-    ) from error
-
 import torch
 
 from jvid.core.keyed import keyed_normal
 from jvid.core.levels import level_at
 from jvid.core.protocols import Level, Step
+from jvid.extras import extra
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
+
+with extra("testing"):  # the oracles are there without it, the checks are not
+    from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

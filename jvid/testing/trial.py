@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import attrs
 
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError
+from jvid.extras import extra
 from jvid.testing.globals import watched
 
 if TYPE_CHECKING:
@@ -161,14 +162,10 @@ def run_property(
         MissingDependencyError: hypothesis is not installed.
         Skip: no example fits.
     """
-    try:
+    with extra("testing"):
         import hypothesis
         from hypothesis import HealthCheck, Phase
         from hypothesis.errors import Flaky, HypothesisException, Unsatisfiable
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the conformance kit needs hypothesis: pip install jvid[testing]"
-        ) from error
 
     if trial.at is not None:
         if trial.at.keys() == strategies.keys():

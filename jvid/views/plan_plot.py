@@ -13,7 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jvid.media.files import check_path, whole_file
+from jvid.extras import extra
+from jvid.files import check_file, whole_file
 from jvid.selectors import PiecewiseAffine
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def plot_plan(plan: Plan, path: str | Path) -> Path:
     Raises:
         InputError: another ending, or a folder that is not there or cannot be written to.
     """
-    path = check_path(path, _ENDINGS)
+    path = check_file(path, _ENDINGS)
     with whole_file(path) as part:
         plan_figure(plan).savefig(part, format=path.suffix.lower()[1:], dpi=160)
     return path
@@ -51,8 +52,9 @@ def plot_plan(plan: Plan, path: str | Path) -> Path:
 def plan_figure(plan: Plan) -> Figure:
     """The figure itself, to change or to show in a notebook."""
     # The Figure class alone: pyplot would pick a window system and keep the figure.
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    with extra("media"):
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
 
     colours = _colours(plan.experts)
     rises = any(after.progress <= before.progress for before, after in pairwise(plan.steps))
@@ -83,8 +85,9 @@ def plan_figure(plan: Plan) -> Figure:
 def _colours(names: Sequence[str]) -> dict[str, str]:
     if len(names) <= len(_COLOURS):
         return dict(zip(names, _COLOURS, strict=False))
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
+    with extra("media"):
+        from matplotlib import colormaps
+        from matplotlib.colors import to_hex
 
     # More than eight cannot all be far apart: hues in turn, the second round paler.
     hues = colormaps["tab20"]

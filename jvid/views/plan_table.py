@@ -16,9 +16,12 @@ from __future__ import annotations
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
+from jvid.extras import extra
+
+with extra("cli"):
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

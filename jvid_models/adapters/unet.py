@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import diffusers
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -26,10 +25,14 @@ from jvid.core.spaces import LatentSpace
 from jvid.denoisers.memo import Memo
 from jvid.denoisers.parameterized import Parameterized, Prediction
 from jvid.errors import InputError, MissingDependencyError
+from jvid.extras import extra
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid_models.adapters.scheduler_configs import schedule_of
 from jvid_models.adapters.space_configs import space_of_config
 from jvid_models.fast import AcceleratedUNet, accelerate
+
+with extra("models"):
+    import diffusers
 
 __all__ = ["UNetNetwork", "from_pretrained", "from_unet", "schedule_of"]
 

@@ -1,77 +1,97 @@
 """Trained networks to a folder that `jvid_models.ensembles.folder` reads: fp16, whole or not at all.
 
-Everything is written beside the target and read back before it takes the target's place, so an
-interrupted or faulty export leaves what was there.
+Everything is written beside the target and read back before it takes the target's place, so an interrupted or faulty
+export leaves what was there. Only a folder that an export wrote is ever replaced.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import attrs
 import torch
 from torch import Tensor, nn
 
+from jvid.ensemble import Composition, Ensemble
 from jvid.errors import InputError
-from jvid_models.ensembles.folder import FORMAT, PARTS, Pair, guide_file
+from jvid.files import check_folder, whole_folder
+from jvid.plugins.choice import Choice
+from jvid_models.ensembles.folder import DOCUMENT, FORMAT, EnsembleFolder
+from jvid_models.ensembles.legacy import PAIR
 from jvid_models.networks.unets import options_of
 from jvid_models.networks.video_decoder import VideoDecoder
 from jvid_models.text import EmbeddingTable
 from jvid_models.weights import save_weights
 
-__all__ = ["export_pair"]
+__all__ = ["OWNED", "ExportedExpert", "check_target", "export_ensemble"]
+
+OWNED = (DOCUMENT, PAIR, "*.safetensors", "CARD.md", "*.png")
+"""What a folder may hold that an export replaces; the card and the pictures stay."""
 
 _META = ("name", "schedule", "latents", "fps", "strategy")
+_RESERVED = ("decoder", "prompts")
+"""Files of a folder that are no expert's."""
 
 
-def export_pair(
+def _choices(values: Iterable[Choice | str]) -> tuple[Choice, ...]:
+    return tuple(map(Choice.of, values))
+
+
+@attrs.frozen(eq=False)
+class ExportedExpert:
+    """One expert of an export.
+
+    Attributes:
+        network: a UNet of `jvid_models.networks.unets`.
+        denoises: "clips" or "frames"; an image UNet denoises frames.
+        wrappers: the default stack of strategies that state none, the innermost first.
+    """
+
+    network: nn.Module
+    denoises: Literal["clips", "frames"] = "clips"
+    wrappers: tuple[Choice, ...] = attrs.field(default=(), converter=_choices)
+
+
+def export_ensemble(
     folder: str | Path,
-    image_unet: nn.Module,
-    video_unet: nn.Module,
+    experts: Mapping[str, ExportedExpert],
     decoder: VideoDecoder,
     table: EmbeddingTable,
     meta: Mapping[str, Any],
-    guides: Mapping[str, nn.Module] | None = None,
-) -> Pair:
-    """Writes the folder (replacing it) and returns the pair read back from it.
+) -> Ensemble:
+    """Write the folder, in the place of an earlier export, and return the ensemble that is read back from it.
 
-    The UNets are of `jvid_models.networks.unets`. ``guides``: further video UNets by name, for `jvid.Guidance` to lead away
-    from; names are of letters, digits, - and _. ``meta``: "name", "schedule" (a diffusers scheduler config), "latents"
-    (``{"shape": [c, f, h, w], "mean": [...], "std": [...]}``), "fps", "strategy" (JSON of
-    `jvid.strategy.strategy.Strategy`); others are kept as they are. "card", the text of CARD.md, is optional: an earlier CARD.md
-    stays, and the pictures beside it.
-    Raises InputError where the parts do not fit each other or weights do not fit fp16; nothing is written then.
+    Args:
+        folder: of the ensemble.
+        experts: by name, in the ensemble's order.
+        decoder: latents to frames.
+        table: the embeddings of its prompts.
+        meta: "name", "schedule" (a diffusers scheduler config), "latents" (``{"shape": [c, f, h, w], "mean": [...],
+            "std": [...]}``), "fps", "strategy" (JSON of `jvid.strategy.Strategy`; None recommends none); others are kept as
+            they are. "card", the text of CARD.md, is optional: an earlier CARD.md stays, and the pictures beside it.
+
+    Raises:
+        InputError: the folder holds anything but an export, the parts do not fit each other, weights do not fit fp16, or the
+            disk is full; nothing is written then.
     """
+    marker = check_target(folder)
     target = Path(folder)
-    missing = [key for key in _META if key not in meta]
-    if missing:
+    if missing := [key for key in _META if key not in meta]:
         raise InputError(f"meta lacks {', '.join(missing)}: expected {', '.join(_META)}")
-    guides = dict(guides or {})
-    for name in guides:
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name in (*PARTS, "prompts"):
-            raise InputError(
-                f"guide {name!r}: expected a name of letters, digits, - and _ that no other part has"
-            )
-    unets = {"image": image_unet, "video": video_unet, **guides}
-    _check_fit(unets, decoder, table, meta)
+    _check_names(experts)
+    _check_fit(experts, decoder, table, meta)
     described = {key: value for key, value in meta.items() if key != "card"} | {
         "format": FORMAT,
-        "image": options_of(image_unet),
-        "video": options_of(video_unet),
+        "experts": {name: _described(name, expert) for name, expert in experts.items()},
         "decoder": decoder.config,
         "prompts": [prompt for prompt in table.prompts if prompt.strip()],
     }
-    if guides:
-        described["guides"] = {name: options_of(network) for name, network in guides.items()}
-    parts = {
-        guide_file(name) if name in guides else name: _half(name, network)
-        for name, network in (*unets.items(), ("decoder", decoder))
-    }
+    weights = {name: _half(name, expert.network) for name, expert in experts.items()}
+    weights["decoder"] = _half("decoder", decoder)
     # An earlier card stays, and its pictures: it is written by hand.
     kept = {
         path.name: path.read_bytes() for path in (target / "CARD.md", *target.glob("*.png")) if path.is_file()
@@ -79,31 +99,61 @@ def export_pair(
     if meta.get("card"):
         kept["CARD.md"] = meta["card"].encode("utf-8")
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.part")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
-    try:
-        for name, weights in parts.items():
-            save_weights(weights, fresh / f"{name}.safetensors")
+    with whole_folder(target, marker, OWNED) as fresh:
+        for name, tensors in weights.items():
+            save_weights(tensors, fresh / f"{name}.safetensors")
         EmbeddingTable(table.prompts, table.embeddings.half()).save(fresh / "prompts.safetensors")
-        (fresh / "pair.json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+        (fresh / DOCUMENT).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
         for name, content in kept.items():
             (fresh / name).write_bytes(content)
-        _read_back(Pair(fresh))
-        _take_place(fresh, target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return Pair(target)
+        _read_back(EnsembleFolder(fresh))
+    return EnsembleFolder(target).ensemble()
+
+
+def check_target(folder: str | Path) -> str:
+    """The name of the document by which the folder is known as an export, if one can be written there.
+
+    Raises:
+        InputError: the folder holds anything but an export, or cannot be written to.
+    """
+    marker = PAIR if (Path(folder) / PAIR).is_file() else DOCUMENT
+    check_folder(folder, marker, OWNED)
+    return marker
+
+
+def _described(name: str, expert: ExportedExpert) -> dict[str, Any]:
+    return {
+        "denoises": expert.denoises,
+        "network": options_of(expert.network),
+        "weights": f"{name}.safetensors",
+        "wrappers": [choice.to_plain() for choice in expert.wrappers],
+    }
+
+
+def _check_names(experts: Mapping[str, ExportedExpert]) -> None:
+    if not experts:
+        raise InputError("no experts: expected at least one, by name")
+    for name in experts:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or name in _RESERVED:
+            raise InputError(
+                f"expert {name!r}: expected letters, digits, '-', '_' and '.', and not {' or '.join(_RESERVED)}"
+            )
 
 
 def _check_fit(
-    unets: Mapping[str, Any], decoder: VideoDecoder, table: EmbeddingTable, meta: Mapping[str, Any]
+    experts: Mapping[str, ExportedExpert],
+    decoder: VideoDecoder,
+    table: EmbeddingTable,
+    meta: Mapping[str, Any],
 ) -> None:
     shape = meta["latents"]["shape"]
     if len(shape) != 4:
         raise InputError(f"latents' shape {shape}: expected [c, f, h, w]")
-    for name, unet in unets.items():
+    for name, expert in experts.items():
+        unet: Any = expert.network
+        own = "frames" if options_of(unet)["factory"] == "image_unet" else "clips"
+        if expert.denoises != own:
+            raise InputError(f"the {name} UNet denoises {own}: got denoises={expert.denoises!r}")
         if unet.config.in_channels != shape[0]:
             raise InputError(
                 f"the {name} UNet takes {unet.config.in_channels} channels: the latents have {shape[0]}"
@@ -132,22 +182,12 @@ def _half(name: str, network: nn.Module) -> dict[str, Tensor]:
     return weights
 
 
-def _read_back(pair: Pair) -> None:
-    for part in ("image", "video", "codec", "text_encoder", "strategy"):
-        getattr(pair, part)
-    for name in pair.guides:
-        pair.module(name)
-
-
-def _take_place(fresh: Path, target: Path) -> None:
-    # A folder cannot be replaced in one call: the old one steps aside, and comes back if the move fails.
-    aside = target.with_name(f".{target.name}.{os.getpid()}.old")
-    if target.exists():
-        os.replace(target, aside)
-    try:
-        os.replace(fresh, target)
-    except OSError:
-        if aside.exists():
-            os.replace(aside, target)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+def _read_back(written: EnsembleFolder) -> None:
+    """Read all that was written; a strategy that does not fit the experts is refused."""
+    ensemble = written.ensemble()
+    for name in ensemble.experts:
+        ensemble.denoiser(name)
+    _ = ensemble.codec
+    ensemble.condition([""])
+    if ensemble.strategy is not None:
+        Composition(ensemble.strategy, ensemble).check()

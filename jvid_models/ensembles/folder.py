@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from jvid.core.protocols import NoiseSchedule
+    from jvid.core.protocols import NoiseSchedule, TextEncoder
     from jvid.core.spaces import LatentSpace
     from jvid.denoisers.parameterized import Parameterized
     from jvid.strategy import Strategy
     from jvid_models.codecs import ImageCodec
-    from jvid_models.video_codec import VideoDecoderCodec
     from jvid_models.text import EmbeddingTable
+    from jvid_models.video_codec import VideoDecoderCodec
 
 __all__ = ["DOCUMENT", "FORMAT", "EnsembleFolder", "actions_64", "is_ensemble_folder", "load_ensemble"]
 
@@ -103,11 +103,12 @@ class EnsembleFolder:
         )
 
     @cached_property
-    def strategy(self) -> Strategy:
-        """The recommended strategy."""
+    def strategy(self) -> Strategy | None:
+        """The recommended strategy; None recommends none."""
         from jvid.strategy import Strategy
 
-        return Strategy.from_dict(self._meta["strategy"])
+        stated = self._meta["strategy"]
+        return None if stated is None else Strategy.from_dict(stated)
 
     @cached_property
     def schedule(self) -> NoiseSchedule:
@@ -130,13 +131,15 @@ class EnsembleFolder:
 
     def ensemble(self) -> Ensemble:
         """The ensemble of the folder; its networks load at their first use."""
-        text = Deferred(self.text_encoder)
+        text: Deferred[TextEncoder] = Deferred(self.text_encoder)
+        schedule: Deferred[NoiseSchedule] = Deferred(lambda: self.schedule)
         members = {
             name: Member(
                 Deferred(lambda name=name: self.denoiser(name)),  # type: ignore[misc]
                 described["denoises"],
                 text,
                 described.get("wrappers", ()),
+                schedule,
             )
             for name, described in self._meta["experts"].items()
         }
@@ -145,7 +148,7 @@ class EnsembleFolder:
             self.shape,
             fps=float(self._meta["fps"]),
             codec=Deferred(self.codec),
-            schedule=Deferred(lambda: self.schedule),
+            schedule=schedule,
             space=self.space,
             prompts=tuple(self._meta["prompts"]),
             strategy=self.strategy,
@@ -209,7 +212,7 @@ class EnsembleFolder:
         described = self._meta["experts"][which]
         return self._network(described["weights"], lambda: build_unet(**described["network"]))
 
-    def _network(self, file: str, make: Callable[[], nn.Module]) -> nn.Module:
+    def _network(self, file: str, make: Callable[[], Any]) -> nn.Module:
         import torch
 
         from jvid_models.weights import read_weights
@@ -218,12 +221,14 @@ class EnsembleFolder:
         weights = {name: tensor.float() for name, tensor in read_weights(path).items()}
         # On the meta device no time goes into random weights that are overwritten at once.
         with torch.device("meta"):
-            network = make()
+            network: nn.Module = make()
         try:
             network.load_state_dict(weights, strict=True, assign=True)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
-            raise InputError(f"weights {path} do not fit the ensemble's document: {reason}; {_REMEDY}") from None
+            raise InputError(
+                f"weights {path} do not fit the ensemble's document: {reason}; {_REMEDY}"
+            ) from None
         return network.eval().requires_grad_(False)
 
 
@@ -267,7 +272,9 @@ def _read_meta(folder: Path) -> Mapping[str, Any]:
         return upgraded(read_json(folder / PAIR, "the document of a pair", _REMEDY), folder / PAIR)
     meta: Mapping[str, Any] = read_json(path, "the document of an ensemble", _REMEDY)
     if "format" in meta and meta["format"] != FORMAT:
-        raise InputError(f"{path} is of format {meta['format']}: this version reads {FORMAT} and 1; update jvid")
+        raise InputError(
+            f"{path} is of format {meta['format']}: this version reads {FORMAT} and 1; update jvid"
+        )
     if missing := [key for key in _KEYS if key not in meta]:
         raise InputError(f"{path} lacks {', '.join(missing)}: {_REMEDY}")
     for name, described in meta["experts"].items() if isinstance(meta["experts"], Mapping) else ():

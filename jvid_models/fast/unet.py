@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from jvid.errors import InputError
+from jvid.extras import extra
 from jvid_models.fast.kept import Kept
 from jvid_models.fast.rows import Rows
 from jvid_models.fast.support import why_not
@@ -161,10 +162,12 @@ class AcceleratedUNet(nn.Module):
 
 def _output(unet: nn.Module) -> Any:
     if type(unet).__name__ == "UNet2DConditionModel":
-        from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
+        with extra("models"):
+            from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 
         return UNet2DConditionOutput
-    from diffusers.models.unets.unet_3d_condition import UNet3DConditionOutput
+    with extra("models"):
+        from diffusers.models.unets.unet_3d_condition import UNet3DConditionOutput
 
     return UNet3DConditionOutput
 

@@ -15,12 +15,15 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from diffusers import UNet2DConditionModel, UNet3DConditionModel
-from diffusers.models.attention_processor import Attention
-from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 from torch import nn
 
 from jvid.errors import InputError
+from jvid.extras import extra
+
+with extra("models"):
+    from diffusers import UNet2DConditionModel, UNet3DConditionModel
+    from diffusers.models.attention_processor import Attention
+    from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 
 __all__ = ["build_unet", "image_unet", "options_of", "video_unet"]
 

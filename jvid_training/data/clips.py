@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 
 from jvid.errors import InputError
+from jvid.refusals import refusal
 
 SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg"})
 
@@ -70,7 +71,10 @@ def find_clips(root: Path, actor_pattern: str) -> list[ClipFile]:
 
 
 def read_clip(path: Path) -> Clip:
-    """Decode a whole clip. Raises `ClipError` on a corrupt, truncated or empty file."""
+    """Decode a whole clip. Raises `ClipError` on a corrupt, truncated or empty file.
+
+    Raises `InputError` on one that the system refuses to read.
+    """
     import av
 
     try:
@@ -80,7 +84,9 @@ def read_clip(path: Path) -> Clip:
             stream = container.streams.video[0]
             declared, rate = stream.frames, stream.average_rate
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-    except (av.error.FFmpegError, OSError) as error:
+    except (av.error.FFmpegError, OSError, MemoryError) as error:
+        if found := refusal(path, error):  # no fault of the clip: it would be left out for ever
+            raise found from error
         raise ClipError(
             f"clip {path.name}: it cannot be decoded ({type(error).__name__}: {error})"
         ) from error

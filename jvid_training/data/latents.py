@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import cattrs
@@ -26,13 +25,16 @@ import numpy as np
 import torch
 
 from jvid.errors import InputError
+from jvid.files import clean, make_folder, read_json, whole_file, write_json
+from jvid.refusals import unreadable
 from jvid_training.data.clips import Clip, ClipError, ClipFile, find_clips, phases, read_clip, resample_times
 from jvid_training.data.crop import Crop, apply_crop, centre_crop, person_crop
-from jvid_training.files import write_json, write_whole
+from jvid_training.jobs.locks import Lock
 from jvid_training.recipe import Codec, Data
 
 FORMAT = 1
 SHARD_FRAMES = 4096
+T = TypeVar("T")
 Encode = Callable[[torch.Tensor], torch.Tensor]  # video (1 3 f H W) in [-1, 1] -> latents (1 c f h w)
 
 
@@ -83,17 +85,38 @@ def load_manifest(folder: Path) -> Manifest:
     path = folder / "manifest.json"
     if not path.is_file():
         raise InputError(f"no latents in {folder}: run `jvid encode RECIPE` first")
+    manifest: Manifest = read_json(
+        path,
+        "what `jvid encode` wrote",
+        "delete this one file, and `jvid encode` makes it again from the shards",
+        _manifest,
+    )
+    return manifest
+
+
+def _manifest(document: dict[str, Any]) -> Manifest:
+    if document["format"] != FORMAT:
+        raise InputError(f"format {document['format']}, expected {FORMAT}; give data.latents another folder")
+    return structured(document, Manifest)
+
+
+def structured(document: Any, kind: type[T]) -> T:
+    """A value of ``kind``; ValueError in one line where the document is of another shape."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document.get("format") != FORMAT:
-            raise InputError(
-                f"{path}: format {document.get('format')}, expected {FORMAT}; delete the folder and encode again"
-            )
-        return cattrs.structure(document, Manifest)
-    except (json.JSONDecodeError, cattrs.BaseValidationError, AttributeError) as error:
-        raise InputError(
-            f"{path} is damaged ({type(error).__name__}): delete the folder and encode again"
-        ) from None
+        return cattrs.structure(document, kind)
+    except cattrs.BaseValidationError as error:
+        raise ValueError("; ".join(cattrs.transform_error(error)[:2])) from None
+
+
+def mapped(path: Path) -> np.ndarray:
+    """A shard's array as a memory map. Raises `InputError` where it cannot be opened, or is damaged."""
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        shard = f"{path.name.partition('.')[0]}.json"
+        damaged = f"{path} is damaged ({error}): delete {shard} and manifest.json beside it, and encode again"
+        raise unreadable(path, error, damaged) from None
+    return array
 
 
 def encode(
@@ -117,20 +140,37 @@ def encode(
                 f"{folder} holds latents of other settings: give data.latents another folder, or delete that one"
             )
         return manifest
-    if (folder / "key.json").is_file() and json.loads((folder / "key.json").read_text()) != key:
+    with Lock(make_folder(folder), alone=True):
+        if (folder / "manifest.json").is_file():  # the process that held the lock before has finished
+            return encode(data, codec, root, encoder, advance)
+        return _encode(data, key, root, encoder, advance)
+
+
+def _encode(
+    data: Data,
+    key: dict[str, Any],
+    root: Path,
+    encoder: Encode,
+    advance: Callable[[int, int, str], None],
+) -> Manifest:
+    folder = Path(data.latents)
+    clean(folder, locked=True)
+    before = folder / "key.json"
+    what = "what `jvid encode` wrote", "give data.latents another folder"
+    if before.is_file() and read_json(before, *what) != key:
         raise InputError(
             f"{folder} holds an unfinished encoding of other settings: give data.latents another folder, or delete it"
         )
-    write_json(folder / "key.json", key)
-
     clips = find_clips(root, data.actor)
     unknown = sorted(set(data.holdout) - {clip.actor for clip in clips})
     if unknown:
         raise InputError(
             f"data.holdout: no clip of {', '.join(unknown)}; actors are {', '.join(sorted({c.actor for c in clips}))}"
         )
+    write_json(before, key)
     done, skipped = _finished(folder)
-    writer = _Writer(folder, len(list(folder.glob("shard-*.json"))))
+    numbers = (int(path.stem.rpartition("-")[2]) for path in folder.glob("shard-*.json"))
+    writer = _Writer(folder, max(numbers, default=-1) + 1)
     for number, file in enumerate(clips, 1):
         if file.name not in done:
             try:
@@ -211,7 +251,8 @@ class _Writer:
         if self.length:
             for kind, arrays in (("latents", self.latents), ("frames", self.frames)):
                 whole = np.concatenate(arrays)
-                write_whole(stem.with_suffix(f".{kind}.npy"), partial(_save, whole))
+                with whole_file(stem.with_suffix(f".{kind}.npy")) as part:
+                    np.save(part, whole)
         write_json(
             stem.with_suffix(".json"), {"sequences": cattrs.unstructure(self.sequences), "clips": self.clips}
         )
@@ -219,11 +260,15 @@ class _Writer:
         self._reset()
 
 
+def _shard(path: Path, of: Callable[[dict[str, Any]], Any]) -> Any:
+    return read_json(path, "what `jvid encode` wrote", "delete this one file, and encode again", of)
+
+
 def _finished(folder: Path) -> tuple[set[str], dict[str, str]]:
     done: set[str] = set()
     skipped: dict[str, str] = {}
     for path in sorted(folder.glob("shard-*.json")):
-        clips = json.loads(path.read_text(encoding="utf-8"))["clips"]
+        clips = _shard(path, lambda shard: dict(shard["clips"]))
         done |= set(clips)
         skipped |= {clip: reason for clip, reason in clips.items() if reason}
     return done, skipped
@@ -232,9 +277,7 @@ def _finished(folder: Path) -> tuple[set[str], dict[str, str]]:
 def _summarise(folder: Path, data: Data, key: dict[str, Any], skipped: dict[str, str]) -> Manifest:
     sequences: list[Sequence] = []
     for path in sorted(folder.glob("shard-*.json")):
-        sequences += cattrs.structure(
-            json.loads(path.read_text(encoding="utf-8"))["sequences"], list[Sequence]
-        )
+        sequences += _shard(path, lambda shard: structured(shard["sequences"], list[Sequence]))
     train = [sequence for sequence in sequences if sequence.actor not in data.holdout]
     if not train:
         raise InputError(
@@ -242,7 +285,7 @@ def _summarise(folder: Path, data: Data, key: dict[str, Any], skipped: dict[str,
         )
     total, squares, count = 0.0, 0.0, 0
     for sequence in train:
-        part = np.load(folder / f"{sequence.shard}.latents.npy", mmap_mode="r")[
+        part = mapped(folder / f"{sequence.shard}.latents.npy")[
             sequence.offset : sequence.offset + sequence.length
         ]
         part = part.astype(np.float64)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from jvid.errors import InputError
-from jvid_training.data.latents import Manifest, Sequence, load_manifest
+from jvid_training.data.latents import Manifest, Sequence, load_manifest, mapped
 
 Split = Literal["train", "holdout"]
 
@@ -86,12 +86,7 @@ class Windows:
     def _slice(self, window: Window, kind: str, frame: int | None) -> np.ndarray:
         name = f"{window.sequence.shard}.{kind}.npy"
         if name not in self._maps:
-            try:
-                self._maps[name] = np.load(self.folder / name, mmap_mode="r")
-            except (OSError, ValueError) as error:
-                raise InputError(
-                    f"{self.folder / name} is damaged ({error}): delete the folder and encode again"
-                ) from None
+            self._maps[name] = mapped(self.folder / name)
         first = window.sequence.offset + window.start
         if frame is not None:
             return self._maps[name][first + frame : first + frame + 1]

@@ -22,6 +22,7 @@ import attrs
 import numpy as np
 
 from jvid.errors import InputError
+from jvid.refusals import unreadable
 from jvid_training.evaluation.growing import Growing
 from jvid_training.evaluation.networks.protocol import FeatureNetwork
 from jvid_training.evaluation.sources import ClipSource
@@ -53,9 +54,10 @@ class Features:
             meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
             found = {name: meta[name] for name in ("format", "network", "source", "clips", "keys")}
             arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in found["keys"]}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, MemoryError) as error:
             reason = " ".join(str(error).split())[:100]
-            raise InputError(f"features in {folder} are damaged ({reason}): delete the folder") from None
+            damaged = f"features in {folder} are damaged ({reason}): delete the folder"
+            raise unreadable(folder, error, damaged) from None
         for name, expected in (
             ("format", _FORMAT),
             ("network", {"name": network.name, "fingerprint": network.fingerprint}),

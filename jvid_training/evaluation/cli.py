@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jvid.errors import InputError, UnknownNameError
+from jvid.extras import extra
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,6 +24,7 @@ __all__ = ["evaluate", "table"]
 NETWORKS = ("i3d", "efficientnet-lite0")
 
 
+@extra("training")
 def evaluate(
     sets: Annotated[
         list[str],
@@ -59,6 +61,7 @@ def evaluate(
     """
     from rich.console import Console
 
+    from jvid.files import check_file
     from jvid_training.evaluation.cache import FeatureCache
     from jvid_training.evaluation.evaluating import evaluate as run
     from jvid_training.evaluation.evaluating import real_floor, recogniser_of
@@ -67,6 +70,8 @@ def evaluate(
     from jvid_training.evaluation.sources import Coded, check_agreement, real_clips
     from jvid_training.jobs.threads import limit_threads
 
+    if out is not None:
+        check_file(out, parents=True)
     limit_threads(threads)
     console = Console()
     real = real_clips(reference, windows=windows, seed=seed)
@@ -75,8 +80,6 @@ def evaluate(
     for source in sources:
         check_agreement(source, real)
     networks = [load_network(text) for text in dict.fromkeys(network or NETWORKS)]
-    if out is not None and out.is_dir():
-        raise InputError(f"--out {out} is a folder: expected a file's name")
 
     with _progress() as tell:
         store = FeatureCache(cache, tell)

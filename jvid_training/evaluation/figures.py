@@ -7,7 +7,6 @@ common with it.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ import attrs
 import cattrs
 
 from jvid.errors import InputError
-from jvid_training.files import write_json
+from jvid.files import read_json, write_json
 
 __all__ = ["PROTOCOL", "Evaluation", "Figure", "base_of", "named", "number"]
 
@@ -128,11 +127,10 @@ def save(evaluations: list[Evaluation], path: Path) -> None:
 
 def load(path: Path) -> list[Evaluation]:
     """What `save` wrote. Raises InputError for anything else."""
-    try:
-        return [Evaluation.from_dict(one) for one in json.loads(path.read_text("utf-8"))["evaluations"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"cannot read figures from {path} ({type(error).__name__}): evaluate again"
-        ) from None
+    found: list[Evaluation] = read_json(
+        path,
+        "figures of `jvid evaluate`",
+        "evaluate again",
+        lambda values: [Evaluation.from_dict(one) for one in values["evaluations"]],
+    )
+    return found

@@ -19,7 +19,8 @@ from typing import BinaryIO
 import numpy as np
 
 from jvid.errors import InputError
-from jvid_training.files import remove, write_json
+from jvid.files import put_folder, write_json
+from jvid.refusals import refusal
 
 __all__ = ["Growing"]
 
@@ -38,7 +39,10 @@ class Growing:
         self._files: dict[str, BinaryIO] = {}
         try:
             self._resume()
-        except (OSError, ValueError, KeyError, TypeError):  # nothing there, or nothing to rely on
+        except (OSError, ValueError, KeyError, TypeError) as error:  # nothing there, or nothing to rely on
+            if found := refusal(self.part, error):  # a file that cannot be opened says nothing of its rows
+                self.close()
+                raise found from error
             self.discard()
             self.done = 0
             self.part.mkdir(parents=True)
@@ -82,10 +86,10 @@ class Growing:
             raise InputError(f"{self.done} rows of features, expected {self.count}: make the clips again")
         keys = sorted(self._files)
         self.close()
-        remove(self.part / _ROWS)
+        (self.part / _ROWS).unlink()
         (self.part / "meta.json").write_text(json.dumps({**meta, "keys": keys}, indent=1), encoding="utf-8")
-        remove(self.folder)  # without a meta.json: what is whole is not computed again
-        self.part.rename(self.folder)
+        # A folder there lacks its meta.json: what is whole is not computed again.
+        put_folder(self.part, self.folder, "features.npy", ("*.npy", "meta.json"))
 
     def close(self) -> None:
         """Leave what counts for another pass."""

@@ -19,7 +19,7 @@ from jvid.core.keyed import keyed_uniform
 from jvid.errors import InputError
 from jvid_models.prompts import prompt_of
 from jvid_training.data.latents import Sequence as Encoded
-from jvid_training.data.latents import load_manifest
+from jvid_training.data.latents import load_manifest, mapped
 from jvid_training.evaluation.source import ClipSource
 from jvid_training.evaluation.views import Coded, Subset
 
@@ -126,13 +126,8 @@ class RealClips:
     def _window(self, index: int) -> np.ndarray:
         sequence, offset = self._windows[index]
         name = f"{sequence.shard}.frames.npy"
-        try:
-            if name not in self._maps:
-                self._maps[name] = np.load(self.folder / name, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{self.folder / name} is damaged ({error}): delete the folder and encode again"
-            ) from None
+        if name not in self._maps:
+            self._maps[name] = mapped(self.folder / name)
         first = sequence.offset + offset
         return self._maps[name][first : first + self.frames]
 

@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jvid.cli import strategies as options
-from jvid.cli.device import Device
-from jvid.cli.sample import Dtype
+from jvid.cli.devices import Device, Dtype
+from jvid.cli.ensembles import EnsembleOptions, default_source
+from jvid.cli.groups import expanded
+from jvid.cli.prompts import PromptFile
+from jvid.cli.sample import check_overlap
+from jvid.cli.strategies import StartOptions, StrategyOptions
+from jvid.cli.summary import AsJson, print_json
 from jvid.errors import InputError
+from jvid.extras import extra
 
 if TYPE_CHECKING:
+    from jvid.ensemble.ensemble import Ensemble
+    from jvid.strategy.strategy import Strategy
     from jvid_training.generation.sets import ClipSet
     from jvid_training.generation.spec import Progress as Far
     from jvid_training.generation.watch import Tell
@@ -32,40 +39,59 @@ Out = Annotated[
 Num = Annotated[int, typer.Option("--num", "-n", min=1, help="Clips wanted; may grow in a later run.")]
 Prompt = Annotated[
     list[str] | None,
-    typer.Option("--prompt", help='Clips take them in turn (default: the pair\'s that begin with "A person"). May be repeated.'),
-]  # fmt: skip
-Seed = Annotated[int, typer.Option(min=0, help="Of the first clip; the next has the next.")]
+    typer.Option(
+        "--prompt",
+        help='Clips take them in turn (default: the ensemble\'s that begin with "A person"). May be repeated.',
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the first clip; the next has the next.")]
 Batch = Annotated[
     int | None,
-    typer.Option(min=1, help="Clips of a file, the last one too (default: the set's own; else as even as can be, at most 8)."),
+    typer.Option(
+        "--batch", min=1,
+        help="Clips of a file, the last one too (default: the set's own; else as even as can be, at most 8).",
+    ),
 ]  # fmt: skip
 MicroBatch = Annotated[
     int | None,
     typer.Option(
-        min=1,
+        "--micro-batch", min=1,
         help="Clips that the networks see at once (default: the batch). With the same, clips are the same bit for bit.",
     ),
 ]  # fmt: skip
-Threads = Annotated[int, typer.Option(min=1, help="Of the processor, for each process.")]
+Frames = Annotated[
+    int | None,
+    typer.Option("--frames", metavar="N", help="Frames of a clip (default: the set's own; else the ensemble's)."),
+]  # fmt: skip
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Of the processor, for each process.")]
 Processes = Annotated[
-    int, typer.Option(min=1, help="On this machine. Or start the command with torchrun or accelerate launch.")
+    int,
+    typer.Option(
+        "--processes", min=1, help="On this machine. Or start the command with torchrun or accelerate launch."
+    ),
 ]
 
 
+@extra("training")
+@expanded
 def generate(
+    *,
     out: Out,
     num: Num,
-    pair: options.PairName = None,
-    strategy: options.File = None,
-    paper: options.Paper = None,
     prompt: Prompt = None,
+    prompt_file: PromptFile = None,
     seed: Seed = 0,
     batch: Batch = None,
     micro_batch: MicroBatch = None,
+    frames: Frames = None,
+    ensemble: EnsembleOptions,
+    start: StartOptions,
+    changes: StrategyOptions,
     threads: Threads = 1,
     processes: Processes = 1,
     device: Device = "cpu",
     dtype: Dtype = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make thousands of clips into a folder of sharded files, in several processes, resumable at any moment.
 
@@ -77,25 +103,69 @@ def generate(
 
     if dtype not in (None, "float32", "bfloat16"):
         raise InputError(f"--dtype {dtype!r}: expected float32 or bfloat16")
-    begun = options.started(strategy, paper)
-    with _progress() as tell:
+    prompts = _prompts(prompt, prompt_file)
+    source = ensemble.source() or default_source()
+    begun = start.started()  # a file that is no strategy is reported before anything loads
+
+    def strategy(models: Ensemble) -> Strategy:
+        check_overlap(changes.overlap, models, frames)
+        return changes.changed(start.of(models, begun), models.frame_experts)
+
+    with _progress(num) as tell:
         made = run(
-            out, num=num, pair=pair or "actions-64", strategy=begun, prompts=prompt, seed=seed, batch=batch,
-            micro_batch=micro_batch, threads=threads, processes=processes, device=device,
+            out, num=num, ensemble=source, strategy=strategy, prompts=prompts, seed=seed, batch=batch,
+            micro_batch=micro_batch, frames=frames, threads=threads, processes=processes, device=device,
             dtype=dtype or "float32", tell=tell,
         )  # fmt: skip
     if first_process():
-        _tell(made)
+        _show(made, as_json)
 
 
-def _tell(made: ClipSet) -> None:
+def _prompts(given: list[str] | None, file: Path | None) -> list[str] | None:
+    """The prompts of the options or of the file; None where neither is given.
+
+    Raises:
+        InputError: both, or a file whose lines have seeds.
+    """
+    from jvid.cli.prompts import read_prompts
+
+    if file is None:
+        return given
+    if given:
+        raise InputError(f"--prompt {given[0]!r} beside --prompts: leave one out")
+    listed = read_prompts(file)
+    if seeded := next((prompt for prompt, seed in listed if seed is not None), None):
+        raise InputError(
+            f"--prompts {str(file)!r} has a seed for {seeded!r}: the seeds of a set follow each other from --seed, leave "
+            "them out"
+        )
+    return [prompt for prompt, _ in listed]
+
+
+def _show(made: ClipSet, as_json: bool) -> None:
     """The summary: clips, cost by expert, folder."""
+    spec, calls, seconds = made.spec, made.calls, made.seconds
+    if as_json:
+        print_json(
+            {
+                "folder": str(made.folder),
+                "clips": len(made),
+                "made": made.made,
+                "prompts": list(spec.prompts),
+                "seed": spec.seed,
+                "frames": spec.frames,
+                "calls": calls,
+                "seconds": {name: round(each, 6) for name, each in seconds.items()},
+                "decoding": round(made.decoding, 6),
+                "ensemble": spec.ensemble.to_plain(),
+                "strategy": spec.strategy.to_dict(),
+            }
+        )
+        return
     filled = f" ({made.made} in whole files)" if made.made != len(made) else ""
-    spec = made.spec
     typer.echo(
         f"{len(made)} clips{filled}, {len(spec.prompts)} prompts, seeds {spec.seed} to {spec.seed + len(made) - 1}"
     )
-    calls, seconds = made.calls, made.seconds
     for name in calls:
         typer.echo(
             f"{name:>8}  {calls[name]:6d} calls  {seconds[name]:9.2f} s  {seconds[name] / made.made:7.3f} s a clip"
@@ -105,7 +175,7 @@ def _tell(made: ClipSet) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Tell]:
+def _progress(num: int) -> Iterator[Tell]:
     """A bar on a terminal; elsewhere a line a minute. On stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
@@ -116,16 +186,16 @@ def _progress() -> Iterator[Tell]:
         BarColumn(),
         TextColumn("{task.fields[rate]}"),
     )
-    said = time.monotonic()
+    shown = time.monotonic()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None, rate="")
+        task = bar.add_task("", total=num, rate="")
 
         def tell(progress: Far) -> None:
-            nonlocal said
+            nonlocal shown
             rate = _rate(progress)
             bar.update(task, completed=progress.clips, total=progress.num, rate=rate)
-            if not console.is_terminal and time.monotonic() - said >= _EVERY:
-                said = time.monotonic()
+            if not console.is_terminal and time.monotonic() - shown >= _EVERY:
+                shown = time.monotonic()
                 console.print(
                     f"{int(progress.clips)}/{progress.num} clips {rate}", highlight=False, soft_wrap=True
                 )

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from jvid.errors import InputError
-from jvid_training.files import write_whole
+from jvid.files import whole_file
+from jvid.refusals import openable, unreadable
 from jvid_training.generation.spec import Spec
 
-__all__ = ["batch_path", "clean", "digest", "finished", "read_record", "read_tensor", "write_batch"]
+__all__ = ["batch_path", "digest", "finished", "read_record", "read_tensor", "write_batch"]
 
 _NAME = re.compile(r"batch-(\d{8})\.safetensors")
-_LEFT = re.compile(r"\.(batch-\d{8}|set)\.\d+\.part\..*")
 
 
 def batch_path(folder: Path, batch: int) -> Path:
@@ -37,13 +36,6 @@ def finished(folder: Path) -> list[int]:
     """The batches that have a file, in order."""
     names = (_NAME.fullmatch(path.name) for path in folder.iterdir())
     return sorted(int(name[1]) for name in names if name)
-
-
-def clean(folder: Path) -> None:
-    """Remove what killed runs were about to write."""
-    for path in folder.iterdir():
-        if _LEFT.fullmatch(path.name):
-            path.unlink(missing_ok=True)
 
 
 def digest(frames: np.ndarray) -> str:
@@ -65,19 +57,8 @@ def write_batch(
     tensors = {"frames": np.ascontiguousarray(frames), "latents": np.ascontiguousarray(latents)}
     data = save(tensors, {"jvid": json.dumps(record)})
 
-    def write(part: Path) -> None:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-
-    write_whole(batch_path(folder, batch), write)
-    # The name itself is safe once the folder is.
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with whole_file(batch_path(folder, batch)) as part:
+        part.write_bytes(data)
 
 
 def read_record(folder: Path, batch: int, spec: Spec) -> dict[str, Any]:
@@ -90,20 +71,21 @@ def read_record(folder: Path, batch: int, spec: Spec) -> dict[str, Any]:
 
     path = batch_path(folder, batch)
     try:
+        openable(path)
         with safe_open(path, "np") as file:
             kinds = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 it is no mapping
             found = {name: (kind.get_dtype(), kind.get_shape()) for name, kind in kinds.items()}
             record: dict[str, Any] = json.loads((file.metadata() or {})["jvid"])
-        (c, f, h, w), (height, width), n = spec.latents, spec.size, spec.batch
-        expected = {"frames": ("U8", [n, f, height, width, 3]), "latents": ("F32", [n, c, f, h, w])}
+        latents, (height, width), n = spec.latents, spec.size, spec.batch
+        expected = {"frames": ("U8", [n, spec.frames, height, width, 3]), "latents": ("F32", [n, *latents])}
         if found != expected:
             raise ValueError(f"it holds {found}")
         if [(clip["prompt"], clip["seed"]) for clip in record["clips"]] != [
             (clip.prompt, clip.seed) for clip in spec.clips(batch)
         ]:
             raise ValueError("it holds other clips")
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, str(error)) from error
+    except (SafetensorError, OSError, MemoryError, ValueError, KeyError, TypeError) as error:
+        raise unreadable(path, error, str(_damaged(path, str(error)))) from error
     return record
 
 
@@ -117,10 +99,11 @@ def read_tensor(folder: Path, batch: int, name: str, record: dict[str, Any]) -> 
 
     path = batch_path(folder, batch)
     try:
+        openable(path)
         with safe_open(path, "np") as file:
             values: np.ndarray = file.get_tensor(name)
-    except (SafetensorError, OSError) as error:
-        raise _damaged(path, str(error)) from error
+    except (SafetensorError, OSError, MemoryError) as error:
+        raise unreadable(path, error, str(_damaged(path, str(error)))) from error
     if name == "frames":
         for row, clip in enumerate(record["clips"]):
             if digest(values[row]) != clip["digest"]:

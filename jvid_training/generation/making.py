@@ -6,10 +6,9 @@ goes through all its steps before the next begins, and what networks keep for it
 
 from __future__ import annotations
 
-import hashlib
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jvid.core.conditions import PerFrame, map_condition
+from jvid.core.conditions import PerExpert, PerFrame, map_condition
 from jvid.denoisers.wrapper import Wrapper
+from jvid.ensemble.compose import Composition
 from jvid.errors import JvidWarning, NonFiniteError
 from jvid.media.frames import to_frames
 from jvid.pipeline.record import Clip
@@ -28,7 +28,7 @@ from jvid_training.generation.spec import Spec
 
 if TYPE_CHECKING:
     from jvid.core.protocols import Condition, Denoiser
-    from jvid.ensemble import Pair
+    from jvid.ensemble.ensemble import Ensemble
 
 __all__ = ["Maker"]
 
@@ -49,23 +49,24 @@ class _Watched(Wrapper):
 
 
 class Maker:
-    """Makes the batches of ``spec`` with ``pair``, whose networks load now.
+    """Makes the batches of ``spec`` with ``ensemble``, whose networks load now.
 
     A ``quiet`` one does not warn of the strategy: another process does.
 
     Raises:
-        InputError: a prompt that the pair does not know, or a strategy that does not fit it.
-        UnknownNameError: a component of the strategy that nobody registers.
+        InputError: a prompt that an expert does not know, or a strategy that does not fit the ensemble.
+        UnknownNameError: a component of the strategy that no plugin registers.
     """
 
-    def __init__(self, spec: Spec, pair: Pair, device: str, quiet: bool = False) -> None:
-        self.spec, self._pair, self._device = spec, pair, device
+    def __init__(self, spec: Spec, ensemble: Ensemble, device: str, quiet: bool = False) -> None:
+        self.spec, self._device = spec, device
+        composition = Composition(spec.strategy, ensemble)
         # All prompts at once, whatever the batch: an encoder's last bits depend on what it encodes together.
-        self._cond = pair.text_encoder(list(spec.prompts))
+        self._cond = composition.condition(list(spec.prompts))
         with warnings.catch_warnings():
             if quiet:
                 warnings.simplefilter("ignore", JvidWarning)
-            sampler = spec.strategy.sampler(pair)
+            sampler = composition.sampler(spec.latents[1])
         self._odd: list[int] = []
         watched = {
             name: attrs.evolve(expert, denoiser=_Watched(expert.denoiser, self._odd))
@@ -73,7 +74,7 @@ class Maker:
         }
         self._sampler = attrs.evolve(sampler, experts=watched)
         self.plan = self._sampler.plan(spec.strategy.plan_seed)
-        self._codec = pair.codec  # it loads at its first use, which would be after the long part
+        self._codec = ensemble.codec  # it loads at its first use, which would be after the long part
 
     def write(self, folder: Path, batch: int, tell: Callable[[float], None] = lambda part: None) -> None:
         """Make a batch and its file; ``tell`` hears after each step which part of the batch is done.
@@ -140,7 +141,7 @@ class Maker:
         """Latents ``(1 c f h w)`` of each clip, and the run's last state; ``first`` is the first clip's index."""
         seeds = [clip.seed for clip in clips]
         rows = [(first + i) % len(self.spec.prompts) for i in range(len(clips))]
-        cond = _rows(self._cond, rows, len(self.spec.prompts))
+        cond = _rows_by_expert(self._cond, rows, len(self.spec.prompts))
         state = None
         try:
             for state in self._sampler.trace(
@@ -156,6 +157,13 @@ class Maker:
         return [self._sampler.finish(clip[None]) for clip in state.x], state
 
 
+def _rows_by_expert(cond: Condition | PerExpert, rows: list[int], count: int) -> Condition | PerExpert:
+    """The rows of what all experts share, or of each expert's own."""
+    if isinstance(cond, PerExpert):
+        return cond.map(lambda own: _rows(own, rows, count))
+    return _rows(cond, rows, count)
+
+
 def _rows(cond: Condition, rows: list[int], count: int) -> Condition:
     """The rows of a condition of ``count`` prompts; what is the same for all stays."""
 
@@ -163,31 +171,3 @@ def _rows(cond: Condition, rows: list[int], count: int) -> Condition:
         return value[rows] if value.shape[0] == count else value
 
     return map_condition(cond, chosen, lambda name, value: PerFrame(chosen(name, value)))
-
-
-def frame_size(pair: Pair, device: str) -> tuple[int, int]:
-    """``(H, W)`` that the pair's codec decodes to."""
-    c, _, h, w = pair.shape
-    with torch.inference_mode():
-        shape: Any = pair.codec.decode(torch.zeros(1, c, 1, h, w, device=device)).shape
-    return int(shape[-2]), int(shape[-1])
-
-
-def pair_fingerprint(pair: Pair, decoder: bool = True) -> str:
-    """Hex, of the files that a pair is made of; of what it says of itself where it has no folder.
-
-    Without the ``decoder`` it is of what makes latents: pairs that are equal in it sample the same ones.
-    """
-    told = hashlib.blake2b(digest_size=16)
-    folder = getattr(pair, "folder", None)
-    about: Mapping[str, Any] = {"name": pair.name, "shape": tuple(pair.shape), "fps": pair.fps}
-    told.update(repr(sorted(about.items())).encode())
-    told.update(repr((type(pair).__qualname__, tuple(pair.prompts))).encode())
-    # Not the recommended strategy, which is a file's content too: a set says its own.
-    for path in sorted(Path(folder).glob("*.safetensors")) if folder is not None else ():
-        if path.stem == "decoder" and not decoder:
-            continue
-        told.update(path.name.encode())
-        with path.open("rb") as file:
-            told.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest())
-    return told.hexdigest()

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError, JvidError
-from jvid_training.files import make_folder, write_json
-from jvid_training.generation.files import clean, finished, read_record
+from jvid.files import clean, make_folder, write_json
+from jvid_training.generation.files import finished, read_record
 from jvid_training.generation.sets import ClipSet
 from jvid_training.generation.spec import NAME, Spec
 from jvid_training.generation.watch import Tell, Watch
@@ -22,10 +22,11 @@ from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import Ranks, computing, device_of, ranks
 
 if TYPE_CHECKING:
-    from jvid.ensemble import Pair
+    from jvid.ensemble.ensemble import Ensemble
+    from jvid.ensemble.source import Source
     from jvid.strategy.strategy import Strategy
 
-__all__ = ["begun", "generate", "usual_prompts"]
+__all__ = ["begun", "generate", "recommended", "usual_prompts"]
 
 _BATCH = 8
 _BEGINS = "A person "
@@ -35,17 +36,18 @@ def generate(
     folder: str | Path,
     *,
     num: int,
-    pair: str = "actions-64",
-    strategy: Strategy | None = None,
+    ensemble: Source | str = "actions-64",
+    strategy: Strategy | Callable[[Ensemble], Strategy] | None = None,
     prompts: Sequence[str] | None = None,
     seed: int = 0,
     batch: int | None = None,
     micro_batch: int | None = None,
     threads: int = 1,
     processes: int = 1,
+    frames: int | None = None,
     dtype: str = "float32",
     device: str = "cpu",
-    loaded: Pair | None = None,
+    loaded: Ensemble | None = None,
     tell: Tell = lambda progress: None,
 ) -> ClipSet:
     """Make ``num`` clips into ``folder``, or go on with them; returns the complete set.
@@ -55,17 +57,18 @@ def generate(
     Args:
         folder: of the set; made if need be.
         num: of clips; may grow in a later run.
-        pair: as on the command line, a name or a folder.
-        strategy: the pair's recommended one if None.
-        prompts: in turn; None is every one of the pair that begins with "A person", or every one.
+        ensemble: as on the command line, a name or a folder, or a source of experts.
+        strategy: or what makes it of the loaded ensemble; the recommended one if None.
+        prompts: in turn; None is every one of the ensemble that begins with "A person", or every one.
         seed: of the first clip; the next has the next.
         batch: clips of a file; the set's own if None, or as even as possible and at most 8. The last file is filled up.
         micro_batch: clips that the networks see at once; the set's own if None, or the batch.
         threads: of each process. A clip's last bits may depend on them.
-        processes: workers on this machine, which load ``pair`` themselves.
+        processes: workers on this machine, which load ``ensemble`` themselves.
+        frames: of each clip; the set's own if None, or the ensemble's.
         dtype: of the networks.
         device: such as "cpu" or "cuda"; processes that share a machine take its GPUs in turn.
-        loaded: the pair, where the caller has it already: as ``pair``, ``dtype`` and ``device`` say.
+        loaded: the ensemble, where the caller has it already: as ``ensemble``, ``dtype`` and ``device`` say.
         tell: hears of progress, in the main process.
 
     Raises:
@@ -80,31 +83,36 @@ def generate(
     with ranks(device) as job, computing(threads, device):
         if job.world > 1 and processes > 1:
             raise InputError(f"processes {processes} in a job of {job.world}: leave one of them out")
-        from jvid.strategy.choice import Choice
+        from jvid.ensemble.source import Source
         from jvid_training.generation.making import Maker
 
-        own = device_of(device, job.local)
-        models: Pair = loaded or Choice.parse(pair).load("pair", device=own, dtype=dtype)
+        own, source = device_of(device, job.local), Source.from_plain(ensemble)
+        models: Ensemble = loaded or source.load(own, dtype)
+        used = strategy(models) if callable(strategy) else strategy or recommended(models)
 
         def request(before: Spec | None) -> Spec:
             from jvid.pipeline.record import versions
-            from jvid_training.generation.making import frame_size, pair_fingerprint
+            from jvid_training.generation.ensembles import ensemble_fingerprint, frame_size, resumed
 
             clips = batch or (before.batch if before else _even(num))
             together = before.micro_batch if before and before.batch == clips else clips
-            return Spec(
-                pair=pair, pair_fingerprint=pair_fingerprint(models), strategy=strategy or models.strategy,
+            latents = models.latents(frames or (before.frames if before else None))
+            spec = Spec(
+                ensemble=source, ensemble_fingerprint=ensemble_fingerprint(models, source), strategy=used,
                 prompts=tuple(prompts) if prompts else usual_prompts(models), num=num, seed=seed, batch=clips,
-                micro_batch=micro_batch or together, threads=threads, dtype=dtype, device=device,
-                latents=models.shape, size=frame_size(models, own), fps=float(models.fps), versions=versions(),
+                micro_batch=micro_batch or together, threads=threads, dtype=dtype, device=device, latents=latents,
+                frames=models.frames.frames(latents[1]), size=frame_size(models, own), fps=float(models.fps),
+                versions=versions(),
             )  # fmt: skip
+            return resumed(spec, before, models)
 
         with begun(folder, job, request) as (spec, missing):
             watch = Watch(spec, len(missing), tell if job.rank == 0 else lambda progress: None, job.world)
             if processes > 1 and missing:
+                from jvid.ensemble.compose import Composition
                 from jvid_training.generation.workers import hand_out
 
-                spec.strategy.tell_unused_noise(models.schedule)  # once, and not in every worker
+                Composition(spec.strategy, models).warn_of_unused_noise()  # once, and not in every worker
                 hand_out(folder, spec, missing, min(processes, len(missing)), watch)
             elif missing:
                 maker = Maker(spec, models, own, quiet=job.rank > 0)
@@ -139,7 +147,7 @@ def begun(
 
 def _settled(folder: Path, request: Callable[[Spec | None], Spec]) -> tuple[Spec, list[int]]:
     """What the set is from now on, and its missing batches. Nobody else writes to the folder."""
-    clean(folder)
+    clean(folder, locked=True)
     there = finished(folder)
     before = Spec.load(folder) if there else None  # a request of which nothing was made binds nobody
     spec = request(before)
@@ -159,13 +167,22 @@ def _even(num: int) -> int:
     return even(num, _BATCH)[0]
 
 
-def usual_prompts(pair: Pair) -> tuple[str, ...]:
-    """Those of a pair that begin with "A person", or every one.
+def usual_prompts(ensemble: Ensemble) -> tuple[str, ...]:
+    """Those of an ensemble that begin with "A person", or every one.
 
     Raises:
         InputError: it knows none.
     """
-    known = tuple(pair.prompts)
+    known = tuple(ensemble.prompts)
     if not known:
-        raise InputError(f"the pair {pair.name} takes any sentence: say which, with at least one prompt")
+        raise InputError(
+            f"ensemble {ensemble.name!r} takes any sentence: state which, with at least one prompt"
+        )
     return tuple(prompt for prompt in known if prompt.startswith(_BEGINS)) or known
+
+
+def recommended(ensemble: Ensemble) -> Strategy:
+    """The ensemble's strategy, or its experts in equal parts."""
+    from jvid.strategy.simple import simple
+
+    return ensemble.strategy or simple(ensemble.experts)

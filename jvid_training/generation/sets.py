@@ -64,7 +64,7 @@ class ClipSet:
     @property
     def frames(self) -> int:
         """Of each clip."""
-        return self.spec.latents[1]
+        return self.spec.frames
 
     @property
     def size(self) -> tuple[int, int]:

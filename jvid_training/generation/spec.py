@@ -7,7 +7,6 @@ networks  see micro_batch clips at once           a clip's last bits depend on h
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,13 +14,16 @@ from typing import Any
 
 import attrs
 
+from jvid import documents
+from jvid.ensemble.source import Source
 from jvid.errors import InputError
+from jvid.files import read_json
 from jvid.pipeline.record import Clip
 from jvid.strategy.strategy import Strategy
 
 __all__ = ["FORMAT", "NAME", "Progress", "Spec"]
 
-FORMAT = 1
+FORMAT = 2
 NAME = "set.json"
 
 
@@ -58,21 +60,22 @@ class Spec:
     """The request that a set answers.
 
     Attributes:
-        pair: as on the command line.
-        pair_fingerprint: of what the pair is made of; equal wherever its folder lies.
+        ensemble: as on the command line.
+        ensemble_fingerprint: of what the ensemble is made of; equal wherever its folder lies.
         num: clips wanted; files hold whole batches, so there may be more.
         batch: clips of a file.
         micro_batch: clips that the networks see at once; ``batch`` is a multiple of it.
         threads: of each process.
         latents: ``(c, f, h, w)`` of a clip.
+        frames: of a clip, decoded.
         size: ``(H, W)`` of a frame.
 
     Raises:
         InputError: a value out of range, or a batch that is no multiple of the micro-batch.
     """
 
-    pair: str
-    pair_fingerprint: str
+    ensemble: Source
+    ensemble_fingerprint: str
     strategy: Strategy
     prompts: tuple[str, ...] = attrs.field(converter=_tuple)
     num: int = attrs.field(validator=_at_least(1))
@@ -83,6 +86,7 @@ class Spec:
     dtype: str
     device: str
     latents: tuple[int, int, int, int] = attrs.field(converter=_tuple)
+    frames: int = attrs.field(validator=_at_least(1))
     size: tuple[int, int] = attrs.field(converter=_tuple)
     fps: float
     versions: Mapping[str, str] = attrs.field(converter=_dict, hash=False)
@@ -110,14 +114,34 @@ class Spec:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        values = {name: getattr(self, name) for name in (field.name for field in attrs.fields(Spec))}
+        values = {field.name: getattr(self, field.name) for field in attrs.fields(Spec)}
         return {
             "format": FORMAT,
             **values,
+            "ensemble": self.ensemble.to_plain(),
             "strategy": self.strategy.to_dict(),
             "versions": dict(self.versions),
             **{name: list(values[name]) for name in ("prompts", "latents", "size")},
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Spec:
+        """From ``to_dict``'s values, or those of format 1, whose ensembles were pairs.
+
+        Raises:
+            InputError: another format, or a value out of range.
+            KeyError, TypeError, ValueError, AttributeError: another form.
+        """
+        values = dict(values)
+        version = values.pop("format")
+        if version == 1:
+            values["ensemble"] = str(values.pop("pair"))
+            values["ensemble_fingerprint"] = values.pop("pair_fingerprint")
+            values["frames"] = values["latents"][1]
+        elif version != FORMAT:
+            raise InputError(f"format {version!r}: expected {FORMAT} or 1; update jvid")
+        ensemble, strategy = Source.from_plain(values["ensemble"]), Strategy.from_dict(values["strategy"])
+        return cls(**{**values, "ensemble": ensemble, "strategy": strategy})
 
     @classmethod
     def load(cls, folder: Path) -> Spec:
@@ -127,22 +151,13 @@ class Spec:
             InputError: no set there, or one whose ``set.json`` is damaged or of another format.
         """
         path = folder / NAME
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            if values.pop("format") != FORMAT:
-                raise InputError(f"another format: expected {FORMAT}; update jvid")
-            return cls(**{**values, "strategy": Strategy.from_dict(values["strategy"])})
-        except FileNotFoundError:
-            raise InputError(f"no set of clips in {folder}: expected a folder of jvid generate") from None
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(
-                f"{path} is damaged ({error}): expected what jvid generate wrote; give another folder"
-            ) from error
+        if not path.exists():
+            raise InputError(f"no set of clips in {folder}: expected a folder of jvid generate")
+        spec: Spec = read_json(path, "what jvid generate wrote", "give another folder", cls.from_dict)
+        return spec
 
     def check_resumes(self, before: Spec) -> None:
-        """Refuse to go on with a set of another request; ``num`` may grow, and the pair's folder may have moved.
+        """Refuse to go on with a set of another request; ``num`` may grow, and the ensemble's folder may have moved.
 
         Raises:
             InputError: what differs, by name.
@@ -151,29 +166,10 @@ class Spec:
             raise InputError(
                 f"num {self.num}: the set holds {before.num} already, ask for as many or more; or give another folder"
             )
-        now, then = (_flat({**spec.to_dict(), "num": 0, "pair": ""}) for spec in (self, before))
-        names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
-        if names:
-            said = "; ".join(
-                f"{name}: {_short(then, name)} there, {_short(now, name)} now" for name in names[:3]
-            )
-            more = f" (and {len(names) - 3} more)" if len(names) > 3 else ""
+        then, now = ({**spec.to_dict(), "num": 0, "ensemble": ""} for spec in (before, self))
+        if found := documents.differences(then, now):
+            more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
             raise InputError(
-                f"the set was made by another request; {said}{more}: give another folder, or ask for the same"
+                f"the set was made by another request; {'; '.join(found[:3])}{more}: give another folder, or ask for "
+                "the same"
             )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, ``strategy.selector.options.t_v``."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
-
-
-def _short(values: Mapping[str, Any], name: str) -> str:
-    text = json.dumps(values[name]) if name in values else "nothing"
-    return text if len(text) <= 60 else f"{text[:57]}..."

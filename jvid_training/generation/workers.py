@@ -135,7 +135,6 @@ def main(folder: str, device: str) -> None:
 
 
 def _make(folder: Path, device: str, orders: queue.SimpleQueue[int], say: Any) -> None:
-    from jvid.strategy.choice import Choice
     from jvid_training.generation.making import Maker
     from jvid_training.jobs.locks import Lock
     from jvid_training.jobs.ranks import computing
@@ -143,8 +142,8 @@ def _make(folder: Path, device: str, orders: queue.SimpleQueue[int], say: Any) -
     with Lock(folder, alone=False):
         spec = Spec.load(folder)
         with computing(spec.threads, device):
-            pair = Choice.parse(spec.pair).load("pair", device=device, dtype=spec.dtype)
-            maker = Maker(spec, pair, device, quiet=True)  # the parent tells the warnings
+            ensemble = spec.ensemble.load(device, spec.dtype)
+            maker = Maker(spec, ensemble, device, quiet=True)  # the parent shows the warnings
             say(ready=True)
             while True:
                 batch = orders.get()

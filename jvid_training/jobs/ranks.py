@@ -48,8 +48,8 @@ def _world() -> int:
 
 
 def first_process() -> bool:
-    """Whether this process is the one of its job that writes and speaks."""
-    return int(os.environ.get("RANK") or 0) == 0
+    """Whether this process is the one of its job that writes and prints; a process alone is, whatever RANK says."""
+    return _world() < 2 or int(os.environ.get("RANK") or 0) == 0
 
 
 @contextmanager

@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
+from jvid.extras import extra
+
 __all__ = ["report"]
 
 _LARGE = 10e6
 
 
+@extra("training")
 def report(
     folders: Annotated[
         list[Path],
@@ -44,11 +47,11 @@ def report(
 
     The page is one file that opens from the disk and asks nothing of any other place.
     """
-    from jvid.media.files import check_path
+    from jvid.files import check_file
     from jvid_training.report.inputs import read
     from jvid_training.report.page import write_page
 
-    out = check_path(out, (".html",))
+    out = check_file(out, (".html",))
     words = ["jvid", "report", *map(str, folders), "--out", str(out), "--clips", str(clips)]
     words += [
         "--extremes",

@@ -16,8 +16,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from jvid.ensemble import EXPERTS
+from jvid.files import whole_file
 from jvid_training.evaluation.figures import number
-from jvid_training.files import write_whole
 from jvid_training.report import scatter
 from jvid_training.report.content import Content, Front, Row
 from jvid_training.report.sets import file_name
@@ -35,7 +35,8 @@ def write_page(path: Path, content: Content) -> int:
         InputError: the system refuses, as with a full disk.
     """
     data = page(content).encode("utf-8")
-    write_whole(path, lambda part: part.write_bytes(data))
+    with whole_file(path) as part:
+        part.write_bytes(data)
     return len(data)
 
 

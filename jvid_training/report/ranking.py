@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jvid.errors import InputError
+from jvid.refusals import unreadable
 from jvid_training.evaluation.consistency import agreement
 from jvid_training.generation.sets import ClipSet
 
@@ -35,9 +35,10 @@ def ranked(features: Path, clips: ClipSet) -> tuple[str, np.ndarray] | None:
             name = str(meta["network"]["name"])
         except FileNotFoundError:  # not finished
             continue
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, MemoryError) as error:
             reason = " ".join(str(error).split())[:100]
-            raise InputError(f"features in {folder} are damaged ({reason}): delete the folder") from None
+            damaged = f"features in {folder} are damaged ({reason}): delete the folder"
+            raise unreadable(folder, error, damaged) from None
         # (n f d): a network of frames; one of clips has (n d).
         if seen.ndim == 3 and len(seen) == len(clips):
             return f"agreement[{name}]", agreement(seen)

@@ -15,7 +15,7 @@ import numpy as np
 
 from jvid.core.protocols import NoiseSchedule
 from jvid.errors import InputError, JvidError
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 from jvid.strategy.strategy import Strategy
 from jvid_training.evaluation.figures import Figure
 from jvid_training.generation.sets import ClipSet

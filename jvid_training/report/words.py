@@ -13,7 +13,7 @@ import attrs
 from jvid.core.protocols import NoiseSchedule
 from jvid.ensemble import EXPERTS
 from jvid.errors import JvidError
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 from jvid.strategy.guidance import AnyGuidance, Guidance
 from jvid.strategy.strategy import Strategy
 

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.errors import InputError
+from jvid.files import remove, write_json
 from jvid.strategy.strategy import Strategy
-from jvid_training.files import remove, write_json
 from jvid_training.search.cost import Prices, prices_of
 from jvid_training.search.judged import Judged
 from jvid_training.search.rows import simplest
@@ -62,14 +62,14 @@ class Bench:
     @cached_property
     def pair(self) -> Pair:
         """The pair of models."""
-        from jvid.strategy.choice import Choice
+        from jvid.plugins.choice import Choice
 
         return self._given[0] or Choice.parse(self.study.pair).load("pair")
 
     @cached_property
     def former(self) -> Pair | None:
         """The pair of another decoder whose clips are decoded anew."""
-        from jvid.strategy.choice import Choice
+        from jvid.plugins.choice import Choice
 
         named = self.study.sampled_by
         return self._given[3] or (Choice.parse(named).load("pair") if named else None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jvid.errors import InputError
+from jvid.extras import extra
 
 if TYPE_CHECKING:
     from jvid_training.search.bench import Bench
@@ -24,6 +25,7 @@ Num = Annotated[
 ]
 
 
+@extra("training")
 def ablation(
     recipe: RecipeArgument,
     rows: Annotated[
@@ -66,6 +68,7 @@ def ablation(
         typer.echo("\n".join(map(str, (path, *_drawn(path)))))
 
 
+@extra("training")
 def sweep(
     recipe: RecipeArgument,
     trials: Annotated[

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.errors import InputError
+from jvid.files import write_json
 from jvid.paper import STEPS
 from jvid.strategy.guidance import guidance_of
 from jvid.strategy.strategy import EXPERTS
-from jvid_training.files import write_json
 
 if TYPE_CHECKING:
     from jvid.core.protocols import NoiseSchedule, Step

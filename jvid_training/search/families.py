@@ -13,7 +13,7 @@ from typing import Any
 
 from jvid.ensemble import EXPERTS
 from jvid.errors import InputError
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 
 __all__ = ["choice_of", "known_options", "options_of"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError
-from jvid_training.files import write_whole
+from jvid.files import whole_file
 from jvid_training.search.judged import Judged
 from jvid_training.search.labels import number_points
 
@@ -70,7 +70,8 @@ def plot_front(found: Mapping[str, Any], path: Path) -> Path:
     numbers = [str(point["number"]) if point["known"] or point["front"] else "" for point in chosen]
     number_points(left, numbers, list(zip(frames, clips, strict=True)))
     number_points(right, numbers, list(zip(costs, clips, strict=True)))
-    write_whole(path, lambda part: figure.savefig(part, dpi=120))
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=120)
     return path
 
 

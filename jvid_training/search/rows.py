@@ -15,7 +15,7 @@ import attrs
 
 from jvid.errors import InputError, JvidError
 from jvid.paper import SEARCH, TABLE_6
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 from jvid.strategy.guidance import Guidance
 from jvid.strategy.strategy import EXPERTS, NoiseShape, Strategy
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.errors import InputError, JvidError
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 from jvid.strategy.strategy import EXPERTS, NoiseShape, Strategy
 from jvid_training.search.axes import Axis, Options, axis_of, is_range
 from jvid_training.search.families import choice_of, known_options, options_of

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.errors import InputError, NonFiniteError
+from jvid.files import write_json
 from jvid.strategy.strategy import Strategy
-from jvid_training.files import write_json
 from jvid_training.jobs.locks import held
 from jvid_training.search.front import clearly_beaten, front
 from jvid_training.search.judged import Judged

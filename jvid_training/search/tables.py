@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from jvid.files import whole_file, write_json
 from jvid_training.evaluation.figures import base_of, number
-from jvid_training.files import write_json, write_whole
 from jvid_training.search.front import front
 from jvid_training.search.judged import Judged
 
@@ -72,8 +72,8 @@ def write_table(
         **more,
     }
     write_json(path.with_name(f"{path.name}.json"), values)
-    text = markdown(heading, floors, rows)
-    write_whole(path.with_name(f"{path.name}.md"), lambda part: part.write_text(text, encoding="utf-8"))
+    with whole_file(path.with_name(f"{path.name}.md")) as part:
+        part.write_text(markdown(heading, floors, rows), encoding="utf-8")
 
 
 def table_front(table: Mapping[str, Any]) -> dict[str, Any]:

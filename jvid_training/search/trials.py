@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from jvid.errors import InputError, JvidError, MissingDependencyError
+from jvid.errors import InputError, JvidError
+from jvid.extras import extra
 from jvid.strategy.strategy import Strategy
 from jvid_training.jobs.locks import held
 from jvid_training.search.locks import Workers
@@ -39,12 +40,8 @@ BETTER = {"accuracy": "maximize"}
 
 def optuna_module() -> Any:
     """Optuna, quiet; a line that says how to get it where it is not installed."""
-    try:
+    with extra("training"):
         import optuna
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"jvid sweep needs optuna ({error}): install the extra, pip install 'jvid[training]'"
-        ) from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

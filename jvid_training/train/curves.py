@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jvid.errors import InputError
-from jvid_training.files import write_whole
+from jvid.files import check_file, read_json, whole_file
 from jvid_training.train.checkpoints import checkpoints
 
 
@@ -19,16 +18,17 @@ def read_curve(folder: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
     found = [folder / "final" / "run.json", *(path / "state.json" for path in reversed(checkpoints(folder)))]
     for path in found:
         if path.is_file():
-            document = json.loads(path.read_text(encoding="utf-8"))
-            return document["recipe"], document["curve"]
+            return read_json(path, "what `jvid train` wrote", "train again", _curve)
     raise InputError(f"no run in {folder}: expected the `out` folder of a recipe, after `jvid train`")
+
+
+def _curve(document: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    return document["recipe"], document["curve"]
 
 
 def plot_curves(folders: Sequence[Path], out: Path) -> None:
     """Training loss (thin, with its running mean) and held-out loss over steps, a panel for each run."""
-    suffix = out.suffix.removeprefix(".")
-    if suffix not in {"png", "svg", "pdf"}:
-        raise InputError(f"{out}: expected a file ending in .png, .svg or .pdf")
+    check_file(out, (".png", ".svg", ".pdf"), parents=True)
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -58,5 +58,6 @@ def plot_curves(folders: Sequence[Path], out: Path) -> None:
         axis.set_title(f"{recipe['name']}, {curve[-1]['minutes']:.0f} min", fontsize=10)
         axis.grid(alpha=0.3, which="both")
         axis.legend(fontsize=8)
-    write_whole(out, lambda part: figure.savefig(part, dpi=110, format=suffix))
+    with whole_file(out) as part:
+        figure.savefig(part, dpi=110)
     plt.close(figure)

@@ -12,8 +12,8 @@ import math
 import signal
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +27,33 @@ from torch import Tensor, nn
 
 import jvid
 from jvid.errors import InputError, JvidError, JvidWarning
+from jvid.files import check_folder, clean, make_folder, whole_folder, write_json
 from jvid.machine.cores import set_threads
+from jvid.refusals import refused
 from jvid_models.fast import AcceleratedUNet, accelerate
 from jvid_models.weights import read_weights, save_weights
 from jvid_training.data.features import EncoderFeatures
 from jvid_training.data.prompts import build_table
 from jvid_training.data.windows import Split, Windows
-from jvid_training.files import make_folder, write_json, write_whole
 from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import cpu_job, first_process
 from jvid_training.recipe import Optimiser, Recipe, to_document
 from jvid_training.train.checkpoints import (
+    MANIFEST,
     averages,
     best,
     checkpoints,
     load_checkpoint,
     save_checkpoint,
     start_from,
+    write_digests,
 )
 from jvid_training.train.networks import build_network
 from jvid_training.train.objectives import Objective, PredictNoise, Reconstruct
+
+MARKER = "run.json"
+OWNED = ("model.safetensors", "network.json", MANIFEST)
+"""What ``final/`` holds beside `MARKER`."""
 
 VALIDATION_SAMPLES = {"image": 256, "video": 32, "decoder": 16}
 
@@ -106,6 +113,8 @@ def train(recipe: Recipe, tell: Callable[[Progress], None] = lambda progress: No
     with ExitStack() as held:
         if first_process():
             held.enter_context(Lock(make_folder(Path(recipe.out)), alone=True))
+            clean(Path(recipe.out), locked=True)
+            check_folder(Path(recipe.out) / "final", MARKER, OWNED)
         run = _Run(recipe, tell)
         # It ends the process group too: nothing that waits for other processes may come after.
         held.callback(run.accelerator.end_training)
@@ -162,6 +171,8 @@ class _Run:
         )
         self.ema = EMAModel(network.parameters(), decay=training.ema, foreach=True)
         self.step, self.seconds = 0, 0.0
+        self.saved = -1
+        """The step of the last checkpoint."""
         self.curve: list[dict[str, float]] = []
         self._resume(network, optimizer)
         self.ema.to(self.accelerator.device)
@@ -186,6 +197,7 @@ class _Run:
             }
         )
         self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+        self.saved = self.step
 
     def loop(self) -> bool:
         """True when every step was made, False when a signal stopped it (a checkpoint was written)."""
@@ -210,7 +222,8 @@ class _Run:
                     losses.clear()
                 if due:
                     self.checkpoint(validation)
-            if self.step < training.steps:
+            # Not again where a signal came in while this step's was due: it would lose its held-out loss.
+            if self.step < training.steps and self.saved != self.step:
                 self.checkpoint()
         finally:
             for number, handler in previous.items():
@@ -290,6 +303,7 @@ class _Run:
                 self.optimizer.state_dict(),
                 state,
             )
+        self.saved = self.step
         self.accelerator.wait_for_everyone()
 
     def finish(self) -> Path:
@@ -309,16 +323,13 @@ class _Run:
                 "precision": self.precision,
                 "torch": torch.__version__,
             }
-
-            def write(folder: Path) -> None:
-                folder.mkdir()
+            with whole_folder(final, MARKER, OWNED) as folder:
                 save_weights(weights, folder / "model.safetensors")
                 write_json(
                     folder / "network.json", {"kind": self.recipe.kind, "options": self.recipe.network}
                 )
-                write_json(folder / "run.json", summary)
-
-            write_whole(final, write)
+                write_json(folder / MARKER, summary)
+                write_digests(folder)
         self.accelerator.wait_for_everyone()
         return final
 
@@ -337,10 +348,11 @@ class _Run:
         values = {"loss": progress.loss, "lr": progress.lr, "rate": progress.rate}
         if progress.validation is not None:
             values["validation"] = progress.validation
-        self.accelerator.log(values, step=progress.step)
+        with _one_line(self.out):
+            self.accelerator.log(values, step=progress.step)
         self.curve.append({"step": progress.step, "minutes": round(self.seconds / 60, 3), **values})
         if self.accelerator.is_main_process:
-            with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
+            with _one_line(self.out), (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(self.curve[-1]) + "\n")
             self.tell(progress)
 
@@ -353,6 +365,17 @@ class _Run:
             return self.stopped
         flag = torch.tensor(float(self.stopped), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
+
+
+@contextmanager
+def _one_line(folder: Path) -> Iterator[None]:
+    """A log that cannot be written, as with a full disk, as an `InputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {folder}: {refused(error)}; free the space, the same command goes on from the last checkpoint"
+        ) from error
 
 
 def _features(recipe: Recipe, device: torch.device) -> EncoderFeatures | None:

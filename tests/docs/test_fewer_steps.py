@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks import fewer_steps as fewer
 from benchmarks import fewer_steps_page as page
+from benchmarks import fewer_steps_rows as rows
 from benchmarks.brownian import BrownianPath
 from benchmarks.fewer_steps_rows import BASE, Row
 from benchmarks.orders import PAGE, SCHEDULES, draws, run, steps_of
@@ -93,21 +94,21 @@ def test_a_level_off_the_table_is_refused():
 
 @pytest.fixture(scope="module")
 def cases():
-    return fewer.cases()
+    return rows.cases()
 
 
 def test_the_mixture_gives_the_image_model_the_strategys_share_at_any_number_of_steps(cases):
     mixture = cases[0]
     # The curve by hand: the image model has 0.3 x 0.25 + 0.1 x 0.6 = 0.135 of progress, an eighth nearly.
-    assert fewer.held_share(PiecewiseAffine(0.6, 0.9, 0.5, 0.3)) == pytest.approx(0.865, abs=1e-6)
+    assert rows.held_share(PiecewiseAffine(0.6, 0.9, 0.5, 0.3)) == pytest.approx(0.865, abs=1e-6)
     assert mixture.selector.at == (0.875,)
     assert mixture.gamma == {"image": 0.02}
     for row in mixture.rows:
-        plan = fewer.plan_of(mixture, row, SCHEDULE)
+        plan = rows.plan_of(mixture, row, SCHEDULE)
         assert all((step.expert == "image") == (step.start.t <= 0.125 + 1e-12) for step in plan.steps)
         assert sum(step.switched for step in plan.steps) == 1
-    for row in (*fewer.FINE.values(), Row("unipc", "trailing", 16), Row("unipc", "trailing", 24)):
-        switch = next(step for step in fewer.plan_of(mixture, row, SCHEDULE).steps if step.switched)
+    for row in (*rows.FINE.values(), Row("unipc", "trailing", 16), Row("unipc", "trailing", 24)):
+        switch = next(step for step in rows.plan_of(mixture, row, SCHEDULE).steps if step.switched)
         assert switch.start.t == pytest.approx(0.125, abs=1e-9)
 
 
@@ -119,7 +120,7 @@ def test_every_case_has_its_base_and_stochastic_rows_are_on_the_table(cases):
     solvers = {"ddpm", "ddim", "dpmpp-2m", "dpmpp-2m-sde", "heun", "unipc", "pndm", "euler"}
     assert {row.solver for row in cases[0].rows} == solvers
     found = {name for name in solvers if draws(load("solver", name), SCHEDULES["flow"])}
-    assert found == set(fewer.STOCHASTIC)
+    assert found == set(rows.STOCHASTIC)
 
 
 def test_figures_tell_error_detail_and_motion():

@@ -69,11 +69,11 @@ def modules_imported(source: str) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("jvid", ("testing",)),
+        ("jvid", ("cli", "media", "testing")),
         ("jvid_models", ("models",)),
-        ("jvid_training", ("models", "training", "evaluation")),
-        ("tests", ("models", "training", "evaluation", "testing", "test")),
-        ("benchmarks", ("models", "testing", "test")),
+        ("jvid_training", ("cli", "media", "models", "training", "evaluation")),
+        ("tests", ("cli", "media", "models", "training", "evaluation", "testing", "test")),
+        ("benchmarks", ("cli", "media", "models", "testing", "test")),
     ],
 )
 def test_what_a_package_imports_is_declared(folder: str, extras: tuple[str, ...]) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from jvid.errors import InputError
 from jvid.grids import ByAngle, Explicit, Karras, Leading, Linspace, Trailing, Zigzag
+from jvid.plugins.choice import Choice
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
-from jvid.strategy.choice import Choice
 from jvid.strategy.strategy import Strategy
 
 SPACINGS = [("leading", Leading), ("trailing", Trailing), ("linspace", Linspace)]

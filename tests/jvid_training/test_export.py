@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import shutil
 from pathlib import Path
 
 import attrs
@@ -15,8 +18,8 @@ from safetensors.torch import load_file
 import jvid
 from jvid.cli import main
 from jvid.errors import InputError
-from jvid.strategy.choice import Choice
 from jvid.strategy.strategy import Strategy
+from jvid_training import sheets
 from jvid_training.export import export_runs
 from jvid_training.search.rows import ablation, printed
 from jvid_training.sheets import make_sheets
@@ -98,6 +101,96 @@ def test_parts_of_a_pair_stay(runs: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize("there", ["run", "home", "file", "pair and notes", "device"])
+def test_only_a_pair_is_replaced(runs: Path, tmp_path: Path, there: str, capsys) -> None:
+    """A run's own folder, a home folder, a file, a pair with something of the user's beside it, a device."""
+    out = tmp_path / "out"
+    if there == "run":
+        shutil.copytree(runs / "image", out)
+    elif there == "home":
+        (out / "thesis").mkdir(parents=True)
+        (out / "thesis/chapter.tex").write_text("mine")
+    elif there == "file":
+        out.write_text("mine")
+    elif there == "device":
+        out.symlink_to(os.devnull)
+    else:
+        export(runs, out)
+        (out / "notes.txt").write_text("mine")
+    held = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert (
+        main(["export", *(str(runs / kind) for kind in ("image", "video", "decoder")), "-o", str(out)]) == 2
+    )
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert str(out) in told
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == held
+    assert Path(os.devnull).is_char_device()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_full_disk_leaves_the_pair_that_was_there(runs: Path, tmp_path: Path, capsys) -> None:
+    export(runs, tmp_path / "pair")
+    held = {path.name: path.read_bytes() for path in (tmp_path / "pair").iterdir()}
+    words = ["export", *(str(runs / kind) for kind in ("image", "video", "decoder")), "-o"]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+    try:
+        assert [main([*words, str(tmp_path / name)]) for name in ("pair", "new")] == [2, 2]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    first, second = capsys.readouterr().err.splitlines()
+    assert "cannot write" in first
+    assert "File too large; free the space" in second
+    assert {path.name: path.read_bytes() for path in (tmp_path / "pair").iterdir()} == held
+    assert [path.name for path in tmp_path.iterdir()] == ["pair"]
+
+
+def test_a_run_that_changed_is_not_exported(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "image", tmp_path / "image")
+    weights = tmp_path / "image/final/model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(
+        InputError, match=r"final is damaged \(model.safetensors: not the bytes that were written"
+    ):
+        export_runs(tmp_path / "image", runs / "video", runs / "decoder", tmp_path / "pair")
+    (tmp_path / "image/final/manifest.json").unlink()  # as an older version wrote it
+    export_runs(tmp_path / "image", runs / "video", runs / "decoder", tmp_path / "pair")
+
+
+class Prompted:
+    """A pair that must not be sampled, with prompts that somebody else chose."""
+
+    name, shape, prompts = (
+        "tiny",
+        (4, 8, 4, 4),
+        ("A person ../../up", "A person /abs/x", "A person abs x", "A person .."),
+    )
+    strategy = Strategy.paper(64)
+
+
+def test_sheets_stay_in_their_folder_and_are_checked_first(tmp_path: Path, monkeypatch) -> None:
+    drawn: list[Path] = []
+    rows = ablation(Prompted.strategy)
+    clips = dict.fromkeys([*rows, *printed(Prompted.strategy, 32)], np.zeros((4, 8, 8, 8, 3), np.uint8))
+    monkeypatch.setattr(sheets, "sample_rows", lambda *_: clips)
+    files = make_sheets(Prompted(), tmp_path / "a/b/out", "A person", 0)
+    assert [file.name for file in files] == ["up.png", "abs-x.png", "abs-x-2.png", "prompt.png"]
+    assert {path.parent for path in tmp_path.rglob("*.png")} == {tmp_path / "a/b/out"}
+    assert all(file.is_file() for file in files)
+
+    monkeypatch.setattr(sheets, "sample_rows", lambda *_: drawn.append(Path()))
+    (tmp_path / "out/up.png").mkdir(parents=True)
+    (tmp_path / "file").write_text("in the way")
+    for out, told in ((tmp_path / "out", "up.png' is a folder"), (tmp_path / "file/out", "cannot be made")):
+        with pytest.raises(InputError, match=told):
+            make_sheets(Prompted(), out, "A person", 0)
+    assert not drawn
+    assert (tmp_path / "out/up.png").is_dir()
+
+
 def test_the_rows_of_a_sheet_add_one_part_at_a_time() -> None:
     whole = Strategy.paper(128)
     rows = ablation(whole)
@@ -140,6 +233,15 @@ def test_curves_are_drawn_for_runs_only(runs: Path, tmp_path: Path) -> None:
     assert Image.open(tmp_path / "curves.png").size[0] > 800
     with pytest.raises(InputError, match="no run in"):
         plot_curves([tmp_path], tmp_path / "x.png")
-    with pytest.raises(InputError, match=r"ending in .png, .svg or .pdf"):
+    with pytest.raises(InputError, match=r"ends in '.txt': expected .png, .svg, .pdf"):
         plot_curves([runs / "image"], tmp_path / "x.txt")
     assert not list(tmp_path.glob("x*"))
+    (tmp_path / "x.png").mkdir()
+    (tmp_path / "x.png/mine").write_text("mine")
+    with pytest.raises(InputError, match=r"x.png' is a folder: expected a file's name"):
+        plot_curves([runs / "image"], tmp_path / "x.png")
+    assert (tmp_path / "x.png/mine").read_text() == "mine"
+    (runs / "broken/final").mkdir(parents=True)
+    (runs / "broken/final/run.json").write_text("{")
+    with pytest.raises(InputError, match=r"run.json is not JSON .*; train again"):
+        plot_curves([runs / "broken"], tmp_path / "y.png")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from jvid.errors import JvidError
-from jvid.media.files import whole_file
+from jvid.files import whole_file
 from jvid.testing.checking import KINDS, checks_of
 from tests.mutants import Hunt, hunt
 

@@ -54,7 +54,7 @@ def again(*args: str) -> int:
 
 def clip_takes(monkeypatch: pytest.MonkeyPatch, clip: int, free: int, held: int) -> None:
     """Known figures in place of this machine's."""
-    monkeypatch.setattr("jvid.pipeline.batches.bytes_per_clip", lambda *args: clip)
+    monkeypatch.setattr("jvid.pipeline.make.bytes_per_clip", lambda *args: clip)
     monkeypatch.setattr(memory, "free_bytes", lambda device: free)
     monkeypatch.setattr(memory, "held_bytes", lambda device: held)
 

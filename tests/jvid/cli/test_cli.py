@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from jvid.cli import main
+from jvid.cli.progress import step_bar
 from jvid.errors import InputError, PluginWarning
 from jvid.media import ENDINGS, read_latents, read_metadata, write_latents
 from jvid.pipeline import record
@@ -22,8 +23,8 @@ from jvid.pipeline.batches import Batching
 from jvid.pipeline.make import make
 from jvid.pipeline.record import Clip
 from jvid.plugins import hookimpl
+from jvid.plugins.choice import Choice
 from jvid.plugins.registry import Registry, using
-from jvid.strategy.choice import Choice
 from jvid.strategy.strategy import Strategy
 from tests import toy
 from tests.toy import ToyPair, built, toy_registry
@@ -178,7 +179,7 @@ def test_the_bar_names_the_expert_at_work(monkeypatch: pytest.MonkeyPatch) -> No
     strategy = attrs.evolve(
         pair.strategy, selector=Choice.parse("piecewise-affine:t_v=.2,t_e=.3,p_e=0,p_f=0")
     )
-    make(pair, strategy, [Clip(WAVE, 0), Clip(WAVE, 1)], Batching(1), "cpu")
+    make(pair, strategy, [Clip(WAVE, 0), Clip(WAVE, 1)], Batching(1), "cpu", progress=step_bar)
     names = [step.expert for step in strategy.plan(pair.schedule).steps]
     assert set(names) == {"video", "image"}
     assert seen == [*names[1:], *names, names[0]]

@@ -15,9 +15,9 @@ from jvid.core.plan import Plan
 from jvid.core.planning import draw_plan, levels_of
 from jvid.grids import Explicit, Leading
 from jvid.media import ENDINGS, read_latents, read_metadata
+from jvid.plugins.choice import Choice
 from jvid.schedules import FlowMatching
 from jvid.selectors import Blend, Boundary, Table
-from jvid.strategy.choice import Choice
 from jvid.strategy.plan_file import load_plan, save_plan
 from jvid.strategy.strategy import Strategy
 from tests import toy

@@ -11,9 +11,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from jvid.cli.guiding import guided
 
 from jvid.cli import main
-from jvid.cli.guiding import guided
 from jvid.media import ENDINGS, read_latents, read_metadata
 from jvid.strategy.guidance import Guidance
 from jvid.strategy.strategy import Strategy

@@ -85,9 +85,12 @@ def test_the_installed_distribution_registers_all_three_plugins() -> None:
     assert "actions-64" in registry.names("pair")
 
 
-def test_a_source_tree_knows_the_plugins_that_pyproject_declares(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_tree_knows_the_plugins_that_pyproject_declares(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["entry-points"]["jvid"] == discovery._OWN
+    assert project["entry-points"]["jvid"] == discovery._declared()
+    assert discovery._declared(tmp_path) == {"builtin": "jvid.plugins.builtins"}
     monkeypatch.setattr(discovery.importlib.metadata, "distributions", lambda: ())
     assert "ddpm" in Registry().names("solver")
 

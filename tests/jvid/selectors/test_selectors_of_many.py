@@ -13,9 +13,9 @@ from jvid.core.planning import draw_plan, levels_of
 from jvid.core.protocols import Level, Step
 from jvid.errors import InputError
 from jvid.grids import Leading
+from jvid.plugins.choice import Choice
 from jvid.schedules import TabulatedSchedule
 from jvid.selectors import Always, Blend, Boundary, Cycle, PiecewiseAffine, Random, Table
-from jvid.strategy.choice import Choice
 
 LEVELS = levels_of(Leading(20), TabulatedSchedule.scaled_linear())
 ALL = [

@@ -11,10 +11,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from jvid.cli.guiding import guided
 from torch import Tensor
 
 from jvid import paper
-from jvid.cli.guiding import guided
 from jvid.core.bridged import Bridged
 from jvid.core.protocols import Expert
 from jvid.core.sampler import Sampler
@@ -22,11 +22,11 @@ from jvid.denoisers.framewise import Framewise
 from jvid.denoisers.guided import Guided
 from jvid.errors import InputError
 from jvid.grids import ByAngle
+from jvid.plugins.choice import Choice
 from jvid.plugins.registry import using
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.selectors import Always
 from jvid.solvers import DDIM
-from jvid.strategy.choice import Choice
 from jvid.strategy.guidance import Guidance
 from jvid.strategy.strategy import Strategy
 from jvid.testing import conforms

@@ -19,10 +19,10 @@ from jvid.ensemble import EXPERTS
 from jvid.errors import InputError
 from jvid.grids import Leading
 from jvid.noise import IndependentNoise, ScaledNoise
+from jvid.plugins.choice import Choice
 from jvid.plugins.registry import using
 from jvid.postprocessors import TemporalSmoothing
 from jvid.solvers import DDPM
-from jvid.strategy.choice import Choice
 from jvid.strategy.guidance import Guidance
 from jvid.strategy.strategy import Strategy
 from tests.toy import ToyPair, built, toy_registry

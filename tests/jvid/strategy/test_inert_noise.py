@@ -14,14 +14,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from jvid.strategy.drawing import drawing_steps
 
 import jvid
 from jvid.cli import main
 from jvid.errors import JvidWarning
 from jvid.paper import SCHEDULE
+from jvid.plugins.choice import Choice
 from jvid.plugins.registry import using
-from jvid.strategy.choice import Choice
-from jvid.strategy.drawing import drawing_steps
 from jvid.strategy.strategy import NoiseShape, Strategy
 from jvid_training.search.rows import simplest
 from tests.generation_tools import tiny_pair

@@ -18,8 +18,8 @@ from jvid.denoisers.guided import Guided
 from jvid.denoisers.windowed import Windowed
 from jvid.ensemble import Pair
 from jvid.errors import InputError
+from jvid.plugins.choice import Choice
 from jvid.plugins.registry import using
-from jvid.strategy.choice import Choice
 from jvid.strategy.guidance import Guidance
 from jvid.strategy.strategy import Strategy
 from jvid.strategy.windows import clip_shape, windows

@@ -1,4 +1,4 @@
-"""A pair: exported, read back, sampled, and what happens when its files are damaged."""
+"""An ensemble's folder: exported, read back, sampled, of the older format, and what happens when its files are damaged."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 import torch
 
 import jvid
-import jvid.ensemble
+from jvid import paper
 from jvid.errors import InputError, MissingDependencyError
+from jvid.plugins.choice import Choice
 from jvid.plugins.registry import Registry
-from jvid.strategy.strategy import Strategy
 from jvid_models import plugin
 from jvid_models.adapters.unet import from_unet
 from jvid_models.ensembles import export as exporting
-from jvid_models.ensembles.export import export_pair
-from jvid_models.ensembles.folder import Pair, actions_64
+from jvid_models.ensembles.export import ExportedExpert, export_ensemble
+from jvid_models.ensembles.folder import EnsembleFolder, actions_64, load_ensemble
 from jvid_models.networks.table1 import SCHEDULER
 from jvid_models.networks.unets import image_unet, video_unet
 from jvid_models.networks.video_decoder import VideoDecoder
@@ -28,13 +29,20 @@ from jvid_models.paths import shared_root
 from jvid_models.text import EmbeddingTable
 
 TINY = {"channels": (16, 32), "layers": 1, "text_width": 12, "groups": 8, "heads": 2}
-STRATEGY = Strategy.paper(64).to_dict() | {"steps": 4}
+STRATEGY = paper.strategy(64).to_dict() | {"steps": 4}
+GUIDED = ("guided:scale=2.0",)
 
 
 def parts(seed: int = 0):
+    """A video and an image expert, their decoder and prompts."""
     torch.manual_seed(seed)
     table = EmbeddingTable(["", "A person running", "A person waving"], torch.randn(3, 5, 12))
-    return image_unet(**TINY), video_unet(**TINY), VideoDecoder(channels=(16, 8, 8, 8), blocks=1), table
+    image, video = image_unet(**TINY), video_unet(**TINY)
+    experts = {
+        "video": ExportedExpert(video, "clips", GUIDED),
+        "image": ExportedExpert(image, "frames", GUIDED),
+    }
+    return experts, VideoDecoder(channels=(16, 8, 8, 8), blocks=1), table
 
 
 def meta(**changes):
@@ -48,77 +56,199 @@ def meta(**changes):
     } | changes
 
 
+def as_format_1(folder):
+    """The folder as version 0.1 wrote it: pair.json, further models under "guides", the strategy of that time."""
+    path = folder / "ensemble.json"
+    values = json.loads(path.read_text())
+    experts = values.pop("experts")
+    values |= {
+        "format": 1,
+        "video": experts.pop("video")["network"],
+        "image": experts.pop("image")["network"],
+    }
+    if experts:
+        values["guides"] = {name: described["network"] for name, described in experts.items()}
+    for name in experts:
+        (folder / f"{name}.safetensors").rename(folder / f"guide-{name}.safetensors")
+    if values["strategy"] == STRATEGY:
+        values["strategy"] = {
+            "selector": {
+                "name": "piecewise-affine",
+                "options": {"t_v": 0.2, "t_e": 0.7, "p_e": 0.3, "p_f": 0.3},
+            },
+            "solver": {"name": "ddpm", "options": {}},
+            "grid": {"name": "leading", "options": {}},
+            "steps": 4,
+            "guidance": 2.0,
+            "noise": {"image": {"gamma": 0.02, "ratio": 0.0}},
+            "smoothing": {"name": "temporal", "options": {"threshold": 2.0}},
+            "plan_seed": 0,
+            "overlap": 4,
+        }
+    path.unlink()
+    (folder / "pair.json").write_text(json.dumps(values))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairs") / "tiny"
-    export_pair(folder, *parts(), meta(card="# Tiny\n"))
+    folder = tmp_path_factory.mktemp("ensembles") / "tiny"
+    export_ensemble(folder, *parts(), meta(card="# Tiny\n"))
     return folder
 
 
 @pytest.fixture
 def folder(exported, tmp_path):
-    """An exported pair that a test may damage."""
+    """An exported ensemble that a test may damage."""
     return shutil.copytree(exported, tmp_path / "tiny")
 
 
+def sampled(ensemble, prompts, seeds=(1,), strategy=None):
+    strategy = strategy or ensemble.strategy
+    composition = jvid.Composition(strategy, ensemble)
+    return composition.sampler()(ensemble.shape, seeds=seeds, cond=composition.condition(prompts))
+
+
 def test_what_goes_in_comes_out(folder):
-    image, video, decoder, table = parts()
-    pair = Pair(folder)
-    assert (pair.name, pair.shape, pair.fps) == ("tiny", (4, 3, 8, 8), 12.5)
-    assert pair.prompts == ("A person running", "A person waving")
-    assert pair.schedule == pair.image.schedule == pair.video.schedule
+    experts, decoder, table = parts()
+    ensemble = load_ensemble(folder)
+    assert (ensemble.name, ensemble.shape, ensemble.fps) == ("tiny", (4, 3, 8, 8), 12.5)
+    assert (ensemble.experts, ensemble.frame_experts) == (("video", "image"), ("image",))
+    assert {ensemble.member(name).wrappers for name in ensemble.experts} == {
+        (Choice("guided", {"scale": 2.0}),)
+    }
+    assert ensemble.prompts == ("A person running", "A person waving")
+    assert {ensemble.denoiser(name).schedule for name in ensemble.experts} == {ensemble.schedule}
     x, t = torch.randn(2, 4, 3, 8, 8), torch.tensor(0.4)
-    cond = pair.text_encoder(["a person waving", "A person running"])
+    cond = ensemble.condition(["a person waving", "A person running"])
     torch.testing.assert_close(cond["text"], table.embeddings[[2, 1]], atol=2e-3, rtol=2e-3)
     half = {"text": cond["text"]}
+    close = {"atol": 2e-2, "rtol": 1e-2}  # fp16 weights
     with torch.no_grad():
-        close = {"atol": 2e-2, "rtol": 1e-2}  # fp16 weights
-        torch.testing.assert_close(pair.video(x, t, half), from_unet(video, SCHEDULER)(x, t, half), **close)
-        frame = x[:, :, :1]
-        torch.testing.assert_close(
-            pair.image(frame, t, half), from_unet(image, SCHEDULER)(frame, t, half), **close
-        )
-        torch.testing.assert_close(pair.codec.decode(x), decoder.eval()(x).clamp(-1, 1), **close)
+        for name, each in (("video", x), ("image", x[:, :, :1])):
+            given = from_unet(experts[name].network, SCHEDULER)
+            torch.testing.assert_close(ensemble.denoiser(name)(each, t, half), given(each, t, half), **close)
+        torch.testing.assert_close(ensemble.codec.decode(x), decoder.eval()(x).clamp(-1, 1), **close)
     assert {path.name for path in folder.iterdir()} == {
-        "image.safetensors", "video.safetensors", "decoder.safetensors", "prompts.safetensors", "pair.json", "CARD.md",
+        "image.safetensors", "video.safetensors", "decoder.safetensors", "prompts.safetensors", "ensemble.json",
+        "CARD.md",
     }  # fmt: skip
 
 
-def test_a_paper_sampler_of_a_pair_runs(folder):
-    pair = Pair(folder)
-    sampler = jvid.paper.sampler(pair.video, pair.image, resolution=64, steps=4)
-    x = sampler(pair.shape, seeds=[1], cond=pair.text_encoder(["a person running"]))
-    video = pair.codec.decode(x)
+def test_experts_of_any_names_and_number(tmp_path):
+    torch.manual_seed(3)
+    _, decoder, table = parts()
+    experts = {
+        "high": ExportedExpert(video_unet(**TINY), wrappers=("guided:scale=3.0", "windowed:size=2,stride=1")),
+        "low": ExportedExpert(video_unet(**TINY)),
+        "still": ExportedExpert(image_unet(**TINY), "frames"),
+    }
+    strategy = jvid.Strategy("boundary:experts=high+low,at=0.5", steps=2)
+    made = export_ensemble(tmp_path / "three", experts, decoder, table, meta(strategy=strategy.to_dict()))
+    assert (made.experts, made.frame_experts) == (("high", "low", "still"), ("still",))
+    assert [tuple(map(str, made.member(name).wrappers)) for name in made.experts] == [
+        ("guided:scale=3.0", "windowed:size=2,stride=1"), (), (),
+    ]  # fmt: skip
+    assert made.strategy == strategy
+    assert sampled(made, ["a person running"]).shape == (1, 4, 3, 8, 8)
+    other = jvid.Strategy("cycle:experts=still+high", experts={"*": jvid.ExpertStrategy(())}, steps=2)
+    assert bool(sampled(made, ["a person running"], strategy=other).isfinite().all())
+
+
+def test_an_ensemble_may_recommend_no_strategy(tmp_path):
+    made = export_ensemble(tmp_path / "plain", *parts(), meta(strategy=None))
+    assert made.strategy is None
+    assert load_ensemble(tmp_path / "plain").strategy is None
+
+
+def test_a_folder_of_format_1_is_the_same_ensemble(exported, folder):
+    new, old = load_ensemble(exported), load_ensemble(as_format_1(folder))
+    assert not (folder / "ensemble.json").exists()
+    for each in (new, old):
+        assert each.strategy == attrs.evolve(paper.strategy(64), steps=4)
+    for what in ("name", "shape", "fps", "prompts", "experts", "frame_experts", "schedule", "strategy"):
+        assert getattr(old, what) == getattr(new, what), what
+    assert [old.member(name).wrappers for name in old.experts] == [
+        new.member(name).wrappers for name in new.experts
+    ]
+    assert torch.equal(sampled(old, ["a person running"]), sampled(new, ["a person running"]))
+    meta_ = EnsembleFolder(folder).meta
+    assert (meta_["format"], list(meta_["experts"])) == (2, ["video", "image"])
+
+
+def test_the_guides_of_format_1_are_experts(tmp_path):
+    torch.manual_seed(5)
+    experts, decoder, table = parts()
+    early = ExportedExpert(video_unet(**TINY), wrappers=GUIDED)
+    new = export_ensemble(tmp_path / "new", {**experts, "early": early}, decoder, table, meta())
+    old = load_ensemble(as_format_1(shutil.copytree(tmp_path / "new", tmp_path / "old")))
+    assert old.experts == ("video", "image", "early")
+    against = jvid.Strategy(
+        "always:name=video",
+        experts={"video": jvid.ExpertStrategy(("guided:scale=2,against=early",))},
+        steps=2,
+    )
+    one, other = (sampled(each, ["a person waving"], strategy=against) for each in (new, old))
+    assert torch.equal(one, other)
+    alone = sampled(new, ["a person waving"], strategy=jvid.Strategy("always:name=video", steps=2))
+    assert not torch.equal(one, alone)
+
+
+def test_a_folder_of_format_1_is_replaced_by_one_of_today(folder):
+    as_format_1(folder)
+    export_ensemble(folder, *parts(1), meta())
+    assert {path.name for path in folder.iterdir()} == {
+        "image.safetensors", "video.safetensors", "decoder.safetensors", "prompts.safetensors", "ensemble.json",
+        "CARD.md",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["ensemble.json", "pair.json"])
+def test_a_folder_of_a_newer_format_is_refused_in_one_line(folder, name):
+    if name == "pair.json":
+        as_format_1(folder)
+    values = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps(values | {"format": 3}))
+    with pytest.raises(InputError, match=rf"{name} is of format 3: .*(update jvid|export)") as caught:
+        load_ensemble(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_paper_sampler_of_its_experts_runs(folder):
+    ensemble = load_ensemble(folder)
+    sampler = paper.sampler(ensemble.denoiser("video"), ensemble.denoiser("image"), resolution=64, steps=4)
+    x = sampler(ensemble.shape, seeds=[1], cond=ensemble.condition(["a person running"]))
+    video = ensemble.codec.decode(x)
     assert video.shape == (1, 3, 3, 64, 64)
     assert bool(video.isfinite().all())
 
 
 def test_the_recommended_strategy_composes(folder):
-    pair = Pair(folder)
-    sampler = pair.strategy.sampler(pair)
-    assert sampler.plan() == pair.strategy.plan(pair.schedule)
-    assert sampler(pair.shape, seeds=[1], cond=pair.text_encoder([""])).shape == (1, *pair.shape)
-    assert [n for n in vars(jvid.ensemble.Pair) if not n.startswith("_") and not hasattr(Pair, n)] == []
+    ensemble = load_ensemble(folder)
+    sampler = jvid.compose(ensemble.strategy, ensemble)
+    assert sampler.plan() == jvid.Composition(ensemble.strategy).plan()
+    assert sampler(ensemble.shape, seeds=[1], cond=ensemble.condition([""])).shape == (1, *ensemble.shape)
 
 
 def test_another_strategy_composes_from_the_parts(folder):
-    pair = Pair(folder)
+    ensemble = load_ensemble(folder)
     experts = {
-        "sharp": jvid.Expert(jvid.Guided(jvid.Framewise(pair.image), 3.0)),
-        "steady": jvid.Expert(jvid.Guided(pair.video, 1.0), noise=jvid.SharedNoise(0.5)),
+        "sharp": jvid.Expert(jvid.Guided(jvid.Framewise(ensemble.denoiser("image")), 3.0)),
+        "steady": jvid.Expert(jvid.Guided(ensemble.denoiser("video"), 1.0), noise=jvid.SharedNoise(0.5)),
     }
     sampler = jvid.Sampler(
         experts, lambda step, u: {"sharp": 0.3, "steady": 0.7}, jvid.DDIM(), jvid.Trailing(3)
     )
-    cond = pair.text_encoder(["a person running", "a person waving"])
-    video = pair.codec.decode(sampler(pair.shape, seeds=[1, 2], cond=cond))
+    cond = ensemble.condition(["a person running", "a person waving"])
+    video = ensemble.codec.decode(sampler(ensemble.shape, seeds=[1, 2], cond=cond))
     assert video.shape == (2, 3, 3, 64, 64)
     assert bool(video.isfinite().all())
-    again = pair.codec.decode(sampler(pair.shape, seeds=[2], cond=pair.text_encoder(["a person waving"])))
+    cond = ensemble.condition(["a person waving"])
+    again = ensemble.codec.decode(sampler(ensemble.shape, seeds=[2], cond=cond))
     torch.testing.assert_close(again[0], video[1], atol=1e-4, rtol=0)
 
 
-def test_everybody_may_read_an_exported_pair(folder):
+def test_everybody_may_read_an_exported_ensemble(folder):
     assert {path.name: path.stat().st_mode & 0o444 for path in folder.iterdir()} == {
         path.name: 0o444 for path in folder.iterdir()
     }
@@ -126,7 +256,9 @@ def test_everybody_may_read_an_exported_pair(folder):
 
 def test_an_installation_without_weights_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr("jvid_models.ensembles.folder.__file__", str(tmp_path / "ensembles" / "folder.py"))
-    with pytest.raises(MissingDependencyError, match=r"carries no weights of actions-64.*pair of your own"):
+    with pytest.raises(
+        MissingDependencyError, match=r"carries no weights of actions-64.*ensemble of your own"
+    ):
         actions_64()
 
 
@@ -143,24 +275,25 @@ def test_where_shared_files_are_looked_for(tmp_path, monkeypatch):
 
 
 def test_the_dtype_is_the_networks(folder):
-    pair = Pair(folder, dtype="bfloat16")
-    x, cond = torch.randn(1, 4, 3, 8, 8), {"text": pair.text_encoder(["a person running"])["text"]}
-    assert next(pair.video.network.unet.parameters()).dtype == torch.bfloat16
-    assert pair.video(x, torch.tensor(0.5), cond).dtype == torch.float32
+    ensemble = load_ensemble(folder, dtype="bfloat16")
+    x, cond = torch.randn(1, 4, 3, 8, 8), {"text": ensemble.condition(["a person running"])["text"]}
+    video = ensemble.denoiser("video")
+    assert next(video.network.unet.parameters()).dtype == torch.bfloat16
+    assert video(x, torch.tensor(0.5), cond).dtype == torch.float32
     with pytest.raises(InputError, match="dtype 'int8'"):
-        _ = Pair(folder, dtype="int8").video
+        load_ensemble(folder, dtype="int8").denoiser("video")
     with pytest.raises(InputError, match="decoder='jpeg'"):
-        Pair(folder, decoder="jpeg")
+        load_ensemble(folder, decoder="jpeg")
 
 
-def test_reading_what_a_pair_is_loads_no_network(folder):
+def test_reading_what_an_ensemble_is_loads_no_network(folder):
     for name in ("image", "video", "decoder", "prompts"):
         (folder / f"{name}.safetensors").write_bytes(b"")
     code = (
-        "import sys; from jvid_models.ensembles.folder import Pair; pair = Pair(sys.argv[1]);"
-        "pair.name, pair.shape, pair.fps, pair.prompts, repr(pair);"
+        "import sys; from jvid_models.ensembles.folder import load_ensemble; it = load_ensemble(sys.argv[1]);"
+        "it.name, it.shape, it.fps, it.prompts, it.experts, repr(it);"
         "print('torch' in sys.modules);"
-        "pair.schedule, pair.strategy.plan();"
+        "from jvid import Composition; it.schedule, Composition(it.strategy, it).plan();"
         "print('diffusers' in sys.modules)"
     )
     run = [sys.executable, "-c", code, str(folder)]
@@ -170,92 +303,118 @@ def test_reading_what_a_pair_is_loads_no_network(folder):
 
 
 @pytest.mark.parametrize(("which", "use"), [
-    ("image", lambda pair: pair.image),
-    ("video", lambda pair: pair.video),
-    ("decoder", lambda pair: pair.codec),
-    ("prompts", lambda pair: pair.text_encoder),
+    ("image", lambda ensemble: ensemble.denoiser("image")),
+    ("video", lambda ensemble: ensemble.denoiser("video")),
+    ("decoder", lambda ensemble: ensemble.codec),
+    ("prompts", lambda ensemble: ensemble.condition([""])),
 ])  # fmt: skip
-def test_a_damaged_file_is_told_in_one_line(folder, which, use):
+def test_a_damaged_file_is_reported_in_one_line(folder, which, use):
     path = folder / f"{which}.safetensors"
     whole = path.read_bytes()
     for damaged in (whole[: len(whole) // 2], b"", b"\xff" * 64):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=which) as caught:
-            use(Pair(folder))
+            use(load_ensemble(folder))
         assert "\n" not in str(caught.value)
     path.unlink()
     with pytest.raises(MissingDependencyError, match=which):
-        use(Pair(folder))
+        use(load_ensemble(folder))
 
 
-def test_weights_of_another_network_are_told(folder):
+def test_weights_of_another_network_are_reported(folder):
     (folder / "image.safetensors").write_bytes((folder / "decoder.safetensors").read_bytes())
-    with pytest.raises(InputError, match=r"do not fit pair\.json") as caught:
-        _ = Pair(folder).image
+    with pytest.raises(InputError, match="do not fit the ensemble's document") as caught:
+        load_ensemble(folder).denoiser("image")
     assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_description_is_told(folder, tmp_path):
-    described = json.loads((folder / "pair.json").read_text())
+def test_a_damaged_document_is_reported(folder, tmp_path):
+    path = folder / "ensemble.json"
+    described = json.loads(path.read_text())
     assert described["licence"] == "none"
-    (folder / "pair.json").write_text(json.dumps(described | {"format": 99}))
-    with pytest.raises(InputError, match="format 99"):
-        Pair(folder)
-    (folder / "pair.json").write_text(json.dumps({"format": 1}))
+    path.write_text(json.dumps({"format": 2}))
     with pytest.raises(InputError, match="lacks name"):
-        Pair(folder)
-    (folder / "pair.json").write_text("{")
-    with pytest.raises(InputError, match="expected JSON"):
-        Pair(folder)
-    with pytest.raises(MissingDependencyError, match=r"no pair\.json"):
-        Pair(tmp_path / "nowhere")
+        load_ensemble(folder)
+    path.write_text(json.dumps(described | {"experts": {"video": {"denoises": "clips"}}}))
+    with pytest.raises(InputError, match="expert 'video' lacks network, weights"):
+        load_ensemble(folder)
+    path.write_text("{")
+    with pytest.raises(InputError, match="expected the document of an ensemble"):
+        load_ensemble(folder)
+    with pytest.raises(MissingDependencyError, match=r"no ensemble\.json"):
+        load_ensemble(tmp_path / "nowhere")
 
 
 def test_an_export_is_whole_or_not_at_all(folder, monkeypatch):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    def fails(pair):
-        raise OSError("no space left")
+    def fails(written):
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(exporting, "_read_back", fails)
-    with pytest.raises(OSError, match="no space"):
-        export_pair(folder, *parts(1), meta())
+    with pytest.raises(InputError, match="No space left"):
+        export_ensemble(folder, *parts(1), meta())
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
     monkeypatch.undo()
-    export_pair(folder, *parts(1), meta())
+    export_ensemble(folder, *parts(1), meta())
     after = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert after["image.safetensors"] != before["image.safetensors"]
     assert after["CARD.md"] == before["CARD.md"]
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
 
 
+@pytest.mark.parametrize("held", ["thesis.tex", "data/clip.avi", "weights.safetensors"])
+def test_only_an_export_is_replaced(tmp_path, held):
+    mine = tmp_path / "mine"
+    (mine / held).parent.mkdir(parents=True)
+    (mine / held).write_text("mine")
+    with pytest.raises(
+        InputError, match="only a folder with nothing but what this command writes is replaced"
+    ):
+        export_ensemble(mine, *parts(), meta())
+    assert (mine / held).read_text() == "mine"
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="is a file: expected the name of a new folder"):
+        export_ensemble(tmp_path / "file", *parts(), meta())
+
+
 def test_parts_that_do_not_fit_are_refused(tmp_path):
-    image, video, decoder, table = parts()
-    target = tmp_path / "pair"
-    wide = image_unet(**(TINY | {"text_width": 16}))
-    with pytest.raises(InputError, match="text 16 wide"):
-        export_pair(target, wide, video, decoder, table, meta())
+    experts, decoder, table = parts()
+    target = tmp_path / "ensemble"
+    wide = ExportedExpert(image_unet(**(TINY | {"text_width": 16})), "frames")
+    with pytest.raises(InputError, match="the image UNet takes text 16 wide"):
+        export_ensemble(target, {**experts, "image": wide}, decoder, table, meta())
     with pytest.raises(InputError, match="lacks fps"):
-        export_pair(target, image, video, decoder, table, {k: v for k, v in meta().items() if k != "fps"})
+        export_ensemble(target, experts, decoder, table, {k: v for k, v in meta().items() if k != "fps"})
     latents = {"shape": [8, 3, 8, 8], "mean": [0] * 8, "std": [1] * 8}
     with pytest.raises(InputError, match="latents have 8"):
-        export_pair(target, image, video, decoder, table, meta(latents=latents))
+        export_ensemble(target, experts, decoder, table, meta(latents=latents))
+    with pytest.raises(InputError, match="image UNet denoises frames: got denoises='clips'"):
+        export_ensemble(target, {"image": ExportedExpert(experts["image"].network)}, decoder, table, meta())
+    for name in ("decoder", "prompts", "a b", "../up", ""):
+        with pytest.raises(InputError, match="expected letters, digits"):
+            export_ensemble(target, {**experts, name: experts["video"]}, decoder, table, meta())
+    with pytest.raises(InputError, match="no experts"):
+        export_ensemble(target, {}, decoder, table, meta())
+    with pytest.raises(InputError, match=r"names expert 'video': expected those of ensemble 'tiny', image"):
+        export_ensemble(target, {"image": experts["image"]}, decoder, table, meta())
     with torch.no_grad():
-        next(image.parameters()).view(-1)[0] = 1e6
+        next(experts["image"].network.parameters()).view(-1)[0] = 1e6
     with pytest.raises(InputError, match="not finite in fp16"):
-        export_pair(target, image, video, decoder, table, meta())
+        export_ensemble(target, experts, decoder, table, meta())
     assert not list(tmp_path.iterdir())
 
 
 def test_the_plugin_registers_and_resolves(folder):
     registry = Registry(entry_points=False)
     registry.add(plugin, "models")
-    assert registry.names("pair") == ("actions-64",)
-    assert registry.load("pair", str(folder), decoder="video").name == "tiny"
+    assert registry.names("ensemble") == ("actions-64",)
+    assert registry.load("ensemble", str(folder), decoder="video").name == "tiny"
+    assert registry.load("ensemble", str(as_format_1(folder))).experts == ("video", "image")
     table = registry.load("text", "table", path=folder / "prompts.safetensors")
     assert len(table.prompts) == 3
-    for kind in ("pair", "codec", "text", "denoiser"):
+    for kind in ("ensemble", "codec", "text", "denoiser"):
         for component in registry.components(kind):
             assert callable(component.factory()), component
 

@@ -212,16 +212,13 @@ def test_the_switch_makes_no_warning_and_an_unknown_part_makes_one(unets):
     assert all(torch.equal(each, expected) for each in results)
 
 
-def test_the_bundled_pair_has_the_switch():
+def test_the_bundled_ensemble_has_the_switch():
     from jvid_models.ensembles.folder import actions_64
 
     fast, stock = actions_64(), actions_64(fast=False)
-    x, cond = randn(1, 4, 16, 8, 8), fast.text_encoder(["a person running"])
+    x, cond = randn(1, 4, 16, 8, 8), fast.condition(["a person running"])
     with torch.no_grad():
         for name in ("video", "image"):
-            denoisers = [getattr(pair, name) for pair in (fast, stock)]
-            results = [
-                Guided(each if name == "video" else Framewise(each), 2.0)(x, T, cond) for each in denoisers
-            ]
+            results = [Guided(ensemble.clips(name), 2.0)(x, T, cond) for ensemble in (fast, stock)]
             torch.testing.assert_close(*results, atol=1e-4, rtol=0)
             assert not torch.equal(*results)

@@ -7,7 +7,7 @@ import pytest
 
 import jvid
 from jvid.errors import InputError
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 from jvid_training.generation import ClipSet, finish, finishes, generate
 from jvid_training.generation.files import batch_path
 from jvid_training.generation.making import Maker

@@ -18,9 +18,9 @@ from PIL import Image
 
 from jvid.cli import main
 from jvid.errors import InputError
+from jvid.plugins.choice import Choice
 from jvid.plugins.registry import Registry, using
 from jvid.schedules import TabulatedSchedule
-from jvid.strategy.choice import Choice
 from jvid.strategy.guidance import Guidance
 from jvid.strategy.strategy import NoiseShape, Strategy
 from jvid_training.evaluation.figures import Evaluation, Figure, number, save

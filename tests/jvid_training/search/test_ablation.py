@@ -14,7 +14,7 @@ import scipy.linalg
 from jvid.errors import InputError
 from jvid.media.frames import to_frames
 from jvid.paper import SEARCH
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 from jvid.strategy.guidance import Guidance
 from jvid.strategy.strategy import NoiseShape, Strategy
 from jvid_training.generation import ClipSet

@@ -10,7 +10,7 @@ import pytest
 
 import jvid
 from jvid.errors import InputError
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 from jvid.strategy.strategy import Strategy
 from tests.generation_tools import other_part, tiny_pair
 from tests.search_tools import Real, document, opened

@@ -17,7 +17,7 @@ from torch import Tensor
 from jvid.core.protocols import Condition
 from jvid.errors import InputError
 from jvid.paper import SCHEDULE
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 from jvid.strategy.guidance import Guidance
 from jvid.strategy.strategy import Strategy
 from jvid_training.search.cost import Prices, measure, prices_of

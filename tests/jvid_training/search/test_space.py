@@ -14,7 +14,7 @@ from jvid.core.planning import levels_of
 from jvid.core.protocols import Step
 from jvid.errors import InputError
 from jvid.paper import SCHEDULE
-from jvid.strategy.choice import Choice
+from jvid.plugins.choice import Choice
 from jvid.strategy.strategy import NoiseShape, Strategy
 from jvid_training.search.space import Space
 

@@ -1,4 +1,4 @@
-"""The bundled pair, as a user gets it."""
+"""The bundled ensemble, as a user gets it."""
 
 from __future__ import annotations
 
@@ -13,60 +13,61 @@ import jvid
 from jvid.cli import main
 from jvid.core.keyed import keyed_normal
 from jvid.media import read_metadata
-from jvid.strategy.choice import Choice
-from jvid.strategy.strategy import Strategy
+from jvid.plugins.choice import Choice
+from jvid.strategy import Strategy
 
 FOLDER = Path(jvid.__file__).parents[1] / "jvid_models" / "actions_64"
 ACTIONS = 10
 pytestmark = pytest.mark.skipif(
-    not (FOLDER / "pair.json").is_file(), reason=f"no bundled pair in {FOLDER}: `jvid export` makes it"
+    not (FOLDER / "ensemble.json").is_file(),
+    reason=f"no bundled ensemble in {FOLDER}: `jvid export` makes it",
 )
 
 
 @pytest.fixture(scope="module")
-def pair():
-    return jvid.load("pair", "actions-64")
+def ensemble():
+    return jvid.load("ensemble", "actions-64")
 
 
-def test_it_is_small_and_complete(pair) -> None:
+def test_it_is_small_and_complete(ensemble) -> None:
     files = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
     weights = ("image.safetensors", "video.safetensors", "decoder.safetensors", "prompts.safetensors")
-    assert set(files) >= {*weights, "pair.json", "CARD.md"}
+    assert set(files) >= {*weights, "ensemble.json", "CARD.md"}
     assert sum(files[name] for name in weights) <= 64e6
-    assert pair.shape == (4, 16, 8, 8)
-    assert pair.fps == 12.5
-    assert len(pair.prompts) == 3 * ACTIONS
-    assert {"A person waving two hands", "A human walking", "Someone bending down"} <= set(pair.prompts)
+    assert ensemble.shape == (4, 16, 8, 8)
+    assert ensemble.fps == 12.5
+    assert len(ensemble.prompts) == 3 * ACTIONS
+    assert {"A person waving two hands", "A human walking", "Someone bending down"} <= set(ensemble.prompts)
     card = (FOLDER / "CARD.md").read_text(encoding="utf-8")
     for heading in ("Data", "Recipe", "Training", "Limits"):
         assert f"## {heading}" in card
 
 
-def test_a_clip_is_the_same_in_any_batch(pair) -> None:
+def test_a_clip_is_the_same_in_any_batch(ensemble) -> None:
     """Noise and plan bitwise; the clips to 1e-4: matrix products round differently with the batch."""
-    strategy = attrs.evolve(pair.strategy, steps=6)
-    sampler = strategy.sampler(pair)
+    strategy = attrs.evolve(ensemble.strategy, steps=6)
+    sampler = jvid.compose(strategy, ensemble)
     prompts, seeds = ["A person walking", "A human bending down", "Someone waving one hand"], [3, 2**40, 8]
-    cond = pair.text_encoder(prompts)
-    together = sampler(pair.shape, seeds=seeds, cond=cond)
-    noise = keyed_normal(seeds, (0, "z"), pair.shape)
+    cond = ensemble.condition(prompts)
+    together = sampler(ensemble.shape, seeds=seeds, cond=cond)
+    noise = keyed_normal(seeds, (0, "z"), ensemble.shape)
     for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
-        alone = sampler(pair.shape, seeds=[seed], cond=pair.text_encoder([prompt]))
+        alone = sampler(ensemble.shape, seeds=[seed], cond=ensemble.condition([prompt]))
         torch.testing.assert_close(together[index : index + 1], alone, rtol=0, atol=1e-4)
-        assert torch.equal(noise[index : index + 1], keyed_normal([seed], (0, "z"), pair.shape))
-    assert sampler.plan(5) == strategy.sampler(pair).plan(5)
+        assert torch.equal(noise[index : index + 1], keyed_normal([seed], (0, "z"), ensemble.shape))
+    assert sampler.plan(5) == jvid.compose(strategy, ensemble).plan(5)
 
 
-def test_the_prompt_matters(pair) -> None:
+def test_the_prompt_matters(ensemble) -> None:
     """The same noise under two prompts gives two clips, farther apart than two ways to say one prompt."""
-    sampler = attrs.evolve(pair.strategy, steps=10).sampler(pair)
+    sampler = jvid.compose(attrs.evolve(ensemble.strategy, steps=10), ensemble)
     prompts = ["A person waving two hands", "Someone waving two hands", "A person bending down"]
-    clips = sampler(pair.shape, seeds=[4, 4, 4], cond=pair.text_encoder(prompts))
+    clips = sampler(ensemble.shape, seeds=[4, 4, 4], cond=ensemble.condition(prompts))
     same, other = (clips[0] - clips[1]).square().mean(), (clips[0] - clips[2]).square().mean()
     assert other > 1.5 * same
 
 
-def test_the_video_decoder_gives_back_the_held_out_actors_clips(pair, shared: Path) -> None:
+def test_the_video_decoder_gives_back_the_held_out_actors_clips(ensemble, shared: Path) -> None:
     """Better than TAESD's own decoder on a person that neither experts nor decoder were trained on.
 
     `pytest -rP -k held_out_actors` prints the two figures that the model card states.
@@ -74,17 +75,17 @@ def test_the_video_decoder_gives_back_the_held_out_actors_clips(pair, shared: Pa
     from jvid_training.data.clips import read_clip, resample_times
     from jvid_training.data.crop import apply_crop, person_crop
 
-    tiny = jvid.load("pair", "actions-64", decoder="taesd")
+    tiny = jvid.load("ensemble", "actions-64", decoder="taesd")
     errors: dict[str, list[float]] = {"own": [], "taesd": []}
     paths = sorted((shared / "data/weizmann").glob("*/shahar_*.avi"))
     assert len(paths) == ACTIONS
     for path in paths:
         clip = read_clip(path)
         frames = apply_crop(clip.frames, person_crop(clip.frames, clip.fps, 96), 64)
-        frames = frames[resample_times(len(frames), clip.fps, pair.fps)][:16]
+        frames = frames[resample_times(len(frames), clip.fps, ensemble.fps)][:16]
         video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-        latents = pair.codec.encode(video)
-        for name, codec in (("own", pair.codec), ("taesd", tiny.codec)):
+        latents = ensemble.codec.encode(video)
+        for name, codec in (("own", ensemble.codec), ("taesd", tiny.codec)):
             errors[name].append(float((codec.decode(latents) - video).square().mean()))
     psnr = {name: float(np.mean(10 * np.log10(4 / np.array(each)))) for name, each in errors.items()}
     print(f"PSNR over {len(paths)} held-out clips: own {psnr['own']:.1f} dB, TAESD {psnr['taesd']:.1f} dB")
@@ -102,27 +103,30 @@ def test_the_command_of_the_readme_makes_a_clip(tmp_path: Path, capsys) -> None:
     assert out.read_bytes() == again.read_bytes()
 
 
-def test_composing_another_strategy_takes_a_few_lines(pair) -> None:
+def test_composing_another_strategy_takes_a_few_lines(ensemble) -> None:
     sampler = jvid.Sampler(
         {
-            "video": jvid.Expert(jvid.Guided(pair.video, 3.0)),
-            "image": jvid.Expert(jvid.Framewise(jvid.Guided(pair.image, 1.5)), noise=jvid.SharedNoise(0.5)),
+            "video": jvid.Expert(jvid.Guided(ensemble.denoiser("video"), 3.0)),
+            "image": jvid.Expert(jvid.Guided(ensemble.clips("image"), 1.5), noise=jvid.SharedNoise(0.5)),
         },
         jvid.PiecewiseAffine(0.3, 0.8, 0.5, 0.2),
         jvid.DDIM(0.5),
         jvid.Leading(4),
     )
-    clip = pair.codec.decode(sampler(pair.shape, seeds=[1], cond=pair.text_encoder(["a person walking"])))
+    clip = ensemble.codec.decode(
+        sampler(ensemble.shape, seeds=[1], cond=ensemble.condition(["a person walking"]))
+    )
     assert clip.shape == (1, 3, 16, 64, 64)
     assert np.isfinite(clip.numpy()).all()
 
 
-def test_the_recommended_strategy_is_the_one_of_its_recipe(pair) -> None:
+def test_the_recommended_strategy_is_the_one_of_its_recipe(ensemble) -> None:
     root = FOLDER.parents[1]
-    assert pair.strategy == Strategy.load(root / "recipes/actions-64/strategies/video-16-sde.json")
+    assert ensemble.strategy == Strategy.load(root / "recipes/actions-64/strategies/video-16-sde.json")
 
 
-def test_every_selector_of_the_strategy_can_be_replaced(pair) -> None:
-    only = attrs.evolve(pair.strategy, selector=Choice("always", {"name": "image"}), steps=2)
-    state = list(only.sampler(pair).trace(pair.shape, seeds=[0], cond=pair.text_encoder([""])))[-1]
+def test_every_selector_of_the_strategy_can_be_replaced(ensemble) -> None:
+    only = attrs.evolve(ensemble.strategy, selector=Choice("always", {"name": "image"}), steps=2)
+    sampler = jvid.compose(only, ensemble)
+    state = list(sampler.trace(ensemble.shape, seeds=[0], cond=ensemble.condition([""])))[-1]
     assert state.calls == {"image": 2}
