@@ -3,7 +3,8 @@
     python docs/figures/draw.py            writes rooms.svg, step.svg and run.svg beside this file, and the page's table
     python docs/figures/draw.py --png      PNG files alone, to look at
 
-The rooms and their arrows are read from the imports of jvid/. An arrow that other arrows imply is left out.
+The rooms and their arrows are read from the imports of jvid/. An arrow that other arrows imply is left
+out, and so are those to the grey rooms, which every room may use.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ ROOMS: Mapping[str, tuple[float, float, str]] = {
     "files": (-1.0, 11, GREY),
     "leftovers": (-1.0, 12, GREY),
     "refusals": (0.4, 12, GREY),
+    "extras": (6.4, 12, GREY),
     "errors": (3.4, 13, GREY),
 }
 """Where each room is drawn, and its colour: people, names, mathematics, ground."""
@@ -149,7 +151,8 @@ def draw_rooms() -> Canvas:
         canvas.box(name, 1.75 + 1.1 * column, 0.45 + 0.67 * row, name, colour, 1.12, 0.36)
     for name, others in reduced(rooms()).items():
         for other in sorted(others):
-            canvas.arrow(name, other, color="#888888", linewidth=0.8)
+            if ROOMS[name][2] == GREY or ROOMS[other][2] != GREY:
+                canvas.arrow(name, other, color="#888888", linewidth=0.8)
     return canvas
 
 
