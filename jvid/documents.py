@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
 
@@ -93,11 +93,27 @@ def _converter() -> Any:
             raise InputError(f"{short(value)}: expected text")
         return value
 
+    def sequence(values: Any, kind: Any) -> tuple[Any, ...]:
+        # Text is a sequence of texts to cattrs.
+        if not isinstance(values, list | tuple):
+            raise InputError(f"{short(values)}: expected a list")
+        item, found = get_args(kind)[0], []
+        for index, value in enumerate(values):
+            try:
+                found.append(converter.structure(value, item))
+            except Exception as error:
+                error.add_note(cattrs.IterableValidationNote(f"at {index}", index, item))
+                raise cattrs.IterableValidationError("a list", [error], kind) from error
+        return tuple(found)
+
     converter.register_structure_hook(float, number)
     converter.register_structure_hook(int, whole)
     converter.register_structure_hook(str, text)
     converter.register_structure_hook_func(
         lambda kind: hasattr(kind, "from_plain"), lambda value, kind: kind.from_plain(value)
+    )
+    converter.register_structure_hook_func(
+        lambda kind: get_origin(kind) is tuple and get_args(kind)[1:] == (Ellipsis,), sequence
     )
     converter.register_unstructure_hook_func(
         lambda kind: hasattr(kind, "to_plain"), lambda value: value.to_plain()

@@ -182,6 +182,10 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(float, number)
     for kind in (int, str, bool):
         converter.register_structure_hook(kind, exact)
+    # Values that have a form of their own, such as an ensemble's source: text or a table.
+    converter.register_structure_hook_func(
+        lambda kind: hasattr(kind, "from_plain"), lambda value, kind: kind.from_plain(value)
+    )
     return converter
 
 

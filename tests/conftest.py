@@ -41,7 +41,7 @@ def shared() -> Path:
 
 @pytest.fixture
 def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty folder to work in, and the toy pair alone registered beside the built-ins."""
+    """An empty folder to work in, and the toy ensemble alone registered beside the built-ins."""
     from jvid.plugins.registry import using
     from tests.toy import built, toy_registry
 

@@ -1,4 +1,4 @@
-"""A pair small enough to sample within milliseconds, of real networks, and what a set holds."""
+"""An ensemble small enough to sample within milliseconds, of real networks, and what a set holds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from jvid.strategy.strategy import Strategy
-from jvid_models.ensembles.export import export_pair
+from jvid import paper
+from jvid_models.ensembles.export import ExportedExpert, export_ensemble
 from jvid_models.networks.table1 import SCHEDULER
 from jvid_models.networks.unets import image_unet, video_unet
 from jvid_models.networks.video_decoder import VideoDecoder
@@ -20,12 +20,12 @@ from jvid_training.generation import ClipSet
 TINY = {"channels": (16, 32), "layers": 1, "text_width": 12, "groups": 8, "heads": 2}
 
 
-def tiny_pair(folder: Path) -> Path:
+def tiny_ensemble(folder: Path) -> Path:
     """Random weights; 3 frames of 64 pixels, both experts in 4 steps."""
     torch.manual_seed(0)
     prompts = ["", "A person running", "A person waving", "Someone running"]
     table = EmbeddingTable(prompts, torch.randn(len(prompts), 5, 12))
-    strategy = Strategy.paper(128).to_dict() | {"steps": 4, "plan_seed": 1}
+    strategy = paper.strategy(128).to_dict() | {"steps": 4, "plan_seed": 1}
     meta = {
         "name": "tiny",
         "schedule": SCHEDULER,
@@ -35,7 +35,12 @@ def tiny_pair(folder: Path) -> Path:
         "licence": "none",
     }
     decoder = VideoDecoder(channels=(16, 8, 8, 8), blocks=1)
-    export_pair(folder, image_unet(**TINY), video_unet(**TINY), decoder, table, meta)
+    image, video = image_unet(**TINY), video_unet(**TINY)
+    experts = {
+        "video": ExportedExpert(video, "clips", ("guided:scale=2.0",)),
+        "image": ExportedExpert(image, "frames", ("guided:scale=2.0",)),
+    }
+    export_ensemble(folder, experts, decoder, table, meta)
     return folder
 
 
@@ -53,7 +58,7 @@ def stamps(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def other_part(folder: Path, tiny: Path, part: str) -> Path:
-    """The tiny pair with other weights in one of its files."""
+    """The tiny ensemble with other weights in one of its files."""
     shutil.copytree(tiny, folder)
     path = folder / f"{part}.safetensors"
     save_file({name: value + 0.01 for name, value in load_file(path).items()}, path)

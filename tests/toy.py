@@ -1,7 +1,7 @@
 """An ensemble in closed form, registered as a plugin would: the command line runs in milliseconds.
 
-The video expert knows x_0 ~ N(m, .5^2), the image expert x_0 ~ N(m, .8^2), where m comes from the
-prompt. ``built`` lists the networks that were loaded.
+The expert "video" knows x_0 ~ N(m, .5^2), the expert "image", of frames, x_0 ~ N(m, .8^2), where m comes from the prompt.
+``built`` lists the networks and codecs that were loaded, each at its first use.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from jvid.plugins.registry import Registry
 from jvid.schedules import TabulatedSchedule
 
 PROMPTS = ("a person waving", "a person running")
+SCHEDULE = TabulatedSchedule.scaled_linear()
 SHAPE = (4, 5, 8, 8)
 FPS = 12.5
-SCHEDULE = TabulatedSchedule.scaled_linear()
 STRATEGY = attrs.evolve(paper.strategy(64), steps=8)
 built: list[str] = []
 
@@ -47,14 +47,61 @@ class Conditional:
         return x_0 * torch.nan if self.broken else x_0
 
 
-def text_encoder(prompts: Sequence[str]) -> Condition:
-    """Prompt k of ``("", *PROMPTS)`` as a mean of .3 k."""
+def encode(prompts: Sequence[str]) -> Condition:
+    """b prompts to ``{"text": (b, 2, 3), "null": {"text": ...}}``."""
     known = ("", *PROMPTS)
     if unknown := [prompt for prompt in prompts if prompt not in known]:
         raise InputError(f"unknown prompt {unknown[0]!r}: expected one of {', '.join(PROMPTS)}")
     rows = torch.tensor([float(known.index(prompt)) for prompt in prompts])
     text = 0.3 * rows.reshape(-1, 1, 1).expand(-1, 2, 3)
     return {"text": text, "null": {"text": torch.zeros_like(text)}}
+
+
+text_encoder = encode
+
+
+def make_codec() -> Any:
+    """Frames of 64 pixels."""
+    built.append("codec")
+    return SimpleNamespace(
+        decode=lambda z: torch.tanh(z[:, :3]).repeat_interleave(8, 3).repeat_interleave(8, 4)
+    )
+
+
+class ToyEnsemble(Ensemble):
+    """Latents ``(4, 5, 8, 8)``, frames of 64 pixels; no default guidance: its strategy states it.
+
+    ``more`` are further members by name, which share the encoder where they have none of their own.
+    """
+
+    def __init__(
+        self, device: str = "cpu", dtype: str = "float32", broken: bool = False, **more: Member
+    ) -> None:
+        self.dtype = dtype
+        text = Deferred(lambda: lambda prompts: encode(prompts))
+
+        def expert(name: str, std: float, broken: bool = False) -> Deferred[Conditional]:
+            def make() -> Conditional:
+                built.append(name)
+                return Conditional(SCHEDULE, std, broken)
+
+            return Deferred(make)
+
+        members = {
+            "video": Member(expert("video", 0.5), conditioner=text),
+            "image": Member(expert("image", 0.8, broken), "frames", text),
+            **{name: attrs.evolve(m, conditioner=m.conditioner or text) for name, m in more.items()},
+        }
+        super().__init__(
+            members,
+            SHAPE,
+            fps=FPS,
+            codec=Deferred(lambda: make_codec()),
+            schedule=SCHEDULE,
+            prompts=PROMPTS,
+            strategy=STRATEGY,
+            name="toy",
+        )
 
 
 def codec() -> Any:
@@ -93,12 +140,12 @@ def toy_ensemble(
 
     guided = ("guided:scale=2.0",)
     members = {
-        "video": Member(deferred("video", lambda: wrap(Conditional(SCHEDULE, 0.5))), "clips", text_encoder, guided),
+        "video": Member(deferred("video", lambda: wrap(Conditional(SCHEDULE, 0.5))), "clips", encode, guided),
         "image": Member(
-            deferred("image", lambda: wrap(Conditional(SCHEDULE, 0.8, broken))), "frames", text_encoder, guided
+            deferred("image", lambda: wrap(Conditional(SCHEDULE, 0.8, broken))), "frames", encode, guided
         ),
     }
-    members |= {name: Member(each, "clips", text_encoder, guided) for name, each in (guides or {}).items()}
+    members |= {name: Member(each, "clips", encode, guided) for name, each in (guides or {}).items()}
     return Ensemble(
         members, SHAPE, fps=FPS, codec=deferred("codec", made), schedule=SCHEDULE, prompts=PROMPTS,
         strategy=STRATEGY, name="toy",
@@ -110,9 +157,14 @@ class ToyPlugin:
 
     @hookspecs.hookimpl
     def jvid_register(self, register: Registrar) -> None:
-        register.ensemble("toy", toy_ensemble)
+        register.ensemble("toy", toy)
         register.command("greet", greet, help="Say hello.")
         register.command("absent", "a_package_that_is_not_there:run", help="Needs what is missing.")
+
+
+def toy(device: str = "cpu", dtype: str = "float32", broken: bool = False) -> ToyEnsemble:
+    """The toy, as its plugin makes it."""
+    return ToyEnsemble(device, dtype, broken)
 
 
 def greet(name: str = "you") -> None:

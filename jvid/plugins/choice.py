@@ -19,7 +19,7 @@ __all__ = ["Choice", "parse_value"]
 
 
 def _frozen(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType(dict(options))
+    return MappingProxyType({key: _canonical(value) for key, value in options.items()})
 
 
 _WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "none": None}
@@ -27,7 +27,11 @@ _WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "none": None}
 
 @attrs.frozen
 class Choice:
-    """A name of the registry and the options for its factory. A pure value: nothing is loaded."""
+    """A name of the registry and the options for its factory. A pure value: nothing is loaded.
+
+    Options have the forms that JSON has, so that they are the same when they are read back: a tuple becomes a list, and a
+    mapping of a name and options becomes a choice.
+    """
 
     name: str
     options: Mapping[str, Any] = attrs.field(factory=dict, converter=_frozen, hash=False)
@@ -78,7 +82,7 @@ class Choice:
         options = value.get("options", {})
         if not isinstance(options, Mapping):
             raise InputError(f"options {_short(options)}: expected an object")
-        return cls(value["name"], {key: _nested(option) for key, option in options.items()})
+        return cls(value["name"], options)
 
     def to_plain(self) -> str | dict[str, Any]:
         """Text where it holds the whole choice, else a mapping of name and options."""
@@ -87,11 +91,7 @@ class Choice:
                 return text
         except InputError:
             pass
-        options = {
-            key: value.to_plain() if isinstance(value, Choice) else value
-            for key, value in self.options.items()
-        }
-        return {"name": self.name, "options": options}
+        return {"name": self.name, "options": {key: _plain(value) for key, value in self.options.items()}}
 
     def but(self, **options: Any) -> Choice:
         """The same component with other options on top."""
@@ -134,15 +134,22 @@ def _split(text: str, rest: str) -> Iterator[str]:
     yield rest[start:]
 
 
-def _nested(value: Any) -> Any:
-    """An option's value; a mapping of name and options is a choice."""
-    if (
-        isinstance(value, Mapping)
-        and isinstance(value.get("name"), str)
-        and set(value) <= {"name", "options"}
-    ):
-        return Choice.from_plain(value)
-    return value
+def _canonical(value: Any) -> Any:
+    """An option's value in the form that it has when it is read from JSON."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("name"), str) and set(value) <= {"name", "options"}:
+            return Choice.from_plain(value)
+        return {key: _canonical(each) for key, each in value.items()}
+    return [_canonical(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _plain(value: Any) -> Any:
+    """An option's value for JSON; a choice is a mapping there, since text would be read as text."""
+    if isinstance(value, Choice):
+        return {"name": value.name, "options": _plain(value.options)}
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
 def _same(one: Choice, other: Choice) -> bool:

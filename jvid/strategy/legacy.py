@@ -68,7 +68,11 @@ def downgraded(values: Mapping[str, Any], experts: Sequence[str]) -> dict[str, A
         experts: that the selector may choose.
     """
     stated, postprocessors = values.get("experts", {}), values.get("postprocessors", [])
-    if not set(experts) <= set(_EXPERTS) or len(postprocessors) > 1 or values.keys() & {"schedule", "initial"}:
+    if (
+        not set(experts) <= set(_EXPERTS)
+        or len(postprocessors) > 1
+        or values.keys() & {"schedule", "initial"}
+    ):
         return None
     every = stated.get("*", {})
     guidance: dict[str, Guidance] = {}
@@ -119,7 +123,9 @@ def _numbers(guidance: Guidance) -> dict[str, Any]:
 
 def _written(value: Any) -> dict[str, Any]:
     choice = Choice.from_plain(value)
-    options = {key: each.to_plain() if isinstance(each, Choice) else each for key, each in choice.options.items()}
+    options = {
+        key: each.to_plain() if isinstance(each, Choice) else each for key, each in choice.options.items()
+    }
     return {"name": choice.name, "options": options}
 
 

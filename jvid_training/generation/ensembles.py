@@ -1,7 +1,7 @@
 """What a set depends on of an ensemble: its fingerprint, the size of its frames, and which strategies are one and the same.
 
-    fingerprint    name, shape, rate and prompts; the weights of its folder
-                   of experts composed on the spot also their sources, with the content of files in place of paths
+fingerprint    name, shape, rate and prompts; the weights of its folder
+of experts composed on the spot also their sources, with the content of files in place of paths
 """
 
 from __future__ import annotations

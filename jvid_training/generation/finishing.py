@@ -27,7 +27,7 @@ __all__ = ["finish", "finishes"]
 
 
 def finishes(strategy: Strategy, plain: ClipSet, ensemble: Ensemble) -> bool:
-    """Whether `finish` can make a strategy's clips of ``plain``: complete, of the same strategy without postprocessors, float32."""
+    """Whether `finish` can make a strategy's clips of ``plain``: complete, of the strategy without postprocessors, float32."""
     if not plain.complete or plain.spec.dtype != "float32":
         return False
     unfinished = attrs.evolve(strategy, postprocessors=())
@@ -66,8 +66,8 @@ def finish(
     named = before if source is None else Source.from_plain(source)
     spec = attrs.evolve(plain.spec, strategy=strategy, ensemble=named)
     if sampled_with is not None:
-        latents = (ensemble_fingerprint(sampled_with, before, decoder=False), ensemble_fingerprint(ensemble, named, decoder=False))
-        if latents[0] != latents[1]:
+        sampling = ensemble_fingerprint(sampled_with, before, decoder=False)
+        if sampling != ensemble_fingerprint(ensemble, named, decoder=False):
             raise InputError(
                 f"{ensemble.name} and {sampled_with.name} differ in more than their decoder, so they sample other latents: "
                 "make the clips with jvid generate"

@@ -1,4 +1,4 @@
-"""``jvid ablation``: Table 2's rows, and the grids of section 4.2, each a generated set with its figures.
+"""``jvid ablation``: the rows that lead to a strategy, and the grids of section 4.2, each a generated set with its figures.
 
 The table is written anew after each row, so that a stop keeps what is done; the same command goes on with the next row,
 and rows that several tables share are made once.
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError, MissingDependencyError
 from jvid.strategy.strategy import Strategy
-from jvid_training.search.rows import CODECS, grid, whole
+from jvid_training.search.cost import unit_expert
+from jvid_training.search.rows import CODECS, grid, is_papers, whole
 from jvid_training.search.tables import Row, write_table
 
 if TYPE_CHECKING:
@@ -27,13 +28,13 @@ __all__ = ["chosen_rows", "floors", "grid_rows", "judge_codec", "make_table"]
 def chosen_rows(
     recipe: StudyRecipe, bench: Bench, labels: Sequence[str] | None
 ) -> dict[str, Strategy | None]:
-    """The rows of Table 2 and the recipe's strategies, or those of them that ``labels`` names, in its order.
+    """The rows of the ablation and the recipe's strategies, or those of them that ``labels`` names, in its order.
 
     Raises:
         InputError: an unknown label, or a file that holds no strategy.
     """
     size = bench.reference.size[0]
-    known: dict[str, Strategy | None] = whole(bench.base, size)
+    known: dict[str, Strategy | None] = whole(bench.base, size, bench.ensemble)
     known |= {label: Strategy.load(path) for label, path in recipe.ablation.strategies.items()}
     wanted = labels or recipe.ablation.rows or tuple(known)
     if unknown := [label for label in wanted if label not in known]:
@@ -43,13 +44,13 @@ def chosen_rows(
 
 def grid_rows(recipe: StudyRecipe, bench: Bench, name: str) -> dict[str, Strategy | None]:
     """The rows of one grid, by the recipe's values or the paper's."""
-    return dict(grid(name, bench.base, recipe.ablation.values.get(name)))
+    return dict(grid(name, bench.base, recipe.ablation.values.get(name), bench.ensemble))
 
 
 def floors(bench: Bench, num: int, tell: Callable[[str], None] = lambda text: None) -> list[Row]:
     """What real clips reach: against each other, and through the codecs that can be had here."""
     found = [Row(f"real clips, in halves of {len(bench.reference) // 2}", bench.real)]
-    for label in CODECS:
+    for label in CODECS if is_papers(bench.ensemble) else ("codec",):
         try:
             found.append(Row(label, codec_row(bench, label, num)))
         except (MissingDependencyError, LookupError) as error:
@@ -65,9 +66,9 @@ def codec_row(bench: Bench, label: str, num: int) -> Judged:
     """
     from jvid_training.search.judging import codec_of
 
-    # The image codec is the latents' own, which the reference's fingerprint holds; the video codec changes with the pair.
+    # The image codec is the latents' own, which the reference's fingerprint holds; the ensemble's changes with it.
     name = label if label == "image AE" else f"{label} {bench.fingerprint[:12]}"
-    return judge_codec(bench, name, lambda: codec_of(label, bench.reference, bench.pair), num)
+    return judge_codec(bench, name, lambda: codec_of(label, bench.reference, bench.ensemble), num)
 
 
 def judge_codec(bench: Bench, name: str, codec: Callable[[], Any], num: int) -> Judged:
@@ -105,7 +106,7 @@ def make_table(
     heading = [
         f"# {study.name}: {name}",
         "",
-        f"Pair {bench.pair.name}; {num} clips a row, seeds {seed} to {seed + num - 1}, the same in every row; "
+        f"Ensemble {bench.ensemble.name}; {num} clips a row, seeds {seed} to {seed + num - 1}, the same in every row; "
         f"{len(bench.prompts)} prompts in turn; reference {bench.reference.name}, {len(bench.reference)} clips.",
     ]
     tell("floors")
@@ -123,7 +124,16 @@ def make_table(
             judged = bench.judge(strategy, num, seed, processes=study.processes)
             done[label] = _row(bench, label, strategy, seed, judged)
         shown = [done[label] for label in order if label in done]
-        write_table(path, heading, beneath, shown, num=num, seed=seed, study=study.name)
+        write_table(
+            path,
+            heading,
+            beneath,
+            shown,
+            num=num,
+            seed=seed,
+            study=study.name,
+            unit=unit_expert(bench.ensemble),
+        )
     return path.with_name(f"{path.name}.md")
 
 

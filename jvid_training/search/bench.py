@@ -1,6 +1,6 @@
 """A study's bench: a strategy goes in, its figures come out, and what was made once is not made again.
 
-    sets/<key>/                    its clips; key = (pair, strategy, prompts, seed, batches): a set grows with the number asked
+    sets/<key>/                    its clips; key = (ensemble, strategy, prompts, seed, batches): a set grows with the number
     figures/<key>-<num>-<by>.json  its figures on the first ``num``; by = (reference, networks, bootstrap)
     features/                      of ``evaluate``
     prices.json                    seconds per call, for the cost
@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from jvid.ensemble.canonical import canonical
 from jvid.errors import InputError
 from jvid.files import remove, write_json
 from jvid.strategy.strategy import Strategy
 from jvid_training.search.cost import Prices, prices_of
 from jvid_training.search.judged import Judged
-from jvid_training.search.rows import simplest
 
 if TYPE_CHECKING:
-    from jvid.ensemble import Pair
+    from jvid.ensemble.ensemble import Ensemble
     from jvid_training.evaluation import FeatureCache, Figure
     from jvid_training.evaluation.networks import FeatureNetwork
     from jvid_training.evaluation.sources import ClipSource
@@ -43,7 +43,7 @@ __all__ = ["Bench"]
 class Bench:
     """What a study makes and judges clips with; everything is loaded when it is first asked for.
 
-    ``pair``, ``reference``, ``networks`` and ``former`` stand in for the recipe's, where the caller has them.
+    ``ensemble``, ``reference``, ``networks`` and ``former`` stand in for the recipe's, where the caller has them.
     """
 
     def __init__(
@@ -51,52 +51,50 @@ class Bench:
         study: Study,
         tell: Callable[[str], None] = lambda text: None,
         *,
-        pair: Pair | None = None,
+        ensemble: Ensemble | None = None,
         reference: ClipSource | None = None,
         networks: Sequence[FeatureNetwork] | None = None,
-        former: Pair | None = None,
+        former: Ensemble | None = None,
     ) -> None:
         self.study, self.tell, self.folder = study, tell, Path(study.out)
-        self._given = (pair, reference, networks, former)
+        self._given = (ensemble, reference, networks, former)
 
     @cached_property
-    def pair(self) -> Pair:
-        """The pair of models."""
-        from jvid.plugins.choice import Choice
-
-        return self._given[0] or Choice.parse(self.study.pair).load("pair")
+    def ensemble(self) -> Ensemble:
+        """The ensemble of models."""
+        return self._given[0] or self.study.ensemble.load()
 
     @cached_property
-    def former(self) -> Pair | None:
-        """The pair of another decoder whose clips are decoded anew."""
-        from jvid.plugins.choice import Choice
-
+    def former(self) -> Ensemble | None:
+        """The ensemble of another decoder whose clips are decoded anew."""
         named = self.study.sampled_by
-        return self._given[3] or (Choice.parse(named).load("pair") if named else None)
+        return self._given[3] or (named.load() if named else None)
 
     @cached_property
     def base(self) -> Strategy:
-        """The study's strategy: of its file, or the pair's."""
-        return Strategy.load(self.study.strategy) if self.study.strategy else self.pair.strategy
+        """The study's strategy: of its file, or the ensemble's."""
+        from jvid_training.generation.run import recommended
+
+        return Strategy.load(self.study.strategy) if self.study.strategy else recommended(self.ensemble)
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
         """Of the clips, in turn."""
         from jvid_training.generation.run import usual_prompts
 
-        return self.study.prompts or usual_prompts(self.pair)
+        return self.study.prompts or usual_prompts(self.ensemble)
 
     @cached_property
     def fingerprint(self) -> str:
-        """The pair's, wherever it lies."""
-        from jvid_training.generation.making import pair_fingerprint
+        """The ensemble's, wherever it lies."""
+        from jvid_training.generation.ensembles import ensemble_fingerprint
 
-        return pair_fingerprint(self.pair)
+        return ensemble_fingerprint(self.ensemble, self.study.ensemble)
 
     @cached_property
     def prices(self) -> Prices:
         """Seconds per call, measured once."""
-        return prices_of(self.pair, self.fingerprint, self.folder / "prices.json")
+        return prices_of(self.ensemble, self.fingerprint, self.folder / "prices.json")
 
     @cached_property
     def networks(self) -> tuple[FeatureNetwork, ...]:
@@ -111,13 +109,13 @@ class Bench:
         """The real clips.
 
         Raises:
-            InputError: their size, frames or rate are not the pair's.
+            InputError: their size, frames or rate are not the ensemble's.
         """
         from jvid_training.evaluation.sources import real_clips
         from jvid_training.search.judging import check_fits
 
         found = self._given[1] or real_clips(self.study.reference, windows=self.study.windows)
-        check_fits(found, self.pair, self.study.reference)
+        check_fits(found, self.ensemble, self.study.reference)
         return found
 
     @cached_property
@@ -151,11 +149,11 @@ class Bench:
         return self._known("real-clips", None, len(self.reference), None, figures)
 
     def key(self, strategy: Strategy, seed: int, fingerprint: str = "") -> str:
-        """What the clips depend on, as hex; not how many there are. ``fingerprint`` is of another pair than the study's."""
+        """What the clips depend on, as hex; not how many there are. ``fingerprint`` is of another ensemble than the study's."""
         study = self.study
         told: list[Any] = [
             fingerprint or self.fingerprint,
-            self._simplest(strategy).to_dict(),
+            self._written(strategy),
             list(self.prompts),
             seed,
         ]
@@ -201,7 +199,15 @@ class Bench:
             remove(self.set_folder(strategy, seed))
 
     def _simplest(self, strategy: Strategy) -> Strategy:
-        return simplest(strategy, self.pair.schedule)
+        return canonical(strategy, self.ensemble)
+
+    def _written(self, strategy: Strategy) -> dict[str, Any]:
+        """The values that a key is of: those of version 0.1 where it had some, so that the sets of a study stay its own."""
+        from jvid.ensemble.compose import Composition
+        from jvid.strategy.legacy import downgraded
+
+        values = self._simplest(strategy).to_dict()
+        return downgraded(values, Composition(strategy, self.ensemble).experts) or values
 
     def _held(self, key: str) -> AbstractContextManager[None]:
         """The clips of a key, for this process alone."""
@@ -217,30 +223,35 @@ class Bench:
         if made is None or not _first(made, num).complete:
             wanted = max(num, len(made) if made else 0)
             made = self._finished(strategy, wanted, seed) or generate(
-                folder, num=wanted, pair=study.pair, strategy=self._simplest(strategy),
+                folder, num=wanted, ensemble=study.ensemble, strategy=self._simplest(strategy),
                 prompts=self.prompts, seed=seed, batch=study.batch, micro_batch=study.micro_batch,
-                threads=study.threads, processes=processes, loaded=self.pair,
+                threads=study.threads, processes=processes, loaded=self.ensemble,
             )  # fmt: skip
         return _first(made, num)
 
     def _finished(self, strategy: Strategy, num: int, seed: int) -> ClipSet | None:
-        """The clips of a strategy whose latents are there, sampled without its smoothing, or by the pair of another decoder."""
+        """The clips of a strategy whose latents are there, sampled without postprocessors, or with another decoder."""
         from jvid_training.generation import finish, finishes
-        from jvid_training.generation.making import pair_fingerprint
+        from jvid_training.generation.ensembles import ensemble_fingerprint
 
-        strategy, plain = self._simplest(strategy), self._simplest(attrs.evolve(strategy, smoothing=None))
-        own, pair = self.key(strategy, seed), self.study.pair
-        places: list[tuple[Pair | None, str]] = [(None, self.key(plain, seed))]
+        plain, own = attrs.evolve(strategy, postprocessors=()), self.key(strategy, seed)
+        places: list[tuple[Ensemble | None, str]] = [(None, self.key(plain, seed))]
         if self.former is not None:
-            places.append((self.former, self.key(plain, seed, pair_fingerprint(self.former))))
+            former = ensemble_fingerprint(self.former, self.study.sampled_by)
+            places.append((self.former, self.key(plain, seed, former)))
         for sampler, key in places:
             if key == own:
                 continue
             with self._held(key):
                 made = self._opened(key)
-                if made is not None and len(made) >= num and finishes(strategy, first := _first(made, num)):
-                    folder = self.set_folder(strategy, seed)
-                    return finish(folder, first, strategy, self.pair, sampled_with=sampler, name=pair)
+                if made is None or len(made) < num:
+                    continue
+                first = _first(made, num)
+                if finishes(strategy, first, self.ensemble):
+                    return finish(
+                        self.set_folder(strategy, seed), first, self._simplest(strategy), self.ensemble,
+                        sampled_with=sampler, source=self.study.ensemble,
+                    )  # fmt: skip
         return None
 
     def _opened(self, key: str) -> ClipSet | None:

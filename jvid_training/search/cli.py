@@ -41,18 +41,18 @@ def ablation(
         bool, typer.Option("--report-seed", help="Clips of the recipe's report_seed, which no search has seen.")
     ] = False,
 ) -> None:  # fmt: skip
-    """Table 2's rows and the grids of section 4.2, as tables with intervals.
+    """The rows that lead to a strategy (Table 2's), and the grids of section 4.2, as tables with intervals.
 
     Goes on with what an earlier run left; each row is a set of clips that is made once, and stands in the table from then on.
     """
     from jvid_training.search.ablation import chosen_rows, grid_rows, make_table
-    from jvid_training.search.rows import GRIDS
+    from jvid_training.search.rows import grids
 
     loaded, bench = _opened(recipe, num)
     study = loaded.study
     if rows and grid:
         raise InputError("--rows beside --grid: a grid has rows of its own, leave one out")
-    names = list(GRIDS) if grid == ["all"] else grid or []
+    names = list(grids(bench.ensemble)) if grid == ["all"] else grid or []
     tables = {f"grid-{name}": grid_rows(loaded, bench, name) for name in names}
     if not names:
         tables = {"ablation": chosen_rows(loaded, bench, rows)}

@@ -1,140 +1,128 @@
-"""What a strategy costs in networks, as a share of the 50-step video model alone.
+"""What a strategy costs in networks, as a share of the ensemble's first expert alone in 50 guided steps.
 
-    price(strategy) = sum over steps and experts asked of evaluations(step) x seconds(expert, kind)
-    cost            = price(strategy) / (50 x seconds(video, guided))
+    cost = price(strategy) / (50 x seconds(video, guided))
 
-kind: "guided" runs two halves, "unguided" one: scale 1 or 0, or a step outside of an expert's guidance interval, judged at
-the step's start. Guidance against another denoiser is an unguided call of each. Seconds are of one clip, measured once a
-study, all kinds in turn, so that a busy machine slows them alike.
+The price is the sum over a plan's steps of what they call (``jvid.pipeline.cost``). kind: "guided" is a call with two halves,
+"unguided" one with one; a call of more rows or fewer frames is priced in proportion. Seconds are of one clip, measured once a
+study.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import statistics
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
+from jvid.ensemble.compose import Composition
 from jvid.errors import InputError
 from jvid.files import write_json
 from jvid.paper import STEPS
-from jvid.strategy.guidance import guidance_of
-from jvid.strategy.strategy import EXPERTS
+from jvid.pipeline.cost import Call, calls_of, measured_seconds, price
 
 if TYPE_CHECKING:
-    from jvid.core.protocols import NoiseSchedule, Step
-    from jvid.ensemble import Pair
+    from jvid.ensemble.ensemble import Ensemble
     from jvid.strategy.strategy import Strategy
 
-__all__ = ["KINDS", "Prices", "measure", "prices_of"]
+__all__ = ["KINDS", "Prices", "measure", "prices_of", "unit_expert"]
 
 KINDS = ("guided", "unguided")
 ROUNDS = 5
 
 
+def unit_expert(ensemble: Ensemble) -> str:
+    """The expert whose 50 steps cost 1: the video model, or the first."""
+    return "video" if "video" in ensemble.members else ensemble.experts[0]
+
+
 @attrs.frozen
 class Prices:
-    """Seconds of one call for one clip, expert -> kind -> seconds."""
+    """Seconds of one call for one clip, expert -> kind -> seconds; an expert without a null condition has no guided ones."""
 
     seconds: Mapping[str, Mapping[str, float]]
-    schedule: NoiseSchedule = attrs.field(eq=False, repr=False)
-    """The pair's, on which plans are drawn."""
+    ensemble: Ensemble = attrs.field(eq=False, repr=False)
 
-    def calls(self, strategy: Strategy) -> dict[str, dict[str, int]]:
-        """Calls in a run, expert -> kind -> how many."""
-        solver = strategy.solver.load("solver")
-        evaluations = getattr(solver, "evaluations", lambda step: 1)
-        found = {name: dict.fromkeys(KINDS, 0) for name in self.seconds}
-        for step in strategy.plan(self.schedule).steps:
-            for name, weight in step.weights.items():
-                if weight > 0:
-                    for asked, kind in _asked(strategy, name, step):
-                        found[asked][kind] += evaluations(step)
-        return found
+    def calls(self, strategy: Strategy) -> dict[Call, int]:
+        """Calls of networks in a run, and how many of each."""
+        composition = Composition(strategy, self.ensemble)
+        for name in composition.experts:
+            # Where guidance acts depends on the expert's own schedule, which some networks alone know.
+            if self.ensemble.known_schedule(name) is None:
+                self.ensemble.denoiser(name)
+        return calls_of(composition, composition.plan())
 
     def price(self, strategy: Strategy) -> float:
         """Seconds of the networks for one clip."""
-        return sum(
-            count * self.seconds[name][kind]
-            for name, kinds in self.calls(strategy).items()
-            for kind, count in kinds.items()
-        )
+        calls = self.calls(strategy)
+        return price(calls, {call: self._of(call) for call in calls})
 
     def cost(self, strategy: Strategy) -> float:
-        """The price over that of the 50-step video model alone, guided."""
-        return self.price(strategy) / (STEPS * self.seconds["video"]["guided"])
+        """The price over that of the 50-step unit expert alone, guided."""
+        return self.price(strategy) / self._unit
+
+    @cached_property
+    def _unit(self) -> float:
+        kinds = self.seconds[unit_expert(self.ensemble)]
+        return STEPS * kinds.get("guided", kinds["unguided"])
+
+    def _of(self, call: Call) -> float:
+        kinds = self.seconds[call.expert]
+        one = kinds["unguided"]
+        two = kinds.get("guided", 2.0 * one)
+        rows = {1: one, 2: two}.get(call.rows, one + (call.rows - 1) * (two - one))
+        return rows * (call.frames / self.ensemble.shape[1])
 
 
-def _asked(strategy: Strategy, expert: str, step: Step) -> list[tuple[str, str]]:
-    """The denoisers that an expert's guidance asks at a step, and how."""
-    guide = guidance_of(strategy.guidance, expert)
-    outside = guide.interval is not None and not guide.interval[0] <= step.start.t <= guide.interval[1]
-    if outside or guide.scale == 1.0:
-        return [(expert, "unguided")]
-    if guide.against:
-        every = [(expert, "unguided"), (guide.against, "unguided")]
-        return every[1:] if guide.scale == 0.0 else every
-    return [(expert, "unguided" if guide.scale == 0.0 else "guided")]
-
-
-def measure(pair: Pair, rounds: int = ROUNDS, clock: Any = time.perf_counter) -> dict[str, dict[str, float]]:
+def measure(
+    ensemble: Ensemble, rounds: int = ROUNDS, clock: Callable[[], float] | None = None
+) -> dict[str, dict[str, float]]:
     """Median seconds of ``rounds`` calls of each expert and kind for one clip, in turn, after one that warms up."""
-    import torch
+    from jvid.core.conditions import for_expert
 
-    from jvid.core.keyed import keyed_normal
-    from jvid.ensemble import denoiser_of
-    from jvid.strategy.guidance import Guidance
-
-    cond = pair.text_encoder([next(iter(pair.prompts), "")])
-    x = keyed_normal([0], ("timing",), pair.shape)
-    names = _priced(pair)
-    calls = {
-        (name, kind): Guidance(scale).guided(denoiser_of(pair, name))
-        for name in names
-        for kind, scale in zip(KINDS, (2.0, 1.0), strict=True)
-    }
-    measured: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
-    with torch.no_grad():
-        for turn in range(rounds + 1):
-            t = torch.tensor((turn + 1) / (rounds + 2), dtype=torch.float64)
-            for key, denoiser in calls.items():
-                begun = clock()
-                denoiser(x, t, cond).sum().item()
-                measured[key].append(clock() - begun)
-    return {name: {kind: statistics.median(measured[name, kind][1:]) for kind in KINDS} for name in names}
+    frames = ensemble.shape[1]
+    cond = ensemble.condition([next(iter(ensemble.prompts), "")])
+    calls = [
+        Call(name, rows, frames)
+        for name in ensemble.experts
+        for rows in (2, 1)
+        if rows == 1 or "null" in for_expert(cond, name)
+    ]
+    seconds = measured_seconds(ensemble, calls, rounds=rounds, clock=clock)
+    found: dict[str, dict[str, float]] = {name: {} for name in ensemble.experts}
+    for call, each in seconds.items():
+        found[call.expert][KINDS[2 - call.rows]] = each
+    return found
 
 
-def _priced(pair: Pair) -> tuple[str, ...]:
-    """The denoisers that a strategy may ask."""
-    return (*EXPERTS, *getattr(pair, "guides", {}))
-
-
-def prices_of(pair: Pair, fingerprint: str, path: Path) -> Prices:
+def prices_of(ensemble: Ensemble, fingerprint: str, path: Path) -> Prices:
     """The prices of a study: those in ``path``, or else measured now and written there.
 
     Raises:
-        InputError: a file that is damaged, or of another pair.
+        InputError: a file that is damaged, or of another ensemble.
     """
     if not path.is_file():
-        write_json(path, {"pair": fingerprint, "seconds": measure(pair)})
+        write_json(path, {"ensemble": fingerprint, "seconds": measure(ensemble)})
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         seconds = {
-            name: {kind: float(values["seconds"][name][kind]) for kind in KINDS} for name in _priced(pair)
+            name: {kind: float(each) for kind, each in values["seconds"][name].items() if kind in KINDS}
+            for name in ensemble.experts
         }
+        if not all("unguided" in kinds for kinds in seconds.values()):
+            raise ValueError("seconds of unguided calls are expected")
         if not all(0 < each < math.inf for kinds in seconds.values() for each in kinds.values()):
             raise ValueError("seconds above 0 are expected")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged ({error}): delete it, and the calls are measured again"
         ) from None
-    if values.get("pair") != fingerprint:
+    # Files of version 0.1 have the fingerprint under "pair".
+    if values.get("ensemble", values.get("pair")) != fingerprint:
         raise InputError(
-            f"{path} holds the prices of another pair: give study.out another folder, or delete it"
+            f"{path} holds the prices of another ensemble: give study.out another folder, or delete it"
         )
-    return Prices(seconds, pair.schedule)
+    return Prices(seconds, ensemble)

@@ -1,18 +1,17 @@
 """How a search speaks of components whose options are not plain numbers.
 
-    selector blend     t_v, t_e, p_e, p_f: the video model's weight follows the paper's P_V instead of being drawn by it
-    selector boundary, random, cycle, blend      experts = "video+image" where nothing is said
+    selector blend     t_v, t_e, p_e, p_f: the first expert's weight follows the paper's P_V instead of being drawn by it
+    selector boundary, random, cycle, blend      experts = "video+image", those of the ensemble, where nothing is stated
 
 Every other component is searched by its own options, as the registry knows them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jvid.ensemble import EXPERTS
-from jvid.errors import InputError
+from jvid.errors import InputError, UnknownNameError
 from jvid.plugins.choice import Choice
 
 __all__ = ["choice_of", "known_options", "options_of"]
@@ -27,9 +26,8 @@ def known_options(part: str, kind: str, name: str) -> tuple[str, ...]:
     """The options that a component can be searched by; ``smoothing.none`` has none.
 
     Raises:
-        InputError: a component that nobody registers.
+        InputError: a component that no plugin registers.
     """
-    from jvid.errors import UnknownNameError
     from jvid.plugins.options import parameters
     from jvid.plugins.registry import current, imported
 
@@ -44,8 +42,18 @@ def known_options(part: str, kind: str, name: str) -> tuple[str, ...]:
     return tuple(option for option in parameters(factory) if option not in _OUTSIDE)
 
 
-def choice_of(part: str, name: str, options: Mapping[str, Any], held: Choice | None) -> Choice:
-    """The component of searched options; others are ``held``'s, where it is the same component."""
+def choice_of(
+    part: str, name: str, options: Mapping[str, Any], held: Choice | None, experts: Sequence[str]
+) -> Choice:
+    """The component of searched options; others are ``held``'s, where it is the same component.
+
+    Args:
+        part: of the strategy.
+        name: of the component.
+        options: that were searched.
+        held: what the strategy has there now.
+        experts: of selectors of several, where nothing is stated.
+    """
     told = dict(options)
     if held is not None and held.name == name:
         told = {**options_of(part, held), **told}
@@ -54,9 +62,9 @@ def choice_of(part: str, name: str, options: Mapping[str, Any], held: Choice | N
     if told.get("t_e") is not None and told.get("t_v") is not None:
         told["t_v"], told["t_e"] = sorted((told["t_v"], told["t_e"]))
     if _bare(name) == "blend":
-        told = {"knots": _knots(told)}
-    if _bare(name) in _OF_MANY:
-        told.setdefault("experts", "+".join(EXPERTS))
+        told = {"knots": _knots(told, experts), "experts": "+".join(experts)}
+    elif _bare(name) in _OF_MANY:
+        told.setdefault("experts", "+".join(experts))
     return Choice(name, told)
 
 
@@ -74,11 +82,15 @@ def options_of(part: str, choice: Choice) -> dict[str, Any]:
     return dict(zip(_CURVE, (t_v, t_e, p_e, p_f), strict=True))
 
 
-def _knots(curve: Mapping[str, float]) -> str:
+def _knots(curve: Mapping[str, float], experts: Sequence[str]) -> str:
     """P_V as knots of a blend, in text: weight 1 until t_v, p_e at t_e, p_f at the end."""
     if missing := [name for name in _CURVE if name not in curve]:
         raise InputError(
             f"selector blend needs {' and '.join(missing)}: it is searched by {', '.join(_CURVE)}"
+        )
+    if len(experts) != 2:
+        raise InputError(
+            f"selector blend of {', '.join(experts)}: its curve is of two experts; search another selector"
         )
     t_v, t_e, p_e, p_f = (float(curve[name]) for name in _CURVE)
     # Knots rise: one at 0 or at 1 stands for the curve's own there.

@@ -4,7 +4,7 @@
     frame      FID[...]         the Frechet distance of frames
     flicker    flicker ratio    to the real clips'; as an objective: how far it is from 1
     accuracy   action[...]      share of clips that are recognised as prompted; higher is better
-    cost                        networks, as a share of the 50-step video model's (`jvid_training.search.cost`)
+    cost                        networks, as a share of 50 steps of one expert (`jvid_training.search.cost`)
 
 Full names end in their network and in what departs from the protocol, such as the number of clips.
 """

@@ -52,7 +52,7 @@ def plot_front(found: Mapping[str, Any], path: Path) -> Path:
     left, right, key = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.62))
     right.sharey(left)
     left.set(xlabel=f"{names[1]}, lower is better", ylabel=f"{names[0]}, lower is better", yscale="log")
-    right.set(xlabel="network cost, 50-step video model = 1", xscale="log")
+    right.set(xlabel=f"network cost, 50-step {found.get('unit', 'video')} model = 1", xscale="log")
     for axes, across, colour in ((left, frames, costs), (right, costs, frames)):
         _draw(axes, chosen, across, clips, colour)
         axes.tick_params(which="both", labelsize=8)

@@ -1,6 +1,6 @@
 """A study's recipe: what is compared, on which clips, by which networks. One TOML file for both commands.
 
-    [study]       pair, reference clips, prompts, seeds, networks          both commands
+    [study]       ensemble, reference clips, prompts, seeds, networks          both commands
     [ablation]    rows of Table 2 and one-parameter grids of section 4.2   `jvid ablation`
     [sweep]       objectives, trials, pruning, space                       `jvid sweep`
 
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import attrs
 
+from jvid.ensemble.source import Source
 from jvid.errors import InputError
 from jvid_training.recipe import not_negative, positive, read_toml, structured
 
@@ -22,6 +23,7 @@ __all__ = [
     "load_study", "structure_study",
 ]  # fmt: skip
 
+_BUNDLED = Source("actions-64")
 KINDS = ("clip", "frame", "flicker", "accuracy", "cost")
 """What a strategy is judged by, and what a sweep may aim at; see `jvid_training.search.judged`."""
 
@@ -47,13 +49,14 @@ class Study:
     """Folder of encoded latents, whose shards hold the real frames; or the recipe that it was encoded from."""
     windows: int = attrs.field(default=1, validator=positive)
     """Of each real sequence in the reference."""
-    pair: str = "actions-64"
-    sampled_by: str = ""
-    """A pair that differs from ``pair`` in its decoder alone: its clips in ``out`` are decoded anew, not sampled again."""
+    ensemble: Source = _BUNDLED
+    """A name or a folder; or a table of experts, codec, text, shape and fps, as ``jvid sample`` takes them."""
+    sampled_by: Source | None = None
+    """An ensemble that differs in its decoder alone: its clips in ``out`` are decoded anew, not sampled again."""
     strategy: str = ""
-    """File of the strategy that the rows lead to; the pair's recommended one when absent."""
+    """File of the strategy that the rows lead to; the ensemble's recommended one when absent."""
     prompts: tuple[str, ...] = ()
-    """The pair's that begin with "A person" when absent (all of its if none does)."""
+    """The ensemble's that begin with "A person" when absent (all of its if none does)."""
     num: int = attrs.field(default=64, validator=positive)
     """Clips of a row or a trial; clip i is of prompt i mod their number, and of seed ``seed`` + i."""
     seed: int = attrs.field(default=0, validator=not_negative)
@@ -109,7 +112,7 @@ class Sweep:
     seed: int = attrs.field(default=0, validator=not_negative)
     """Of the sampler."""
     known: bool = True
-    """Begin with the pair's strategy, the paper's and each expert alone."""
+    """Begin with the ensemble's strategy, the paper's (of its experts) and each expert alone."""
     points: dict[str, str] = attrs.field(factory=dict)
     """Further strategies to begin with: label -> file."""
     keep_frames: bool = False
@@ -133,7 +136,19 @@ def load_study(path: Path) -> StudyRecipe:
 
 def structure_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe:
     """A parsed TOML document -> `StudyRecipe`; ``where`` names the source in errors."""
-    return check_study(structured(document, StudyRecipe, where), where)
+    return check_study(structured(_renamed(document, where), StudyRecipe, where), where)
+
+
+def _renamed(document: dict[str, Any], where: str) -> dict[str, Any]:
+    """The document with ``study.ensemble`` in place of ``study.pair``, as recipes of version 0.1 have it."""
+    study = document.get("study")
+    if not isinstance(study, dict):
+        return document
+    if "pair" in study and "ensemble" in study:
+        raise InputError(f"{where}: study.pair beside study.ensemble: they are the same, leave one out")
+    names = {"pair": "ensemble"}
+    kept = {names.get(key, key): value for key, value in study.items() if (key, value) != ("sampled_by", "")}
+    return {**document, "study": kept}
 
 
 def check_study(recipe: StudyRecipe, where: str) -> StudyRecipe:

@@ -1,141 +1,178 @@
-"""The rows of Table 2 that lead to a strategy, and the one-parameter grids of section 4.2.
+"""The rows of an ablation that lead to a strategy, and the one-parameter grids of section 4.2.
 
     image AE | video AE | video model | image model | mixture | + reduced entropy (gamma, r) | + smoothing (3.6) | Table 6
+    NAME alone, for each expert | mixture | + noise | + POSTPROCESSOR, for each
 
-Each row of the mixture adds one part to the row before. A grid changes one parameter of the strategy over the paper's
-values, or the recipe's.
+The first are Table 2's, of ensembles with a video and an image expert; the second are any other ensemble's. Each row of the
+mixture adds one part to the row before. A grid changes one parameter of the strategy over the paper's values, or the recipe's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from jvid import paper
+from jvid.ensemble.canonical import canonical
+from jvid.ensemble.compose import Composition
 from jvid.errors import InputError, JvidError
 from jvid.paper import SEARCH, TABLE_6
 from jvid.plugins.choice import Choice
-from jvid.strategy.guidance import Guidance
-from jvid.strategy.strategy import EXPERTS, NoiseShape, Strategy
+from jvid.strategy.shorthand import with_guidance, with_noise
+from jvid.strategy.strategy import Strategy
 
 if TYPE_CHECKING:
-    from jvid.core.protocols import NoiseSchedule
+    from jvid.ensemble.ensemble import Ensemble
 
-__all__ = ["CODECS", "GRIDS", "ablation", "grid", "printed", "simplest", "whole"]
+__all__ = ["CODECS", "GRIDS", "PAPER", "ablation", "alone", "grid", "grids", "is_papers", "printed", "whole"]
 
+PAPER = ("video", "image")
+"""The paper's experts: ensembles that have both have the rows and grids of the paper, under its names."""
 CODECS = ("image AE", "video AE")
 """Rows of real clips, encoded and decoded: the codec's own floor."""
 TENTHS = tuple(round(0.1 * n, 1) for n in range(1, 10))
 """The paper gives no grid of the selection parameters; Table 6's values are tenths."""
 
-
-def simplest(strategy: Strategy, schedule: NoiseSchedule | None = None) -> Strategy:
-    """The strategy without what changes nothing: plain noise that is named, equal plain guidance by expert.
-
-    Clips of equal strategies are made once, however they were written. With the pair's schedule, noise that the solver
-    never draws is left out as well.
-    """
-    inert = {} if schedule is None else strategy.inert(schedule)
-    noise = {k: shape for k, shape in strategy.noise.items() if shape != NoiseShape() and k not in inert}
-    guidance = strategy.guidance
-    if isinstance(guidance, Mapping) and set(guidance) == set(EXPERTS):
-        first, *others = guidance.values()
-        if first == Guidance(first.scale) and all(other == first for other in others):
-            guidance = first.scale
-    return attrs.evolve(strategy, noise=noise, guidance=guidance)
+Change = Callable[[Strategy, Any], Strategy]
 
 
-def ablation(strategy: Strategy) -> dict[str, Strategy]:
-    """Table 2's rows that lead to ``strategy``, in its order; each adds one part to the row before.
+def is_papers(ensemble: Ensemble | None) -> bool:
+    """Whether the paper has names for the experts of an ensemble; None is one that has the paper's two."""
+    return ensemble is None or set(PAPER) <= set(ensemble.experts)
 
-    A part that it does not have adds no row: of a strategy that asks one expert alone, that expert's row is the last.
-    """
-    plain = attrs.evolve(strategy, noise={}, smoothing=None)
-    rows = {
-        "video model": attrs.evolve(plain, selector=Choice("always", {"name": "video"})),
-        "image model": attrs.evolve(plain, selector=Choice("always", {"name": "image"})),
-        "mixture": plain,
-        "+ reduced entropy": attrs.evolve(strategy, smoothing=None),
+
+def alone(strategy: Strategy, ensemble: Ensemble | None = None) -> dict[str, Strategy]:
+    """Each expert at every step, with plain noise and no postprocessor: the paper's two, or all that the strategy may use."""
+    plain = _plain(strategy)
+    papers = is_papers(ensemble)
+    names = PAPER if papers else Composition(strategy, ensemble).experts
+    return {
+        f"{name} model" if papers else f"{name} alone": attrs.evolve(
+            plain, selector=Choice("always", {"name": name})
+        )
+        for name in names
     }
-    if strategy.smoothing is not None:
-        rows["+ smoothing"] = strategy
+
+
+def ablation(strategy: Strategy, ensemble: Ensemble | None = None) -> dict[str, Strategy]:
+    """The rows that lead to ``strategy``, in order; each adds one part to the row before.
+
+    A part that it does not have adds no row: of a strategy that uses one expert alone, that expert's row is the last.
+    """
+    rows = {**alone(strategy, ensemble), "mixture": _plain(strategy)}
+    unfinished = attrs.evolve(strategy, postprocessors=())
+    if is_papers(ensemble):
+        rows |= {"+ reduced entropy": unfinished, "+ smoothing": strategy}
+    else:
+        rows["+ noise"] = unfinished
+        for count, choice in enumerate(strategy.postprocessors, 1):
+            label = f"+ {choice.bare}"
+            number = f" {count}" if label in rows else ""
+            rows[f"{label}{number}"] = attrs.evolve(strategy, postprocessors=strategy.postprocessors[:count])
     kept: dict[str, Strategy] = {}
+    forms: list[Strategy] = []
     for label, row in rows.items():
-        if all(simplest(row) != simplest(other) for other in kept.values()):
+        if (form := canonical(row, ensemble)) not in forms:
             kept[label] = row
+            forms.append(form)
     return kept
+
+
+def _plain(strategy: Strategy) -> Strategy:
+    """The strategy without what shapes noise and without postprocessors."""
+    experts = {name: attrs.evolve(stated, noise=None) for name, stated in strategy.experts.items()}
+    return attrs.evolve(strategy, experts=experts, postprocessors=(), initial=None)
 
 
 def printed(strategy: Strategy, size: int) -> dict[str, Strategy]:
     """The paper's at the tuned resolution nearest to ``size`` pixels, in as many steps; nothing if it is ``strategy``."""
     resolution = min(TABLE_6, key=lambda tuned: abs(tuned - size))
-    paper = attrs.evolve(Strategy.paper(resolution), steps=strategy.steps)
-    return {} if paper == strategy else {f"Table 6 at {resolution}": paper}
+    found = attrs.evolve(paper.strategy(resolution), steps=strategy.steps)
+    return {} if found == strategy else {f"Table 6 at {resolution}": found}
 
 
-def whole(strategy: Strategy, size: int) -> dict[str, Strategy | None]:
+def whole(strategy: Strategy, size: int, ensemble: Ensemble | None = None) -> dict[str, Strategy | None]:
     """Every row by its label; None is a codec's."""
-    return {**dict.fromkeys(CODECS), **ablation(strategy), **printed(strategy, size)}
+    rows: dict[str, Strategy | None] = {**ablation(strategy, ensemble)}
+    if not is_papers(ensemble):
+        return rows
+    return {**dict.fromkeys(CODECS), **rows, **printed(strategy, size)}
 
 
-def _selection(name: str) -> Callable[[Strategy, Any], Strategy]:
+def _selection(name: str) -> Change:
     def changed(base: Strategy, value: Any) -> Strategy:
-        if base.selector.name.rpartition("/")[2] != "piecewise-affine":
+        if base.selector.bare != "piecewise-affine":
             raise InputError(
                 f"grid {name} of selector {base.selector}: expected piecewise-affine, whose parameter it is"
             )
-        return attrs.evolve(base, selector=Choice(base.selector.name, {**base.selector.options, name: value}))
+        return attrs.evolve(base, selector=base.selector.but(**{name: value}))
 
     return changed
 
 
-def _noise(expert: str, field: str) -> Callable[[Strategy, Any], Strategy]:
-    def changed(base: Strategy, value: Any) -> Strategy:
-        shape = attrs.evolve(base.noise.get(expert, NoiseShape()), **{field: value})
-        return attrs.evolve(base, noise={**base.noise, expert: shape})
+def _noise(expert: str, field: str) -> Change:
+    return lambda base, value: with_noise(base, expert, **{field: value})
 
-    return changed
+
+def _guidance(expert: str | None = None) -> Change:
+    return lambda base, value: with_guidance(base, value if expert is None else {expert: value})
 
 
 def _smoothing(base: Strategy, value: Any) -> Strategy:
-    return attrs.evolve(base, smoothing=None if value == "none" else Choice.parse(value))
+    return attrs.evolve(base, postprocessors=() if value == "none" else (Choice.parse(value),))
 
 
 def _solver(base: Strategy, value: Any) -> Strategy:
     return attrs.evolve(base, solver=Choice.parse(value))
 
 
-GRIDS: Mapping[str, tuple[Sequence[Any], Callable[[Strategy, Any], Strategy]]] = {
-    "guidance": (SEARCH.guidance, lambda base, value: attrs.evolve(base, guidance=value)),
-    "solver": (SEARCH.solver, _solver),
-    "steps": (SEARCH.steps, lambda base, value: attrs.evolve(base, steps=value)),
-    "gamma": (SEARCH.gamma, _noise("image", "gamma")),
-    "gamma-video": (SEARCH.gamma, _noise("video", "gamma")),
-    "r-image": (SEARCH.ratio, _noise("image", "ratio")),
-    "r-video": (SEARCH.ratio, _noise("video", "ratio")),
-    **{name: (TENTHS, _selection(name)) for name in ("t_v", "t_e", "p_e", "p_f")},
-    "smoothing": (("none", *SEARCH.smoothing), _smoothing),
-}
-"""Grid -> the paper's values (section 4.2), and what a value makes of a strategy."""
+def grids(ensemble: Ensemble | None = None) -> dict[str, tuple[Sequence[Any], Change]]:
+    """The grids of an ensemble: name -> the paper's values (section 4.2), and what a value makes of a strategy."""
+    own: dict[str, tuple[Sequence[Any], Change]] = {}
+    if ensemble is None or is_papers(ensemble):
+        own["gamma"] = (SEARCH.gamma, _noise("image", "gamma"))
+        own["gamma-video"] = (SEARCH.gamma, _noise("video", "gamma"))
+        own |= {f"r-{name}": (SEARCH.ratio, _noise(name, "ratio")) for name in ("image", "video")}
+    else:
+        experts = ensemble.experts
+        own |= {f"guidance-{name}": (SEARCH.guidance, _guidance(name)) for name in experts}
+        own |= {f"gamma-{name}": (SEARCH.gamma, _noise(name, "gamma")) for name in experts}
+        own |= {f"r-{name}": (SEARCH.ratio, _noise(name, "ratio")) for name in experts}
+    return {
+        "guidance": (SEARCH.guidance, _guidance()),
+        "solver": (SEARCH.solver, _solver),
+        "steps": (SEARCH.steps, lambda base, value: attrs.evolve(base, steps=value)),
+        **own,
+        **{name: (TENTHS, _selection(name)) for name in ("t_v", "t_e", "p_e", "p_f")},
+        "smoothing": (("none", *SEARCH.smoothing), _smoothing),
+    }
 
 
-def grid(name: str, base: Strategy, values: Sequence[Any] | None = None) -> dict[str, Strategy]:
+GRIDS = grids()
+"""Those of the paper's two experts."""
+
+
+def grid(
+    name: str, base: Strategy, values: Sequence[Any] | None = None, ensemble: Ensemble | None = None
+) -> dict[str, Strategy]:
     """One row for each value, ``steps 20``, that the strategy can have; t_v at or above t_e cannot be.
 
     Raises:
         InputError: an unknown grid, a value of another form, or none that the strategy can have.
     """
-    if name not in GRIDS:
-        raise InputError(f"grid {name!r}: expected one of {', '.join(GRIDS)}")
-    usual, changed = GRIDS[name]
+    known = grids(ensemble)
+    if name not in known:
+        raise InputError(f"grid {name!r}: expected one of {', '.join(known)}")
+    usual, changed = known[name]
     rows, refused = {}, []
     for value in usual if values is None else values:
         try:
             strategy = changed(base, value)
-            strategy.check()
+            Composition(strategy, ensemble).check()
         except (JvidError, AttributeError, TypeError) as error:
-            # A pair's t_v and t_e rule out some of the paper's values; a value that the recipe names is meant.
+            # A strategy's t_v and t_e rule out some of the paper's values; a value that the recipe names is meant.
             if values is not None:
                 raise InputError(f"ablation.values.{name}: {value!r}: {error}") from error
             refused.append(error)

@@ -20,9 +20,10 @@ from jvid.errors import InputError, NonFiniteError
 from jvid.files import write_json
 from jvid.strategy.strategy import Strategy
 from jvid_training.jobs.locks import held
+from jvid_training.search.cost import unit_expert
 from jvid_training.search.front import clearly_beaten, front
 from jvid_training.search.judged import Judged
-from jvid_training.search.rows import ablation, printed
+from jvid_training.search.rows import alone, is_papers, printed
 from jvid_training.search.space import Space
 from jvid_training.search.trials import BETTER, Claimed, Trials
 
@@ -34,16 +35,17 @@ __all__ = ["known_points", "load_front", "open_trials", "point_of", "work", "wri
 
 
 def known_points(bench: Bench, sweep: Sweep) -> dict[str, Strategy]:
-    """Where a sweep begins: the study's strategy, each expert alone, the paper's as printed; and the recipe's points.
+    """Where a sweep begins: the study's strategy, each expert alone, the paper's as printed (of its experts); and
+    the recipe's points.
 
     Raises:
         InputError: a point has a known point's label, or its file holds no strategy.
     """
     points: dict[str, Strategy] = {}
     if sweep.known:
-        rows = ablation(bench.base)
-        points = {"strategy": bench.base} | {label: rows[label] for label in ("video model", "image model")}
-        points |= printed(bench.base, bench.reference.size[0])
+        points = {"strategy": bench.base} | alone(bench.base, bench.ensemble)
+        if is_papers(bench.ensemble):
+            points |= printed(bench.base, bench.reference.size[0])
     if twice := sorted(set(points) & set(sweep.points)):
         raise InputError(f"sweep.points: {twice[0]!r} is a known point's label: give it another")
     return points | {label: Strategy.load(path) for label, path in sweep.points.items()}
@@ -58,7 +60,7 @@ def open_trials(bench: Bench, sweep: Sweep) -> Trials:
         MissingDependencyError: no optuna.
     """
     study = bench.study
-    space = Space.of(sweep.space, bench.base)
+    space = Space.of(sweep.space, bench.base, bench.ensemble)
     kinds = {network.kind for network in bench.networks}
     for name, needed in (("clip", "clip"), ("accuracy", "clip"), ("frame", "frame")):
         if name in sweep.objectives and needed not in kinds:
@@ -66,7 +68,7 @@ def open_trials(bench: Bench, sweep: Sweep) -> Trials:
                 f"sweep.objectives: {name!r} needs study.networks.{needed}: name one, or leave it out"
             )
     settings = {
-        "pair": bench.fingerprint, "strategy": bench.base.to_dict(), "reference": bench.reference.fingerprint,
+        "ensemble": bench.fingerprint, "strategy": bench.base.to_dict(), "reference": bench.reference.fingerprint,
         "networks": [network.fingerprint for network in bench.networks], "prompts": list(bench.prompts),
         "num": study.num, "seed": study.seed, "batch": [study.batch, study.micro_batch],
         "space": sweep.space, "objectives": sweep.objectives, "pruning": attrs.asdict(sweep.pruning),
@@ -179,7 +181,7 @@ def write_front(bench: Bench, trials: Trials) -> Path:
     write_json(
         path,
         {"format": 1, "study": study.name, "num": study.num, "seed": study.seed, "objectives": better,
-         "trials": finished, "real": bench.real.to_dict(), "points": points},
+         "unit": unit_expert(bench.ensemble), "trials": finished, "real": bench.real.to_dict(), "points": points},
     )  # fmt: skip
     return path
 

@@ -23,7 +23,7 @@ JUDGED = tuple(field.name for field in attrs.fields(Judged))
 COLUMNS = ("clip", "frame", "flicker", "accuracy")
 _LEGEND = (
     "In brackets: 95 % intervals over clips (of real clips in halves: the range). flicker ratio: to the real clips'. "
-    "Network cost: of one clip, as a share of the video model alone in 50 guided steps."
+    "Network cost: of one clip, as a share of the {unit} model alone in 50 guided steps."
 )
 
 
@@ -38,8 +38,8 @@ class Row:
     """Folder of its clips."""
 
 
-def markdown(heading: Sequence[str], floors: Sequence[Row], rows: Sequence[Row]) -> str:
-    """Heading lines, the floors as a list, the table; figures with their intervals."""
+def markdown(heading: Sequence[str], floors: Sequence[Row], rows: Sequence[Row], unit: str = "video") -> str:
+    """Heading lines, the floors as a list, the table; figures with their intervals. ``unit``: the expert whose cost is 1."""
     names = {kind: _name(kind, rows) for kind in COLUMNS}
     kinds = [kind for kind in COLUMNS if names[kind]]
     lines = [*heading, ""]
@@ -52,7 +52,7 @@ def markdown(heading: Sequence[str], floors: Sequence[Row], rows: Sequence[Row])
     for row in rows:
         cost = "-" if row.judged.cost is None else f"{row.judged.cost:.3f}"
         lines.append(_line([row.label, *(_cell(row.judged, kind) for kind in kinds), cost]))
-    return "\n".join([*lines, "", _LEGEND]) + "\n"
+    return "\n".join([*lines, "", _LEGEND.format(unit=unit)]) + "\n"
 
 
 def _told(judged: Judged) -> str:
@@ -61,7 +61,12 @@ def _told(judged: Judged) -> str:
 
 
 def write_table(
-    path: Path, heading: Sequence[str], floors: Sequence[Row], rows: Sequence[Row], **more: Any
+    path: Path,
+    heading: Sequence[str],
+    floors: Sequence[Row],
+    rows: Sequence[Row],
+    unit: str = "video",
+    **more: Any,
 ) -> None:
     """``path``.md and ``path``.json; ``more`` goes into the JSON. Raises InputError on a full disk."""
     values = {
@@ -69,11 +74,12 @@ def write_table(
         "heading": list(heading),
         "floors": [_plain(row) for row in floors],
         "rows": [_plain(row) for row in rows],
+        "unit": unit,
         **more,
     }
     write_json(path.with_name(f"{path.name}.json"), values)
     with whole_file(path.with_name(f"{path.name}.md")) as part:
-        part.write_text(markdown(heading, floors, rows), encoding="utf-8")
+        part.write_text(markdown(heading, floors, rows, unit), encoding="utf-8")
 
 
 def table_front(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,7 +95,8 @@ def table_front(table: Mapping[str, Any]) -> dict[str, Any]:
         {"number": number, "known": row["label"], "front": flag, **{name: row[name] for name in JUDGED}}
         for number, ((row, _), flag) in enumerate(zip(whole, flags, strict=True), 1)
     ]
-    return {"study": table["study"], "num": table["num"], "seed": table["seed"], "points": points}
+    kept = {name: table[name] for name in ("study", "num", "seed", "unit") if name in table}
+    return {**kept, "points": points}
 
 
 def _name(kind: str, rows: Sequence[Row]) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from jvid.ensemble.canonical import canonical
 from jvid.errors import InputError, JvidError
 from jvid.extras import extra
 from jvid.strategy.strategy import Strategy
@@ -196,14 +197,20 @@ class Trials:
         before = study.user_attrs.get("settings")
         if before is None:
             study.set_user_attr("settings", settings)
-        elif before != settings:
-            names = ", ".join(
-                name for name in {**before, **settings} if before.get(name) != settings.get(name)
-            )
+            return study
+        then, now = (self._comparable(each) for each in (before, settings))
+        if then != now:
+            names = ", ".join(name for name in {**then, **now} if then.get(name) != now.get(name))
             raise InputError(
                 f"{path} holds a sweep of other settings ({names}): give study.out another folder, or take them back"
             )
         return study
+
+    def _comparable(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings as they are written today, whose strategies are equal where their clips are."""
+        values = {("ensemble" if name == "pair" else name): value for name, value in settings.items()}
+        strategy = canonical(Strategy.from_dict(values["strategy"]), self.space.ensemble)
+        return {**values, "strategy": strategy.to_dict()}
 
     def _enqueue(self, known: Mapping[str, Strategy]) -> None:
         there = {t.user_attrs.get("known") for t in self.study.get_trials(deepcopy=False)}

@@ -19,7 +19,7 @@ from jvid.errors import InputError, JvidError
 from jvid_training.generation import ClipSet, generate, workers
 from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import cpu_job
-from tests.generation_tools import content, stamps, tiny_pair
+from tests.generation_tools import content, stamps, tiny_ensemble
 
 ROOT = Path(__file__).parents[3]
 NUM, BATCH = 24, 2
@@ -27,13 +27,13 @@ NUM, BATCH = 24, 2
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    return tiny_pair(tmp_path_factory.mktemp("pairs") / "tiny")
+    return tiny_ensemble(tmp_path_factory.mktemp("ensembles") / "tiny")
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tiny, tmp_path_factory):
     began = time.perf_counter()
-    made = generate(tmp_path_factory.mktemp("sets") / "whole", num=NUM, pair=str(tiny), batch=BATCH)
+    made = generate(tmp_path_factory.mktemp("sets") / "whole", num=NUM, ensemble=str(tiny), batch=BATCH)
     return content(made), time.perf_counter() - began
 
 
@@ -45,7 +45,7 @@ def environment(monkeypatch):
 
 def command(tiny, folder, *more):
     return [
-        "jvid", "generate", "--pair", str(tiny), "-o", str(folder), "-n", str(NUM), "--batch", str(BATCH), *more
+        "jvid", "generate", "--ensemble", str(tiny), "-o", str(folder), "-n", str(NUM), "--batch", str(BATCH), *more
     ]  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def test_a_run_killed_again_and_again_loses_nothing_and_makes_nothing_twice(tmp_
     kills = 0
     for _ in range(200):
         process = forked.Process(
-            target=generate, args=(folder,), kwargs={"num": NUM, "pair": str(tiny), "batch": BATCH}
+            target=generate, args=(folder,), kwargs={"num": NUM, "ensemble": str(tiny), "batch": BATCH}
         )
         process.start()
         process.join(draw.uniform(0.02, seconds / 2))
@@ -99,7 +99,9 @@ def test_a_run_killed_again_and_again_loses_nothing_and_makes_nothing_twice(tmp_
 @pytest.mark.slow
 def test_two_processes_make_the_same_bits(tmp_path, tiny, undisturbed, environment):
     told = []
-    made = generate(tmp_path / "workers", num=NUM, pair=str(tiny), batch=BATCH, processes=2, tell=told.append)
+    made = generate(
+        tmp_path / "workers", num=NUM, ensemble=str(tiny), batch=BATCH, processes=2, tell=told.append
+    )
     assert content(made) == undisturbed[0]
     assert told[-1].clips == NUM
     assert all(a.clips <= b.clips for a, b in itertools.pairwise(told))
@@ -116,7 +118,7 @@ def test_two_processes_make_the_same_bits(tmp_path, tiny, undisturbed, environme
         [*torchrun, *command(tiny, tmp_path / "ranks", "--seed", "1")], capture_output=True, text=True, check=False
     )  # fmt: skip
     assert refused.returncode != 0
-    assert "jvid: error: the set was made by another request; seed: 0 there, 1 now" in refused.stderr
+    assert "jvid: error: the set was made by another request; seed: 0 then, 1 now" in refused.stderr
 
 
 @pytest.mark.slow
@@ -136,7 +138,7 @@ def test_a_killed_parent_takes_its_workers_along(tmp_path, tiny, undisturbed, en
         assert refused.stderr.count("\n") == 1
     until(lambda: free(folder))
     kept = stamps(folder)
-    made = generate(folder, num=NUM, pair=str(tiny), batch=BATCH)
+    made = generate(folder, num=NUM, ensemble=str(tiny), batch=BATCH)
     assert kept.items() <= stamps(folder).items()
     assert content(made) == undisturbed[0]
 
@@ -160,19 +162,19 @@ def test_a_worker_that_dies_is_told_and_the_other_ends_its_batch(
             os.kill(started[0].pid, signal.SIGKILL)
 
     with pytest.raises(JvidError, match=r"process 1 of 2 died \(signal 9\): finished batches stay") as caught:
-        generate(folder, num=NUM, pair=str(tiny), batch=BATCH, processes=2, tell=kill)
+        generate(folder, num=NUM, ensemble=str(tiny), batch=BATCH, processes=2, tell=kill)
     assert "\n" not in str(caught.value)
     assert all(worker.poll() is not None for worker in started)
     assert free(folder)
     kept = stamps(folder)
     assert len(kept) < NUM // BATCH
-    assert content(generate(folder, num=NUM, pair=str(tiny), batch=BATCH)) == undisturbed[0]
+    assert content(generate(folder, num=NUM, ensemble=str(tiny), batch=BATCH)) == undisturbed[0]
     assert kept.items() <= stamps(folder).items()
 
 
 def test_what_a_worker_finds_wrong_is_told_in_its_words(tmp_path, tiny, environment):
     with pytest.raises(InputError, match="'a cat'") as caught:
-        generate(tmp_path / "set", num=4, pair=str(tiny), batch=2, prompts=["a cat"], processes=2)
+        generate(tmp_path / "set", num=4, ensemble=str(tiny), batch=2, prompts=["a cat"], processes=2)
     assert "\n" not in str(caught.value)
 
 
