@@ -20,7 +20,7 @@ from typing import Any
 import attrs
 
 from jvid.errors import InputError
-from jvid.files import check_file, whole_file
+from jvid.files import check_file, read_json, whole_file
 from jvid.plan import Plan
 from jvid.step import Level, Step
 
@@ -45,25 +45,8 @@ def load_plan(path: str | Path) -> Plan:
     Raises:
         InputError: no file, one that is no JSON, or one that is no plan.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        values = json.loads(text)
-    except FileNotFoundError:
-        raise InputError(
-            f"no file {str(path)!r}: expected a plan, such as jvid plan -o plan.json writes"
-        ) from None
-    except OSError as error:
-        raise InputError(
-            f"cannot read {str(path)!r} ({error.strerror or error}): expected a plan's file"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{str(path)!r} is no JSON ({error}): expected a plan, such as jvid plan -o plan.json writes"
-        ) from error
-    try:
-        return plan_of(values)
-    except InputError as error:
-        raise InputError(f"{str(path)!r}: {error}") from error
+    plan: Plan = read_json(path, "a plan", "write one with jvid plan -o plan.json", plan_of)
+    return plan
 
 
 def values_of(plan: Plan) -> dict[str, Any]:

@@ -63,19 +63,11 @@ def read(path: str | Path, cls: type[Strategy]) -> Strategy:
     Raises:
         InputError: no such file, no JSON, or no strategy.
     """
-    where = f"strategy {str(path)!r}"
-    try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"{where}: {error.strerror or error}; expected a file that Strategy.save wrote"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not JSON ({error}): expected what Strategy.save writes") from error
-    try:
-        return structured(values, cls)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
+    from jvid.files import read_json
+
+    remedy = "write one with Strategy.save or --save-strategy"
+    strategy: Strategy = read_json(path, "a strategy", remedy, lambda values: structured(values, cls))
+    return strategy
 
 
 @cache

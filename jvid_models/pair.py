@@ -9,7 +9,6 @@ are read when a network is first asked for: planning needs none of them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import cache, cached_property
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError, MissingDependencyError
+from jvid.files import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -263,15 +263,12 @@ def actions_64(
 
 def _read_meta(folder: Path) -> Mapping[str, Any]:
     path = folder / "pair.json"
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.is_file():
         raise MissingDependencyError(
             f"no pair.json in {folder}: expected a folder that jvid_models.export.export_pair wrote"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}; expected JSON, export the pair again") from None
-    missing = [key for key in _KEYS if not isinstance(meta, dict) or key not in meta]
+        )
+    meta: dict[str, Any] = read_json(path, "a pair's description", "export the pair again")
+    missing = [key for key in _KEYS if key not in meta]
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}: export the pair again")
     if meta["format"] != FORMAT:

@@ -121,7 +121,7 @@ def test_strategies_written_before_guidance_was_by_expert_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "No such file"), ("{", "is not JSON"), ("[1]", r"a JSON object with the keys .* got \[1\]"),
+        (None, "no file"), ("{", "is not JSON"), ("[1]", "holds a JSON list: expected a strategy"),
         ('{"selector": "always:name=video", "stesp": 3}', "unknown key 'stesp', expected selector"),
         ("{}", "no key 'selector'"), ('{"selector": "always", "steps": 2.5}', "at steps: 2.5: expected a whole number"),
         ('{"selector": "always", "guidance": {"video": {"scale": 2, "low": 0}}}', "at guidance: unknown key 'low' for video"),

@@ -17,6 +17,7 @@ import attrs
 
 from jvid.cli.story import Clip
 from jvid.errors import InputError
+from jvid.files import read_json
 from jvid.strategy import Strategy
 
 __all__ = ["FORMAT", "NAME", "Progress", "Spec"]
@@ -119,19 +120,16 @@ class Spec:
             InputError: no set there, or one whose ``set.json`` is damaged or of another format.
         """
         path = folder / NAME
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+        if not path.exists():
+            raise InputError(f"no set of clips in {folder}: expected a folder of jvid generate")
+
+        def structured(values: dict[str, Any]) -> Spec:
             if values.pop("format") != FORMAT:
                 raise InputError(f"another format: expected {FORMAT}; update jvid")
             return cls(**{**values, "strategy": Strategy.from_dict(values["strategy"])})
-        except FileNotFoundError:
-            raise InputError(f"no set of clips in {folder}: expected a folder of jvid generate") from None
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(
-                f"{path} is damaged ({error}): expected what jvid generate wrote; give another folder"
-            ) from error
+
+        spec: Spec = read_json(path, "what jvid generate wrote", "give another folder", structured)
+        return spec
 
     def check_resumes(self, before: Spec) -> None:
         """Refuse to go on with a set of another request; ``num`` may grow, and the pair's folder may have moved.

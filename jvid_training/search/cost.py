@@ -10,7 +10,6 @@ study, all kinds in turn, so that a busy machine slows them alike.
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 import time
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.errors import InputError
-from jvid.files import write_json
+from jvid.files import read_json, write_json
 from jvid.guidance import guidance_of
 from jvid.paper import STEPS
 from jvid.strategy import EXPERTS
@@ -123,18 +122,19 @@ def prices_of(pair: Pair, fingerprint: str, path: Path) -> Prices:
     """
     if not path.is_file():
         write_json(path, {"pair": fingerprint, "seconds": measure(pair)})
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+
+    def structured(values: dict[str, Any]) -> tuple[Any, dict[str, dict[str, float]]]:
         seconds = {
             name: {kind: float(values["seconds"][name][kind]) for kind in KINDS} for name in _priced(pair)
         }
         if not all(0 < each < math.inf for kinds in seconds.values() for each in kinds.values()):
             raise ValueError("seconds above 0 are expected")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is damaged ({error}): delete it, and the calls are measured again"
-        ) from None
-    if values.get("pair") != fingerprint:
+        return values.get("pair"), seconds
+
+    of, seconds = read_json(
+        path, "seconds of calls", "delete it, and the calls are measured again", structured
+    )
+    if of != fingerprint:
         raise InputError(
             f"{path} holds the prices of another pair: give study.out another folder, or delete it"
         )
