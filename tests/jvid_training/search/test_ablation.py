@@ -24,7 +24,7 @@ from jvid_training.search.ablation import chosen_rows, grid_rows, make_table
 from jvid_training.search.bench import Bench
 from jvid_training.search.rows import GRIDS, ablation, grid
 from tests.search_tools import Means, Real, document, opened
-from tests.toy import SHAPE, STRATEGY, codec, text_encoder, toy_ensemble
+from tests.toy import SHAPE, STRATEGY, codec, encode, toy_ensemble
 
 LABELS = ["video model", "image model", "mixture", "+ smoothing"]
 
@@ -190,7 +190,7 @@ def test_a_row_recomputed_from_scratch(tmp_path: Path) -> None:
     strategy = ablation(STRATEGY, ensemble)["+ reduced entropy"]
     clips = []
     for i in range(4):
-        cond = text_encoder([ensemble.prompts[i % 2]])
+        cond = encode([ensemble.prompts[i % 2]])
         latents = compose(strategy, ensemble)(SHAPE, seeds=[i], cond=cond)
         clips.append(to_frames(ensemble.codec.decode(latents))[0])
     for kind, name in (("clip", "FVD[toy-clip, 4 clips]"), ("frame", "FID[toy-frame, 20 frames]")):

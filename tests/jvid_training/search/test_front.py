@@ -24,7 +24,7 @@ from jvid.strategy.strategy import Strategy
 from jvid_training.search.cost import Prices, measure, prices_of
 from jvid_training.search.front import clearly_beaten, front
 from tests.search_tools import SECONDS
-from tests.toy import SHAPE, Conditional, text_encoder, toy_ensemble
+from tests.toy import SHAPE, Conditional, encode, toy_ensemble
 
 POINTS = st.integers(1, 3).flatmap(
     lambda axes: st.lists(st.lists(st.integers(0, 4).map(float), min_size=axes, max_size=axes), min_size=1, max_size=12)
@@ -114,7 +114,7 @@ def test_calls_are_those_of_a_run(solver: str, interval: tuple[float, float] | N
     strategy = with_guidance(attrs.evolve(paper.strategy(64), steps=9, solver=solver), guidance)
     counted = Prices(SECONDS, ensemble).calls(strategy)
     composition = Composition(strategy, ensemble)
-    *_, last = composition.sampler().trace(SHAPE, seeds=[1], cond=text_encoder(["a person waving"]))
+    *_, last = composition.sampler().trace(SHAPE, seeds=[1], cond=encode(["a person waving"]))
     by_name = {
         name: sum(n for call, n in counted.items() if call.expert == name) for name in ("video", "image")
     }
