@@ -13,7 +13,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_the_page_lists_every_room_with_what_it_imports_from() -> None:
     spec = importlib.util.spec_from_file_location("draw", DOCS / "figures" / "draw.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     draw = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(draw)
     page = (DOCS / "architecture.md").read_text(encoding="utf-8")
