@@ -1,15 +1,22 @@
-"""`jvid encode RECIPE` and `jvid train RECIPE`."""
+"""`jvid encode`, `train`, `curves`, `export` and `sheets`: from clips to an ensemble and what it samples."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import attrs
 import typer
 
+from jvid.cli.ensembles import EnsembleOptions, default_source
+from jvid.cli.groups import expanded
+from jvid.cli.strategies import StartOptions, StrategyOptions
+from jvid.errors import InputError
 from jvid.extras import extra
 
 if TYPE_CHECKING:
+    from jvid_training.export import Part
     from jvid_training.train.trainer import Progress as Far
 
 RecipeArgument = Annotated[
@@ -99,31 +106,35 @@ def _figures(progress: Far) -> str:
 
 
 @extra("training")
+@expanded
 def sheets(
+    *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the sheets.")],
-    pair: Annotated[
-        str, typer.Option(help="A registered pair, or an exported pair's folder.")
-    ] = "actions-64",
-    prefix: Annotated[str, typer.Option(help="Sheets are made of the prompts that begin so.")] = "A person",
-    seed: Annotated[int, typer.Option(min=0, help="Of the first prompt; the next takes the next.")] = 0,
-    ending: Annotated[str, typer.Option(help=".png, .jpg or .webp")] = ".png",
-    strategy: Annotated[
-        Path | None, typer.Option(help="JSON of a strategy; the pair's own when absent.")
-    ] = None,
+    ensemble: EnsembleOptions,
+    start: StartOptions,
+    changes: StrategyOptions,
+    prefix: Annotated[
+        str, typer.Option("--prefix", help="Sheets are made of the prompts that begin so.")
+    ] = "A person",
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Of the first prompt; the next takes the next.")
+    ] = 0,
+    ending: Annotated[str, typer.Option("--ending", help=".png, .jpg or .webp")] = ".png",
 ) -> None:
     """Contact sheets of a strategy and the parts it is made of, one per prompt (Table 2's rows)."""
-    import jvid
-    from jvid.strategy.strategy import Strategy
     from jvid_training.sheets import make_sheets
 
+    begun = start.started()  # a file that is no strategy is reported before anything loads
+    models = (ensemble.source() or default_source()).load()
+    strategy = changes.changed(start.of(models, begun), models.frame_experts)
     files = make_sheets(
-        jvid.load("pair", pair),
+        models,
         out,
         prefix,
         seed,
         ending,
         lambda row: typer.echo(f"sampling: {row}", err=True),
-        None if strategy is None else Strategy.load(strategy),
+        strategy,
     )
     for file in files:
         typer.echo(str(file))
@@ -131,37 +142,82 @@ def sheets(
 
 @extra("training")
 def export(
-    image: Annotated[
-        Path,
-        typer.Argument(
-            metavar="IMAGE",
-            help="Finished run of the image recipe: its `out` folder, or a pair's to keep its model.",
-        ),
-    ],
-    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Finished run of the video recipe.")],
-    decoder: Annotated[Path, typer.Argument(metavar="DECODER", help="Finished run of the decoder recipe.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the pair.")],
-    strategy: Annotated[
-        Path | None, typer.Option(help="JSON of the recommended strategy; the paper's when absent.")
-    ] = None,
-    guide: Annotated[
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the ensemble.")],
+    parts: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FOLDER", help="A further video model that guidance may lead away from; may be repeated."),
+        typer.Argument(
+            metavar="[IMAGE VIDEO DECODER]",
+            help="Short for --expert video=VIDEO --expert image=IMAGE --decoder DECODER.",
+        ),
     ] = None,
-) -> None:  # fmt: skip
-    """Put the weights of three finished runs together into a pair."""
-    from jvid.errors import InputError
+    expert: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--expert",
+            "--guide",
+            metavar="NAME=RUN",
+            help="An expert by name: the `out` folder of a finished run, or FOLDER#EXPERT of an ensemble. May be repeated.",
+        ),
+    ] = None,
+    decoder: Annotated[
+        str | None,
+        typer.Option(
+            "--decoder", metavar="RUN", help="Finished run of a decoder recipe, or an ensemble's folder."
+        ),
+    ] = None,
+    strategy: Annotated[
+        Path | None,
+        typer.Option(
+            "--strategy",
+            help="JSON of the recommended strategy; the paper's when absent, where it fits the experts.",
+        ),
+    ] = None,
+) -> None:
+    """Put the weights of finished runs, or of earlier ensembles, together into an ensemble."""
     from jvid_training.export import export_runs
 
-    guides = {}
-    for text in guide or ():
-        name, equals, folder = text.partition("=")
-        if not (name and equals and folder):
-            raise InputError(f"--guide {text!r}: expected a name and a folder, early=runs/video")
-        guides[name] = Path(folder)
-    made = export_runs(image, video, decoder, out, strategy, guides)
+    experts, latest = _parts(parts or [], expert or [], decoder)
+    made = export_runs(experts, latest, out, strategy)
     size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
-    typer.echo(f"{out}: pair {made.name}, {size:.1f} MB, {len(made.prompts)} prompts")
+    typer.echo(
+        f"{out}: ensemble {made.name} of {', '.join(made.experts)}, {size:.1f} MB, {len(made.prompts)} prompts"
+    )
+
+
+def _parts(parts: Sequence[str], named: Sequence[str], decoder: str | None) -> tuple[dict[str, Part], Part]:
+    """Experts by name and the decoder, of the two forms of the command.
+
+    Raises:
+        InputError: neither form, an option of another form, or an expert or a decoder that is given twice.
+    """
+    from jvid_training.export import Part
+
+    if len(parts) not in (0, 3):
+        raise InputError(
+            f"{len(parts)} parts: expected IMAGE VIDEO DECODER, or --expert NAME=RUN and --decoder RUN"
+        )
+    experts: dict[str, Part] = {}
+    if parts:
+        image, video, last = parts
+        if decoder is not None:
+            raise InputError(f"--decoder {decoder!r} beside {last!r}: leave one out")
+        experts = {
+            name: attrs.evolve(Part.parse(text), kinds=(name,))
+            for name, text in (("video", video), ("image", image))
+        }
+        decoder = last
+    for text in named:
+        name, equals, folder = (piece.strip() for piece in text.partition("="))
+        if not (name and equals and folder):
+            raise InputError(f"--expert {text!r}: expected a name and a folder, early=runs/video")
+        if name in experts:
+            raise InputError(f"--expert {text!r}: {name} is given twice, expected it once")
+        experts[name] = Part.parse(folder)
+    if not experts:
+        raise InputError("no experts: expected IMAGE VIDEO DECODER, or --expert NAME=RUN and --decoder RUN")
+    if decoder is None:
+        raise InputError("no decoder: expected --decoder RUN, of a decoder recipe or an ensemble")
+    return experts, Part.parse(decoder)
 
 
 @extra("training")

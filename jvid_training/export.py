@@ -1,18 +1,24 @@
-"""Finished runs, and parts of earlier pairs -> one pair that `jvid.load("pair", folder)` reads."""
+"""Finished runs, and parts of earlier exports, to one ensemble that `jvid.load("ensemble", folder)` reads.
+
+What an expert denoises follows from the kind of its recipe: an image run's frames, a video run's clips. All parts share one
+encoding, one noise schedule and one table of prompts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import attrs
 import numpy as np
 
-from jvid.errors import InputError
-from jvid.files import check_folder, read_json
-from jvid.paper import TABLE_6
-from jvid.strategy.strategy import Strategy
-from jvid_models.ensembles.folder import Pair
+from jvid import paper
+from jvid.ensemble import Composition, Ensemble
+from jvid.errors import InputError, JvidError
+from jvid.files import read_json
+from jvid.strategy import EVERY, Strategy
+from jvid_models.ensembles.folder import EnsembleFolder, is_ensemble_folder
 from jvid_models.weights import read_weights
 from jvid_training.data.latents import key_of, load_manifest
 from jvid_training.data.prompts import build_table
@@ -23,10 +29,50 @@ from jvid_training.train.networks import build_network
 if TYPE_CHECKING:
     from torch import nn
 
+    from jvid_models.ensembles.export import ExportedExpert
 
-def read_run(folder: Path, kind: str) -> tuple[Recipe, nn.Module]:
-    """Recipe and averaged network of a run's ``final/``, or of its last checkpoint while it still trains."""
+__all__ = ["Part", "export_runs", "read_run"]
+
+_DENOISES: Mapping[str, Literal["clips", "frames"]] = {"image": "frames", "video": "clips"}
+"""What a network of a kind of recipe denoises."""
+_WRAPPERS = (f"guided:scale={paper.GUIDANCE}",)
+"""The default stack of an expert that was trained here: prompts were dropped, so that guidance has a null condition."""
+
+
+@attrs.frozen
+class Part:
+    """Where a part of an export comes from.
+
+    Attributes:
+        folder: the ``out`` folder of a recipe, or that of an ensemble.
+        expert: which expert of an ensemble; "" is the one of the same name, else its only one or its only one of clips.
+        kinds: of a run; which recipes can have made it.
+    """
+
+    folder: Path
+    expert: str = ""
+    kinds: tuple[str, ...] = ("image", "video")
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """``FOLDER`` or ``FOLDER#EXPERT``."""
+        folder, _, expert = text.partition("#")
+        return cls(Path(folder), expert)
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether it is a part of an earlier export."""
+        return is_ensemble_folder(self.folder)
+
+
+def read_run(folder: Path, *kinds: str) -> tuple[Recipe, nn.Module]:
+    """Recipe and averaged network of a run's ``final/``, or of its last checkpoint while it still trains.
+
+    Raises:
+        InputError: there is no run, it is damaged, or its recipe is of none of the ``kinds``.
+    """
     final = folder / "final"
+    wanted = " or ".join(kinds)
     if (final / "run.json").is_file():
         verify(final, "run", "delete it, and `jvid train` writes it again from the last checkpoint")
         described, weights = final / "run.json", final / "model.safetensors"
@@ -35,7 +81,7 @@ def read_run(folder: Path, kind: str) -> tuple[Recipe, nn.Module]:
         described, weights = found[-1] / "state.json", found[-1] / "ema.safetensors"
     else:
         raise InputError(
-            f"no run in {folder}: expected the `out` folder of its {kind} recipe, after `jvid train`"
+            f"no run in {folder}: expected the `out` folder of its {wanted} recipe, after `jvid train`"
         )
     recipe = read_json(
         described,
@@ -43,10 +89,8 @@ def read_run(folder: Path, kind: str) -> tuple[Recipe, nn.Module]:
         "train again",
         lambda found: structure_recipe(found["recipe"], "recipe"),
     )
-    if recipe.kind != kind:
-        raise InputError(
-            f"{folder} is a run of kind {recipe.kind}: expected {kind}; the order is IMAGE VIDEO DECODER"
-        )
+    if recipe.kind not in kinds:
+        raise InputError(f"{folder} is a run of kind {recipe.kind}: expected {wanted}")
     network = build_network(recipe)
     state = network.state_dict()
     state.update(read_weights(weights))
@@ -55,46 +99,47 @@ def read_run(folder: Path, kind: str) -> tuple[Recipe, nn.Module]:
 
 
 def export_runs(
-    image: Path,
-    video: Path,
-    decoder: Path,
-    out: Path,
-    strategy: Path | None = None,
-    guides: Mapping[str, Path] | None = None,
-) -> Pair:
-    """Write the pair's folder whole or not at all; a part that is not trained anew is named by its pair's folder.
+    experts: Mapping[str, Part], decoder: Part, out: Path, strategy: Path | None = None
+) -> Ensemble:
+    """Write the ensemble's folder, whole or not at all.
 
-    ``guides``: name -> a run of a video recipe, or a pair, whose video model (or guide of that name) it is.
+    Args:
+        experts: by name, in the ensemble's order.
+        decoder: a run of a decoder recipe, or an ensemble, whose decoder it is.
+        out: the folder.
+        strategy: file of the recommended strategy; None is that of the first ensemble of which a part is kept under its name,
+            else the paper's; none where its experts are not there.
 
-    Raises `InputError` when the parts do not belong together.
+    Raises:
+        InputError: parts that do not belong together, no run among them, or a folder that holds anything but an export.
     """
-    from jvid_models.ensembles.export import MARKER, OWNED, export_pair
+    from jvid_models.ensembles.export import ExportedExpert, check_target, export_ensemble
 
-    check_folder(out, MARKER, OWNED)  # before anything is loaded
-    folders = {"image": image, "video": video, "decoder": decoder}
-    pairs = {kind: Pair(folder) for kind, folder in folders.items() if (folder / "pair.json").is_file()}
-    runs = {kind: read_run(folder, kind) for kind, folder in folders.items() if kind not in pairs}
+    check_target(out)  # before anything is loaded
+    every = {**experts, "decoder": attrs.evolve(decoder, kinds=("decoder",))}
+    if "decoder" in experts:
+        raise InputError("expert 'decoder': expected another name, the decoder's file has it")
+    ensembles = {name: EnsembleFolder(part.folder) for name, part in every.items() if part.is_ensemble}
+    runs = {name: read_run(part.folder, *part.kinds) for name, part in every.items() if name not in ensembles}
     if not runs:
-        raise InputError("three pairs and no run: expected at least one `out` folder of a recipe")
-    main = "video" if "video" in runs else next(iter(runs))
+        raise InputError("ensembles and no run: expected at least one `out` folder of a recipe")
+    main = next((name for name, (recipe, _) in runs.items() if recipe.kind == "video"), next(iter(runs)))
     recipe = runs[main][0]
-    for kind, (other, _) in runs.items():
-        if key_of(other.data, other.codec) != key_of(recipe.data, recipe.codec):
-            raise InputError(
-                f"the {kind} run was trained on other latents than the {main} run: export runs of one encoding"
-            )
-        if kind != "decoder" and (other.schedule != recipe.schedule or other.text != recipe.text):
-            raise InputError(
-                f"the {kind} and the {main} run differ in schedule or text: export runs that share both"
-            )
-    extra = {name: _guide(name, folder, recipe) for name, folder in (guides or {}).items()}
-    modules: dict[str, Any] = {kind: network for kind, (_, network) in runs.items()}
-    modules |= {kind: pair.module(kind) for kind, pair in pairs.items()}
+    for name, (other, _) in runs.items():
+        _check_shared(name, other, main, recipe)
+    exported: dict[str, ExportedExpert] = {}
+    for name, part in experts.items():
+        if name in ensembles:
+            exported[name] = _of_ensemble(ensembles[name], name, part)
+        else:
+            own, network = runs[name]
+            exported[name] = ExportedExpert(network, _DENOISES[own.kind], _WRAPPERS)
+    made: Any = runs["decoder"][1] if "decoder" in runs else ensembles["decoder"].module("decoder")
     manifest = load_manifest(Path(recipe.data.latents))
-    side = recipe.data.size // int(modules["decoder"].factor)
-    known = next(iter(pairs.values()), None)
+    side = recipe.data.size // int(made.factor)
+    known = next((each for name, each in ensembles.items() if _keeps(every[name], name, each)), None)
     meta: dict[str, Any] = {
-        "name": known.name if known else recipe.name.removesuffix(f"-{main}"),
+        "name": known.meta["name"] if known else _name(recipe, main),
         "schedule": _scheduler_config(recipe),
         "latents": {
             "shape": [len(manifest.mean), recipe.data.frames, side, side],
@@ -102,18 +147,59 @@ def export_runs(
             "std": list(manifest.std),
         },
         "fps": recipe.data.fps,
-        "strategy": known.strategy.to_dict() if known and strategy is None else _strategy(recipe, strategy),
+        "strategy": _recommended(strategy, known, exported, recipe),
     }
-    for kind, pair in pairs.items():
-        if different := [
-            key for key in ("schedule", "latents", "fps") if not _alike(pair.meta[key], meta[key])
-        ]:
+    for name, folder in ensembles.items():
+        values = folder.meta
+        if different := [key for key in ("schedule", "latents", "fps") if not _alike(values[key], meta[key])]:
             raise InputError(
-                f"the {kind} model of the pair in {folders[kind]} and the {main} run differ in {', '.join(different)}: "
+                f"the {name} model of the ensemble in {folder.folder} and the {main} run differ in {', '.join(different)}: "
                 "export parts of one encoding and schedule"
             )
     table = build_table(manifest.actions, recipe.data, recipe.text)
-    return export_pair(out, modules["image"], modules["video"], modules["decoder"], table, meta, extra)
+    return export_ensemble(out, exported, made, table, meta)
+
+
+def _check_shared(name: str, other: Recipe, main: str, recipe: Recipe) -> None:
+    if key_of(other.data, other.codec) != key_of(recipe.data, recipe.codec):
+        raise InputError(
+            f"the {name} run was trained on other latents than the {main} run: export runs of one encoding"
+        )
+    if other.kind != "decoder" and (other.schedule != recipe.schedule or other.text != recipe.text):
+        raise InputError(
+            f"the {name} and the {main} run differ in schedule or text: export runs that share both"
+        )
+
+
+def _keeps(part: Part, name: str, folder: EnsembleFolder) -> bool:
+    """Whether a part of an ensemble keeps its name, so that the export goes on with that ensemble."""
+    return name == "decoder" or (part.expert in ("", name) and name in folder.experts)
+
+
+def _of_ensemble(folder: EnsembleFolder, name: str, part: Part) -> ExportedExpert:
+    """The expert of an earlier export that a part names."""
+    from jvid_models.ensembles.export import ExportedExpert
+
+    described = folder.meta["experts"]
+    clips = [each for each in described if described[each]["denoises"] == "clips"]
+    usual = [each for each in ([name] if name in described else list(described), clips) if len(each) == 1]
+    which = part.expert or (usual[0][0] if usual else "")
+    if which not in described:
+        raise InputError(
+            f"expert {name!r}: the ensemble in {folder.folder} has {', '.join(described)}; expected "
+            f"{folder.folder}#EXPERT of one of them"
+        )
+    own = described[which]
+    if own["denoises"] not in {_DENOISES[kind] for kind in part.kinds}:
+        raise InputError(
+            f"expert {name!r}: {which} of the ensemble in {folder.folder} denoises {own['denoises']}, expected "
+            f"{' or '.join(_DENOISES[kind] for kind in part.kinds)}"
+        )
+    return ExportedExpert(folder.module(which), own["denoises"], own.get("wrappers", ()))
+
+
+def _name(recipe: Recipe, main: str) -> str:
+    return recipe.name.removesuffix(f"-{main}").removesuffix(f"-{recipe.kind}")
 
 
 def _alike(one: Any, other: Any) -> bool:
@@ -124,26 +210,28 @@ def _alike(one: Any, other: Any) -> bool:
     return bool(one["shape"] == other["shape"]) and all(near)
 
 
-def _guide(name: str, folder: Path, recipe: Recipe) -> nn.Module:
-    if not (folder / "pair.json").is_file():
-        own, network = read_run(folder, "video")
-        if (key_of(own.data, own.codec), own.schedule) != (
-            key_of(recipe.data, recipe.codec),
-            recipe.schedule,
-        ):
-            raise InputError(
-                f"guide {name!r} was trained on other latents or another schedule: expected a run like the others"
-            )
-        return network
-    pair = Pair(folder)
-    return pair.module(name if name in pair.guides else "video")
-
-
-def _strategy(recipe: Recipe, path: Path | None) -> dict[str, Any]:
+def _recommended(
+    path: Path | None, known: EnsembleFolder | None, experts: Mapping[str, Any], recipe: Recipe
+) -> dict[str, Any] | None:
+    """JSON of the recommended strategy; one that is inherited or the paper's has to fit the experts."""
     if path is not None:
         return Strategy.load(path).to_dict()
     # The paper tuned three resolutions; another size takes the nearest.
-    return Strategy.paper(min(TABLE_6, key=lambda size: abs(size - recipe.data.size))).to_dict()
+    tuned = min(paper.TABLE_6, key=lambda size: abs(size - recipe.data.size))
+    inherited = known.strategy if known is not None else None
+    for strategy in (inherited, paper.strategy(tuned)):
+        if strategy is not None and _named(strategy) <= set(experts):
+            return strategy.to_dict()
+    return None
+
+
+def _named(strategy: Strategy) -> set[str]:
+    """The experts that a strategy names; none where it cannot be composed here."""
+    stated = {name for name in strategy.experts if name != EVERY}
+    try:
+        return stated | set(Composition(strategy).experts)
+    except JvidError:
+        return stated
 
 
 def _scheduler_config(recipe: Recipe) -> dict[str, Any]:
@@ -151,6 +239,6 @@ def _scheduler_config(recipe: Recipe) -> dict[str, Any]:
 
     if recipe.schedule.name != "scaled-linear" or recipe.schedule.options:
         raise InputError(
-            f"schedule {recipe.schedule.name}: a pair is exported on the paper's scaled-linear schedule only"
+            f"schedule {recipe.schedule.name}: an ensemble is exported on the paper's scaled-linear schedule only"
         )
     return dict(SCHEDULER)

@@ -16,9 +16,11 @@ def jvid_register(register: Registrar) -> None:
     register.command("encode", "jvid_training.cli:encode", help="Encode a recipe's clips into latents.")
     register.command("train", "jvid_training.cli:train", help="Train a recipe's network.")
     register.command("curves", "jvid_training.cli:curves", help="Plot the losses of runs.")
-    register.command("export", "jvid_training.cli:export", help="Put finished runs together into a pair.")
     register.command(
-        "sheets", "jvid_training.cli:sheets", help="Contact sheets of a pair's strategies, per action."
+        "export", "jvid_training.cli:export", help="Put finished runs together into an ensemble."
+    )
+    register.command(
+        "sheets", "jvid_training.cli:sheets", help="Contact sheets of an ensemble's strategies, per action."
     )
     register.command(
         "generate", "jvid_training.generation.cli:generate", help="Make thousands of clips into a folder."

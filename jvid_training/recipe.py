@@ -139,7 +139,7 @@ class Training:
     init: str | None = None
     """Safetensors file to start from: an image network's weights start a video network where names agree."""
     leave_out: tuple[str, ...] = ()
-    """Actors of the training split that this run does not see; they count in the latents' statistics, which a pair shares."""
+    """Actors of the training split that this run does not see; they count in the latents' statistics, which experts share."""
     latent_noise: float = attrs.field(default=0.0, validator=not_negative)
     """Decoder only: deviation of the noise on its input latents, so that it forgives sampled ones."""
     perceptual: float = attrs.field(default=0.0, validator=not_negative)

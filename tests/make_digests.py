@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jvid.keyed import keyed_normal, keyed_uniform
 from safetensors.numpy import load_file
 from torch import Tensor
 
 import jvid
 from jvid.cli import main
+from jvid.core.keyed import keyed_normal, keyed_uniform
 
 FILE = Path(__file__).with_name("digests.json")
 KEPT = 36

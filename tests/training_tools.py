@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import av
 import numpy as np
 import torch
 from torch import Tensor
 
+from jvid import paper
 from jvid_models.text import EmbeddingTable
 from jvid_training.data.latents import encode
 from jvid_training.recipe import Recipe, structure_recipe
+from jvid_training.train.trainer import train
 
 
 def write_clip(path: Path, frames: np.ndarray, fps: int = 25) -> None:
@@ -103,3 +106,12 @@ def prepare(folder: Path, kind: str = "image", **training: Any) -> Recipe:
         EmbeddingTable(prompts, torch.from_numpy(values)).save(folder / "prompts.safetensors")
     encode(recipe.data, recipe.codec, folder / "clips", pooled)
     return recipe
+
+
+def tiny_runs(folder: Path) -> Path:
+    """One step of each kind on the same latents, and the paper's strategy in two steps."""
+    for kind in ("image", "video", "decoder"):
+        recipe = prepare(folder, kind, steps=1, batch=2)
+        train(attrs.evolve(recipe, name=f"tiny-{kind}", out=str(folder / kind)))
+    attrs.evolve(paper.strategy(64), steps=2).save(folder / "strategy.json")
+    return folder

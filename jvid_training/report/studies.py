@@ -11,7 +11,6 @@ more clips before fewer. Tables of the same clips (number and seeds) join it; th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from typing import Any, TypeVar
 import attrs
 
 from jvid.errors import InputError
+from jvid.files import read_json
 from jvid.strategy.strategy import Strategy
 from jvid_training.evaluation.figures import Figure
 from jvid_training.report.content import Front, Objective, Point
@@ -87,20 +87,15 @@ def front(folder: Path) -> tuple[Front, tuple[Line, ...]] | None:
 
 
 def _read(path: Path, of: Callable[[dict[str, Any]], T]) -> T:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+    def checked(values: dict[str, Any]) -> T:
         if values["format"] != 1:
-            raise InputError(f"{path} is of format {values['format']!r}: expected 1; update jvid")
+            raise InputError(f"it is of format {values['format']!r}: expected 1; update jvid")
         return of(values)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, InputError) and str(path) in str(error):
-            raise
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(
-            f"{path} is damaged ({reason}): delete it, jvid ablation or jvid sweep writes it again"
-        ) from None
+
+    found: T = read_json(
+        path, "what a study wrote", "delete it, jvid ablation or jvid sweep writes it again", checked
+    )
+    return found
 
 
 def _table(path: Path, values: Mapping[str, Any]) -> Table:

@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.ensemble.canonical import canonical
-from jvid.errors import InputError
-from jvid.files import remove, write_json
+from jvid.files import read_json, remove, write_json
 from jvid.strategy.strategy import Strategy
 from jvid_training.search.cost import Prices, prices_of
 from jvid_training.search.judged import Judged
@@ -312,12 +311,8 @@ def _hex(told: Any) -> str:
 
 
 def _read(path: Path) -> Judged | None:
-    try:
-        values: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Judged.from_dict(values)
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path} is damaged ({error}): delete it, and the figures are computed again"
-        ) from None
+    remedy = "delete it, and the figures are computed again"
+    judged: Judged = read_json(path, "figures of a study", remedy, Judged.from_dict)
+    return judged

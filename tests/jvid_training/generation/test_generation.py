@@ -282,7 +282,7 @@ def test_a_full_disk_is_told_and_finished_work_stays(tmp_path, monkeypatch):
 
     def full(handle):
         count.append(handle)
-        if len(count) == 3:  # a file and its folder, then the next file
+        if len(count) == 5:  # the description, a file, the folder after each, then the next file
             raise OSError(errno.ENOSPC, "No space left on device")
         real(handle)
 

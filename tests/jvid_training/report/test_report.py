@@ -398,8 +398,11 @@ def test_sets_that_cannot_stand_side_by_side(
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        ("front.json", r"front\.json is damaged"),
-        ("ablation-4-clips-seed-0.json", r"ablation-4-clips-seed-0\.json is damaged"),
+        ("front.json", r"front\.json (is damaged|is not JSON|holds a JSON list)"),
+        (
+            "ablation-4-clips-seed-0.json",
+            r"ablation-4-clips-seed-0\.json (is damaged|is not JSON|holds a JSON list)",
+        ),
     ],
 )
 @pytest.mark.parametrize(
@@ -424,8 +427,8 @@ def test_bad_input_is_one_line_and_writes_nothing(
     for words_, message in (
         ([tmp_path / "empty"], "holds neither clips nor a study's tables"),
         ([tmp_path / "gone"], "there is no folder"),
-        ([damaged], "set.json is damaged"),
-        ([*sets, "--figures", tmp_path / "none.json"], "cannot read figures from"),
+        ([damaged], "set.json is not JSON"),
+        ([*sets, "--figures", tmp_path / "none.json"], "none.json': expected figures"),
     ):
         with using(Registry()):
             assert main(["report", *map(str, words_), "-o", str(out)]) == 2
@@ -479,17 +482,13 @@ def test_a_browser_draws_it(sets: list[Path], tmp_path: Path) -> None:
         "--disable-component-update", "--disable-sync", "--no-first-run", "--enable-logging=stderr",
         "--virtual-time-budget=20000", "--window-size=1000,1400", f"--user-data-dir={tmp_path / 'profile'}",
     ]  # fmt: skip
-    shown = subprocess.run(
-        [str(BROWSER), *flags, "--dump-dom", out.as_uri()], capture_output=True, text=True, timeout=120
-    )
+    shown = subprocess.run([str(BROWSER), *flags, "--dump-dom", out.as_uri()], capture_output=True, text=True)
     root = Page(shown.stdout).all("html")[0]
     assert root["data-drawn"] == "8"
     assert int(root["data-frame"] or -1) in range(5)
     assert "CONSOLE" not in shown.stderr
     assert all("hidden" not in canvas for canvas in Page(shown.stdout).all("canvas"))
     picture = tmp_path / "page.png"
-    subprocess.run(
-        [str(BROWSER), *flags, f"--screenshot={picture}", out.as_uri()], capture_output=True, timeout=120
-    )
+    subprocess.run([str(BROWSER), *flags, f"--screenshot={picture}", out.as_uri()], capture_output=True)
     pixels = np.asarray(Image.open(picture).convert("RGB"))
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 200

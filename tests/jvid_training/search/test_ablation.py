@@ -288,5 +288,5 @@ def test_damaged_figures_are_told(tmp_path: Path) -> None:
     bench.judge(bench.base, 4, 0)
     (path,) = [path for path in (tmp_path / "figures").iterdir() if not path.name.startswith("real")]
     path.write_text("{")
-    with pytest.raises(InputError, match=r"is damaged .*delete it, and the figures are computed again"):
+    with pytest.raises(InputError, match=r"is not JSON .*delete it, and the figures are computed again"):
         Bench(bench.study, pair=ToyPair(), reference=Real(), networks=bench.networks).judge(bench.base, 4, 0)
