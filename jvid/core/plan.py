@@ -65,8 +65,8 @@ class Plan:
         return len(self.steps)
 
     @property
-    def chance(self) -> bool:
-        """Whether the selector draws: its shares are known, and at some step others than the weights."""
+    def is_random(self) -> bool:
+        """Whether the selector draws at random: at some step its declared shares differ from the weights."""
         return self.shares is not None and any(
             abs(shares.get(name, 0.0) - step.weights.get(name, 0.0)) > 1e-6
             for shares, step in zip(self.shares, self.steps, strict=True)
@@ -178,7 +178,7 @@ def _check(plan: Plan) -> None:
             raise InputError(
                 f"{where} starts at t {step.start.t:g}; expected {before.end.t:g}, where the one before ends"
             )
-        if step.switched is not (before is not None and before.asked != step.asked):
+        if step.switched is not (before is not None and before.active != step.active):
             expected = str(not step.switched).lower()
             raise InputError(
                 f"{where} has switched {str(step.switched).lower()}; expected {expected} by its experts"

@@ -142,8 +142,8 @@ class Step:
         return max(self.weights, key=self.weights.__getitem__)
 
     @property
-    def asked(self) -> frozenset[str]:
-        """The experts that predict: what a solver may file its history under."""
+    def active(self) -> frozenset[str]:
+        """The names of the experts that predict at this step."""
         return frozenset(self.weights)
 
 

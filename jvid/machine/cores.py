@@ -15,7 +15,7 @@ from pathlib import Path
 from jvid.errors import InputError
 from jvid.machine import cgroups
 
-__all__ = ["neighbours", "set_threads", "threads_for", "usable_cores"]
+__all__ = ["local_world_size", "set_threads", "threads_for", "usable_cores"]
 
 
 def usable_cores(root: Path = Path("/")) -> int:
@@ -30,7 +30,7 @@ def usable_cores(root: Path = Path("/")) -> int:
     return max(1, cores if quota is None else min(cores, int(quota)))
 
 
-def neighbours(environ: Mapping[str, str] | None = None) -> int:
+def local_world_size(environ: Mapping[str, str] | None = None) -> int:
     """Processes of this job on this machine, itself among them; 1 where ``LOCAL_WORLD_SIZE`` is not set.
 
     Raises:
@@ -68,7 +68,7 @@ def threads_for(
         return asked
     if environ.get("OMP_NUM_THREADS", "").strip():
         return None
-    share = max(1, cores // neighbours(environ))
+    share = max(1, cores // local_world_size(environ))
     if like is not None and 1 <= like <= share:
         return like
     return share if share < usual else None

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from jvid.core.plan import Plan
     from jvid.core.protocols import Condition, Denoiser
     from jvid.core.sampler import Sampler
-    from jvid.machine.memory import Bound
+    from jvid.machine.memory import MemoryLimit
     from jvid.pipeline.record import Record
 
-__all__ = ["Batching", "at_most", "bytes_per_clip", "even"]
+__all__ = ["Batching", "bytes_per_clip", "even_batches", "max_batch_size"]
 
 _LATENTS = 16
 """Float32 latents of a clip beside the network: x, x_0, a solver's memory, noise in float64, a state."""
@@ -43,7 +43,7 @@ _BEYOND = 1.6
 """What a clip takes of memory, to what its tensors do."""
 
 
-def at_most(room: int, clip: int) -> int:
+def max_batch_size(room: int, clip: int) -> int:
     """The largest batch that fits; 0 where not even one clip does.
 
     Args:
@@ -53,7 +53,7 @@ def at_most(room: int, clip: int) -> int:
     return room // clip
 
 
-def even(count: int, largest: int) -> tuple[int, ...]:
+def even_batches(count: int, largest: int) -> tuple[int, ...]:
     """Sizes of as few batches of at most ``largest`` as hold ``count``, none of them two larger than another.
 
     Raises:
@@ -132,7 +132,7 @@ class Batching:
     """
 
     size: int | None = None
-    bound: Bound | None = None
+    bound: MemoryLimit | None = None
     repeated: tuple[BatchRecord, ...] = ()
 
     @classmethod
@@ -142,7 +142,7 @@ class Batching:
         Raises:
             InputError: an option of another form, or a bound for a batch whose size is said.
         """
-        from jvid.machine.memory import Bound
+        from jvid.machine.memory import MemoryLimit
 
         size = None
         if batch not in (None, "auto"):
@@ -154,7 +154,7 @@ class Batching:
             if size is not None:
                 raise InputError(f"--memory beside --batch {size}: the batch is said, leave one out")
             try:
-                return cls(bound=Bound.parse(memory))
+                return cls(bound=MemoryLimit.parse(memory))
             except InputError as error:
                 raise InputError(f"--{error}") from error
         if batch is None and record is not None:
@@ -182,28 +182,26 @@ class Batching:
             return tuple(BatchRecord.whole(clips[start : start + self.size]) for start in starts)
         largest = 1 if len(clips) == 1 and self.bound is None else self._largest(measure, device)
         found, start = [], 0
-        for size in even(len(clips), largest):
+        for size in even_batches(len(clips), largest):
             found.append(BatchRecord.whole(clips[start : start + size]))
             start += size
         return tuple(found)
 
     def _largest(self, measure: Callable[[], int], device: str) -> int:
-        from jvid.machine.memory import Bound, free_bytes, held_bytes, shown
+        from jvid.machine.memory import MemoryLimit, format_bytes, free_bytes, held_bytes
 
-        bound = self.bound or Bound()
+        bound = self.bound or MemoryLimit()
         clip = measure()
         held = held_bytes(device)
         room = bound.room(free_bytes(device), held)
-        most = at_most(room, clip)
+        most = max_batch_size(room, clip)
         if most < 1 and bound.total is not None:
             raise InputError(
-                f"--memory of {shown(bound.total)}: {shown(held)} are taken already and a clip takes {shown(clip)}; "
-                f"expected at least {shown(held + clip)}"
+                f"--memory of {format_bytes(bound.total)}: {format_bytes(held)} are taken already and a clip takes "
+                f"{format_bytes(clip)}; expected at least {format_bytes(held + clip)}"
             )
         if sys.stderr.isatty():
             word = "clip" if most <= 1 else "clips"
-            told = (
-                f"at most {max(1, most)} {word} at once: one takes {shown(clip)}, {shown(room)} may be taken"
-            )
-            print(f"jvid: {told}", file=sys.stderr)
+            size = f"one takes {format_bytes(clip)}, {format_bytes(room)} may be taken"
+            print(f"jvid: at most {max(1, most)} {word} at once: {size}", file=sys.stderr)
         return max(1, most)

@@ -36,7 +36,7 @@ from jvid.plugins.registrar import NAME, Component, Registrar
 __all__ = [
     "Failure",
     "Plugin",
-    "Source",
+    "PluginSource",
     "admit",
     "allowed_plugins",
     "installed_sources",
@@ -49,7 +49,7 @@ _BUILTIN = {"builtin": "jvid.plugins.builtins"}
 
 
 @attrs.frozen
-class Source:
+class PluginSource:
     """A plugin that may be loaded: its namespace, its distribution and version, and how to import it."""
 
     name: str
@@ -122,36 +122,36 @@ def allowed_plugins() -> frozenset[str] | None:
     return frozenset(part.strip() for part in value.split(",") if part.strip()) | {"builtin"}
 
 
-def installed_sources() -> Iterator[Source]:
+def installed_sources() -> Iterator[PluginSource]:
     """jvid's own plugins, then those of other distributions by name and distribution."""
-    found: list[tuple[bool, str, str, Source]] = []
+    found: list[tuple[bool, str, str, PluginSource]] = []
     for distribution, text in _distributions():
         owner, label = _label(distribution)
         try:
             points = [p for p in distribution.entry_points if p.group == hookspecs.PROJECT]
         except Exception as error:
             if f"[{hookspecs.PROJECT}]" in text.replace(" ", ""):
-                unread = Source(owner, label, partial(_raise, error), "metadata")
+                unread = PluginSource(owner, label, partial(_raise, error), "metadata")
                 found.append((True, owner, label, unread))
             continue
         for point in points:
-            found.append((owner != "jvid", point.name, label, Source(point.name, label, point.load)))
+            found.append((owner != "jvid", point.name, label, PluginSource(point.name, label, point.load)))
     names = {source.name for foreign, _, _, source in found if not foreign}
     for name, module in _declared().items():
         if name not in names and _is_there(module):
-            source = Source(name, "jvid (source tree)", partial(importlib.import_module, module))
+            source = PluginSource(name, "jvid (source tree)", partial(importlib.import_module, module))
             found.append((False, name, "", source))
     yield from (source for *_, source in sorted(found, key=lambda row: row[:3]))
 
 
-def missing_source(name: str, others: Iterable[str]) -> Source:
+def missing_source(name: str, others: Iterable[str]) -> PluginSource:
     """What ``JVID_PLUGINS`` names though nobody has installed it: it fails, and says what there is."""
     there = ", ".join(others) or "no other"
     error = InputError(f"JVID_PLUGINS asks for {name!r}: expected the name of an installed plugin ({there})")
-    return Source(name, "nothing installed", partial(_raise, error), "search")
+    return PluginSource(name, "nothing installed", partial(_raise, error), "search")
 
 
-def admit(source: Source, taken: Iterable[Plugin]) -> Plugin | Failure:
+def admit(source: PluginSource, taken: Iterable[Plugin]) -> Plugin | Failure:
     """Take one plugin through the stages; never raises for what the plugin does."""
     stage = "name"
     try:

@@ -27,7 +27,7 @@ from jvid.plugins.choice import Choice
 from jvid.plugins.discovery import (
     Failure,
     Plugin,
-    Source,
+    PluginSource,
     admit,
     allowed_plugins,
     installed_sources,
@@ -92,7 +92,7 @@ class Registry:
         """
         self._discover()
         with self._lock:
-            failures = self._admit([Source(name, distribution, lambda: module)])
+            failures = self._admit([PluginSource(name, distribution, lambda: module)])
         self._tell(failures)
 
     def names(self, kind: str) -> tuple[str, ...]:
@@ -273,7 +273,7 @@ class Registry:
                 raise
         self._tell(failures, forget=True)
 
-    def _sources(self) -> Iterator[Source]:
+    def _sources(self) -> Iterator[PluginSource]:
         """What is installed, but for what ``JVID_PLUGINS`` leaves out."""
         allowed = allowed_plugins()
         wanted = set(allowed or ())
@@ -286,7 +286,7 @@ class Registry:
         for name in sorted(wanted - {"builtin"}):
             yield missing_source(name, self._left_out)
 
-    def _admit(self, sources: Iterable[Source]) -> list[Failure]:
+    def _admit(self, sources: Iterable[PluginSource]) -> list[Failure]:
         failures = []
         for source in sources:
             outcome = admit(source, self._plugins)

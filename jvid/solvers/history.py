@@ -106,4 +106,4 @@ def _behind(step: Step, entries: tuple[Entry, ...]) -> Iterator[Entry]:
 
 
 def _key(step: Step, mode: Mode) -> frozenset[str]:
-    return step.asked if mode == "per-expert" else frozenset()
+    return step.active if mode == "per-expert" else frozenset()

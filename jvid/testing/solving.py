@@ -23,7 +23,7 @@ from jvid.core.protocols import Denoiser, Level, NoiseSchedule, Step
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 
 __all__ = [
-    "F64", "ON", "WALK", "Run", "Twin", "draws", "ends", "even", "keyed_draw", "latents_at", "moments", "path",
+    "F64", "ON", "WALK", "SolverRun", "Twin", "draws", "ends", "even", "keyed_draw", "latents_at", "moments", "path",
     "reference", "run",
 ]  # fmt: skip
 
@@ -90,7 +90,7 @@ def ends(step: Step) -> str:
 
 
 @attrs.define(eq=False)
-class Run:
+class SolverRun:
     """What a run came to and what was asked of whom.
 
     Attributes:
@@ -116,7 +116,7 @@ class Run:
 
     def advance(
         self, solver: Any, step: Step, experts: Mapping[str, Denoiser], draw: Draws | None = None
-    ) -> Run:
+    ) -> SolverRun:
         """Take one step."""
 
         def denoise(x_t: Tensor, level: Level) -> Tensor:
@@ -148,10 +148,10 @@ def run(
     experts: Denoiser | Mapping[str, Denoiser],
     x: Tensor,
     draw: Draws | None = None,
-) -> Run:
+) -> SolverRun:
     """All steps from x; one denoiser stands for every expert."""
     known = experts if isinstance(experts, Mapping) else dict.fromkeys(steps[0].weights, experts)
-    out = Run(x, solver.init())
+    out = SolverRun(x, solver.init())
     for step in steps:
         out.advance(solver, step, known, draw)
     return out

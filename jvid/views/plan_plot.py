@@ -105,7 +105,7 @@ def _frame(axes: Axes, label: str) -> None:
 def _draw_shares(axes: Axes, plan: Plan, at: list[float], colours: dict[str, str]) -> None:
     """A line for each expert that has a share; stairs where shares jump, as from one expert to the next."""
     rows = plan.shares if plan.shares is not None else [step.weights for step in plan.steps]
-    _frame(axes, "probability" if plan.chance else "weight")
+    _frame(axes, "probability" if plan.is_random else "weight")
     lines = {name: tuple(row.get(name, 0.0) for row in rows) for name in colours}
     lines = {name: line for name, line in lines.items() if any(line)}
     jumps = len(plan) == 1 or any(abs(b - a) > 0.5 for line in lines.values() for a, b in pairwise(line))

@@ -46,7 +46,7 @@ def _rows(plan: Plan, colours: dict[str, str]) -> Table:
     table = Table(show_edge=False, pad_edge=False, box=None)
     for heading in ("steps", "t"):
         table.add_column(heading, justify="right", no_wrap=True)
-    drawn = plan.shares if plan.chance else None
+    drawn = plan.shares if plan.is_random else None
     named = [name for name in plan.experts if any(name in shares for shares in drawn or ())]
     form = ".3f" if len(named) < 3 else ".2f"
     # Columns that would not fit beside each other are one, of whoever predicts.
@@ -54,7 +54,7 @@ def _rows(plan: Plan, colours: dict[str, str]) -> Table:
     for heading in [] if drawn is None else ["P"] if wide else [f"P({name})" for name in named]:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("expert")
-    for _, group in groupby(enumerate(plan.steps), key=lambda item: item[1].asked):
+    for _, group in groupby(enumerate(plan.steps), key=lambda item: item[1].active):
         run = list(group)
         positions, steps = [at for at, _ in run], [step for _, step in run]
         first, last = steps[0].index + 1, steps[-1].index + 1

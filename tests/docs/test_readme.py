@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from jvid.strategy.strategy import Strategy
+from jvid import paper
 from jvid_training.search.recipe import load_study
 from jvid_training.search.rows import whole
 
@@ -99,7 +99,7 @@ def test_command(command: str, tmp_path: Path) -> None:
         assert [path for path in paths if path not in made and not (ROOT / path).is_file()] == []
         if words[3:] and words[3].endswith(".toml") and "/" not in words[4]:
             # A row of the recipe, of its own or Table 2's.
-            rows = [*load_study(ROOT / words[3]).ablation.strategies, *whole(Strategy.paper(64), 64)]
+            rows = [*load_study(ROOT / words[3]).ablation.strategies, *whole(paper.strategy(64), 64)]
             assert words[4] in rows
     elif words[0] == "jvid" and words[1] in TAKES_MINUTES:
         for recipe in (word for word in words if word.endswith(".toml")):
@@ -114,7 +114,10 @@ def test_command(command: str, tmp_path: Path) -> None:
         for plan in plans:
             run([*jvid, "plan", "--paper", "64", "--steps", "2", "-o", plan], tmp_path)
         for mine in (words[i + 1] for i, word in enumerate(words) if word == "--strategy"):
-            Strategy.paper(64).save(tmp_path / mine)
+            paper.strategy(64).save(tmp_path / mine)
+        for prompts in (words[i + 1] for i, word in enumerate(words) if word == "--prompts"):
+            line = '{"prompt": "a person walking", "seed": 7}'
+            (tmp_path / prompts).write_text(f"a person running\n\n{line}\n", encoding="utf-8")
         # The last of an option counts.
         few = ["--steps", "2"] if words[1] == "sample" and not plans else []
         run([*jvid, *words[1:], *few], tmp_path)

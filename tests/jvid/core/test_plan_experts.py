@@ -104,7 +104,7 @@ def test_shares_are_those_of_the_selector(selector: str, grid: str) -> None:
         assert sum(shares.values()) == pytest.approx(1.0)
         assert all(shares[name] > 0.0 for name in step.weights)
     if not selector.startswith(("random", "piecewise")):
-        assert not plan.chance
+        assert not plan.is_random
 
 
 def changed(*path: Any, to: Any) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def test_the_table_tells_every_step_and_who_predicts(selector: str, grid: str) -
     console.print(plan_table(plan))
     head, *rows = console.export_text().split("\n\n")[0].splitlines()
     assert len(rows) == 1 + sum(step.switched for step in plan.steps)
-    assert ("P(" in head) is plan.chance
+    assert ("P(" in head) is plan.is_random
     shown = 0
     for row in rows:
         span, *rest = row.split()
