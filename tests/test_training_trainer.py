@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import tomllib
 import warnings
 from pathlib import Path
 
@@ -38,7 +37,7 @@ from jvid_training.prompts import draw_prompt
 from jvid_training.recipe import Recipe, structure_recipe, to_document
 from jvid_training.trainer import TrainingError, train
 from jvid_training.windows import Windows, generator
-from tests.training_tools import document, pooled, prepare
+from tests.training_tools import document, pooled, prepare, write_recipe
 
 
 def objective(recipe: Recipe, folder: Path) -> PredictNoise:
@@ -295,24 +294,6 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> N
         assert float((one[name] - two[name]).abs().max()) <= 2.1e-3
     differing = np.mean([float(((one[name] - two[name]).abs() > 1e-5).float().mean()) for name in one])
     assert differing < 0.02
-
-
-def write_recipe(path: Path, recipe: dict) -> Path:
-    def lines(table: dict, head: str = "") -> list[str]:
-        plain = [
-            f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)
-        ]
-        tables = [
-            line
-            for key, value in table.items()
-            if isinstance(value, dict)
-            for line in lines(value, f"{head}.{key}".strip("."))
-        ]
-        return ([f"[{head}]"] if head else []) + plain + tables
-
-    path.write_text("\n".join(lines(recipe)))
-    assert tomllib.loads(path.read_text()) == recipe
-    return path
 
 
 def command(*launcher: str, recipe: Path) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +105,23 @@ def prepare(folder: Path, kind: str = "image", **training: Any) -> Recipe:
         EmbeddingTable(prompts, torch.from_numpy(values)).save(folder / "prompts.safetensors")
     encode(recipe.data, recipe.codec, folder / "clips", pooled)
     return recipe
+
+
+def write_recipe(path: Path, recipe: dict[str, Any]) -> Path:
+    """A recipe as a file of TOML."""
+
+    def lines(table: dict[str, Any], head: str = "") -> list[str]:
+        plain = [
+            f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)
+        ]
+        tables = [
+            line
+            for key, value in table.items()
+            if isinstance(value, dict)
+            for line in lines(value, f"{head}.{key}".strip("."))
+        ]
+        return ([f"[{head}]"] if head else []) + plain + tables
+
+    path.write_text("\n".join(lines(recipe)))
+    assert tomllib.loads(path.read_text()) == recipe
+    return path
