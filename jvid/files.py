@@ -221,8 +221,8 @@ def _writing(path: Path, target: Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, document: Any) -> None:
-    """JSON with sorted keys, whole or not at all."""
-    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    """JSON, whole or not at all; keys keep their order, which is the experts' own in an ensemble."""
+    text = json.dumps(document, indent=1) + "\n"
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
 

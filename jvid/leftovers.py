@@ -32,6 +32,8 @@ def _host() -> str:
 
 _HOST = _host()
 _HIDDEN = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-\d+\.(?P<kind>part|old)(\.[^.]*)?")
+_OLDER = re.compile(r"\.(checkpoint-\d+|batch-\d+|set|final|shard-\d+|key|manifest|log)\.\d+\.part(\..*)?")
+"""What earlier versions left in the folders of runs."""
 _numbers = itertools.count()
 _in_use: set[Path] = set()
 _cleaned: set[Path] = set()
@@ -58,6 +60,10 @@ def clean(folder: Path, *, locked: bool = False) -> None:
 
     ``locked``: no other process can be writing to it, so that what processes of other machines left goes too.
     """
+    if locked:
+        with suppress(OSError):
+            for name in filter(_OLDER.fullmatch, sorted(os.listdir(folder))):
+                remove(folder / name)
     with suppress(OSError):
         for name in sorted(os.listdir(folder)):
             found, path = _HIDDEN.fullmatch(name), Path(folder, name)

@@ -16,7 +16,7 @@ from typing import Any
 
 from jvid.errors import InputError
 
-__all__ = ["openable", "parse_json", "read_json", "refusal", "refused", "unreadable"]
+__all__ = ["openable", "read_json", "refusal", "refused", "unreadable"]
 
 _REMEDIES = {
     errno.EACCES: "give this user access to it",
@@ -106,30 +106,22 @@ def read_json(path: str | Path, what: str, remedy: str, of: Callable[[dict[str, 
     Raises:
         InputError: no file, one that cannot be opened, that is not JSON, is nested too deeply or has another shape.
     """
-    path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        data = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"no file {str(path)!r}: expected {what}; {remedy}") from None
     except (OSError, ValueError, MemoryError) as error:
         raise unreadable(path, error, f"expected {what}; {remedy}") from error
-    return parse_json(text, str(path), what, remedy, of)
-
-
-def parse_json(
-    text: str, where: str, what: str, remedy: str, of: Callable[[dict[str, Any]], Any] = dict
-) -> Any:
-    """As `read_json`, of a text that comes from ``where``."""
     try:
-        values = json.loads(text)
+        values = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not JSON ({error}): expected {what}; {remedy}") from None
+        raise InputError(f"{path} is not JSON ({error}): expected {what}; {remedy}") from None
     if not isinstance(values, dict):
-        raise InputError(f"{where} holds a JSON {type(values).__name__}: expected {what}; {remedy}")
+        raise InputError(f"{path} holds a JSON {type(values).__name__}: expected {what}; {remedy}")
     try:
         return of(values)
     except InputError as error:
-        raise InputError(f"{where}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        raise InputError(f"{where} is damaged ({reason}): expected {what}; {remedy}") from None
+        raise InputError(f"{path} is damaged ({reason}): expected {what}; {remedy}") from None

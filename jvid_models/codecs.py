@@ -12,7 +12,6 @@ are scaled already). ``mean`` and ``std`` are of the training latents, so that z
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from torch import Tensor
 from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError, MissingDependencyError
 from jvid.extras import extra
+from jvid.files import read_json
 from jvid_models.paths import shared_file
 from jvid_models.weights import read_weights
 
@@ -178,7 +178,8 @@ def autoencoder_kl(
     root = root / "vae" if (root / "vae").is_dir() else root
     if not (root / "config.json").is_file():
         raise MissingDependencyError(f"no config.json in {root}: give a diffusers folder of an AutoencoderKL")
-    kind = json.loads((root / "config.json").read_text()).get("_class_name")
+    remedy = "fetch the folder again"
+    kind = read_json(root / "config.json", "JSON as diffusers writes it", remedy).get("_class_name")
     loader: Any = AutoencoderTiny if kind == "AutoencoderTiny" else AutoencoderKL
     try:
         model = loader.from_pretrained(root, local_files_only=True, use_safetensors=True)

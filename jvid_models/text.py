@@ -23,6 +23,7 @@ from torch import Tensor
 from jvid.core.protocols import Condition
 from jvid.errors import InputError, MissingDependencyError
 from jvid.extras import extra
+from jvid.refusals import openable, unreadable
 from jvid_models.prompts import normalise_prompt
 from jvid_models.weights import save_weights
 
@@ -153,14 +154,14 @@ class EmbeddingTable(_Encoder):
                 f"no table of prompts {path}: give the file that EmbeddingTable.save wrote"
             )
         try:
+            openable(path)
             with safe_open(str(path), framework="pt") as file:
                 prompts = json.loads((file.metadata() or {})["prompts"])
                 embeddings = file.get_tensor("embeddings")
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"cannot read the table of prompts {path}: {reason}; expected a file that EmbeddingTable.save wrote"
-            ) from None
+        except (SafetensorError, OSError, ValueError, KeyError, MemoryError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            damaged = f"cannot read the table of prompts {path}: {reason}; expected a file that EmbeddingTable.save wrote"
+            raise unreadable(path, error, damaged) from None
         return cls(prompts, embeddings)
 
     def _unknown(self, prompt: str) -> str:

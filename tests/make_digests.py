@@ -26,7 +26,7 @@ from torch import Tensor
 
 import jvid
 from jvid.cli import main
-from jvid.keyed import keyed_normal, keyed_uniform
+from jvid.core.keyed import keyed_normal, keyed_uniform
 
 FILE = Path(__file__).with_name("digests.json")
 KEPT = 36

@@ -62,7 +62,7 @@ def test_every_result_is_recorded_and_every_record_is_recomputed() -> None:
 
 
 def test_every_registered_solver_and_noise_has_a_digest() -> None:
-    from jvid.registry import current
+    from jvid.plugins.registry import current
 
     def own(kind: str) -> set[str]:
         return {c.name for c in current().components(kind) if c.distribution.startswith("jvid ")}

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from jvid.registry import current
 from packaging.requirements import Requirement
 
 from jvid.errors import MissingDependencyError
 from jvid.extras import extra
 from jvid.media import check_library, read_metadata, write_video
+from jvid.plugins.registry import current
 from tests.environments import ROOT
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][

@@ -69,7 +69,7 @@ import importlib.metadata, json, pkgutil, importlib
 import torch
 import jvid
 from jvid.errors import MissingDependencyError
-from jvid.hookspecs import hookimpl
+from jvid.plugins import hookimpl
 from jvid.testing import GaussianOracle, conforms
 
 print(json.dumps(sorted(d.metadata["Name"].lower().replace("_", "-") for d in importlib.metadata.distributions())))

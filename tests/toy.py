@@ -57,53 +57,6 @@ def encode(prompts: Sequence[str]) -> Condition:
     return {"text": text, "null": {"text": torch.zeros_like(text)}}
 
 
-text_encoder = encode
-
-
-def make_codec() -> Any:
-    """Frames of 64 pixels."""
-    built.append("codec")
-    return SimpleNamespace(
-        decode=lambda z: torch.tanh(z[:, :3]).repeat_interleave(8, 3).repeat_interleave(8, 4)
-    )
-
-
-class ToyEnsemble(Ensemble):
-    """Latents ``(4, 5, 8, 8)``, frames of 64 pixels; no default guidance: its strategy states it.
-
-    ``more`` are further members by name, which share the encoder where they have none of their own.
-    """
-
-    def __init__(
-        self, device: str = "cpu", dtype: str = "float32", broken: bool = False, **more: Member
-    ) -> None:
-        self.dtype = dtype
-        text = Deferred(lambda: lambda prompts: encode(prompts))
-
-        def expert(name: str, std: float, broken: bool = False) -> Deferred[Conditional]:
-            def make() -> Conditional:
-                built.append(name)
-                return Conditional(SCHEDULE, std, broken)
-
-            return Deferred(make)
-
-        members = {
-            "video": Member(expert("video", 0.5), conditioner=text),
-            "image": Member(expert("image", 0.8, broken), "frames", text),
-            **{name: attrs.evolve(m, conditioner=m.conditioner or text) for name, m in more.items()},
-        }
-        super().__init__(
-            members,
-            SHAPE,
-            fps=FPS,
-            codec=Deferred(lambda: make_codec()),
-            schedule=SCHEDULE,
-            prompts=PROMPTS,
-            strategy=STRATEGY,
-            name="toy",
-        )
-
-
 def codec() -> Any:
     """Latents to frames eight times as large."""
     return SimpleNamespace(
@@ -117,17 +70,17 @@ def toy_ensemble(
     broken: bool = False,
     *,
     wrap: Callable[[Any], Any] = lambda denoiser: denoiser,
-    made: Callable[[], Any] = codec,
+    made: Callable[[], Any] | None = None,
     guides: Mapping[str, Any] | None = None,
 ) -> Ensemble:
-    """Latents ``(4, 5, 8, 8)``, frames of 64 pixels.
+    """Latents ``(4, 5, 8, 8)``, frames of 64 pixels; guided with 2 where a strategy states nothing.
 
     Args:
         device: taken, as factories of ensembles do.
         dtype: likewise.
         broken: the image expert predicts NaN.
         wrap: changes both denoisers.
-        made: makes the codec.
+        made: makes the codec; ``codec`` if None.
         guides: further experts of clips.
     """
 
@@ -147,9 +100,14 @@ def toy_ensemble(
     }
     members |= {name: Member(each, "clips", encode, guided) for name, each in (guides or {}).items()}
     return Ensemble(
-        members, SHAPE, fps=FPS, codec=deferred("codec", made), schedule=SCHEDULE, prompts=PROMPTS,
+        members, SHAPE, fps=FPS, codec=deferred("codec", made or codec), schedule=SCHEDULE, prompts=PROMPTS,
         strategy=STRATEGY, name="toy",
     )  # fmt: skip
+
+
+def registered(device: str = "cpu", dtype: str = "float32", broken: bool = False) -> Ensemble:
+    """What ``jvid.load("ensemble", "toy")`` builds."""
+    return toy_ensemble(device, dtype, broken)
 
 
 class ToyPlugin:
@@ -157,14 +115,9 @@ class ToyPlugin:
 
     @hookspecs.hookimpl
     def jvid_register(self, register: Registrar) -> None:
-        register.ensemble("toy", toy)
+        register.ensemble("toy", registered)
         register.command("greet", greet, help="Say hello.")
         register.command("absent", "a_package_that_is_not_there:run", help="Needs what is missing.")
-
-
-def toy(device: str = "cpu", dtype: str = "float32", broken: bool = False) -> ToyEnsemble:
-    """The toy, as its plugin makes it."""
-    return ToyEnsemble(device, dtype, broken)
 
 
 def greet(name: str = "you") -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import attrs
+import torch
 from torch import Tensor
 
+from jvid.core.conditions import PerFrame, map_condition
 from jvid.core.protocols import Condition, Denoiser
 from jvid.denoisers.memo import Memo
 from jvid.denoisers.wrapper import Wrapper
 from jvid.errors import InputError
 
-__all__ = ["Cached"]
+__all__ = ["Cached", "cached"]
 
 
 def _memo(size: int) -> Memo[Condition]:
@@ -46,3 +48,45 @@ class Cached(Wrapper):
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype."""
         return self.denoiser(x, t, self._prepared(cond, lambda: self.prepare(cond)))
+
+
+def cached(
+    denoiser: Denoiser,
+    prepare: Callable[[Condition], Condition] | None = None,
+    size: int = 4,
+    device: str | None = None,
+    dtype: str | None = None,
+) -> Cached:
+    """``denoiser`` whose conditions are prepared once; by ``prepare``, or moved to ``device`` and cast to ``dtype``.
+
+    Args:
+        denoiser: sees the prepared conditions.
+        prepare: a function, in Python.
+        size: how many conditions are kept.
+        device: of all tensors of a condition, such as "cuda".
+        dtype: of its floating-point tensors, such as "bfloat16".
+
+    Raises:
+        InputError: ``prepare`` beside another preparation or not a function, or a device or dtype that torch does not have.
+    """
+    if prepare is not None:
+        if not callable(prepare) or device is not None or dtype is not None:
+            raise InputError(
+                f"cached got prepare={prepare!r}, device={device!r}, dtype={dtype!r}; expected a function as prepare alone, or "
+                "a device and a dtype"
+            )
+        return Cached(denoiser, prepare, size)
+    to = None if dtype is None else getattr(torch, dtype, None)
+    if dtype is not None and not (isinstance(to, torch.dtype) and to.is_floating_point):
+        raise InputError(f"cached got dtype={dtype!r}; expected a floating one, such as 'bfloat16'")
+    try:
+        where = None if device is None else torch.device(device)
+    except RuntimeError as error:
+        raise InputError(f"cached got device={device!r}; expected one of torch, such as 'cuda'") from error
+
+    def placed(name: str, value: Tensor) -> Tensor:
+        return value.to(where, to if value.is_floating_point() else None)
+
+    return Cached(
+        denoiser, lambda cond: map_condition(cond, placed, lambda name, v: PerFrame(placed(name, v))), size
+    )

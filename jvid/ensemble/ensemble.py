@@ -230,10 +230,7 @@ class Ensemble:
         conditions: dict[str, Condition] = {}
         for name in names:
             others = {o: by_expert[o] for o in beside.get(name, ()) if not self.shares_conditioner(name, o)}
-            plain = {
-                o: {key: value for key, value in cond.items() if key != "null"} for o, cond in others.items()
-            }
-            conditions[name] = {**by_expert[name], BORROWED: plain} if plain else by_expert[name]
+            conditions[name] = _with_borrowed(by_expert[name], others)
         from jvid.core.conditions import PerExpert  # it loads torch
 
         return PerExpert(conditions)
@@ -272,6 +269,18 @@ class Ensemble:
         """
         c, f, h, w = self.shape
         return (c, f, h, w) if frames is None else (c, self.frames.latents(frames), h, w)
+
+
+def _with_borrowed(own: Condition, others: Mapping[str, Condition]) -> Condition:
+    """An expert's condition with those of the others that its wrappers evaluate, of the prompt and of the empty one."""
+    if not others:
+        return own
+    plain = {o: {key: value for key, value in cond.items() if key != "null"} for o, cond in others.items()}
+    found: dict[str, Any] = {**own, BORROWED: plain}
+    if "null" in own:
+        null = {o: {**plain[o], **cond.get("null", {})} for o, cond in others.items()}
+        found["null"] = {**own["null"], BORROWED: null}
+    return found
 
 
 def _is_name(name: Any) -> bool:

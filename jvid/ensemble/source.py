@@ -63,6 +63,11 @@ class Source:
         if not self.name and not self.experts:
             raise InputError("no ensemble: expected the name of one, a folder, or experts")
 
+    @property
+    def is_composed(self) -> bool:
+        """Whether anything is stated beside the name of an ensemble."""
+        return self.to_plain() != self.name
+
     def __reduce__(self) -> tuple[Any, tuple[object, ...]]:
         values = (getattr(self, field.name) for field in attrs.fields(Source))
         return Source, tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
@@ -125,7 +130,7 @@ class Source:
         """
         loader = _Loader(registry or current(), {"device": device, "dtype": dtype})
         base = loader.ensemble(self.name) if self.name else None
-        if base is not None and self == Source(self.name):
+        if base is not None and not self.is_composed:
             return base
         members = dict(base.members) if base is not None else {}
         around = base

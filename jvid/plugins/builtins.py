@@ -29,7 +29,7 @@ def jvid_register(register: Registrar) -> None:
     register.wrapper(
         "corrected", "jvid.denoisers.corrected:Corrected", help="A postprocessor on x_0 at each step."
     )
-    register.wrapper("cached", "jvid.denoisers.cached:Cached", help="Conditions prepared once a run.")
+    register.wrapper("cached", "jvid.denoisers.cached:cached", help="Conditions prepared once a run.")
 
     register.selector("piecewise-affine", "jvid.selectors:PiecewiseAffine", help="P_V of the paper.")
     register.selector("always", "jvid.selectors:Always", help="One expert at every step.")

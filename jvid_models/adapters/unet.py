@@ -10,7 +10,6 @@ matching. The network's dtype and device stay inside: latents come and go in the
 from __future__ import annotations
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from jvid.denoisers.memo import Memo
 from jvid.denoisers.parameterized import Parameterized, Prediction
 from jvid.errors import InputError, MissingDependencyError
 from jvid.extras import extra
+from jvid.files import read_json
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid_models.adapters.scheduler_configs import schedule_of
 from jvid_models.adapters.space_configs import space_of_config
@@ -244,7 +244,5 @@ def from_pretrained(
 def _read_json(path: Path, what: str) -> dict[str, Any]:
     if not path.is_file():
         raise MissingDependencyError(f"no {path}: expected a local diffusers folder with {what}")
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise InputError(f"cannot read {path}: {error}; expected JSON as diffusers writes it") from None
+    config: dict[str, Any] = read_json(path, "JSON as diffusers writes it", "fetch the folder again")
+    return config

@@ -55,7 +55,7 @@ def ensemble_fingerprint(ensemble: Ensemble, source: Source | None = None, decod
         decoder: without it, of what makes latents: ensembles that are equal in it sample the same ones.
     """
     digest = hashlib.blake2b(digest_size=16)
-    composed = source is not None and source != Source(source.name)
+    composed = source is not None and source.is_composed
     about = {"name": "composed" if composed else ensemble.name, "shape": ensemble.shape, "fps": ensemble.fps}
     digest.update(repr(sorted(about.items())).encode())
     # The name of a class of version 0.1: sets that it made go on.

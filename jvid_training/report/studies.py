@@ -89,11 +89,12 @@ def front(folder: Path) -> tuple[Front, tuple[Line, ...]] | None:
 def _read(path: Path, of: Callable[[dict[str, Any]], T]) -> T:
     def checked(values: dict[str, Any]) -> T:
         if values["format"] != 1:
-            raise InputError(f"format {values['format']!r}: expected 1; update jvid")
+            raise InputError(f"it is of format {values['format']!r}: expected 1; update jvid")
         return of(values)
 
-    what = "what jvid ablation or jvid sweep writes"
-    found: T = read_json(path, what, "delete it, the same command writes it again", checked)
+    found: T = read_json(
+        path, "what a study wrote", "delete it, jvid ablation or jvid sweep writes it again", checked
+    )
     return found
 
 

@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.ensemble.canonical import canonical
-from jvid.errors import InputError
-from jvid.files import remove, write_json
+from jvid.files import read_json, remove, write_json
 from jvid.strategy.strategy import Strategy
 from jvid_training.search.cost import Prices, prices_of
 from jvid_training.search.judged import Judged
@@ -153,12 +152,20 @@ class Bench:
         study = self.study
         told: list[Any] = [
             fingerprint or self.fingerprint,
-            self._written(strategy),
+            self.written(strategy),
             list(self.prompts),
             seed,
         ]
         told += [study.batch, study.micro_batch, study.threads]
         return _hex(told)
+
+    def written(self, strategy: Strategy) -> dict[str, Any]:
+        """The values that a key is of: those of version 0.1 where it had some, so that the sets of a study stay its own."""
+        from jvid.ensemble.compose import Composition
+        from jvid.strategy.legacy import downgraded
+
+        values = self._simplest(strategy).to_dict()
+        return downgraded(values, Composition(strategy, self.ensemble).experts) or values
 
     def set_folder(self, strategy: Strategy, seed: int) -> Path:
         """Where the clips of a strategy are."""
@@ -200,14 +207,6 @@ class Bench:
 
     def _simplest(self, strategy: Strategy) -> Strategy:
         return canonical(strategy, self.ensemble)
-
-    def _written(self, strategy: Strategy) -> dict[str, Any]:
-        """The values that a key is of: those of version 0.1 where it had some, so that the sets of a study stay its own."""
-        from jvid.ensemble.compose import Composition
-        from jvid.strategy.legacy import downgraded
-
-        values = self._simplest(strategy).to_dict()
-        return downgraded(values, Composition(strategy, self.ensemble).experts) or values
 
     def _held(self, key: str) -> AbstractContextManager[None]:
         """The clips of a key, for this process alone."""
@@ -312,12 +311,8 @@ def _hex(told: Any) -> str:
 
 
 def _read(path: Path) -> Judged | None:
-    try:
-        values: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Judged.from_dict(values)
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path} is damaged ({error}): delete it, and the figures are computed again"
-        ) from None
+    remedy = "delete it, and the figures are computed again"
+    judged: Judged = read_json(path, "figures of a study", remedy, Judged.from_dict)
+    return judged

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,10 +128,12 @@ def _opened(path: Path, num: int | None) -> tuple[StudyRecipe, Bench]:
 
 def _drawn(table: Path) -> list[Path]:
     """The front of a table's rows, beside it; none where the recipe's networks give no figure for an axis."""
+    from jvid.files import read_json
     from jvid_training.search.plot import plot_front
     from jvid_training.search.tables import table_front
 
-    found = table_front(json.loads(table.with_suffix(".json").read_text(encoding="utf-8")))
+    path = table.with_suffix(".json")
+    found = read_json(path, "a table of figures", "delete it, the same command writes it again", table_front)
     return [plot_front(found, table.with_suffix(".png"))] if found["points"] else []
 
 

@@ -9,18 +9,17 @@ study.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from jvid.ensemble.compose import Composition
 from jvid.errors import InputError
-from jvid.files import write_json
+from jvid.files import read_json, write_json
 from jvid.paper import STEPS
 from jvid.pipeline.cost import Call, calls_of, measured_seconds, price
 
@@ -106,8 +105,8 @@ def prices_of(ensemble: Ensemble, fingerprint: str, path: Path) -> Prices:
     """
     if not path.is_file():
         write_json(path, {"ensemble": fingerprint, "seconds": measure(ensemble)})
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+
+    def structured(values: dict[str, Any]) -> tuple[Any, dict[str, dict[str, float]]]:
         seconds = {
             name: {kind: float(each) for kind, each in values["seconds"][name].items() if kind in KINDS}
             for name in ensemble.experts
@@ -116,12 +115,13 @@ def prices_of(ensemble: Ensemble, fingerprint: str, path: Path) -> Prices:
             raise ValueError("seconds of unguided calls are expected")
         if not all(0 < each < math.inf for kinds in seconds.values() for each in kinds.values()):
             raise ValueError("seconds above 0 are expected")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path} is damaged ({error}): delete it, and the calls are measured again"
-        ) from None
-    # Files of version 0.1 have the fingerprint under "pair".
-    if values.get("ensemble", values.get("pair")) != fingerprint:
+        # Files of version 0.1 have the fingerprint under "pair".
+        return values.get("ensemble", values.get("pair")), seconds
+
+    of, seconds = read_json(
+        path, "seconds of calls", "delete it, and the calls are measured again", structured
+    )
+    if of != fingerprint:
         raise InputError(
             f"{path} holds the prices of another ensemble: give study.out another folder, or delete it"
         )

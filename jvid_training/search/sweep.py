@@ -9,7 +9,6 @@ Optuna's median pruner says so (one). All trials start from the same seeds, so t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.errors import InputError, NonFiniteError
-from jvid.files import write_json
+from jvid.files import read_json, write_json
 from jvid.strategy.strategy import Strategy
 from jvid_training.jobs.locks import held
 from jvid_training.search.cost import unit_expert
@@ -217,10 +216,9 @@ def _file(bench: Bench, number: int) -> Path:
 
 
 def _record(path: Path) -> dict[str, Any] | None:
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return values
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error}): delete it") from None
+    values: dict[str, Any] = read_json(
+        path, "what a sweep wrote", "delete it, the same sweep writes it again"
+    )
+    return values

@@ -208,28 +208,35 @@ def test_processes_are_told_of_each_other_as_launchers_tell_them():
 
 
 ECHO = """
-import sys, time
+import sys
+log, name, *meeting = sys.argv[1:]
 print(3, flush=True)
 for line in sys.stdin:
-    begun = time.monotonic()
-    time.sleep(0.2)
-    print(begun, time.monotonic(), file=open(sys.argv[1], "a"))
+    print(name, "begins", file=open(log, "a"))
+    for pipe in meeting:
+        open(pipe, "rw"[int(name)]).close()  # returns when the other has opened it too
+    print(name, "ends", file=open(log, "a"))
     print("done", flush=True)
 """
 
 
 @pytest.mark.parametrize(("how", "overlap"), [(beside, True), (in_turn, False)])
 def test_beside_and_in_turn(tmp_path, how, overlap):
-    files = [tmp_path / str(rank) for rank in range(2)]
-    commands = [[sys.executable, "-c", ECHO, str(file)] for file in files]
+    """Beside each other two processes can meet; in turn one has ended before the other begins."""
+    pipe, log = tmp_path / "pipe", tmp_path / "log"
+    os.mkfifo(pipe)
+    meeting = [str(pipe)] if overlap else []
+    commands = [[sys.executable, "-c", ECHO, str(log), str(rank), *meeting] for rank in range(2)]
     with Process(commands[0], environment(2, 0)) as one, Process(commands[1], environment(2, 1)) as other:
         assert one.threads == other.threads == 3
         how([one, other])
         how([one, other])
-    times = [[tuple(map(float, line.split())) for line in file.read_text().splitlines()] for file in files]
-    assert [len(each) for each in times] == [2, 2]
-    for (begun, ended), (begun_too, ended_too) in zip(*times, strict=True):
-        assert (max(begun, begun_too) < min(ended, ended_too)) == overlap
+    lines = log.read_text().splitlines()
+    for half in (lines[:4], lines[4:]):
+        assert sorted(half) == ["0 begins", "0 ends", "1 begins", "1 ends"]
+        if not overlap:
+            assert half[1] == half[0].replace("begins", "ends")
+            assert half[3] == half[2].replace("begins", "ends")
 
 
 def test_a_process_that_ends_is_told():

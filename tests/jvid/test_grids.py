@@ -10,11 +10,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jvid import paper
+from jvid.ensemble import Composition
 from jvid.errors import InputError
 from jvid.grids import ByAngle, Explicit, Karras, Leading, Linspace, Trailing, Zigzag
 from jvid.plugins.choice import Choice
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
-from jvid.strategy.strategy import Strategy
+from jvid.strategy import Strategy
 
 SPACINGS = [("leading", Leading), ("trailing", Trailing), ("linspace", Linspace)]
 
@@ -164,6 +166,7 @@ def test_what_new_grids_refuse(make, said) -> None:
 
 
 def test_explicit_times_go_through_a_strategy() -> None:
-    strategy = attrs.evolve(Strategy.paper(64), grid=Choice.parse("explicit:times=1+.5+.25+0"))
-    assert [step.start.t for step in strategy.plan().steps] == [1.0, 0.5, 0.25]
-    assert Strategy.from_dict(strategy.to_dict()) == strategy
+    for grid in ("explicit:times=1+.5+.25+0", Choice("explicit", {"times": (1.0, 0.5, 0.25, 0.0)})):
+        strategy = attrs.evolve(paper.strategy(64), grid=grid)
+        assert [step.start.t for step in Composition(strategy).plan().steps] == [1.0, 0.5, 0.25]
+        assert Strategy.from_dict(strategy.to_dict()) == strategy

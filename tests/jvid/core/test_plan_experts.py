@@ -117,8 +117,8 @@ def changed(*path: Any, to: Any) -> dict[str, Any]:
 
 
 NO_PLAN = {
-    "a list": ([], "not a plan"),
-    "text": ("plan", "not a plan"),
+    "a list": ([], "expected a plan"),
+    "text": ("plan", "expected a plan"),
     "no steps": (changed("steps", to=[]), "without steps"),
     "seed": (changed("seed", to=-1), "not a plan"),
     "level": (changed("steps", 3, "start", "t", to="0.5"), "'0.5' is no finite number"),
@@ -156,7 +156,7 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
         load_plan(tmp_path)
     for content in (b"{", b"\xff\xfe\x00", b""):
         (tmp_path / "broken.json").write_bytes(content)
-        with pytest.raises(InputError, match="is no JSON"):
+        with pytest.raises(InputError, match="is not JSON"):
             load_plan(tmp_path / "broken.json")
     with pytest.raises(InputError, match=r"expected \.json"):
         save_plan(plan_of("always", "leading"), tmp_path / "plan.txt")

@@ -203,7 +203,7 @@ def test_the_command_line_tells_it_in_one_line(
 
     monkeypatch.setattr(toy.Conditional, "__call__", fall)
     with using(toy.toy_registry()):
-        assert main(["sample", "a person waving", "-o", str(tmp_path / "a.png"), "--pair", "toy"]) == 2
+        assert main(["sample", "a person waving", "-o", str(tmp_path / "a.png"), "--ensemble", "toy"]) == 2
     line = capsys.readouterr().err.strip()
     assert "\n" not in line
     assert line.startswith(
@@ -214,6 +214,6 @@ def test_the_command_line_tells_it_in_one_line(
 
 
 def test_an_error_of_nobodys_component_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toy.ToyPair, "text_encoder", lambda self, prompts: 1 / 0)
+    monkeypatch.setattr(toy, "encode", lambda prompts: 1 / 0)
     with using(toy.toy_registry()), pytest.raises(ZeroDivisionError):
-        main(["sample", "a person waving", "-o", "a.png", "--pair", "toy"])
+        main(["sample", "a person waving", "-o", "a.png", "--ensemble", "toy"])

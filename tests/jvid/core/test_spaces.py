@@ -150,17 +150,18 @@ def test_a_codecs_space_is_what_its_latents_are():
     assert ImageCodec(AutoencoderTiny()).space == LatentSpace("AutoencoderTiny")
 
 
-def test_the_bundled_pair_says_its_space_without_loading():
+def test_the_bundled_ensemble_declares_its_space_without_loading():
     from jvid_models.ensembles.folder import actions_64
 
     try:
-        pair = actions_64()
+        ensemble = actions_64()
     except InputError:
         raise
     except Exception as error:
         pytest.skip(str(error))
-    assert (pair.space.autoencoder, pair.space.channels, pair.space.factor) == ("AutoencoderTiny", 4, 8)
-    assert not any(name in vars(pair) for name in ("image", "video", "codec"))
+    space = ensemble.space
+    assert (space.autoencoder, space.channels, space.factor) == ("AutoencoderTiny", 4, 8)
+    assert not any(member.denoiser.is_made for member in ensemble.members.values())
 
 
 def test_a_folder_and_a_unet_say_their_space(tmp_path):

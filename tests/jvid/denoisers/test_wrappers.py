@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import jvid
 from jvid import (
     DDIM,
     DDPM,
@@ -32,6 +33,7 @@ from jvid import (
     UniPC,
     Windowed,
 )
+from jvid.denoisers.cached import cached
 from jvid.denoisers.memo import Memo
 from jvid.testing import GaussianOracle
 
@@ -236,8 +238,8 @@ def test_conditions_are_prepared_once_a_run():
         prepared.append(1)
         return {"text": 2 * cond["text"]}
 
-    cached = Cached(Conditioned(), prepare)
-    sampler = Sampler({"a": Expert(cached)}, Always("a"), DDIM(), Leading(5))
+    wrapped = Cached(Conditioned(), prepare)
+    sampler = Sampler({"a": Expert(wrapped)}, Always("a"), DDIM(), Leading(5))
     runs = [{"text": randn(1, 2, 3, seed=i)} for i in range(2)]
     traces = [sampler.trace((2, 2, 2, 2), seeds=[0], cond=cond) for cond in runs]
     last = [list(pair) for pair in zip(*traces, strict=True)][-1]  # in turn
@@ -245,14 +247,42 @@ def test_conditions_are_prepared_once_a_run():
     for cond, state in zip(runs, last, strict=True):
         plain = Sampler({"a": Expert(Conditioned())}, Always("a"), DDIM(), Leading(5))
         torch.testing.assert_close(state.x, plain((2, 2, 2, 2), seeds=[0], cond={"text": 2 * cond["text"]}))
-    cached.clear()
-    cached(randn(1, 2, 2, 2, 2), T, runs[0])
+    wrapped.clear()
+    wrapped(randn(1, 2, 2, 2, 2), T, runs[0])
     assert len(prepared) == 3
+
+
+def test_conditions_are_moved_and_cast_by_name():
+    seen = []
+
+    class Looks(GaussianOracle):
+        def __call__(self, x, t, cond):
+            seen.append(cond)
+            return super().__call__(x, t, cond)
+
+    cond = {"text": randn(1, 2), "frames": PerFrame(randn(1, 2)), "ids": torch.ones(1, 2, dtype=torch.int64),
+            "null": {"text": randn(1, 2)}, "size": 3}  # fmt: skip
+    wrapped = jvid.load("wrapper", "cached", denoiser=Looks(VP), dtype="bfloat16", device="cpu")
+    x = randn(1, 2, 2, 2, 2)
+    assert torch.equal(wrapped(x, T, cond), wrapped(x, T, cond))
+    assert seen[0] is seen[1]
+    told = seen[0]
+    dtypes = (told["text"].dtype, told["frames"].tensor.dtype, told["null"]["text"].dtype, told["ids"].dtype)
+    assert dtypes == (*[torch.bfloat16] * 3, torch.int64)
+    assert told["size"] == 3
+    kept = jvid.load("wrapper", "cached", denoiser=Looks(VP))
+    kept(x, T, cond)
+    assert seen[2]["text"] is cond["text"]
 
 
 @pytest.mark.parametrize(
     "make",
     [
+        lambda d: cached(d, dtype="int64"),
+        lambda d: cached(d, dtype="nothing"),
+        lambda d: cached(d, device="abacus"),
+        lambda d: cached(d, "text"),
+        lambda d: cached(d, dict, dtype="float32"),
         lambda d: Guided(d, 2.0, interval=(0.5, 0.2)),
         lambda d: Guided(d, 2.0, rescale=1.5),
         lambda d: Windowed(d, 0, 1),

@@ -74,6 +74,9 @@ STRATEGIES = {
     "unguided": shorthand.with_guidance(Strategy(THREE, steps=7), 1.0),
     "interval": shorthand.with_guidance(Strategy(THREE, steps=9), {"high": Guidance(2.0, (0.3, 0.7))}),
     "against": shorthand.with_guidance(Strategy(THREE, steps=7), {"high": Guidance(2.0, against="low")}),
+    "against within": shorthand.with_guidance(Strategy(THREE, steps=9), {"high": Guidance(2.0, (0.2, 0.8), against="low")}),
+    "against at 1": shorthand.with_guidance(Strategy(THREE, steps=7), {"high": Guidance(1.0, against="low")}),
+    "against at 0": shorthand.with_guidance(Strategy(THREE, steps=7), {"high": Guidance(0.0, against="low")}),
     "blend": Strategy("blend:experts=high+low,knots=0:.5:.5", steps=4),
     "windows": Strategy(
         THREE, steps=7, experts={"low": ExpertStrategy(("guided:scale=2", "windowed:size=2,stride=1"))}

@@ -14,6 +14,7 @@ from jvid.core.protocols import Level, Step
 from jvid.errors import InputError
 from jvid.grids import Leading
 from jvid.plugins.choice import Choice
+from jvid.plugins.registry import load
 from jvid.schedules import TabulatedSchedule
 from jvid.selectors import Always, Blend, Boundary, Cycle, PiecewiseAffine, Random, Table
 
@@ -137,5 +138,5 @@ def test_what_is_wrong_is_told(make, said):
         ("blend:experts=a+b,knots=0:1:0+1:0:1", Blend(["a", "b"], [(0, [1, 0]), (1, [0, 1])])),
     ],
 )
-def test_each_can_be_said_on_the_command_line(text, selector):
-    assert Choice.parse(text).load("selector") == selector
+def test_each_can_be_named_on_the_command_line(text, selector):
+    assert load("selector", Choice.parse(text)) == selector

@@ -137,15 +137,15 @@ def test_a_bundled_expert_conforms(kind):
     """Real networks in float32, at the size they were trained on, and on real data: latents that they made."""
     from jvid_models.ensembles.folder import actions_64
 
-    pair = actions_64()
+    ensemble = actions_64()
     frames = 1 if kind == "image" else 16
-    text = pair.text_encoder(["a person running", "a person walking"])
+    text = ensemble.condition(["a person running", "a person walking"])
     cond = {"text": text["text"]}
 
     def of(b, f):
         return {name: value[torch.arange(b) % 2] for name, value in cond.items()}
 
-    expert = getattr(pair, kind)
+    expert = ensemble.denoiser(kind)
     context = {"channels": (4,), "frames": (frames,), "sides": (8,), "batch": (1, 2), "times": (0.001, 1.0)}
     conforms("denoiser", expert, cond=of, examples=2, **context).raise_for_failures()
 

@@ -9,7 +9,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -32,9 +31,9 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(tiny, tmp_path_factory):
-    began = time.perf_counter()
-    made = generate(tmp_path_factory.mktemp("sets") / "whole", num=NUM, ensemble=str(tiny), batch=BATCH)
-    return content(made), time.perf_counter() - began
+    return content(
+        generate(tmp_path_factory.mktemp("sets") / "whole", num=NUM, ensemble=str(tiny), batch=BATCH)
+    )
 
 
 @pytest.fixture
@@ -49,13 +48,6 @@ def command(tiny, folder, *more):
     ]  # fmt: skip
 
 
-def until(happens, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def free(folder):
     try:
         with Lock(folder, alone=True):
@@ -64,22 +56,29 @@ def free(folder):
         return False
 
 
+def told_over(pipe, folder, ensemble):
+    """A run whose every report of progress goes through a pipe: an event at which it may be killed."""
+    generate(folder, num=NUM, ensemble=ensemble, batch=BATCH, tell=lambda progress: pipe.send(progress.clips))
+
+
 def test_a_run_killed_again_and_again_loses_nothing_and_makes_nothing_twice(tmp_path, tiny, undisturbed):
-    whole, seconds = undisturbed
     folder = tmp_path / "set"
     forked = multiprocessing.get_context("fork")
     draw = random.Random(0)
     kept: dict[str, tuple[int, int]] = {}
     kills = 0
-    for _ in range(200):
-        process = forked.Process(
-            target=generate, args=(folder,), kwargs={"num": NUM, "ensemble": str(tiny), "batch": BATCH}
-        )
+    while True:
+        reports, reporting = forked.Pipe(duplex=False)
+        process = forked.Process(target=told_over, args=(reporting, folder, str(tiny)))
         process.start()
-        process.join(draw.uniform(0.02, seconds / 2))
-        if process.exitcode is None:
-            process.kill()
-            process.join()
+        reporting.close()
+        for _ in range(draw.randrange(25)):  # a batch has some five
+            try:
+                reports.recv()
+            except EOFError:  # it has ended
+                break
+        process.kill()
+        process.join()
         if folder.is_dir():
             now = stamps(folder)
             assert kept.items() <= now.items()  # nothing lost, nothing made again
@@ -92,7 +91,7 @@ def test_a_run_killed_again_and_again_loses_nothing_and_makes_nothing_twice(tmp_
         kills += 1
     assert kills >= 2
     assert len(kept) == NUM // BATCH
-    assert content(ClipSet.open(folder)) == whole
+    assert content(ClipSet.open(folder)) == undisturbed
     assert not list(folder.glob("*.part*"))
 
 
@@ -102,7 +101,7 @@ def test_two_processes_make_the_same_bits(tmp_path, tiny, undisturbed, environme
     made = generate(
         tmp_path / "workers", num=NUM, ensemble=str(tiny), batch=BATCH, processes=2, tell=told.append
     )
-    assert content(made) == undisturbed[0]
+    assert content(made) == undisturbed
     assert told[-1].clips == NUM
     assert all(a.clips <= b.clips for a, b in itertools.pairwise(told))
 
@@ -112,7 +111,7 @@ def test_two_processes_make_the_same_bits(tmp_path, tiny, undisturbed, environme
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(f"{NUM} clips") == 1
-    assert content(ClipSet.open(tmp_path / "ranks")) == undisturbed[0]
+    assert content(ClipSet.open(tmp_path / "ranks")) == undisturbed
     # An error that the main process finds reaches both, and nobody waits for ever.
     refused = subprocess.run(
         [*torchrun, *command(tiny, tmp_path / "ranks", "--seed", "1")], capture_output=True, text=True, check=False
@@ -121,26 +120,42 @@ def test_two_processes_make_the_same_bits(tmp_path, tiny, undisturbed, environme
     assert "jvid: error: the set was made by another request; seed: 0 then, 1 now" in refused.stderr
 
 
+PARENT = """
+import sys
+from jvid_training.generation import generate
+
+def tell(progress):
+    if progress.clips > 2:
+        print(progress.clips, flush=True)
+        sys.stdin.read()  # for ever: its workers wait for it, or are at work
+
+generate(sys.argv[1], num=24, ensemble=sys.argv[2], batch=2, processes=2, tell=tell)
+"""
+
+
 @pytest.mark.slow
 def test_a_killed_parent_takes_its_workers_along(tmp_path, tiny, undisturbed, environment):
     folder = tmp_path / "set"
-    parent = subprocess.Popen([sys.executable, "-m", *command(tiny, folder, "--processes", "2")])
-    until(lambda: folder.is_dir() and stamps(folder))
-    refused = subprocess.run(
-        [sys.executable, "-m", *command(tiny, folder)], capture_output=True, text=True, check=False
-    )
-    over = parent.poll() is not None
+    # Its workers inherit the standard error stream, which ends when the last of them is gone.
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(folder), str(tiny)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert parent.stdout is not None
+    assert parent.stderr is not None
+    assert parent.stdout.readline(), parent.stderr.read()
+    with pytest.raises(InputError, match=r"another run \(process \d+\) is writing") as refused:
+        generate(folder, num=NUM, ensemble=str(tiny), batch=BATCH)
+    assert "\n" not in str(refused.value)
     parent.kill()
     parent.wait()
-    if not over:
-        assert refused.returncode == 2
-        assert "another run (process" in refused.stderr
-        assert refused.stderr.count("\n") == 1
-    until(lambda: free(folder))
+    parent.stderr.read()
+    assert free(folder)
     kept = stamps(folder)
+    assert 0 < len(kept) < NUM // BATCH
     made = generate(folder, num=NUM, ensemble=str(tiny), batch=BATCH)
     assert kept.items() <= stamps(folder).items()
-    assert content(made) == undisturbed[0]
+    assert content(made) == undisturbed
 
 
 @pytest.mark.slow
@@ -168,7 +183,7 @@ def test_a_worker_that_dies_is_told_and_the_other_ends_its_batch(
     assert free(folder)
     kept = stamps(folder)
     assert len(kept) < NUM // BATCH
-    assert content(generate(folder, num=NUM, ensemble=str(tiny), batch=BATCH)) == undisturbed[0]
+    assert content(generate(folder, num=NUM, ensemble=str(tiny), batch=BATCH)) == undisturbed
     assert kept.items() <= stamps(folder).items()
 
 

@@ -32,7 +32,7 @@ def test_a_frame_that_began_before_play_does_not_go_back(tmp_path: Path) -> None
     ]
     shown = subprocess.run(
         [str(BROWSER), *flags, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", (tmp_path / "page.html").as_uri()],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True,
     )  # fmt: skip
     assert early in shown.stdout
     assert Page(shown.stdout).all("html")[0]["data-frame"] == "0"
