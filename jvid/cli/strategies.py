@@ -109,8 +109,8 @@ class StrategyOptions:
         list[str] | None,
         _option(
             "--guidance", metavar="G",
-            help="Scale of equation (4), 1 is unguided; or by expert: video=2,image=3, or "
-            "video:scale=2,low=.2,high=.8,rescale=.5, within t from low to high. May be repeated.",
+            help="Scale of equation (4), 1 is unguided; or by expert: video=2,image=3, or video:scale=2,low=.2,high=.8 within t "
+            "from low to high, with rescale=.5 and against=NAME. May be repeated.",
         ),
     ] = None  # fmt: skip
     wrapper: Annotated[
