@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jvid.ensemble.ensemble import Ensemble
     from jvid.strategy.strategy import Strategy
 
-__all__ = ["PANEL", "StartOptions", "StrategyOptions"]
+__all__ = ["PANEL", "StartOptions", "StrategyOptions", "check_overlap"]
 
 PANEL = "Strategy (the ensemble's recommended one where nothing is given)"
 
@@ -206,3 +206,16 @@ class StrategyOptions:
                 for expert, value in by_expert(field, text, frame_experts):
                     strategy = with_noise(strategy, expert, **{field: value})
         return strategy
+
+
+def check_overlap(overlap: int | None, ensemble: Ensemble, frames: int | None) -> None:
+    """Refuse an --overlap that nothing would use.
+
+    Raises:
+        InputError: clips are no longer than the ensemble's.
+    """
+    if overlap is not None and (latents := ensemble.latents(frames)[1]) <= ensemble.shape[1]:
+        raise InputError(
+            f"--overlap beside clips of {ensemble.frames.frames(latents)} frames: only those longer than the ensemble's "
+            f"{ensemble.frames.frames(ensemble.shape[1])} have windows, leave it out or ask for more --frames"
+        )
