@@ -111,7 +111,7 @@ def test_jvid_load_asks_the_current_registry(registry: Registry) -> None:
         ("selector", "piecewise-afine", "did you mean piecewise-affine?"),
         ("selector", "builtin/alway", "did you mean builtin/always or"),
         ("selector", "zzz", "expected one of piecewise-affine, always"),
-        ("command", "zzz", "no plugin registers any"),
+        ("text", "zzz", "no plugin registers any"),
         ("selectr", "always", "unknown kind 'selectr': did you mean selector or solver"),
         ("zzz", "always", "unknown kind 'zzz': expected one of ensemble, denoiser"),
         ("solver", "always", "expected one of ddpm"),
