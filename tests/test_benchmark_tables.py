@@ -139,8 +139,10 @@ def benches(pytester, monkeypatch):
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(BENCH)
 
-    def run(*arguments: str) -> Any:
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "--benchmark-quiet", *arguments)
+    def run(*arguments: str, whole: bool = True) -> Any:
+        """``whole``: in a process of its own, as it measures there."""
+        how = pytester.runpytest_subprocess if whole else pytester.runpytest_inprocess
+        return how("-p", "no:cacheprovider", "--benchmark-quiet", *arguments)
 
     return run
 
@@ -164,7 +166,7 @@ def test_a_page_that_cannot_take_the_table_is_told_before_anything_runs(benches,
     page = tmp_path / "page.md"
     if text is not None:
         page.write_text(text)
-    done = benches(f"--page={page}")
+    done = benches(f"--page={page}", whole=False)
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     assert any("expected a page that holds <!-- bench -->" in line for line in done.errlines)
     assert not any("a clip" in line for line in done.outlines)
@@ -209,27 +211,35 @@ def test_processes_are_told_of_each_other_as_launchers_tell_them():
 
 ECHO = """
 import sys, time
+log, name, waits = sys.argv[1], sys.argv[2], sys.argv[3] == "True"
+def begun():
+    with open(log) as file:
+        return sum(line.startswith("begin") for line in file)
 print(3, flush=True)
-for line in sys.stdin:
-    begun = time.monotonic()
-    time.sleep(0.2)
-    print(begun, time.monotonic(), file=open(sys.argv[1], "a"))
+for clip, line in enumerate(sys.stdin, 1):
+    print("begin", name, file=open(log, "a"))
+    while waits and begun() < 2 * clip:  # for the other one
+        time.sleep(0.01)
+    time.sleep(0.1)  # another that runs at the same time begins before this one ends
+    print("end", name, file=open(log, "a"))
     print("done", flush=True)
 """
 
 
 @pytest.mark.parametrize(("how", "overlap"), [(beside, True), (in_turn, False)])
 def test_beside_and_in_turn(tmp_path, how, overlap):
-    files = [tmp_path / str(rank) for rank in range(2)]
-    commands = [[sys.executable, "-c", ECHO, str(file)] for file in files]
+    log = tmp_path / "log"
+    commands = [[sys.executable, "-c", ECHO, str(log), str(rank), str(overlap)] for rank in range(2)]
     with Process(commands[0], environment(2, 0)) as one, Process(commands[1], environment(2, 1)) as other:
         assert one.threads == other.threads == 3
         how([one, other])
         how([one, other])
-    times = [[tuple(map(float, line.split())) for line in file.read_text().splitlines()] for file in files]
-    assert [len(each) for each in times] == [2, 2]
-    for (begun, ended), (begun_too, ended_too) in zip(*times, strict=True):
-        assert (max(begun, begun_too) < min(ended, ended_too)) == overlap
+    events = log.read_text().splitlines()
+    if overlap:
+        assert [line.split()[0] for line in events] == ["begin", "begin", "end", "end"] * 2
+        assert all(len(set(events[i : i + 2])) == 2 for i in range(0, 8, 2))
+    else:
+        assert events == ["begin 0", "end 0", "begin 1", "end 1"] * 2
 
 
 def test_a_process_that_ends_is_told():
