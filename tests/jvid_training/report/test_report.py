@@ -103,7 +103,9 @@ def test_sets_side_by_side(sets: list[Path]) -> None:
         c["data-frames"] == "5" and (c["width"], c["height"]) == ("64", "64") for c in parsed.all("canvas")
     )
     commands = [line for line in parsed.text("pre") if line.startswith("jvid generate")]
-    assert f"--out {sets[0]} --num 6 --ensemble toy --strategy mixture.json --seed 10 --batch 2" in commands[0]
+    assert (
+        f"--out {sets[0]} --num 6 --ensemble toy --strategy mixture.json --seed 10 --batch 2" in commands[0]
+    )
     assert any("jvid 0." in line and "torch" in line for line in parsed.text("p"))
 
 
