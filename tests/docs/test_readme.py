@@ -77,9 +77,8 @@ WHOLE = 'jvid sample "a person waving two hands" -o wave.mp4'
 
 @pytest.fixture
 def idle_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    from jvid_models.video_decoder import VideoDecoderCodec
-
     from jvid_models.fast import AcceleratedUNet
+    from jvid_models.video_codec import VideoDecoderCodec
 
     def predict(
         unet: Any, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, **options: Any
