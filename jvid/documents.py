@@ -24,7 +24,7 @@ def plain(value: Any) -> Any:
 
 
 def structured(values: Any, cls: type[T], what: str) -> T:
-    """The value of ``plain``'s values; unknown keys, missing ones and values of another form are refused.
+    """The value of ``plain``'s values; unknown keys, missing keys and values of another form are errors.
 
     Args:
         values: plain values.

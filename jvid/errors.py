@@ -32,8 +32,8 @@ class PluginError(JvidError, RuntimeError):
 
 
 class JvidWarning(UserWarning):
-    """What a user should hear, while the work goes on; the command line tells it in one line."""
+    """A warning to the user; the work continues. The command line prints it in one line."""
 
 
 class PluginWarning(JvidWarning):
-    """A plugin was left out because it is broken; everything else goes on."""
+    """A plugin was left out because it is broken; everything else continues."""

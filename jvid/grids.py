@@ -185,7 +185,7 @@ class ByAngle:
 
 @attrs.frozen
 class Zigzag:
-    """Down ``Leading(steps)``, and between ``low`` and ``high`` in t ``repeats`` times back up by ``back`` steps.
+    """``Leading(steps)``, which goes back up by ``back`` steps, ``repeats`` times, where t is between ``low`` and ``high``.
 
     Every ``back`` steps of that range the walk rises to where they began and goes down again: restart
     sampling (Xu et al. 2023, arXiv 2306.14878), the zigzag of IV-Mixed sampling (arXiv 2410.07047).

@@ -35,7 +35,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def save_weights(
     tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes ``tensors`` on the CPU, readable by everybody (safetensors' own file is its owner's alone).
+    """Write ``tensors`` on the CPU to a file that every user may read (safetensors' own is its owner's alone).
 
     Whole or not at all; raises InputError where the system refuses, as with a full disk.
     """

@@ -1,4 +1,4 @@
-"""``jvid plugins``: who is installed and what each registers; the broken ones with their reason."""
+"""``jvid plugins``: the installed plugins and what each registers; broken ones with their reason."""
 
 from __future__ import annotations
 

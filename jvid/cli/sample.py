@@ -167,7 +167,7 @@ def sample(
 
 
 def check_overlap(overlap: int | None, ensemble: Ensemble, frames: int | None) -> None:
-    """Refuse an --overlap that nothing would use.
+    """Refuse an --overlap for clips that have no windows.
 
     Raises:
         InputError: clips are no longer than the ensemble's.

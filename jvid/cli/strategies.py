@@ -1,4 +1,4 @@
-"""The options that say how an ensemble is sampled, and the strategy that they make of another one."""
+"""Options that change a strategy, and the strategy that results."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Bridged:
 
     @property
     def space(self) -> LatentSpace | None:
-        """The inner denoiser's: a bridge changes the noise, never what latents mean."""
+        """The latent space of the inner denoiser: a bridge changes the noise, never the meaning of latents."""
         return space_of(self.denoiser)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a strategy is, as flat text: to tell on resuming that a state comes from another one, and where they differ.
+"""A sampler as flat text, so that a state of another one is refused on resuming, with the differences.
 
     {"solver": "DDIM", "solver.eta": "0.5", "experts.video.denoiser": "Guided", "experts.video.denoiser.scale": "2.0", ...}
 

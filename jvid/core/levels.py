@@ -45,7 +45,7 @@ _floats: dict[int, tuple[weakref.ref[NoiseSchedule], dict[float, tuple[float, fl
 
 
 def level_floats(schedule: NoiseSchedule, t: Tensor) -> tuple[float, float]:
-    """alpha and sigma at t ``()`` as Python floats. A schedule is a value: it is asked once for each time.
+    """alpha and sigma at t ``()`` as Python floats. A schedule is a value, so it is evaluated once for each time.
 
     A run visits the same times for every clip, and a call costs as much as a transition of small latents.
     """

@@ -1,4 +1,4 @@
-"""Who predicts at which step, decided before any network runs.
+"""Which experts predict at which step, decided before any network runs.
 
     weights_i = selector(step_i, u_i),    u_i = U[0, 1) keyed by (plan seed, i)
 
@@ -75,11 +75,11 @@ class Plan:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Steps at which each expert is asked, by name; a blended step counts for each."""
+        """Steps at which each expert is evaluated, by name; a blended step counts for each."""
         return self._sums(lambda step: 1)
 
     def calls(self, solver: Solver[Any] | None = None) -> Mapping[str, int]:
-        """Calls of each expert in a run, by name: the solver's ``evaluations(step)`` at each step that asks it.
+        """Calls of each expert in a run, by name: ``solver.evaluations(step)`` at each step that evaluates it.
 
         Args:
             solver: one that tells no ``evaluations``, and None, call once a step.

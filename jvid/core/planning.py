@@ -76,7 +76,7 @@ def draw_plan(
     seed: int,
     schedule: NoiseSchedule | None = None,
 ) -> Plan:
-    """Ask the selector once a step; the number handed in is keyed by the plan seed and the step."""
+    """Draw a plan: evaluate the selector once a step, on a number keyed by the plan seed and the step."""
     try:
         (seed,) = check_seeds([seed])
     except InputError:

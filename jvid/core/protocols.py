@@ -149,7 +149,7 @@ class Step:
 
 @attrs.frozen
 class Expert:
-    """A denoiser that a strategy may ask, and the noise of the steps that it predicts.
+    """A denoiser that a selector may choose, and the noise of the steps that it predicts.
 
     ``noise=None`` stands for independent noise. r and gamma of the paper belong to an expert's own
     steps, therefore they are its noise sampler's.

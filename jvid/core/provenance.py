@@ -1,4 +1,4 @@
-"""Which component raised an error in the middle of a run: a note on the error, of its own type.
+"""A note on an error raised in the middle of a run, which names the component that raised it.
 
     ValueError: 3 is no channel
     raised by expert 'video' at step 3 of 50, t 0.941 (alpha 0.08, sigma 0.99): Guided > Cartoon of jvid-cartoon 0.1

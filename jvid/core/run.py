@@ -1,4 +1,4 @@
-"""One run of a sampler: what a solver's step is given, and a look at all that comes back.
+"""One run of a sampler: it gives each solver step its functions and checks what comes back.
 
     x_0(x, level) = sum_k w_k D_k(x, level, cond)        w of the step at hand; zero weights are never asked
     z(key) = noise sampler of the step's dominant expert, on draws keyed by (clip seed, step index, key, name)

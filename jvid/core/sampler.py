@@ -50,7 +50,7 @@ Grid = Sequence[float] | Callable[["NoiseSchedule"], Sequence[float]]
 
 @attrs.frozen(eq=False, init=False)
 class Sampler:
-    """A strategy: experts, who predicts when, and how a prediction becomes the next latents.
+    """Experts, which of them predict at a step, and how a prediction becomes the next latents.
 
     Args:
         experts: what the selector names.
@@ -114,7 +114,7 @@ class Sampler:
         object.__setattr__(self, "_fingerprint", fingerprint(public))
 
     def plan(self, seed: int = 0) -> Plan:
-        """Draw who predicts at each step. No network runs.
+        """Draw which experts predict at each step. No network runs.
 
         Raises:
             InputError: the seed is negative, or the selector gives weights that are not weights.
@@ -133,7 +133,7 @@ class Sampler:
         device: torch.device | str | None = None,
         resume: State | None = None,
     ) -> Iterator[State]:
-        """Run step by step; nothing runs until the iterator is asked, and it may be dropped at any step.
+        """Run step by step; a step runs when the iterator is advanced, and it may be dropped at any step.
 
         Args:
             shape: ``(c, f, h, w)`` of one clip; may be left out with ``x`` or ``resume``.

@@ -1,4 +1,4 @@
-"""What latents mean: two denoisers take turns only where a latent says the same to both.
+"""Latent spaces: two denoisers take turns only where latents mean the same to both.
 
 Spaces compare by value: channels, factor (pixels to a latent's side), scaling of the autoencoder's output and
 the autoencoder itself. A denoiser declares its own as ``space``; one that does not say is trusted.
@@ -75,7 +75,7 @@ class LatentSpace:
 
 
 def space_of(denoiser: Denoiser) -> LatentSpace | None:
-    """What a denoiser declares as its ``space``, None if it does not say."""
+    """The latent space that a denoiser declares; None where it declares none."""
     return getattr(denoiser, "space", None)
 
 

@@ -1,4 +1,4 @@
-"""Guidance, equation (4) of the paper, away from the null condition or from a weaker model:
+"""Classifier-free guidance, equation (4) of the paper, uses the empty prompt; autoguidance uses a weaker model.
 
     eps = eps_null + g (eps_cond - eps_null)        classifier-free
     eps = eps_weak + g (eps_cond - eps_weak)        autoguidance: both conditional

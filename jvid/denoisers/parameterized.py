@@ -1,4 +1,4 @@
-"""A network's prediction, turned into x_0, with x = alpha x_0 + sigma eps:
+"""A network's prediction, turned into x_0, with x = alpha x_0 + sigma eps.
 
     eps:   x_0 = (x - sigma eps) / alpha
     x0:    x_0 = the prediction

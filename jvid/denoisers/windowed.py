@@ -1,4 +1,4 @@
-"""Clips longer than a denoiser knows, by windows over their frames.
+"""Clips longer than a denoiser was trained on, by windows over their frames.
 
     x_0[f] = sum_k w_k[f] D(x[window_k])[f] / sum_k w_k[f]
 

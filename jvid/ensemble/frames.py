@@ -1,4 +1,4 @@
-"""How many frames clips have, in pixels and in latents.
+"""The numbers of frames that clips have, in pixels and in latents.
 
 frames = factor * latents + offset        factor 1, offset 0: a latent for each frame
 factor 4, offset 1: a causal autoencoder's 4k + 1 frames, of k + 1 latents
@@ -57,7 +57,7 @@ class FrameRule:
         return whole + self.offset
 
     def frames(self, latents: int) -> int:
-        """Frames that ``latents`` latent frames stand for."""
+        """Frames that ``latents`` latent frames decode to."""
         return self.factor * (latents - self.offset) + self.offset
 
     def __str__(self) -> str:

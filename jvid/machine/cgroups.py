@@ -1,4 +1,4 @@
-"""What a container leaves to a process: control groups of Linux, versions 1 and 2.
+"""The limits of a container on memory and cores: control groups of Linux, versions 1 and 2.
 
     memory   the least, over the group and those above it, of   limit - used + used that can be taken back
     cores    the least of                                       quota / period

@@ -1,4 +1,4 @@
-"""How many threads a process takes where several share one machine.
+"""The number of threads of a process where several share one machine.
 
     threads = max(1, cores / LOCAL_WORLD_SIZE)      cores that this process may run on, within the quota of its container
 
@@ -75,7 +75,7 @@ def threads_for(
 
 
 def set_threads(asked: int | None = None, like: int | None = None) -> int:
-    """Give torch its threads of the processor, and return how many it has; see ``threads_for``.
+    """Set the number of torch's threads, and return how many it has; see ``threads_for``.
 
     Raises:
         InputError: ``LOCAL_WORLD_SIZE`` is no whole number of 1 or more.

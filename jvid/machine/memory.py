@@ -1,4 +1,4 @@
-"""How much memory a run may take: what is free, within a container's limit, shared by the processes of a job.
+"""The memory that a run may take: what is free, within a container's limit, shared by the processes of a job.
 
     free   CPU   min(MemAvailable, what the control groups grant) / LOCAL_WORLD_SIZE
            CUDA  free on the device, with what torch holds and does not use

@@ -1,4 +1,4 @@
-"""Which clips of a run are computed together: as many as a bound of memory allows, of a size, or as a record has them.
+"""Batches of clips: as many as a limit of memory allows, of a given size, or as a record has them.
 
     a clip   = 1.6 (peak of one call of the hungriest expert + latents of solver and noise)
     at most  = room / a clip
@@ -73,7 +73,7 @@ def bytes_per_clip(
     cond: Condition | PerExpert,
     device: torch.device | str = "cpu",
 ) -> int:
-    """Bytes that each clip of a batch takes beside the networks; costs a call of each expert that the plan asks.
+    """Bytes that each clip of a batch takes beside the networks; it costs a call of each expert of the plan.
 
     Args:
         sampler: whose experts are called.
@@ -126,7 +126,7 @@ def _at_its_dearest(sampler: Sampler, name: str) -> Denoiser:
 
 @attrs.frozen
 class Batching:
-    """How clips become batches: of ``size``; as ``repeated`` tells; or, with neither, as many as ``bound`` allows.
+    """How clips become batches: of ``size``, or those of ``repeated``, or as many as ``bound`` allows.
 
     ``bound`` None is half of what is free, and is not looked at for a single clip.
     """
@@ -137,7 +137,7 @@ class Batching:
 
     @classmethod
     def parse(cls, batch: str | None, memory: str | None, record: Record | None = None) -> Batching:
-        """From the options; where they say nothing, the clips of ``record`` are computed as they were.
+        """The batching of the options; without any, the clips of ``record`` are computed as they were.
 
         Raises:
             InputError: an option of another form, or a bound for a batch whose size is said.

@@ -92,7 +92,7 @@ class Plugin:
         return bool(self.manager.hook.jvid_resolve.get_hookimpls())
 
     def resolve(self, kind: str, name: str) -> Component | Failure | None:
-        """What its ``jvid_resolve`` makes of a name that nobody registered; never raises."""
+        """The component that its ``jvid_resolve`` gives for a name that no plugin registers; never raises."""
         if not self.resolves:
             return None
         registrar = Registrar(self.name, self.distribution)
@@ -107,7 +107,7 @@ class Plugin:
 
 
 def is_strict() -> bool:
-    """Whether ``JVID_STRICT_PLUGINS`` asks for an error instead of a warning."""
+    """Whether ``JVID_STRICT_PLUGINS`` turns warnings about plugins into errors."""
     return os.environ.get("JVID_STRICT_PLUGINS", "") not in ("", "0")
 
 
@@ -145,7 +145,7 @@ def installed_sources() -> Iterator[PluginSource]:
 
 
 def missing_source(name: str, others: Iterable[str]) -> PluginSource:
-    """What ``JVID_PLUGINS`` names though nobody has installed it: it fails, and says what there is."""
+    """A source for a name of ``JVID_PLUGINS`` that is not installed: loading it raises with the names that are."""
     there = ", ".join(others) or "no other"
     error = InputError(f"JVID_PLUGINS asks for {name!r}: expected the name of an installed plugin ({there})")
     return PluginSource(name, "nothing installed", partial(_raise, error), "search")

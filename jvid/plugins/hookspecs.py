@@ -42,4 +42,4 @@ def jvid_register(register: Registrar) -> None:
 
 @hookspec(firstresult=True)
 def jvid_resolve(kind: str, name: str) -> str | Callable[..., Any] | None:
-    """A factory, or its "module:attribute", for a name that nobody registered; None if not ours."""
+    """A factory, or its "module:attribute", for a name that no plugin registers; None where it is not this plugin's."""

@@ -335,7 +335,7 @@ _override: ContextVar[Registry | None] = ContextVar("jvid_registry", default=Non
 
 
 def current() -> Registry:
-    """The registry that ``jvid.load`` asks: that of ``using``, else the installed plugins'."""
+    """The registry that ``jvid.load`` uses: that of ``using``, else the installed plugins'."""
     global _default
     if (override := _override.get()) is not None:
         return override
@@ -346,7 +346,7 @@ def current() -> Registry:
 
 @contextmanager
 def using(registry: Registry) -> Iterator[Registry]:
-    """Let ``jvid.load`` and the command line ask another registry within the block."""
+    """Let ``jvid.load`` and the command line use another registry within the block."""
     token = _override.set(registry)
     try:
         yield registry

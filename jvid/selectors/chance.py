@@ -1,4 +1,4 @@
-"""One of k experts at each step, at random: the number that decides is handed in."""
+"""One of k experts at each step, at random; the number that decides is passed in."""
 
 from __future__ import annotations
 

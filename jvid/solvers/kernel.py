@@ -1,4 +1,4 @@
-"""One Gaussian transition, of which DDPM, DDIM and the Euler step of flow matching are cases:
+"""One Gaussian transition, of which DDPM, DDIM and the Euler step of flow matching are cases.
 
     x_s = a_s x_0 + s_s (sqrt(1 - eta^2 tau) eps + sqrt(eta^2 tau) z),   tau = 1 - r^2,   eps = (x_t - a_t x_0) / s_t
 

@@ -81,7 +81,7 @@ def check(kind: str) -> Callable[[CheckFunction], CheckFunction]:
 
 
 def declare(kind: str, **options: Any) -> None:
-    """Say which options of its own a kind's checks read (``trial.option(name)``), with their defaults."""
+    """Declare the options that a kind's checks read (``trial.option(name)``), with their defaults."""
     _OPTIONS.setdefault(kind, {}).update(options)
 
 

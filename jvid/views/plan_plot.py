@@ -1,4 +1,4 @@
-"""Figure 3 of the paper for a plan of any experts: each one's share, and below it who was asked.
+"""Figure 3 of the paper for a plan of any experts: the share of each, and below it which ones predict.
 
 Above, what the selector tells of every expert before it draws (for ``PiecewiseAffine`` the curve P_V, with t_v, t_e,
 p_e and p_f marked), or else the weights that it gave. Below, one tick a step in the colour of the expert that predicts;

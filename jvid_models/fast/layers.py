@@ -95,7 +95,7 @@ def _filters(x: Tensor) -> bool:
 
 
 def activate(function: nn.Module, x: Tensor) -> Tensor:
-    """``function(x)``, in place of x, which nobody else must hold, where that gives the same."""
+    """``function(x)``, in place where that gives the same; nothing else may use x then."""
     if type(function) is nn.SiLU and not torch.is_grad_enabled() and _quiet(function):
         return F.silu(x, inplace=True)
     out: Tensor = function(x)

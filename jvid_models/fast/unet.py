@@ -39,15 +39,15 @@ class AcceleratedUNet(nn.Module):
             return getattr(super().__getattr__("unet"), name)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """The UNet's own."""
+        """The state dict of the UNet."""
         return self.unet.state_dict(*args, **kwargs)
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Into the UNet."""
+        """Load a state dict into the UNet."""
         return self.unet.load_state_dict(*args, **kwargs)
 
     def clear(self) -> None:
-        """Let go of what is kept between calls."""
+        """Forget what is kept between calls."""
         self.kept.clear()
 
     def forward(

@@ -1,4 +1,4 @@
-"""Table 1's UNets over diffusers, with the number of heads and their width said explicitly.
+"""Table 1's UNets over diffusers, with an explicit number and width of heads.
 
     heads x head_width = channels          at every level that attends
 
