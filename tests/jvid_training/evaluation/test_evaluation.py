@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -374,6 +375,60 @@ def test_the_command_prints_a_table_and_writes_json(
     assert [one.source for one in evaluations] == ["real, held-out", "codec:dark"]
     assert evaluations[1]["FVD[i3d]"].value == evaluations[0].floor("FVD[i3d]", "codec dark").value
     assert isinstance(evaluations[0]["FVD[i3d]"], Figure)
+
+
+def test_where_the_figures_go_is_checked_before_the_work(
+    latents: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    from jvid.cli import main
+    from jvid_training.evaluation import networks
+
+    def load(text: str) -> None:
+        raise AssertionError("a network was loaded")
+
+    monkeypatch.setattr(networks, "load_network", load)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    os.mkfifo(tmp_path / "pipe")
+    for name, told in (("folder", "is a folder"), ("file/x.json", "cannot be made"), ("pipe", "is a pipe")):
+        assert main(["evaluate", "real:held-out", "-r", str(latents), "-o", str(tmp_path / name)]) == 2
+        error = capsys.readouterr().err
+        assert told in error
+        assert error.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "pipe"]
+
+
+def test_rows_that_cannot_be_opened_are_not_thrown_away(tmp_path: Path, monkeypatch) -> None:
+    """An interrupted pass goes on from them once the system lets it."""
+    store, seen = FeatureCache(tmp_path), []
+
+    class Stopping(Means):
+        def __call__(self, frames):
+            seen.append(len(frames))
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+            return super().__call__(frames)
+
+    clips = noise(20)
+    with pytest.raises(KeyboardInterrupt):
+        store.features(Clips(clips), [Stopping()])
+    (rows,) = tmp_path.rglob("rows.json")
+    kept = {path: path.read_bytes() for path in rows.parent.iterdir()}
+    real = Path.open
+
+    def refused(path, *args, **options):
+        if path.name == "features.npy":
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refused)
+        with pytest.raises(InputError, match="Permission denied; give this user access"):
+            store.features(Clips(clips), [Means()])
+    assert {path: path.read_bytes() for path in rows.parent.iterdir()} == kept
+    network = Means()
+    store.features(Clips(clips), [network])
+    assert network.calls == 2
 
 
 def test_the_command_is_listed_and_tells_wrong_sets_in_one_line(

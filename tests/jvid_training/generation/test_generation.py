@@ -28,7 +28,7 @@ from jvid_training.generation.sets import action_of
 from jvid_training.generation.spec import Spec
 from jvid_training.jobs.locks import Lock
 from tests.generation_tools import content, stamps, tiny_ensemble
-from tests.toy import PROMPTS, SHAPE, STRATEGY, text_encoder, toy_ensemble
+from tests.toy import PROMPTS, SHAPE, STRATEGY, encode, toy_ensemble
 
 
 def toy(folder, num, **options):
@@ -68,7 +68,7 @@ def test_a_set_holds_what_its_request_says(tmp_path):
     sampler = compose(STRATEGY, ensemble)
     frames, latents = np.concatenate(list(made.batches(2))), np.concatenate(list(made.latents_batches(4)))
     for i in range(5):
-        cond = text_encoder([PROMPTS[i % 2]])
+        cond = encode([PROMPTS[i % 2]])
         alone = sampler(SHAPE, seeds=[40 + i], cond=cond, plan=STRATEGY.plan_seed)
         assert np.array_equal(latents[i], alone[0].numpy())
         assert np.array_equal(frames[i], to_frames(ensemble.codec.decode(alone))[0])
@@ -230,7 +230,7 @@ def test_a_flipped_bit_is_found_on_reading(seven):
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": 1}', '{"format": 1, "strategy": {}}'])
 def test_a_damaged_description_is_told(seven, text):
     (seven / "set.json").write_text(text)
-    with pytest.raises(InputError, match=r"set\.json (is not JSON|holds a JSON list|is damaged)") as caught:
+    with pytest.raises(InputError, match=r"set\.json (is damaged|is not JSON|holds a JSON list)") as caught:
         ClipSet.open(seven)
     one_line(caught)
     with pytest.raises(InputError, match="no set of clips"):

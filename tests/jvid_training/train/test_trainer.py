@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import tomllib
 import warnings
 from pathlib import Path
 
@@ -44,7 +43,7 @@ from jvid_training.train.checkpoints import (
 )
 from jvid_training.train.objectives import PredictNoise
 from jvid_training.train.trainer import TrainingError, train
-from tests.training_tools import document, pooled, prepare
+from tests.training_tools import document, pooled, prepare, write_recipe
 
 
 def objective(recipe: Recipe, folder: Path) -> PredictNoise:
@@ -301,24 +300,6 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> N
         assert float((one[name] - two[name]).abs().max()) <= 2.1e-3
     differing = np.mean([float(((one[name] - two[name]).abs() > 1e-5).float().mean()) for name in one])
     assert differing < 0.02
-
-
-def write_recipe(path: Path, recipe: dict) -> Path:
-    def lines(table: dict, head: str = "") -> list[str]:
-        plain = [
-            f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)
-        ]
-        tables = [
-            line
-            for key, value in table.items()
-            if isinstance(value, dict)
-            for line in lines(value, f"{head}.{key}".strip("."))
-        ]
-        return ([f"[{head}]"] if head else []) + plain + tables
-
-    path.write_text("\n".join(lines(recipe)))
-    assert tomllib.loads(path.read_text()) == recipe
-    return path
 
 
 def command(*launcher: str, recipe: Path) -> list[str]:
