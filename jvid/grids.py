@@ -96,7 +96,7 @@ class Linspace:
 def _on(schedule: NoiseSchedule | None, who: str) -> NoiseSchedule:
     if schedule is None:
         raise InputError(
-            f"{who} was called without a schedule; expected the reference schedule that its levels stand on"
+            f"{who} was called without a schedule; expected the reference schedule of its levels"
         )
     return schedule
 

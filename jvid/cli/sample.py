@@ -175,7 +175,7 @@ def check_overlap(overlap: int | None, ensemble: Ensemble, frames: int | None) -
     if overlap is not None and (latents := ensemble.latents(frames)[1]) <= ensemble.shape[1]:
         raise InputError(
             f"--overlap beside clips of {ensemble.frames.frames(latents)} frames: only those longer than the ensemble's "
-            f"{ensemble.frames.frames(ensemble.shape[1])} have windows, leave it out or ask for more --frames"
+            f"{ensemble.frames.frames(ensemble.shape[1])} have windows, leave it out or pass more --frames"
         )
 
 

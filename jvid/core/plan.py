@@ -52,7 +52,7 @@ class Plan:
         if not self.experts:
             object.__setattr__(self, "experts", tuple(asked))
         if unknown := [name for name in asked if name not in self.experts]:
-            raise InputError(f"plan asks for {unknown}: expected experts among {list(self.experts)}")
+            raise InputError(f"plan names {unknown}: expected experts among {list(self.experts)}")
         _check(self)
         if self.shares is None:
             return

@@ -29,7 +29,7 @@ def check_names(names: Iterable[str], experts: Iterable[str], who: object) -> No
     known = list(experts)
     if unknown := sorted(set(names).difference(known)):
         raise InputError(
-            f"{type(who).__name__} asks for {', '.join(map(repr, unknown))}: "
+            f"{type(who).__name__} names {', '.join(map(repr, unknown))}: "
             f"expected experts among {', '.join(map(repr, known))}"
         )
 

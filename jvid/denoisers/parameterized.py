@@ -69,7 +69,7 @@ class Parameterized:
             alpha, sigma = alpha64.to(x.device, dtype), sigma64.to(x.device, dtype)
         if silent:
             raise InputError(
-                f"an eps prediction was asked for at t = {t.max().item():g}, where alpha = 0 and x holds no signal; "
+                f"an eps prediction was requested at t = {t.max().item():g}, where alpha = 0 and x holds no signal; "
                 "expected alpha > 0: start the grid lower, or use a network that predicts v, flow or x0"
             )
         predicted = self.network(x, t, cond)

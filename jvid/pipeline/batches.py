@@ -97,7 +97,7 @@ def bytes_per_clip(
         if not count:
             continue
         if name not in sampler.experts:
-            raise InputError(f"the plan asks for {name!r}: expected experts among {list(sampler.experts)}")
+            raise InputError(f"the plan names {name!r}: expected experts among {list(sampler.experts)}")
         denoiser = _at_its_dearest(sampler, name)
         level = next(step.start for step in plan.steps if name in step.weights)
         own = for_expert(cond, name)
@@ -152,7 +152,7 @@ class Batching:
             size = int(batch)
         if memory is not None:
             if size is not None:
-                raise InputError(f"--memory beside --batch {size}: the batch is said, leave one out")
+                raise InputError(f"--memory beside --batch {size}: --batch sets the size, leave one out")
             try:
                 return cls(bound=MemoryLimit.parse(memory))
             except InputError as error:

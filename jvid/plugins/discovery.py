@@ -147,7 +147,7 @@ def installed_sources() -> Iterator[PluginSource]:
 def missing_source(name: str, others: Iterable[str]) -> PluginSource:
     """A source for a name of ``JVID_PLUGINS`` that is not installed: loading it raises with the names that are."""
     there = ", ".join(others) or "no other"
-    error = InputError(f"JVID_PLUGINS asks for {name!r}: expected the name of an installed plugin ({there})")
+    error = InputError(f"JVID_PLUGINS names {name!r}: expected the name of an installed plugin ({there})")
     return PluginSource(name, "nothing installed", partial(_raise, error), "search")
 
 
@@ -214,7 +214,7 @@ def _manager(module: object) -> pluggy.PluginManager:
         module = SimpleNamespace(**{module.__name__: module})
     wants: Any = getattr(module, "JVID_API", hookspecs.API_VERSION)
     if type(wants) is not int or not 1 <= wants <= hookspecs.API_VERSION:
-        raise InputError(f"it asks for JVID_API {wants!r}, this jvid has {hookspecs.API_VERSION}: update one")
+        raise InputError(f"it requires JVID_API {wants!r}, this jvid has {hookspecs.API_VERSION}: update one")
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(module)

@@ -177,7 +177,7 @@ def _draw_ticks(axes: Axes, plan: Plan, at: list[float], colours: dict[str, str]
         bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
     axes.set_ylim(0.0, 1.0)
     axes.set_yticks([])
-    axes.set_ylabel("asked", rotation=0, ha="right", va="center")
+    axes.set_ylabel("predicts", rotation=0, ha="right", va="center")
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 

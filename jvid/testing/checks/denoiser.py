@@ -262,12 +262,12 @@ def a_missing_condition_is_named(subject: Any, trial: Trial) -> None:
             predicted(subject, x, time(t), fewer)
         except Exception as error:
             if not isinstance(error, InputError):
-                said = f"raises {type(error).__name__}: expected an InputError that names it"
+                wrong = f"raises {type(error).__name__}: expected an InputError that names it"
             elif name not in str(error):
-                said = f"says {str(error)!r}, which does not name it"
+                wrong = f"raises {str(error)!r}, which does not name it"
             else:
                 continue
-            raise AssertionError(f"without {name!r} it {said}") from error
+            raise AssertionError(f"without {name!r} it {wrong}") from error
 
 
 @check("denoiser")

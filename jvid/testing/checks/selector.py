@@ -74,16 +74,16 @@ def weights_are_weights(subject: Any, trial: Trial) -> None:
 @check("selector")
 def experts_are_declared(subject: Any, trial: Trial) -> None:
     """``experts``, where declared, are distinct names of text, each chosen by some step and number or at least known."""
-    told = getattr(subject, "experts", None)
-    if told is None:
-        trial.skip("it does not tell its experts")
-    names = list(told)
-    assert names, "it tells no experts"
+    declared = getattr(subject, "experts", None)
+    if declared is None:
+        trial.skip("it does not declare its experts")
+    names = list(declared)
+    assert names, "it declares no experts"
     for name in names:
         good = isinstance(name, str) and name != ""
         assert good, f"expert {name!r}: expected a name"
     seen = {name for step in _walk(trial) for i in range(64) for name in subject(step, (i + 0.5) / 64)}
-    assert seen <= set(names), f"it chooses {sorted(seen - set(names))}, which it does not tell"
+    assert seen <= set(names), f"it chooses {sorted(seen - set(names))}, which it does not declare"
 
 
 @check("selector")

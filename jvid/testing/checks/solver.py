@@ -154,7 +154,7 @@ def dtype_and_shape_kept(subject: Any, trial: Trial) -> None:
         for index, value, _ in out.evaluated:
             kept = value.dtype == dtype and value.shape == x.shape
             assert kept, (
-                f"step {index} asks with {value.dtype} of shape {tuple(value.shape)} for {dtype} of {shape}"
+                f"step {index} evaluates with {value.dtype} of shape {tuple(value.shape)} for {dtype} of {shape}"
             )
         kept = out.x.dtype == dtype and out.x.shape == x.shape
         assert kept, f"x of {dtype} and {shape} came back as {out.x.dtype} and {tuple(out.x.shape)}"

@@ -39,7 +39,7 @@ def forwards_the_schedule(subject: Any, trial: Trial) -> None:
         wanted = trial.option("schedule") or schedule
         got = getattr(subject(Inner(schedule)), "schedule", None)
         assert got is not None, "it has no schedule: forward the inner denoiser's"
-        assert got == wanted, f"it stands on {got} around a denoiser on {schedule}"
+        assert got == wanted, f"it has {got} around a denoiser on {schedule}"
 
 
 @check("wrapper")
@@ -188,7 +188,7 @@ def long_clips_cost_in_proportion(subject: Any, trial: Trial) -> None:
         x = trial.latents((1, 1, frames, 1, 1), frames)
         out = predicted(wrapped, x, time(0.5), cond)
         longest = max(shape[2] for shape in inner.shapes)
-        assert longest <= window, f"it asks about {longest} frames at once: expected at most {window}"
+        assert longest <= window, f"it evaluates {longest} frames at once: expected at most {window}"
         cost[frames] = sum(shape[2] for shape in inner.shapes)
         if frames <= window:
             trial.same(

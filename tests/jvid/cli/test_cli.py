@@ -220,7 +220,7 @@ WRONG = {
     "guided unconditional": (["--unconditional", "--guidance", "2"], "leave one out"),
     "unknown selector": ([WAVE, "--selector", "piecewise"], "unknown selector 'piecewise'"),
     "selector option": ([WAVE, "--selector", "always:nam=video"], "no option 'nam': it accepts name"),
-    "selector value": ([WAVE, "--selector", "always:name=audio"], "asks for 'audio'"),
+    "selector value": ([WAVE, "--selector", "always:name=audio"], "names 'audio'"),
     "selector form": ([WAVE, "--selector", "always:video"], "expected option=value"),
     "probability": ([WAVE, "--selector", "piecewise-affine:t_v=.2,t_e=.7,p_e=1.5,p_f=.3"], "p_e 1.5: expected"),
     "t_e at t_v": ([WAVE, "--selector", "piecewise-affine:t_v=.7,t_e=.7,p_e=.5,p_f=.3"], "t_v < t_e"),

@@ -126,7 +126,7 @@ UNFIT: dict[str, tuple[Callable[[], object], str]] = {
     "absent": (lambda: None, "no file 'plan.json'"),
     "no JSON": (lambda: Path("plan.json").write_text("steps: 3"), "plan.json is not JSON"),
     "no plan": (lambda: Path("plan.json").write_text('{"a": 1}'), "plan.json: not a plan"),
-    "experts": (lambda: write("plan.json", Boundary("video+refiner", 0.5)), "the plan asks for 'refiner'"),
+    "experts": (lambda: write("plan.json", Boundary("video+refiner", 0.5)), "the plan names 'refiner'"),
     "schedule": (
         lambda: write("plan.json", BLENDED, [0.9, 0.5, 0.0], FlowMatching()), "the plan is of another schedule"
     ),
