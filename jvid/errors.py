@@ -1,6 +1,6 @@
 """The errors that jvid raises on purpose.
 
-Each message is one line that says what was got, what was expected and what to do;
+Each message is one line: what was got, what was expected and what to do;
 the command line prints it without a traceback and exits with code 2.
 """
 

@@ -2,7 +2,7 @@
 
 A grid of N steps over a table of T entries picks timesteps n (diffusers' spacings) and visits
 t = (n + 1) / T, then the clean end 0. ``Explicit`` may step back up (restart, zigzag). A grid is called
-with the reference schedule, which those that speak of timesteps do not need.
+with the reference schedule, which grids of timesteps do not need.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _angle(schedule: NoiseSchedule, t: float) -> float:
 
 
 def _first(schedule: NoiseSchedule) -> float:
-    """The least time but 0 that a schedule tells of itself."""
+    """The least time but 0 that a schedule declares."""
     if isinstance(schedule, TabulatedSchedule):
         return 1.0 / schedule.timesteps
     return schedule.t_min if isinstance(schedule, VarianceExploding) else 0.001

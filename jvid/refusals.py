@@ -1,7 +1,7 @@
 """Refusals of the operating system, kept apart from damaged files; and JSON files, read by that rule.
 
 A file that cannot be opened is not damaged: to delete it would lose work. So an error on reading is examined first: no
-permission, too many open files, no memory and a disk that fails say nothing of the content.
+permission, too many open files, no memory and a disk that fails are not faults of the content.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def openable(path: str | Path) -> None:
     """Open a file and close it, before a library that reports every failure to open as "no such file".
 
     Raises:
-        OSError: what the system says.
+        OSError: the system refuses.
     """
     with open(path, "rb"):
         pass

@@ -23,7 +23,7 @@ def plugins() -> None:
 
     registry = current()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PluginWarning)  # told below
+        warnings.simplefilter("ignore", PluginWarning)  # listed below
         rows = [(plugin.name, plugin.distribution, _registers(plugin)) for plugin in registry.plugins]
     for failure in registry.failures:
         rows.append((failure.plugin, failure.distribution, f"BROKEN at {failure.stage}: {failure.reason}"))

@@ -76,7 +76,7 @@ def start(
     Args:
         shape: ``(c, f, h, w)`` of one clip; may be None with ``x``.
         seeds: one a clip.
-        level: the first of the plan, where x stands.
+        level: the first of the plan, that of x.
         x: latents to take as they are.
         dtype: float32 or float64; x's if it is one of them, else float32.
         device: x's or the CPU if None.

@@ -3,7 +3,7 @@
     x_0 <- m known + (1 - m) x_0
 
 at each prediction, so that a solver carries the known part along its own noise and ends at it exactly (the last step
-ends at x_0). The unknown part sees it, because the denoiser is asked about x as a whole.
+ends at x_0). The unknown part sees it, because the denoiser is evaluated on x as a whole.
 """
 
 from __future__ import annotations

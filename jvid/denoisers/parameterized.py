@@ -34,7 +34,7 @@ class Parameterized:
     """The denoiser of a ``network`` that was trained on ``schedule`` to predict ``prediction``.
 
     The arithmetic is at least float32 whatever the network runs in; the result has x's dtype.
-    An "eps" network says nothing of x_0 where alpha = 0: a call there raises ``InputError``.
+    An "eps" network does not determine x_0 where alpha = 0: a call there raises ``InputError``.
     """
 
     network: Network

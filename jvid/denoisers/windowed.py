@@ -29,7 +29,7 @@ __all__ = ["Windowed"]
 class Windowed(Wrapper):
     """``denoiser`` in windows of ``size`` frames, ``stride`` apart; shorter clips pass through as they are.
 
-    ``PerFrame`` conditions are cut with the frames; all others hold for every window. Windows are asked for one after the
+    ``PerFrame`` conditions are cut with the frames; all others hold for every window. Windows are evaluated one after the
     other: memory does not grow with the clip.
     """
 

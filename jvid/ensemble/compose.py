@@ -96,7 +96,7 @@ class Composition:
 
         Raises:
             InputError: the selector, or the strategy's wrappers and noise, name an expert that the ensemble does not have;
-                or nothing says which experts there are.
+                or the experts are not known.
         """
         declared = tuple(self.selector.experts) if isinstance(self.selector, DeclaresExperts) else ()
         if self.ensemble is None:

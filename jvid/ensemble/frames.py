@@ -20,8 +20,8 @@ class FrameRule:
     """The numbers of frames that an ensemble can make.
 
     Attributes:
-        factor: frames that a latent frame stands for.
-        offset: 1 where the first latent frame stands for one frame alone (a causal autoencoder), else 0.
+        factor: frames that a latent frame decodes to.
+        offset: 1 where the first latent frame decodes to one frame alone (a causal autoencoder), else 0.
         most: the largest number of frames; None is no limit.
 
     Raises:

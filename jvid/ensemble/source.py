@@ -237,7 +237,7 @@ class _Loader:
         self._registry.check("denoiser", choice, **self._placed("denoiser", choice))
         loaded = Deferred(lambda: self._built("denoiser", choice))
         if denoises is None:
-            # Whether it denoises clips or frames is the network's to say, which loads it.
+            # The network itself declares whether it denoises clips or frames, which loads it.
             denoises = getattr(loaded(), "denoises", "clips")
         return Member(loaded, denoises), None
 

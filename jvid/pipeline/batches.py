@@ -83,7 +83,7 @@ def bytes_per_clip(
         device: of the latents.
 
     Raises:
-        InputError: the plan asks an expert that the sampler has not.
+        InputError: the plan names an expert that the sampler does not have.
     """
     import torch
 
@@ -140,7 +140,7 @@ class Batching:
         """The batching of the options; without any, the clips of ``record`` are computed as they were.
 
         Raises:
-            InputError: an option of another form, or a bound for a batch whose size is said.
+            InputError: an option of another form, or a bound beside a size.
         """
         from jvid.machine.memory import MemoryLimit
 
@@ -158,7 +158,7 @@ class Batching:
             except InputError as error:
                 raise InputError(f"--{error}") from error
         if batch is None and record is not None:
-            # An older file tells of no batches: they were of one clip.
+            # Older files record no batches: each was of one clip.
             return cls(repeated=record.batches) if record.batches else cls(1)
         return cls(size)
 

@@ -3,7 +3,7 @@
 Each distribution with an entry point of the group ``jvid`` passes these stages:
 
     metadata   its entry points can be read
-    name       the namespace can stand before a "/", and nobody has it
+    name       the namespace may precede a "/", and no other plugin has it
     import     its module is imported
     api        it was written for these hooks, and spells them right
     register   its ``jvid_register`` runs, into a registrar of its own
@@ -56,7 +56,7 @@ class PluginSource:
     distribution: str
     load: Callable[[], object] = attrs.field(eq=False)
     stage: str = "import"
-    """What ``load`` raises is told to have failed at this stage."""
+    """An error of ``load`` is reported as of this stage."""
 
 
 @attrs.frozen
@@ -181,11 +181,11 @@ def admit(source: PluginSource, taken: Iterable[Plugin]) -> Plugin | Failure:
 
 
 def _distributions() -> Iterator[tuple[importlib.metadata.Distribution, str]]:
-    """Distributions that speak of the group, each with its file of entry points; the first on the path counts."""
+    """Distributions with entry points of the group, each with its file of entry points; the first on the path counts."""
     seen: set[str] = set()
     for distribution in importlib.metadata.distributions():
         try:
-            # Of the folder's name where the standard library tells it: parsing hundreds of METADATA files is slow.
+            # Of the folder's name where the standard library has it: parsing hundreds of METADATA files is slow.
             name = getattr(distribution, "_normalized_name", None) or distribution.metadata["Name"]
             if name in seen:
                 continue
@@ -198,7 +198,7 @@ def _distributions() -> Iterator[tuple[importlib.metadata.Distribution, str]]:
 
 
 def _label(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
-    """The distribution's name, and its name and version, as far as its metadata tell them."""
+    """The distribution's name, and its name and version, as far as its metadata have them."""
     try:
         name: str | None = distribution.metadata["Name"]
         version: str | None = distribution.version

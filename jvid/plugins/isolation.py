@@ -1,7 +1,7 @@
 """Running a plugin's code so that the state of the process stays as it was.
 
 What it prints goes to stderr: stdout belongs to the command that runs. The streams, the hooks of ``sys``
-and the working folder are as before afterwards; a plugin that replaced one is told so by an error.
+and the working folder are as before afterwards; a plugin that replaced one gets an error.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def coefficients(start: Level, end: Level, eta: float) -> tuple[float, float, fl
     From the clean end (sigma = 0) eps is unknown: a rising step then draws all its noise, whatever eta.
     """
     if start.sigma == 0.0:
-        # x_t is a_t x_0 itself, so x_0 need not be asked for.
+        # x_t is a_t x_0 itself, so x_0 need not be evaluated.
         return end.alpha / start.alpha, 0.0, end.sigma
     p, q = start.alpha * end.sigma, end.alpha * start.sigma
     if p == q:

@@ -177,7 +177,7 @@ def accelerate(unet: nn.Module, *, checkpointing: bool = False) -> AcceleratedUN
 
     Args:
         unet: a ``UNet2DConditionModel`` or ``UNet3DConditionModel`` of diffusers. Others, and those with parts that
-            the fast forward does not know, run as they stand, with one warning that names the part.
+            the fast forward does not know, run unchanged, with one warning that names the part.
         checkpointing: layers are computed again in the backward pass: training in less memory, in more time.
     """
     return unet if isinstance(unet, AcceleratedUNet) else AcceleratedUNet(unet, checkpointing)
