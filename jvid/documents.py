@@ -112,13 +112,17 @@ def _converter() -> Any:
     converter.register_structure_hook_func(
         lambda kind: hasattr(kind, "from_plain"), lambda value, kind: kind.from_plain(value)
     )
-    converter.register_structure_hook_func(
-        lambda kind: get_origin(kind) is tuple and get_args(kind)[1:] == (Ellipsis,), sequence
-    )
+    converter.register_structure_hook_func(_is_sequence, sequence)
     converter.register_unstructure_hook_func(
         lambda kind: hasattr(kind, "to_plain"), lambda value: value.to_plain()
     )
     return converter
+
+
+def _is_sequence(kind: object) -> bool:
+    """Whether a type is a tuple of any length."""
+    origin: object = get_origin(kind)
+    return origin is tuple and get_args(kind)[1:] == (Ellipsis,)
 
 
 def _message(error: BaseException, path: str = "") -> str:

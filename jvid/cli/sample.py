@@ -14,12 +14,11 @@ from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
 from jvid.cli.prompts import PromptFile, clips_of
 from jvid.cli.replaying import PlanFile, check_alone
-from jvid.cli.strategies import StartOptions, StrategyOptions
+from jvid.cli.strategies import StartOptions, StrategyOptions, check_overlap
 from jvid.cli.summary import AsJson, print_summary
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
-    from jvid.ensemble.ensemble import Ensemble
     from jvid.pipeline.record import Record
 
 __all__ = ["sample"]
@@ -164,19 +163,6 @@ def sample(
         used.save(save_strategy)
         files.append(save_strategy)
     print_summary(record, made, seconds, files, as_json)
-
-
-def check_overlap(overlap: int | None, ensemble: Ensemble, frames: int | None) -> None:
-    """Refuse an --overlap for clips that have no windows.
-
-    Raises:
-        InputError: clips are no longer than the ensemble's.
-    """
-    if overlap is not None and (latents := ensemble.latents(frames)[1]) <= ensemble.shape[1]:
-        raise InputError(
-            f"--overlap beside clips of {ensemble.frames.frames(latents)} frames: only those longer than the ensemble's "
-            f"{ensemble.frames.frames(ensemble.shape[1])} have windows, leave it out or pass more --frames"
-        )
 
 
 def _read(path: Path) -> Record:

@@ -16,13 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jvid import paper
 from jvid.cli import main
 from jvid.errors import InputError
-from jvid.plugins.choice import Choice
 from jvid.plugins.registry import Registry, using
-from jvid.schedules import TabulatedSchedule
-from jvid.strategy.guidance import Guidance
-from jvid.strategy.strategy import NoiseShape, Strategy
+from jvid.strategy import Strategy
 from jvid_training.evaluation.figures import Evaluation, Figure, number, save
 from jvid_training.generation import ClipSet, generate
 from jvid_training.report.content import Clip, Content, Front, Objective, Point, Row
@@ -32,9 +30,8 @@ from jvid_training.report.scatter import planes
 from jvid_training.report.sets import chosen, names
 from jvid_training.report.sprites import sprite
 from jvid_training.report.tables import figures_table
-from jvid_training.report.words import strip, words
 from tests.report_tools import Page, toy_study
-from tests.toy import PROMPTS, ToyPair, toy_registry
+from tests.toy import PROMPTS, SCHEDULE, STRATEGY, toy_registry
 
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror="alert('2')">&amp;"""
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -50,9 +47,9 @@ def _toy() -> Iterator[None]:
 def sets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two strategies, six clips of two prompts each, the second from another seed that overlaps."""
     root = tmp_path_factory.mktemp("sets")
-    base = attrs.evolve(ToyPair.strategy, steps=3)
+    base = attrs.evolve(STRATEGY, steps=3)
     for name, strategy, seed in (("mixture", base, 10), ("video only", alone("video"), 12)):
-        generate(root / name, num=6, pair="toy", strategy=strategy, prompts=PROMPTS, seed=seed, batch=2)
+        generate(root / name, num=6, ensemble="toy", strategy=strategy, prompts=PROMPTS, seed=seed, batch=2)
     return [root / "mixture", root / "video only"]
 
 
@@ -62,7 +59,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def alone(expert: str) -> Strategy:
-    return attrs.evolve(ToyPair.strategy, steps=3, selector=Choice("always", {"name": expert}))
+    return attrs.evolve(STRATEGY, steps=3, selector=f"always:name={expert}")
 
 
 def clip(seed: int = 0, prompt: str = "a person", frames: int = 5) -> Clip:
@@ -89,7 +86,7 @@ def test_sets_side_by_side(sets: list[Path]) -> None:
     """Seeds 12 to 15 are in both: each prompt shows the first of those, in the same column."""
     content = read(sets, clips=2)
     assert [row.name for row in content.rows] == ["mixture", "video only"]
-    assert [row.schedule for row in content.rows] == [ToyPair.schedule] * 2
+    assert [(row.ensemble.name, row.ensemble.schedule) for row in content.rows] == [("toy", SCHEDULE)] * 2
     seeds = {row.name: [(one.prompt, one.seed) for one in row.clips] for row in content.rows}
     assert seeds["mixture"] == seeds["video only"]
     assert seeds["mixture"] == [(PROMPTS[0], 12), (PROMPTS[0], 14), (PROMPTS[1], 13), (PROMPTS[1], 15)]
@@ -106,62 +103,15 @@ def test_sets_side_by_side(sets: list[Path]) -> None:
         c["data-frames"] == "5" and (c["width"], c["height"]) == ("64", "64") for c in parsed.all("canvas")
     )
     commands = [line for line in parsed.text("pre") if line.startswith("jvid generate")]
-    assert f"--out {sets[0]} --num 6 --pair toy --strategy mixture.json --seed 10 --batch 2" in commands[0]
+    assert (
+        f"--out {sets[0]} --num 6 --ensemble toy --strategy mixture.json --seed 10 --batch 2" in commands[0]
+    )
     assert any("jvid 0." in line and "torch" in line for line in parsed.text("p"))
 
 
 def test_the_strategy_told_is_the_one_that_made_the_set(sets: list[Path]) -> None:
     told = [json.loads(text) for text in Page(page(read(sets))).text("pre") if text.startswith("{")]
     assert [Strategy.from_dict(values) for values in told] == [ClipSet.open(s).spec.strategy for s in sets]
-
-
-def test_plan_strip_is_the_plan() -> None:
-    strategy = attrs.evolve(Strategy.paper(64), steps=40)
-    drawn, plan = strip(strategy), strategy.plan()
-    assert [("video", "image")[cell.expert] for cell in drawn.cells] == [step.expert for step in plan.steps]
-    assert [cell.x for cell in drawn.cells] == list(range(40))
-    assert all((cell.y, cell.height) == (0.0, 1.0) for cell in drawn.cells)
-    lengths = [part.split() for part in drawn.runs.split(", ")]
-    told = [name for span, name in lengths for _ in range(-eval(span) + 1 if "-" in span else 1)]
-    assert told == [step.expert for step in plan.steps]
-
-
-def test_the_plan_is_drawn_on_the_pairs_schedule() -> None:
-    """A grid by angle visits other times on another schedule."""
-    strategy = attrs.evolve(Strategy.paper(64), grid=Choice("by-angle"), steps=40)
-    runs = {}
-    for name in ("linear", "scaled_linear"):
-        schedule = getattr(TabulatedSchedule, name)()
-        runs[name] = strip(strategy, schedule).cells
-        assert [cell.expert for cell in runs[name]] == [
-            ("video", "image").index(step.expert) for step in strategy.plan(schedule).steps
-        ]
-    assert runs["linear"] != runs["scaled_linear"] == strip(strategy).cells
-
-
-def test_blended_steps_are_stacked() -> None:
-    blend = attrs.evolve(
-        Strategy.paper(64), steps=4,
-        selector=Choice("blend", {"knots": "0:.75:.25", "experts": "video+image"}),
-    )  # fmt: skip
-    drawn = strip(blend)
-    assert [(c.expert, c.y, c.height) for c in drawn.cells] == [(0, 0.25, 0.75), (1, 0.0, 0.25)] * 4
-
-
-def test_words() -> None:
-    strategy = attrs.evolve(
-        Strategy.paper(64),
-        guidance={"video": Guidance(2, (0.2, 0.8), 0.5), "image": Guidance(3)},
-        noise={"image": NoiseShape(0.02, 0.5), "video": NoiseShape()},
-        smoothing=None,
-    )
-    assert words(strategy) == {
-        "selector": "piecewise-affine (t_v 0.2, t_e 0.7, p_e 0.3, p_f 0.3)",
-        "solver": "ddpm, 50 steps",
-        "guidance": "video: scale 2 for t from 0.2 to 0.8, rescaled by 0.5; image: scale 3",
-        "noise": "image steps: γ 0.02, r 0.5",
-        "smoothing": "none",
-    }
 
 
 def test_sprite_holds_the_frames() -> None:
@@ -184,7 +134,7 @@ def test_sprite_holds_the_frames() -> None:
 
 def test_everything_is_escaped() -> None:
     row = Row(
-        HOSTILE, Strategy.paper(64), (attrs.evolve(clip(), prompt=HOSTILE, remark=HOSTILE),),
+        HOSTILE, paper.strategy(64), (attrs.evolve(clip(), prompt=HOSTILE, remark=HOSTILE),),
         highest=(clip(),), lowest=(clip(),), ranked_by=HOSTILE,
         figures={HOSTILE: Figure(1.0, 0.5, 1.5, "lower", HOSTILE)}, facts={HOSTILE: HOSTILE},
     )  # fmt: skip
