@@ -1,6 +1,6 @@
 """Values of attrs classes to JSON and back, and what differs between two of them; every error names the key.
 
-A class may write itself: ``to_plain()`` and the class method ``from_plain(value)`` stand in for its fields.
+A class may write itself: ``to_plain()`` and the class method ``from_plain(value)`` are used instead of its fields.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def plain(value: Any) -> Any:
 
 
 def structured(values: Any, cls: type[T], what: str) -> T:
-    """The value of ``plain``'s values; unknown keys, missing ones and values of another form are refused.
+    """The value of ``plain``'s values; unknown keys, missing keys and values of another form are errors.
 
     Args:
         values: plain values.

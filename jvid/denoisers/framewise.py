@@ -1,4 +1,4 @@
-"""An image model over the frames of a clip (section 3.4 of the paper):
+"""An image model over the frames of a clip (section 3.4 of the paper).
 
     (b c f h w) -> ((b f) c 1 h w) -> image model -> (b c f h w)
 

@@ -1,4 +1,4 @@
-"""How much memory a run may take: what is free, within a container's limit, shared by the processes of a job.
+"""The memory that a run may take: what is free, within a container's limit, shared by the processes of a job.
 
     free   CPU   min(MemAvailable, what the control groups grant) / LOCAL_WORLD_SIZE
            CUDA  free on the device, with what torch holds and does not use
@@ -29,7 +29,7 @@ __all__ = ["MemoryLimit", "format_bytes", "free_bytes", "held_bytes"]
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
           "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30, "TI": 1 << 40}  # fmt: skip
 _UNKNOWN = 4 * 10**9
-"""Taken as free where the system does not tell."""
+"""Taken as free where the system does not report it."""
 
 
 @attrs.frozen
@@ -94,7 +94,7 @@ def held_bytes(device: torch.device | str = "cpu") -> int:
         import resource
         import sys
 
-        # The most that it ever held: macOS tells it in bytes, others in KiB.
+        # The most that it ever held: macOS reports it in bytes, others in KiB.
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most * (1 if sys.platform == "darwin" else 1024)
     return pages * os.sysconf("SC_PAGE_SIZE")

@@ -77,8 +77,8 @@ def _damaged(path: Path, error: Exception) -> InputError:
         error = refused
     if found := refusal(path, error):
         return found
-    said = " ".join(str(error).split())
-    return InputError(f"cannot read {str(path)!r}: {type(error).__name__}: {said}; is it whole?")
+    reason = " ".join(str(error).split())
+    return InputError(f"cannot read {str(path)!r}: {type(error).__name__}: {reason}; is it whole?")
 
 
 def _mp4(path: Path) -> str:

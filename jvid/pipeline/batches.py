@@ -1,4 +1,4 @@
-"""Which clips of a run are computed together: as many as a bound of memory allows, of a size, or as a record has them.
+"""Batches of clips: as many as a limit of memory allows, of a given size, or as a record has them.
 
     a clip   = 1.6 (peak of one call of the hungriest expert + latents of solver and noise)
     at most  = room / a clip
@@ -73,7 +73,7 @@ def bytes_per_clip(
     cond: Condition | PerExpert,
     device: torch.device | str = "cpu",
 ) -> int:
-    """Bytes that each clip of a batch takes beside the networks; costs a call of each expert that the plan asks.
+    """Bytes that each clip of a batch takes beside the networks; it costs a call of each expert of the plan.
 
     Args:
         sampler: whose experts are called.
@@ -83,7 +83,7 @@ def bytes_per_clip(
         device: of the latents.
 
     Raises:
-        InputError: the plan asks an expert that the sampler has not.
+        InputError: the plan names an expert that the sampler does not have.
     """
     import torch
 
@@ -97,7 +97,7 @@ def bytes_per_clip(
         if not count:
             continue
         if name not in sampler.experts:
-            raise InputError(f"the plan asks for {name!r}: expected experts among {list(sampler.experts)}")
+            raise InputError(f"the plan names {name!r}: expected experts among {list(sampler.experts)}")
         denoiser = _at_its_dearest(sampler, name)
         level = next(step.start for step in plan.steps if name in step.weights)
         own = for_expert(cond, name)
@@ -126,7 +126,7 @@ def _at_its_dearest(sampler: Sampler, name: str) -> Denoiser:
 
 @attrs.frozen
 class Batching:
-    """How clips become batches: of ``size``; as ``repeated`` tells; or, with neither, as many as ``bound`` allows.
+    """How clips become batches: of ``size``, or those of ``repeated``, or as many as ``bound`` allows.
 
     ``bound`` None is half of what is free, and is not looked at for a single clip.
     """
@@ -137,10 +137,10 @@ class Batching:
 
     @classmethod
     def parse(cls, batch: str | None, memory: str | None, record: Record | None = None) -> Batching:
-        """From the options; where they say nothing, the clips of ``record`` are computed as they were.
+        """The batching of the options; without any, the clips of ``record`` are computed as they were.
 
         Raises:
-            InputError: an option of another form, or a bound for a batch whose size is said.
+            InputError: an option of another form, or a bound beside a size.
         """
         from jvid.machine.memory import MemoryLimit
 
@@ -152,13 +152,13 @@ class Batching:
             size = int(batch)
         if memory is not None:
             if size is not None:
-                raise InputError(f"--memory beside --batch {size}: the batch is said, leave one out")
+                raise InputError(f"--memory beside --batch {size}: --batch sets the size, leave one out")
             try:
                 return cls(bound=MemoryLimit.parse(memory))
             except InputError as error:
                 raise InputError(f"--{error}") from error
         if batch is None and record is not None:
-            # An older file tells of no batches: they were of one clip.
+            # Older files record no batches: each was of one clip.
             return cls(repeated=record.batches) if record.batches else cls(1)
         return cls(size)
 

@@ -3,7 +3,7 @@
 Each distribution with an entry point of the group ``jvid`` passes these stages:
 
     metadata   its entry points can be read
-    name       the namespace can stand before a "/", and nobody has it
+    name       the namespace may precede a "/", and no other plugin has it
     import     its module is imported
     api        it was written for these hooks, and spells them right
     register   its ``jvid_register`` runs, into a registrar of its own
@@ -56,7 +56,7 @@ class PluginSource:
     distribution: str
     load: Callable[[], object] = attrs.field(eq=False)
     stage: str = "import"
-    """What ``load`` raises is told to have failed at this stage."""
+    """An error of ``load`` is reported as of this stage."""
 
 
 @attrs.frozen
@@ -92,7 +92,7 @@ class Plugin:
         return bool(self.manager.hook.jvid_resolve.get_hookimpls())
 
     def resolve(self, kind: str, name: str) -> Component | Failure | None:
-        """What its ``jvid_resolve`` makes of a name that nobody registered; never raises."""
+        """The component that its ``jvid_resolve`` gives for a name that no plugin registers; never raises."""
         if not self.resolves:
             return None
         registrar = Registrar(self.name, self.distribution)
@@ -107,7 +107,7 @@ class Plugin:
 
 
 def is_strict() -> bool:
-    """Whether ``JVID_STRICT_PLUGINS`` asks for an error instead of a warning."""
+    """Whether ``JVID_STRICT_PLUGINS`` turns warnings about plugins into errors."""
     return os.environ.get("JVID_STRICT_PLUGINS", "") not in ("", "0")
 
 
@@ -145,9 +145,9 @@ def installed_sources() -> Iterator[PluginSource]:
 
 
 def missing_source(name: str, others: Iterable[str]) -> PluginSource:
-    """What ``JVID_PLUGINS`` names though nobody has installed it: it fails, and says what there is."""
+    """A source for a name of ``JVID_PLUGINS`` that is not installed: loading it raises with the names that are."""
     there = ", ".join(others) or "no other"
-    error = InputError(f"JVID_PLUGINS asks for {name!r}: expected the name of an installed plugin ({there})")
+    error = InputError(f"JVID_PLUGINS names {name!r}: expected the name of an installed plugin ({there})")
     return PluginSource(name, "nothing installed", partial(_raise, error), "search")
 
 
@@ -181,11 +181,11 @@ def admit(source: PluginSource, taken: Iterable[Plugin]) -> Plugin | Failure:
 
 
 def _distributions() -> Iterator[tuple[importlib.metadata.Distribution, str]]:
-    """Distributions that speak of the group, each with its file of entry points; the first on the path counts."""
+    """Distributions with entry points of the group, each with its file of entry points; the first on the path counts."""
     seen: set[str] = set()
     for distribution in importlib.metadata.distributions():
         try:
-            # Of the folder's name where the standard library tells it: parsing hundreds of METADATA files is slow.
+            # Of the folder's name where the standard library has it: parsing hundreds of METADATA files is slow.
             name = getattr(distribution, "_normalized_name", None) or distribution.metadata["Name"]
             if name in seen:
                 continue
@@ -198,7 +198,7 @@ def _distributions() -> Iterator[tuple[importlib.metadata.Distribution, str]]:
 
 
 def _label(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
-    """The distribution's name, and its name and version, as far as its metadata tell them."""
+    """The distribution's name, and its name and version, as far as its metadata have them."""
     try:
         name: str | None = distribution.metadata["Name"]
         version: str | None = distribution.version
@@ -214,7 +214,7 @@ def _manager(module: object) -> pluggy.PluginManager:
         module = SimpleNamespace(**{module.__name__: module})
     wants: Any = getattr(module, "JVID_API", hookspecs.API_VERSION)
     if type(wants) is not int or not 1 <= wants <= hookspecs.API_VERSION:
-        raise InputError(f"it asks for JVID_API {wants!r}, this jvid has {hookspecs.API_VERSION}: update one")
+        raise InputError(f"it requires JVID_API {wants!r}, this jvid has {hookspecs.API_VERSION}: update one")
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(module)

@@ -1,4 +1,4 @@
-"""What a multistep solver remembers: past predictions with the levels that they were made at.
+"""The memory of multistep solvers: past predictions with the levels at which they were made.
 
 Experts predict different x_0, so an entry of another expert is no past of this one's. Where the experts that
 predict change (``Step.switched``), a history may be

@@ -8,7 +8,7 @@
     plan seed 0: 50 steps, video 32, image 18, 15 switches
 
 Steps count from 1, as in progress bars and errors. ``a-b`` goes one way from a to b; ``a~b`` moves to and fro
-between a and b, as t does on a grid that rises. P is told where experts are drawn: elsewhere the last column says all.
+between a and b, as t does on a grid that rises. P is shown where experts are drawn at random.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _who(steps: Sequence[Step], colours: dict[str, str]) -> Text:
 
 
 def _strip(plan: Plan, colours: dict[str, str]) -> Text:
-    """One sign a step, of its dominant expert, in tens; a line says whose they are where they are no first letters."""
+    """One sign a step, of its dominant expert, in tens; a line explains them where they are no first letters."""
     signs = {name: name[0] for name in plan.experts}
     if numbered := len(set(signs.values())) < len(signs):
         signs = {name: _SIGNS[i % len(_SIGNS)] for i, name in enumerate(plan.experts)}

@@ -136,5 +136,5 @@ def test_measuring_changes_nothing() -> None:
 def test_an_expert_that_is_not_there_is_told() -> None:
     one = Sampler({"a": Expert(Hungry(2))}, Always("a"), DDIM(), Leading(4))
     other = Sampler({"b": Expert(Hungry(2))}, Always("b"), DDIM(), Leading(4))
-    with pytest.raises(InputError, match="asks for 'b': expected experts among"):
+    with pytest.raises(InputError, match="names 'b': expected experts among"):
         bytes_per_clip(one, other.plan(0), SHAPE, {})
