@@ -21,7 +21,7 @@ from jvid.errors import InputError
 if TYPE_CHECKING:
     from jvid.pipeline.record import Record
 
-__all__ = ["sample"]
+__all__ = ["check_overlap", "sample"]
 
 Prompts = Annotated[list[str] | None, typer.Argument(metavar="PROMPT...", help="What the clips show.")]
 Outputs = Annotated[
