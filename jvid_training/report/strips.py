@@ -26,7 +26,7 @@ COLOURS = 8
 
 @attrs.frozen
 class Cell:
-    """A part of a step in the drawing: step k from x = k, y from the top; steps few enough to be told apart have gaps."""
+    """A part of a step in the drawing: step k from x = k, y from the top; steps few enough to be distinct have gaps."""
 
     expert: int
     x: float
