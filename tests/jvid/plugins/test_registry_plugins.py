@@ -209,7 +209,7 @@ def test_plugins_can_be_restricted(
     monkeypatch.setenv("JVID_PLUGINS", allowed)
     registry = Registry()
     assert ("hello" in registry.names("selector")) is there
-    assert ("actions-64" in registry.names("pair")) is ("models" in allowed)
+    assert ("actions-64" in registry.names("ensemble")) is ("models" in allowed)
     assert "always" in registry.names("selector")
     assert registry.failures == ()
     assert ("cartoon_good" in registry.left_out) is not there
