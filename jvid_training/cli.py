@@ -116,12 +116,16 @@ def sheets(
     prefix: Annotated[
         str, typer.Option("--prefix", help="Sheets are made of the prompts that begin so.")
     ] = "A person",
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", help="A sheet of this prompt, in place of the ensemble's. May be repeated."),
+    ] = None,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Of the first prompt; the next takes the next.")
     ] = 0,
     ending: Annotated[str, typer.Option("--ending", help=".png, .jpg or .webp")] = ".png",
 ) -> None:
-    """Contact sheets of a strategy and the parts it is made of, one per prompt (Table 2's rows)."""
+    """Contact sheets of a strategy and the parts it is made of, one per prompt."""
     from jvid_training.sheets import make_sheets
 
     begun = start.started()  # a file that is no strategy is reported before anything loads
@@ -135,6 +139,7 @@ def sheets(
         ending,
         lambda row: typer.echo(f"sampling: {row}", err=True),
         strategy,
+        prompt,
     )
     for file in files:
         typer.echo(str(file))

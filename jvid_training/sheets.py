@@ -1,9 +1,10 @@
-"""Contact sheets that show what each part of a strategy does: the rows of the paper's Table 2, per action.
+"""Contact sheets that show what each part of a strategy does: the rows of its ablation, per action.
 
-    video model | image model | mixture | + reduced entropy (gamma, r) | + smoothing (3.6)
+    video model | image model | mixture | + reduced entropy (gamma, r) | + smoothing (3.6)      the paper's Table 2
+    NAME alone, for each expert | mixture | + noise | + POSTPROCESSOR, for each                 of other experts
 
-All rows of a sheet start from the same noise; the last of these is the whole strategy. A strategy whose figures
-are not the paper's gets one more row, the paper's as printed, to be compared with.
+All rows of a sheet start from the same noise; the last of these is the whole strategy. A strategy of the paper's experts whose
+numbers are not the paper's gets one more row, the paper's as printed, to be compared with.
 """
 
 from __future__ import annotations
@@ -18,18 +19,24 @@ import numpy as np
 from jvid.errors import InputError
 from jvid.files import check_file, safe_name, whole_file
 from jvid.media.frames import to_frames
-from jvid_training.search.rows import ablation, printed
+from jvid.pipeline.batches import Batching
+from jvid.pipeline.make import decoded, make
+from jvid.pipeline.record import Clip
+from jvid.strategy.simple import simple
+from jvid_training.search.rows import ablation, is_papers, printed
 
 if TYPE_CHECKING:
-    from jvid.ensemble import Pair
-    from jvid.strategy.strategy import Strategy
+    from jvid.ensemble import Ensemble
+    from jvid.strategy import Strategy
+
+__all__ = ["make_sheets", "sample_rows", "write_sheet"]
 
 LABEL = 150
 GAP = 2
 
 
 def sample_rows(
-    pair: Pair,
+    ensemble: Ensemble,
     prompts: Sequence[str],
     rows: dict[str, Strategy],
     seeds: Sequence[int],
@@ -38,13 +45,12 @@ def sample_rows(
     """Each row's clips ``(prompts, f, H, W, 3)`` uint8, prompt k from ``seeds[k]`` in every row."""
     import torch
 
-    cond = pair.text_encoder(prompts)
+    wanted = [Clip(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
     clips = {}
     for label, strategy in rows.items():
         tell(label)
-        latents = strategy.sampler(pair)(pair.shape, seeds=seeds, cond=cond)
-        # One clip at a time: the decoder's activations at full size are what takes memory.
-        clips[label] = to_frames(torch.cat([pair.codec.decode(clip[None]) for clip in latents]))
+        made = make(ensemble, strategy, wanted, Batching(len(wanted)), decoding=True)
+        clips[label] = to_frames(torch.cat(list(decoded(ensemble, made.latents))))
     return clips
 
 
@@ -70,31 +76,50 @@ def write_sheet(path: Path, title: str, rows: dict[str, np.ndarray]) -> None:
 
 
 def make_sheets(
-    pair: Pair,
+    ensemble: Ensemble,
     out: Path,
     prefix: str,
     seed: int,
     ending: str = ".png",
     tell: Callable[[str], None] = lambda row: None,
     strategy: Strategy | None = None,
+    prompts: Sequence[str] | None = None,
 ) -> list[Path]:
-    """One sheet for every prompt of the pair that begins with ``prefix``, of ``strategy`` or else the pair's; returns the files.
+    """One sheet for every prompt of the ensemble that begins with ``prefix``, or for each of ``prompts``; returns the files.
 
-    Raises `InputError` when no prompt does, the ending is not a picture's, or a sheet cannot be written; before anything is
-    sampled.
+    Args:
+        ensemble: that is sampled.
+        out: folder of the sheets.
+        prefix: of the ensemble's prompts.
+        seed: of the first prompt; the next takes the next.
+        ending: of the files.
+        tell: called with each row's label before it is sampled.
+        strategy: whose parts are shown; the ensemble's recommended one if None.
+        prompts: in place of the ensemble's.
+
+    Raises:
+        InputError: no prompt, an ending that is not a picture's, or a sheet that cannot be written; before anything is
+            sampled.
     """
     if ending not in {".png", ".jpg", ".webp"}:
         raise InputError(f"ending {ending!r}: expected .png, .jpg or .webp")
-    prompts = [prompt for prompt in pair.prompts if prompt.startswith(f"{prefix} ")]
-    if not prompts:
-        raise InputError(
-            f"no prompt of {pair.name} begins with {prefix!r}: it has {', '.join(map(repr, pair.prompts[:3]))}, ..."
+    shown = list(prompts or (prompt for prompt in ensemble.prompts if prompt.startswith(f"{prefix} ")))
+    if not shown:
+        has = (
+            f"it has {', '.join(map(repr, ensemble.prompts[:3]))}, ..."
+            if ensemble.prompts
+            else "it takes any"
         )
-    whole = strategy or pair.strategy
-    rows = ablation(whole) | printed(whole, 8 * pair.shape[-1])
-    files = _paths(out, [prompt.removeprefix(prefix) for prompt in prompts], ending)
-    clips = sample_rows(pair, prompts, rows, [seed + number for number in range(len(prompts))], tell)
-    for number, (prompt, path) in enumerate(zip(prompts, files, strict=True)):
+        raise InputError(
+            f"no prompt of {ensemble.name} begins with {prefix!r}: {has}; name some with --prompt"
+        )
+    whole = strategy or ensemble.strategy or simple(ensemble.experts)
+    rows = ablation(whole, ensemble)
+    if is_papers(ensemble):
+        rows |= printed(whole, 8 * ensemble.shape[-1])
+    files = _paths(out, [prompt if prompts else prompt.removeprefix(prefix) for prompt in shown], ending)
+    clips = sample_rows(ensemble, shown, rows, [seed + number for number in range(len(shown))], tell)
+    for number, (prompt, path) in enumerate(zip(shown, files, strict=True)):
         write_sheet(path, f"{prompt} (seed {seed + number})", {label: clips[label][number] for label in rows})
     return files
 

@@ -1,4 +1,4 @@
-"""A study on the toy pair, with networks and real clips that take no time; and a worker of its own process."""
+"""A study on the toy ensemble, with networks and real clips that take no time; and a worker of its own process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jvid_training import plugin
 from jvid_training.search.bench import Bench
 from jvid_training.search.recipe import StudyRecipe, structure_study
 from jvid_training.search.sweep import open_trials, work
-from tests.toy import PROMPTS, ToyPair, toy_registry
+from tests.toy import PROMPTS, toy_ensemble, toy_registry
 
 SPACE: dict[str, Any] = {
     "steps": [2, 3, 4],
@@ -40,7 +40,7 @@ def document(out: Path, **changes: Any) -> dict[str, Any]:
     """A recipe as TOML would give it; ``changes`` by section."""
     found: dict[str, Any] = {
         "study": {
-            "name": "toy", "pair": "toy", "out": str(out), "reference": "none", "prompts": list(PROMPTS), "num": 4,
+            "name": "toy", "ensemble": "toy", "out": str(out), "reference": "none", "prompts": list(PROMPTS), "num": 4,
             "seed": 0, "report_seed": 500, "batch": 2, "micro_batch": 2, "bootstrap": 5,
         },
         "sweep": {"space": SPACE, "trials": 4, "startup": 3, "objectives": ["clip", "frame", "cost"], "known": False},
@@ -74,7 +74,7 @@ class Means:
 
 
 class Real:
-    """``count`` clips of the toy pair's form."""
+    """``count`` clips of the toy ensemble's form."""
 
     name, frames, size = "toy clips", 5, (64, 64)
 
@@ -98,10 +98,10 @@ class Real:
 def opened(found: dict[str, Any], **given: Any) -> tuple[StudyRecipe, Bench]:
     """A recipe and its bench; prices are known, so that costs are the same everywhere."""
     recipe = structure_study(found, "study.toml")
-    parts = {"pair": ToyPair(), "reference": Real(), "networks": [Means("clip"), Means("frame")]}
+    parts = {"ensemble": toy_ensemble(), "reference": Real(), "networks": [Means("clip"), Means("frame")]}
     bench = Bench(recipe.study, **{**parts, **given})
     if not (bench.folder / "prices.json").is_file():
-        write_json(bench.folder / "prices.json", {"pair": bench.fingerprint, "seconds": SECONDS})
+        write_json(bench.folder / "prices.json", {"ensemble": bench.fingerprint, "seconds": SECONDS})
     return recipe, bench
 
 

@@ -1,4 +1,4 @@
-"""``jvid plan``: who predicts at each step, printed, plotted and priced; no network is loaded unless it is timed."""
+"""``jvid plan``: which experts predict at each step, printed, plotted and priced; only ``--time`` loads networks."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def plan(
     device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Print, plot and price who predicts at each step, without running a network.
+    """Print, plot and price which experts predict at each step, without running a network.
 
     With --paper or --ensemble none, the paper's own schedule is used and no ensemble is needed. A plan from a file is shown
     as it is; it is checked against an ensemble where one is named. Only --time runs networks.

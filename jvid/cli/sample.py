@@ -21,7 +21,7 @@ from jvid.errors import InputError
 if TYPE_CHECKING:
     from jvid.pipeline.record import Record
 
-__all__ = ["sample"]
+__all__ = ["check_overlap", "sample"]
 
 Prompts = Annotated[list[str] | None, typer.Argument(metavar="PROMPT...", help="What the clips show.")]
 Outputs = Annotated[
@@ -135,8 +135,8 @@ def sample(
             raise InputError("--guidance beside --unconditional: there is nothing to guide by, leave one out")
         changes = attrs.evolve(changes, guidance=["0"])
     used = changes.changed(base, models.frame_experts)
-    asked = frames if frames is not None else record.frames if record else None
-    check_overlap(changes.overlap, models, asked)
+    wanted_frames = frames if frames is not None else record.frames if record else None
+    check_overlap(changes.overlap, models, wanted_frames)
 
     decoding = any(path.suffix.lower() != ".safetensors" for path, _ in wanted)
     with steps_bar() as advance:
@@ -148,7 +148,7 @@ def sample(
             device,
             decoding=decoding,
             plan=replay,
-            frames=asked,
+            frames=wanted_frames,
             advance=advance,
         )
     if record is not None and made.batches != record.shared():

@@ -1,4 +1,4 @@
-"""The options that say how an ensemble is sampled, and the strategy that they make of another one."""
+"""Options that change a strategy, and the strategy that results."""
 
 from __future__ import annotations
 
@@ -217,5 +217,5 @@ def check_overlap(overlap: int | None, ensemble: Ensemble, frames: int | None) -
     if overlap is not None and (latents := ensemble.latents(frames)[1]) <= ensemble.shape[1]:
         raise InputError(
             f"--overlap beside clips of {ensemble.frames.frames(latents)} frames: only those longer than the ensemble's "
-            f"{ensemble.frames.frames(ensemble.shape[1])} have windows, leave it out or ask for more --frames"
+            f"{ensemble.frames.frames(ensemble.shape[1])} have windows, leave it out or pass more --frames"
         )

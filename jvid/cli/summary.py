@@ -1,9 +1,10 @@
-"""What a command reports of its work on stdout: lines for people, or one JSON object for programs."""
+"""The summary of a command on stdout: lines for people, or one JSON object for programs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +20,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one J
 
 
 def print_json(values: Any) -> None:
-    """One JSON object on stdout, in a line."""
-    typer.echo(json.dumps(values, ensure_ascii=False))
+    """One JSON object on stdout, in a line; numbers that are not finite, which JSON does not have, are null."""
+    typer.echo(json.dumps(_finite(values), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {key: _finite(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_finite(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def print_summary(record: Record, made: Made, decoding: float, files: Sequence[Path], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Which ensemble a run uses, as plain values: a registered one or a folder, experts composed on the spot, or both.
+"""An ensemble as plain values: a registered one or a folder, experts composed on the spot, or both.
 
     actions-64                                     --ensemble actions-64
     {"experts": {"high": "wan/high", "low": "wan/low"}, "codec": "taesd"}
@@ -37,7 +37,7 @@ def _read_only(values: Mapping[str, str]) -> Mapping[str, str]:
 
 @attrs.frozen
 class Source:
-    """What ``load`` builds an ensemble from.
+    """The names from which ``load`` builds an ensemble.
 
     Attributes:
         name: a choice of the kind "ensemble" as text, a folder's path among them; "" where experts alone are named.
@@ -237,7 +237,7 @@ class _Loader:
         self._registry.check("denoiser", choice, **self._placed("denoiser", choice))
         loaded = Deferred(lambda: self._built("denoiser", choice))
         if denoises is None:
-            # Whether it denoises clips or frames is the network's to say, which loads it.
+            # The network itself declares whether it denoises clips or frames, which loads it.
             denoises = getattr(loaded(), "denoises", "clips")
         return Member(loaded, denoises), None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jvid.cli.summary import AsJson, print_json
 from jvid.errors import InputError, UnknownNameError
 from jvid.extras import extra
 
@@ -30,7 +31,7 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="SET...",
-            help="Folders of `jvid generate`; codec:NAME is the reference through a codec or a pair's decoder; "
+            help="Folders of `jvid generate`; codec:NAME is the reference through a codec or an ensemble's; "
             "real:held-out, real:training its clips of these actors.",
         ),
     ],
@@ -46,7 +47,7 @@ def evaluate(
     ] = None,
     codec_floor: Annotated[
         list[str] | None,
-        typer.Option(help="A codec (taesd) or a pair (its decoder) whose floor stands beside; may be repeated."),
+        typer.Option(help="A codec (taesd), or an ensemble's, whose floor is shown beside; may be repeated."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="JSON of all figures.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps features; without it they are not kept.")] = None,
@@ -54,6 +55,7 @@ def evaluate(
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamplings behind an interval; 0 for none.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of the windows and the resampling.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Of the processor.")] = None,
+    as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Figures of clips against real ones: FVD, FID, IS, flicker, agreement of frames, action recognised.
 
@@ -98,6 +100,11 @@ def evaluate(
                 done.append(run(source, real, networks, floors=floors, **options))
                 if out is not None:  # after each set: what is finished is kept
                     save(done, out)
+    if as_json:
+        print_json(
+            {"file": None if out is None else str(out), "evaluations": [one.to_dict() for one in done]}
+        )
+        return
     console.print(table(done))
     if recogniser is not None:
         (left, of_left), (held, of_held) = recogniser.left_out, recogniser.held_out
@@ -166,16 +173,32 @@ def _source(name: str, real: RealClips, reference: str, windows: int, seed: int)
 
 
 def _codec(name: str, real: RealClips) -> Any:
-    """A registered codec, normalised as the reference's latents are, or a pair's."""
-    from jvid.plugins.registry import current, load
+    """A registered codec, normalised as the reference's latents are, or that of an ensemble.
 
-    if name in current().names("codec"):
-        return load("codec", name, mean=real.manifest.mean, std=real.manifest.std)
+    Raises:
+        InputError: neither, or options that it refuses.
+    """
+    from jvid.ensemble.source import Source
+    from jvid.plugins.choice import Choice
+    from jvid.plugins.options import parameters
+    from jvid.plugins.registry import current, imported
+
+    registry, choice = current(), Choice.parse(name)
     try:
-        return load("pair", name).codec
+        codec = registry.find("codec", choice.name)
     except UnknownNameError:
-        known = ", ".join([*current().names("codec"), *current().names("pair")])
-        raise InputError(f"no codec or pair {name!r}: expected one of {known}, or a pair's folder") from None
+        try:
+            return Source(name).load().codec
+        except UnknownNameError:
+            known = ", ".join([*registry.names("codec"), *registry.names("ensemble")])
+            raise InputError(
+                f"no codec or ensemble {name!r}: expected one of {known}, or an ensemble's folder"
+            ) from None
+    statistics = {"mean": real.manifest.mean, "std": real.manifest.std}
+    known_options = parameters(imported(codec))
+    return registry.build(
+        "codec", choice, **{key: value for key, value in statistics.items() if key in known_options}
+    )
 
 
 @contextmanager

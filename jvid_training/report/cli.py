@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import attrs
 import typer
 
+from jvid.cli.summary import AsJson, print_json
 from jvid.extras import extra
+
+if TYPE_CHECKING:
+    from jvid_training.report.content import Content
 
 __all__ = ["report"]
 
@@ -42,6 +47,7 @@ def report(
         typer.Option("--figures", metavar="FILE", help="Of jvid evaluate, for sets; may be repeated."),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Of the page (default: the folders' names).")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Strategies side by side on one page of HTML: clips, plans, figures with intervals, and the front.
 
@@ -49,7 +55,7 @@ def report(
     """
     from jvid.files import check_file
     from jvid_training.report.inputs import read
-    from jvid_training.report.page import write_page
+    from jvid_training.report.page import counted, write_page
 
     out = check_file(out, (".html",))
     words = ["jvid", "report", *map(str, folders), "--out", str(out), "--clips", str(clips)]
@@ -59,6 +65,7 @@ def report(
         *(word for file in figures or () for word in ("--figures", str(file))),
     ]
     words += [word for label in rows or () for word in ("--rows", label)]
+    words += [] if title is None else ["--title", title]
     content = read(
         folders, clips=clips, extremes=extremes, figures=figures or (), title=title, said=shlex.join(words),
         only=rows or (),
@@ -66,5 +73,46 @@ def report(
     size = write_page(out, content)
     for note in content.notes:
         typer.echo(note, err=True)
+    if as_json:
+        print_json(_summary(content, out, size))
+        return
     hint = "; fewer --clips, --extremes or --rows make it smaller" if size > _LARGE else ""
-    typer.echo(f"{out}: {len(content.rows)} strategies, {size / 1e6:.1f} MB{hint}")
+    typer.echo(f"{out}: {counted(content)}, {size / 1e6:.1f} MB{hint}")
+
+
+def _summary(content: Content, out: Path, size: int) -> dict[str, Any]:
+    """The page as values: its strategies with their figures, what is on its fronts, and the commands."""
+    return {
+        "file": str(out),
+        "bytes": size,
+        "title": content.title,
+        "strategies": [
+            {
+                "name": row.name,
+                "strategy": None if row.strategy is None else row.strategy.to_dict(),
+                "clips": len(row.clips),
+                "figures": {name: attrs.asdict(figure) for name, figure in row.figures.items()},
+            }
+            for row in content.rows
+        ],
+        "floors": [
+            {
+                "name": row.name,
+                "figures": {name: attrs.asdict(figure) for name, figure in row.figures.items()},
+            }
+            for row in content.floors
+        ],
+        "fronts": [
+            {
+                "title": front.title,
+                "objectives": [objective.name for objective in front.objectives],
+                "points": [
+                    {"name": point.name, "values": list(point.values), "front": point.front}
+                    for point in front.points
+                ],
+            }
+            for front in content.fronts
+        ],
+        "commands": list(content.commands),
+        "notes": list(content.notes),
+    }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import attrs
 import numpy as np
 
-from jvid.core.protocols import NoiseSchedule
+from jvid.ensemble.ensemble import Ensemble
 from jvid.strategy.strategy import Strategy
 from jvid_training.evaluation.figures import Figure
 
@@ -30,8 +30,8 @@ class Row:
     """A strategy: its clips, and the figures of its whole set.
 
     ``strategy`` is None for what is no sampling (real clips, the codec's floor). ``highest`` and ``lowest`` are clips of
-    the ends of ``ranked_by``, a figure that each clip has of its own. ``schedule`` is the pair's, which the plan is drawn
-    on; None is the paper's.
+    the ends of ``ranked_by``, a figure that each clip has of its own. ``ensemble`` is what made the clips: its experts' places
+    are their colours, its schedule is that of the plan; None where it is not here.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Row:
     ranked_by: str = ""
     figures: Mapping[str, Figure] = attrs.field(factory=dict)
     facts: Mapping[str, str] = attrs.field(factory=dict)
-    schedule: NoiseSchedule | None = None
+    ensemble: Ensemble | None = None
 
     def shows(self, prompt: str) -> bool:
         """Whether there are clips of a prompt."""

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import attrs
 
-from jvid.errors import InputError
+from jvid.ensemble.ensemble import Ensemble
+from jvid.ensemble.source import Source
+from jvid.errors import InputError, JvidError
 from jvid.pipeline.record import versions
 from jvid_training.evaluation import figures as evaluations
 from jvid_training.evaluation.figures import Evaluation
 from jvid_training.generation.sets import ClipSet
 from jvid_training.report import sets, studies
+from jvid_training.report.commands import generate_command
 from jvid_training.report.content import Content, Extra, Front, Row
 from jvid_training.report.sets import Named
 
@@ -59,13 +62,14 @@ def read(
             raise InputError(f"there is no folder {str(folder)!r}: expected {_EXPECTED}")
     alone = [folder for folder in folders if (folder / "set.json").is_file()]
     evaluated = [one for path in figures for one in evaluations.load(path)]
-    parts = [_sets(alone, evaluated)] if alone else []
+    ensembles = _Ensembles()
+    parts = [_sets(alone, evaluated, ensembles)] if alone else []
     for folder in (folder for folder in folders if folder not in alone):
         if not studies.is_study(folder):
             raise InputError(
                 f"{str(folder)!r} holds neither clips nor a study's tables: expected {_EXPECTED}"
             )
-        parts.append(_study(folder))
+        parts.append(_study(folder, ensembles))
     if figures and not alone:
         raise InputError("--figures beside a study: it has figures of its own, leave them out")
     if (searches := sum(part.searched for part in parts)) > 1:
@@ -82,13 +86,33 @@ def read(
         floors=_distinct([floor for part in parts for floor in part.floors]),
         fronts=tuple(front for part in parts for front in part.fronts),
         extras=tuple(extra for part in parts for extra in part.extras),
-        commands=(*(told for one in rows if (told := sets.command(one))), *([said] if said else [])),
+        commands=(
+            *(generate_command(one.clips, one.name) for one in rows if one.clips is not None),
+            *([said] if said else []),
+        ),
         versions=_versions(rows),
         notes=tuple(note for one in seen if (note := sets.missing(one))),
     )
 
 
-def _sets(folders: Sequence[Path], told: Sequence[Evaluation]) -> _Part:
+class _Ensembles:
+    """Ensembles by what they are loaded from, each loaded once; their networks are not."""
+
+    def __init__(self) -> None:
+        self._known: dict[Source, Ensemble | None] = {}
+
+    def of(self, clips: ClipSet) -> Ensemble | None:
+        """The ensemble that made a set; None where it is not here (any more)."""
+        source = clips.spec.ensemble
+        if source not in self._known:
+            try:
+                self._known[source] = source.load()
+            except (JvidError, OSError):
+                self._known[source] = None
+        return self._known[source]
+
+
+def _sets(folders: Sequence[Path], told: Sequence[Evaluation], ensembles: _Ensembles) -> _Part:
     names = sets.names(folders)
     opened = [ClipSet.open(folder, name) for folder, name in zip(folders, names, strict=True)]
     by_clips = {one.fingerprints.get("source", ""): one for one in told}
@@ -101,7 +125,11 @@ def _sets(folders: Sequence[Path], told: Sequence[Evaluation]) -> _Part:
         )
     rows = [
         Named(
-            clips.name, clips.spec.strategy, clips, known[clips.name].figures if clips.name in known else {}
+            clips.name,
+            clips.spec.strategy,
+            clips,
+            known[clips.name].figures if clips.name in known else {},
+            ensemble=ensembles.of(clips),
         )
         for clips in opened
     ]
@@ -113,12 +141,15 @@ def _floor(name: str) -> str:
     return "real clips, in halves" if name == "real" else name
 
 
-def _study(folder: Path) -> _Part:
+def _study(folder: Path, ensembles: _Ensembles) -> _Part:
     own, others = studies.joined(studies.tables(folder))
     found = studies.front(folder)
     # A table of the same strategy and clips may name it again.
     lines = {line.folder or (table.name, line.label): line for table in own for line in table.lines}
-    rows = [_named(line, folder, own[0].seed) for line in lines.values()]
+    rows = [_named(line, folder, own[0].seed, ensembles) for line in lines.values()]
+    # A study is of one ensemble: rows whose clips are not here have that of the others.
+    its = next((row.ensemble for row in rows if row.ensemble is not None), None)
+    rows = [attrs.evolve(row, ensemble=row.ensemble or its) for row in rows]
     floors = [*(floor for table in own for floor in table.floors), *(found[1] if found and not own else ())]
     extras = [
         Extra(
@@ -142,7 +173,7 @@ def _row(line: studies.Line) -> Row:
     return Row(line.label, line.strategy, figures=line.figures)
 
 
-def _named(line: studies.Line, study: Path, seed: int) -> Named:
+def _named(line: studies.Line, study: Path, seed: int, ensembles: _Ensembles) -> Named:
     clips = None if line.folder is None else ClipSet.open(line.folder, line.label)
     if clips is not None and clips.spec.seed != seed:
         raise InputError(
@@ -151,7 +182,8 @@ def _named(line: studies.Line, study: Path, seed: int) -> Named:
     # A set may have grown since, for another table: the figures are of its first clips.
     if clips is not None and len(clips) > line.clips:
         clips = attrs.evolve(clips, spec=attrs.evolve(clips.spec, num=line.clips))
-    return Named(line.label, line.strategy, clips, line.figures, study / "features")
+    made = None if clips is None else ensembles.of(clips)
+    return Named(line.label, line.strategy, clips, line.figures, study / "features", made)
 
 
 def _unique(rows: Sequence[Named]) -> list[Named]:

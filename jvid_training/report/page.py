@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from jvid.ensemble import EXPERTS
 from jvid.files import whole_file
 from jvid_training.evaluation.figures import number
 from jvid_training.report import scatter
+from jvid_training.report.commands import file_name
 from jvid_training.report.content import Content, Front, Row
-from jvid_training.report.sets import file_name
 from jvid_training.report.sprites import sprite
+from jvid_training.report.strips import COLOURS, experts_of, strip
 from jvid_training.report.tables import ARROWS, Table, figures_table
-from jvid_training.report.words import strip, words
+from jvid_training.report.words import words
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -81,13 +81,19 @@ def _prompts(content: Content) -> list[str]:
 
 def _parts(content: Content) -> dict[str, Any]:
     """What the template shows, worked out; it only sets it."""
-    strips = [None if row.strategy is None else strip(row.strategy, row.schedule) for row in content.rows]
+    experts = _experts(content)
+    strips = [
+        None if row.strategy is None else strip(row.strategy, row.ensemble, experts) for row in content.rows
+    ]
     seen = {cell.expert for strip_ in strips if strip_ for cell in strip_.cells}
     shown = _shown(content)
     return {
         "strips": strips,
-        "experts": [(place, name) for place, name in enumerate(EXPERTS) if place in seen],
-        "descriptions": [{} if row.strategy is None else words(row.strategy) for row in content.rows],
+        "experts": [(place, name) for place, name in enumerate(experts) if place in seen],
+        "colour": _colour,
+        "descriptions": [
+            {} if row.strategy is None else words(row.strategy, row.ensemble) for row in content.rows
+        ],
         "files": [_file(row) for row in content.rows],
         "frames": max(map(len, shown), default=1),
         "subtitle": _subtitle(content, shown),
@@ -99,6 +105,17 @@ def _parts(content: Content) -> dict[str, Any]:
         "arrows": ARROWS,
         **{name: getattr(scatter, name.upper()) for name in ("width", "height", "left", "right", "top", "bottom")},
     }  # fmt: skip
+
+
+def _experts(content: Content) -> tuple[str, ...]:
+    """The experts of all strategies: one of a name is one colour, its place among them."""
+    known = (experts_of(row.strategy, row.ensemble) for row in content.rows if row.strategy is not None)
+    return tuple(dict.fromkeys(name for names in known for name in names))
+
+
+def _colour(place: int) -> str:
+    """The class of an expert's colour."""
+    return f"e{place % COLOURS}" + (" pale" if place >= COLOURS else "")
 
 
 def _front(front: Front) -> dict[str, Any]:
@@ -120,9 +137,15 @@ def _shown(content: Content) -> list[np.ndarray]:
     return [clip.frames for clip in clips if clip.frames is not None]
 
 
+def counted(content: Content) -> str:
+    """How many strategies the page is about: its rows, or where it has none those of its front."""
+    count = len(content.rows) or sum(len(front.points) for front in content.fronts)
+    searched = " of a search" if not content.rows and content.fronts else ""
+    return f"{count} strateg{'y' if count == 1 else 'ies'}{searched}"
+
+
 def _subtitle(content: Content, shown: list[np.ndarray]) -> str:
-    count = len(content.rows)
-    told = [f"{count} strateg{'y' if count == 1 else 'ies'}"]
+    told = [counted(content)]
     if shown:
         frames, height, width, _ = shown[0].shape
         told.append(f"clips of {frames} frames, {width}x{height} pixels, {content.fps:g} frames a second")

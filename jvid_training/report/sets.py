@@ -1,4 +1,4 @@
-"""Sets of clips as rows of a page: which clips are shown, what is missing, the command that makes the set.
+"""Sets of clips as rows of a page: which clips are shown, and what is missing.
 
 For each prompt the first seeds that all sets were asked for, in their order; nobody chooses. A clip that is not
 made yet keeps its place.
@@ -6,16 +6,14 @@ made yet keeps its place.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 import numpy as np
 
-from jvid.core.protocols import NoiseSchedule
-from jvid.errors import InputError, JvidError
-from jvid.plugins.choice import Choice
+from jvid.ensemble.ensemble import Ensemble
+from jvid.errors import InputError
 from jvid.strategy.strategy import Strategy
 from jvid_training.evaluation.figures import Figure
 from jvid_training.generation.sets import ClipSet
@@ -33,6 +31,8 @@ class Named:
     figures: Mapping[str, Figure] = attrs.field(factory=dict)
     features: Path | None = None
     """Cache of what networks saw in the clips."""
+    ensemble: Ensemble | None = None
+    """That made the clips; None where it is not here."""
 
 
 def check_alike(sets: Sequence[ClipSet]) -> None:
@@ -95,7 +95,7 @@ def row(one: Named, shown: Sequence[tuple[str, int]], extremes: int) -> Row:
         InputError: a file of the set that is damaged.
     """
     if one.clips is None:
-        return Row(one.name, one.strategy, figures=one.figures)
+        return Row(one.name, one.strategy, figures=one.figures, ensemble=one.ensemble)
     places = {(prompt, seed): i for i, prompt, seed in _asked(one.clips)}
     made = tuple(_clip(one.clips, places[clip], *clip) for clip in shown)
     found = ranked(one.features, one.clips) if one.features and extremes else None
@@ -109,7 +109,7 @@ def row(one: Named, shown: Sequence[tuple[str, int]], extremes: int) -> Row:
         by,
         one.figures,
         _facts(one.clips),
-        _schedule(one.clips.spec.pair),
+        one.ensemble,
     )
 
 
@@ -133,15 +133,6 @@ def _ends(
     return name, highest, lowest
 
 
-def _schedule(pair: str) -> NoiseSchedule | None:
-    """The pair's, whose networks are not loaded; None where it is not here (any more)."""
-    try:
-        schedule: NoiseSchedule = Choice.parse(pair).load("pair").schedule
-    except (JvidError, OSError):
-        return None
-    return schedule
-
-
 def missing(one: Named) -> str | None:
     """What is told of a row whose clips are not all there."""
     clips = one.clips
@@ -162,24 +153,6 @@ def _facts(clips: ClipSet) -> dict[str, str]:
             f"{name} {each / clips.made:.2g} s a clip" for name, each in seconds.items()
         )
     return facts
-
-
-def command(one: Named) -> str | None:
-    """``jvid generate`` of the set, whose strategy is in a file of the row's name."""
-    if one.clips is None:
-        return None
-    spec = one.clips.spec
-    words = ["jvid", "generate", "--out", str(one.clips.folder), "--num", str(spec.num), "--pair", spec.pair]
-    words += ["--strategy", file_name(one.name), "--seed", str(spec.seed), "--batch", str(spec.batch)]
-    words += ["--micro-batch", str(spec.micro_batch), "--threads", str(spec.threads)]
-    words += ["--device", spec.device, "--dtype", spec.dtype]
-    return shlex.join(words + [word for prompt in spec.prompts for word in ("--prompt", prompt)])
-
-
-def file_name(name: str) -> str:
-    """Of a row's strategy, as the commands have it."""
-    kept = "".join(letter if letter.isalnum() else "-" for letter in name)
-    return f"{kept.strip('-') or 'strategy'}.json"
 
 
 def names(folders: Sequence[Path]) -> list[str]:

@@ -99,23 +99,33 @@ def _read(path: Path, of: Callable[[dict[str, Any]], T]) -> T:
 
 
 def _table(path: Path, values: Mapping[str, Any]) -> Table:
+    unit = _unit(values)
     kind = path.name.removesuffix(f"-{values['num']}-clips-seed-{values['seed']}.json")
     lines, floors = (
         tuple(
-            _line(row, path.parent) for row in values[part] if part == "floors" or row["strategy"] is not None
+            _line(row, path.parent, unit)
+            for row in values[part]
+            if part == "floors" or row["strategy"] is not None
         )
         for part in ("rows", "floors")
     )
     # Rows that no strategy makes (codecs) are floors, which may be told of twice.
-    codecs = [_line(row, path.parent) for row in values["rows"] if row["strategy"] is None]
+    codecs = [_line(row, path.parent, unit) for row in values["rows"] if row["strategy"] is None]
     labels = {line.label for line in floors}
     floors += tuple(line for line in codecs if line.label not in labels)
     return Table(path.stem, kind, int(values["num"]), int(values["seed"]), lines, floors)
 
 
-def _line(row: Mapping[str, Any], folder: Path) -> Line:
+def _unit(values: Mapping[str, Any]) -> str:
+    """The expert whose 50 guided steps cost 1; files of version 0.1 do not state it."""
+    return str(values.get("unit", "video"))
+
+
+def _line(row: Mapping[str, Any], folder: Path, unit: str) -> Line:
     strategy = None if row["strategy"] is None else Strategy.from_dict(row["strategy"])
-    return Line(str(row["label"]), strategy, figures_of(row), int(row["clips"]), _home(row["set"], folder))
+    return Line(
+        str(row["label"]), strategy, figures_of(row, unit), int(row["clips"]), _home(row["set"], folder)
+    )
 
 
 def _home(told: str, folder: Path) -> Path | None:
@@ -126,12 +136,12 @@ def _home(told: str, folder: Path) -> Path | None:
     return next((place for place in places if (place / "set.json").is_file()), None)
 
 
-def figures_of(values: Mapping[str, Any]) -> dict[str, Figure]:
-    """A row's or a point's figures, with its cost as the last."""
+def figures_of(values: Mapping[str, Any], unit: str) -> dict[str, Figure]:
+    """A row's or a point's figures, with its cost as the last; 50 guided steps of the expert ``unit`` cost 1."""
     judged = Judged.from_dict(values)
     if judged.cost is None:
         return dict(judged.figures)
-    note = "of one clip, as a share of the video model alone in 50 guided steps"
+    note = f"of one clip, as a share of the {unit} model alone in 50 guided steps"
     return {**judged.figures, "network cost": Figure(judged.cost, better="lower", note=note)}
 
 
@@ -143,7 +153,13 @@ def _front(values: Mapping[str, Any]) -> tuple[Front, tuple[Line, ...]]:
     first = Judged.from_dict(values["points"][0]) if values["points"] else None
     objectives = tuple(Objective(_named(kind, first), way) for kind, way in zip(kinds, better, strict=True))
     floors = (
-        Line("real clips, in halves", None, figures_of(values["real"]), int(values["real"]["clips"]), None),
+        Line(
+            "real clips, in halves",
+            None,
+            figures_of(values["real"], _unit(values)),
+            int(values["real"]["clips"]),
+            None,
+        ),
     )
     title = f"the search, {values['num']} clips from seed {values['seed']}"
     return Front(objectives, tuple(_point(point, len(kinds)) for point in values["points"]), title), floors

@@ -1,93 +1,53 @@
-"""A strategy in words, and its plan as cells: who predicts at each step, the weights stacked from below.
-
-A blended step's cell is divided by weight. The expert's colour is its place in ``EXPERTS``, on the whole page.
-"""
+"""A strategy in words: guidance, gamma and r where a choice is the paper's, else the component with its options."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import groupby
+from typing import TYPE_CHECKING
 
-import attrs
-
-from jvid.core.protocols import NoiseSchedule
-from jvid.ensemble import EXPERTS
-from jvid.errors import JvidError
+from jvid.ensemble.compose import Composition
+from jvid.errors import InputError, JvidError
 from jvid.plugins.choice import Choice
-from jvid.strategy.guidance import AnyGuidance, Guidance
-from jvid.strategy.strategy import Strategy
+from jvid.strategy.guidance import Guidance, is_guided
+from jvid.strategy.shape import noise_numbers
+from jvid.strategy.strategy import EVERY, Strategy
+
+if TYPE_CHECKING:
+    from jvid.ensemble.ensemble import Ensemble
+
+__all__ = ["choice", "one_line", "words"]
+
+_SMOOTHINGS = ("temporal", "gaussian", "uniform")
+_UNKNOWN = "the ensemble's own"
+Stack = tuple[Choice, ...] | None
+"""Wrappers of an expert, the innermost first; None where they are the ensemble's, which is not here."""
 
 
-@attrs.frozen
-class Cell:
-    """A part of a step in the drawing: step k from x = k, y from the top; steps few enough to be told apart have gaps."""
-
-    expert: int
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-@attrs.frozen
-class Strip:
-    """A plan: its cells in order, and what a reader who cannot see them is told."""
-
-    steps: int
-    cells: tuple[Cell, ...]
-    counts: Mapping[str, int]
-    calls: Mapping[str, int]
-    summary: str
-    runs: str
-
-
-def strip(strategy: Strategy, schedule: NoiseSchedule | None = None) -> Strip | None:
-    """The plan that all clips of the strategy share; None where a component of it is not installed here."""
-    try:
-        plan = strategy.plan(schedule)
-        calls = plan.calls(strategy.solver.load("solver"))
-    except JvidError:
-        return None
-    cells = []
-    width = 0.9 if len(plan) <= 120 else 1.0
-    for place, step in enumerate(plan.steps):
-        top = 1.0
-        for name in EXPERTS:
-            if height := step.weights.get(name, 0.0):
-                top = round(top - height, 4)
-                cells.append(Cell(EXPERTS.index(name), place, top, width, round(height, 4)))
-    asked = {name: count for name, count in plan.counts.items() if count}
-    return Strip(len(plan), tuple(cells), asked, calls, plan.summary(), _runs([s.expert for s in plan.steps]))
-
-
-def _runs(experts: list[str]) -> str:
-    """``1-20 video, 21 image, ...``: the expert of each run of steps (the heavier one of a blend)."""
-    parts, first = [], 1
-    for name, group in groupby(experts):
-        last = first + len(list(group)) - 1
-        parts.append(f"{first if first == last else f'{first}-{last}'} {name}")
-        first = last + 1
-    return ", ".join(parts)
-
-
-def words(strategy: Strategy) -> dict[str, str]:
-    """The strategy's parts by name, in words: solver, selector, guidance, noise, smoothing."""
+def words(strategy: Strategy, ensemble: Ensemble | None = None) -> dict[str, str]:
+    """The strategy's parts by name, in words; with its ensemble, the default wrappers too."""
     steps = f"{strategy.steps} step{'s' * (strategy.steps != 1)}"
     grid = "" if strategy.grid == Choice("leading") else f", {choice(strategy.grid)} grid"
-    return {
-        "selector": choice(strategy.selector),
-        "solver": f"{choice(strategy.solver)}, {steps}{grid}",
-        "guidance": _guidance(strategy.guidance),
-        "noise": _noise(strategy),
-        "smoothing": "none" if strategy.smoothing is None else choice(strategy.smoothing),
-    }
+    stacks, noises = _by_expert(strategy, ensemble)
+    found = {"selector": choice(strategy.selector), "solver": f"{choice(strategy.solver)}, {steps}{grid}"}
+    if strategy.schedule is not None:
+        found["schedule"] = choice(strategy.schedule)
+    found["guidance"] = _joined({name: _guidance(stack) for name, stack in stacks.items()})
+    if any(not is_guided(wrapper) for stack in stacks.values() for wrapper in stack or ()):
+        found["wrappers"] = _joined({name: _wrappers(stack) for name, stack in stacks.items()})
+    found["noise"] = _noise(noises)
+    if strategy.initial is not None:
+        found["first noise"] = _shape(strategy.initial)
+    finishing = strategy.postprocessors
+    alone = len(finishing) < 2 and all(each.bare in _SMOOTHINGS for each in finishing)
+    found["smoothing" if alone else "postprocessors"] = ", then ".join(map(choice, finishing)) or "none"
+    return found
 
 
-def one_line(strategy: Strategy) -> str:
+def one_line(strategy: Strategy, ensemble: Ensemble | None = None) -> str:
     """The same in a line; what is not there is left out."""
-    told = words(strategy)
-    parts = [told["solver"], told["selector"], f"guidance {told['guidance']}", f"noise {told['noise']}"]
-    return "; ".join([*parts, *([f"smoothing {told['smoothing']}"] if strategy.smoothing else [])])
+    found = words(strategy, ensemble)
+    parts = [found.pop("solver"), found.pop("selector")]
+    return "; ".join([*parts, *(f"{name} {text}" for name, text in found.items() if text != "none")])
 
 
 def choice(value: Choice) -> str:
@@ -97,20 +57,49 @@ def choice(value: Choice) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, Choice):
+        return choice(value)
     if isinstance(value, float):
         return f"{value:.4g}"
     return "+".join(map(_plain, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def _guidance(guidance: AnyGuidance) -> str:
-    if not isinstance(guidance, Mapping):
-        return f"scale {guidance:g}"
-    if len(set(guidance.values())) == 1 and len(guidance) == len(EXPERTS):
-        return _guide(next(iter(guidance.values())))
-    return "; ".join(f"{name}: {_guide(guide)}" for name, guide in guidance.items())
+def _by_expert(
+    strategy: Strategy, ensemble: Ensemble | None
+) -> tuple[dict[str, Stack], dict[str, Choice | None]]:
+    """Wrappers and noise of the experts that the strategy may use."""
+    composition = Composition(strategy, ensemble)
+    try:
+        names = composition.experts
+    except JvidError:  # a component that is not installed here, or an expert that is not there
+        names = tuple(name for name in strategy.experts if name != EVERY) or (EVERY,)
+
+    def stack(name: str) -> Stack:
+        stated = strategy.of(name).wrappers
+        known = ensemble is not None and name in ensemble.members
+        return composition.wrappers(name) if stated is None and known else stated
+
+    return {name: stack(name) for name in names}, {name: strategy.of(name).noise for name in names}
 
 
-def _guide(guide: Guidance) -> str:
+def _joined(texts: Mapping[str, str]) -> str:
+    """One text where it is that of all experts, else each with its expert."""
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return "; ".join(f"{name}: {text}" for name, text in texts.items())
+
+
+def _guidance(stack: Stack) -> str:
+    if stack is None:
+        return _UNKNOWN
+    return ", then ".join(_guide(wrapper) for wrapper in stack if is_guided(wrapper)) or "none"
+
+
+def _guide(wrapper: Choice) -> str:
+    try:
+        guide = Guidance.of(wrapper)
+    except InputError:
+        return choice(wrapper)
     interval = "" if guide.interval is None else " for t from {:g} to {:g}".format(*guide.interval)
     against = f" away from {guide.against}" if guide.against else ""
     return f"scale {guide.scale:g}{against}{interval}" + (
@@ -118,11 +107,23 @@ def _guide(guide: Guidance) -> str:
     )
 
 
-def _noise(strategy: Strategy) -> str:
+def _wrappers(stack: Stack) -> str:
+    if stack is None:
+        return _UNKNOWN
+    return ", then ".join("guidance" if is_guided(each) else choice(each) for each in stack) or "none"
+
+
+def _noise(noises: Mapping[str, Choice | None]) -> str:
     """gamma and r by expert; plain noise is gamma 1, r 0."""
-    told = [
-        f"{name} steps: \N{GREEK SMALL LETTER GAMMA} {shape.gamma:g}, r {shape.ratio:g}"
-        for name, shape in strategy.noise.items()
-        if shape.gamma != 1.0 or shape.ratio
-    ]
-    return "; ".join(told) or "plain (\N{GREEK SMALL LETTER GAMMA} 1, r 0)"
+    shaped = {name: _shape(noise) for name, noise in noises.items() if noise_numbers(noise) != (1.0, 0.0)}
+    if len(shaped) == len(noises) > 1 and len(set(shaped.values())) == 1:
+        return f"all steps: {next(iter(shaped.values()))}"
+    return "; ".join(f"{name} steps: {text}" for name, text in shaped.items()) or f"plain ({_shape(None)})"
+
+
+def _shape(noise: Choice | None) -> str:
+    numbers = noise_numbers(noise)
+    if numbers is None:
+        assert noise is not None  # plain noise has numbers
+        return choice(noise)
+    return "\N{GREEK SMALL LETTER GAMMA} {:g}, r {:g}".format(*numbers)

@@ -152,12 +152,20 @@ class Bench:
         study = self.study
         told: list[Any] = [
             fingerprint or self.fingerprint,
-            self._written(strategy),
+            self.written(strategy),
             list(self.prompts),
             seed,
         ]
         told += [study.batch, study.micro_batch, study.threads]
         return _hex(told)
+
+    def written(self, strategy: Strategy) -> dict[str, Any]:
+        """The values that a key is of: those of version 0.1 where it had some, so that the sets of a study stay its own."""
+        from jvid.ensemble.compose import Composition
+        from jvid.strategy.legacy import downgraded
+
+        values = self._simplest(strategy).to_dict()
+        return downgraded(values, Composition(strategy, self.ensemble).experts) or values
 
     def set_folder(self, strategy: Strategy, seed: int) -> Path:
         """Where the clips of a strategy are."""
@@ -199,14 +207,6 @@ class Bench:
 
     def _simplest(self, strategy: Strategy) -> Strategy:
         return canonical(strategy, self.ensemble)
-
-    def _written(self, strategy: Strategy) -> dict[str, Any]:
-        """The values that a key is of: those of version 0.1 where it had some, so that the sets of a study stay its own."""
-        from jvid.ensemble.compose import Composition
-        from jvid.strategy.legacy import downgraded
-
-        values = self._simplest(strategy).to_dict()
-        return downgraded(values, Composition(strategy, self.ensemble).experts) or values
 
     def _held(self, key: str) -> AbstractContextManager[None]:
         """The clips of a key, for this process alone."""

@@ -92,6 +92,10 @@ class Space:
         Raises:
             InputError: values that do not go together.
         """
+        return canonical(self._changed(values), self.ensemble)
+
+    def _changed(self, values: Mapping[str, Any]) -> Strategy:
+        """The study's strategy with these values, whose components can be built."""
         changes: dict[str, Any] = {}
         for part, (field, _) in COMPONENTS.items():
             if part not in values:
@@ -113,7 +117,7 @@ class Space:
         strategy = stacked(attrs.evolve(self.base, **changes), values)
         strategy = guided(shaped(strategy, values), values, self.ensemble)
         Composition(strategy, self.ensemble).check()
-        return canonical(strategy, self.ensemble)
+        return strategy
 
     def values(self, strategy: Strategy) -> dict[str, Any] | None:
         """Values by path that make ``strategy``; None if it lies outside of the space."""
@@ -141,7 +145,7 @@ class Space:
                 errors = []
                 for which in (0, -1):
                     try:
-                        self.strategy({**self._beside(part, rest.partition(".")[0] or end, which), path: end})
+                        self._changed({**self._beside(part, rest.partition(".")[0] or end, which), path: end})
                     except JvidError as error:
                         errors.append(error)
                 if len(errors) == 2:

@@ -12,7 +12,7 @@ from jvid.strategy.shorthand import guidance_of
 from jvid_training.generation.ensembles import ensemble_fingerprint
 from jvid_training.report.words import words
 from jvid_training.search.space import Space
-from tests.toy import STRATEGY
+from tests.toy import SCHEDULE, STRATEGY, Conditional, toy_ensemble
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -20,7 +20,8 @@ pytestmark = pytest.mark.usefixtures("toys")
 def test_it_is_stated_in_texts_recipes_and_reports() -> None:
     strategy = guided(STRATEGY, ["video:scale=2,against=early,low=.2"])
     assert "video: scale 2 away from early for t from 0.2 to 1" in words(strategy)["guidance"]
-    space = Space.of({"guidance": {"video": {"scale": [1.0, 2.0], "against": ["", "early"]}}}, STRATEGY)
+    toy = toy_ensemble(guides={"early": Conditional(SCHEDULE, 1.5)})
+    space = Space.of({"guidance": {"video": {"scale": [1.0, 2.0], "against": ["", "early"]}}}, STRATEGY, toy)
     found = space.strategy({"guidance.video.scale": 2.0, "guidance.video.against": "early"})
     assert guidance_of(found, "video") == Guidance(2.0, against="early")
     assert space.values(found) == {"guidance.video.scale": 2.0, "guidance.video.against": "early"}

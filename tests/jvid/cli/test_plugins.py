@@ -84,7 +84,7 @@ def test_plugins_tells_each_and_what_it_registers(
     solvers = len(registry.names("solver"))
     assert f"solver {solvers}," in lines[0]
     assert "stale 9.9" in lines[3]
-    assert "BROKEN at api: InputError: it asks for JVID_API 99" in lines[3]
+    assert "BROKEN at api: InputError: it requires JVID_API 99" in lines[3]
 
 
 def test_plugins_of_installed_distributions(tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_plugins_can_be_restricted(
 def test_a_restriction_to_nobody_is_told(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("cartoon-good", HELLO)
     monkeypatch.setenv("JVID_PLUGINS", "cartoon_god")
-    with pytest.warns(PluginWarning, match=r"asks for 'cartoon_god'.*installed plugin \(.*cartoon_good"):
+    with pytest.warns(PluginWarning, match=r"names 'cartoon_god'.*installed plugin \(.*cartoon_good"):
         Registry().names("solver")
 
 

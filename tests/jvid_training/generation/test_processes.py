@@ -129,7 +129,7 @@ def tell(progress):
         print(progress.clips, flush=True)
         sys.stdin.read()  # for ever: its workers wait for it, or are at work
 
-generate(sys.argv[1], num=24, pair=sys.argv[2], batch=2, processes=2, tell=tell)
+generate(sys.argv[1], num=24, ensemble=sys.argv[2], batch=2, processes=2, tell=tell)
 """
 
 
@@ -145,7 +145,7 @@ def test_a_killed_parent_takes_its_workers_along(tmp_path, tiny, undisturbed, en
     assert parent.stderr is not None
     assert parent.stdout.readline(), parent.stderr.read()
     with pytest.raises(InputError, match=r"another run \(process \d+\) is writing") as refused:
-        generate(folder, num=NUM, pair=str(tiny), batch=BATCH)
+        generate(folder, num=NUM, ensemble=str(tiny), batch=BATCH)
     assert "\n" not in str(refused.value)
     parent.kill()
     parent.wait()

@@ -10,7 +10,7 @@ import pytest
 
 from jvid.strategy import Strategy
 from jvid.strategy.shorthand import with_noise
-from tests.generation_tools import tiny_pair
+from tests.generation_tools import tiny_ensemble
 
 TORCHRUN = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
 
@@ -34,7 +34,12 @@ def test_a_generation_of_several_processes_reports_it_once(
         "--batch",
         "2",
     ]
-    words += ["--ensemble", str(tiny_pair(tmp_path / "tiny")), "--strategy", str(tmp_path / "unused.json")]
+    words += [
+        "--ensemble",
+        str(tiny_ensemble(tmp_path / "tiny")),
+        "--strategy",
+        str(tmp_path / "unused.json"),
+    ]
     done = subprocess.run([*words, "--processes", str(processes)], capture_output=True, text=True, check=True)
     reported = [line for line in done.stderr.splitlines() if "noise of image" in line]
     assert len(reported) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,19 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from jvid import paper
+from jvid.ensemble import Composition, compose
 from jvid.errors import InputError
 from jvid.media.frames import to_frames
 from jvid.paper import SEARCH
-from jvid.plugins.choice import Choice
-from jvid.strategy.guidance import Guidance
-from jvid.strategy.strategy import NoiseShape, Strategy
+from jvid.strategy.shorthand import noise_of, with_noise
+from jvid.strategy.strategy import Strategy
 from jvid_training.generation import ClipSet
 from jvid_training.search.ablation import chosen_rows, grid_rows, make_table
 from jvid_training.search.bench import Bench
-from jvid_training.search.rows import GRIDS, ablation, grid, simplest
+from jvid_training.search.rows import GRIDS, ablation, grid
 from tests.search_tools import Means, Real, document, opened
-from tests.toy import ToyPair
+from tests.toy import SHAPE, STRATEGY, codec, encode, toy_ensemble
 
 LABELS = ["video model", "image model", "mixture", "+ smoothing"]
 
@@ -38,7 +40,7 @@ def sets(folder: Path) -> dict[str, int]:
 
 
 def test_a_grid_changes_one_parameter() -> None:
-    base = Strategy.paper(64)
+    base = paper.strategy(64)
     for name in GRIDS:
         for strategy in grid(name, base).values():
             fields = [
@@ -46,9 +48,9 @@ def test_a_grid_changes_one_parameter() -> None:
             ]
             assert len(fields) <= 1
     assert [row.steps for row in grid("steps", base).values()] == list(SEARCH.steps)
-    assert [row.noise["image"].gamma for row in grid("gamma", base).values()] == list(SEARCH.gamma)
-    assert [row.noise["video"].ratio for row in grid("r-video", base).values()] == list(SEARCH.ratio)
-    assert grid("r-video", base)["r-video 0.2"].noise["image"] == base.noise["image"]
+    assert [noise_of(row, "image")[0] for row in grid("gamma", base).values()] == list(SEARCH.gamma)
+    assert [noise_of(row, "video")[1] for row in grid("r-video", base).values()] == list(SEARCH.ratio)
+    assert grid("r-video", base)["r-video 0.2"].of("image") == base.of("image")
     # Table 6 for 64 has t_e .7: greater t_v cannot be.
     assert list(grid("t_v", base)) == [f"t_v 0.{n}" for n in range(1, 7)]
     assert list(grid("smoothing", base)) == [
@@ -68,28 +70,15 @@ def test_a_grid_changes_one_parameter() -> None:
 )
 def test_a_grid_that_cannot_be_is_told(name: str, values: list[Any] | None, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        grid(name, Strategy.paper(64), values)
+        grid(name, paper.strategy(64), values)
 
 
 def test_a_grid_of_selection_needs_its_selector() -> None:
-    base = attrs.evolve(Strategy.paper(64), selector=Choice("always", {"name": "video"}))
+    base = attrs.evolve(paper.strategy(64), selector="always:name=video")
     with pytest.raises(
         InputError, match=r"grid t_v: no value can be taken by this strategy: .*expected piecewise-affine"
     ):
         grid("t_v", base)
-
-
-def test_the_simplest_form_changes_no_clip() -> None:
-    base = Strategy.paper(64)
-    said = {"video": Guidance(2.0), "image": Guidance(2.0)}
-    assert simplest(attrs.evolve(base, guidance=said, noise={**base.noise, "video": NoiseShape()})) == base
-    apart = attrs.evolve(
-        base, guidance={"video": Guidance(2.0, (0.2, 0.8)), "image": Guidance(2.0, (0.2, 0.8))}
-    )
-    assert simplest(apart) == apart
-    assert simplest(attrs.evolve(base, guidance={"video": Guidance(2.0)})).guidance == {
-        "video": Guidance(2.0)
-    }
 
 
 def test_a_stop_keeps_what_is_done_and_nothing_is_made_twice(tmp_path: Path) -> None:
@@ -132,7 +121,7 @@ def test_a_stop_keeps_what_is_done_and_nothing_is_made_twice(tmp_path: Path) -> 
 
 
 def test_a_part_that_a_strategy_does_not_have_adds_no_row() -> None:
-    whole = Strategy.paper(64)
+    whole = paper.strategy(64)
     assert list(ablation(whole)) == [
         "video model",
         "image model",
@@ -140,9 +129,9 @@ def test_a_part_that_a_strategy_does_not_have_adds_no_row() -> None:
         "+ reduced entropy",
         "+ smoothing",
     ]
-    plain = attrs.evolve(whole, noise={"image": NoiseShape()}, smoothing=None)
+    plain = attrs.evolve(with_noise(whole, "image", gamma=1.0), postprocessors=())
     assert list(ablation(plain)) == ["video model", "image model", "mixture"]
-    alone = attrs.evolve(plain, selector=Choice("always", {"name": "video"}))
+    alone = attrs.evolve(plain, selector="always:name=video")
     assert list(ablation(alone)) == ["video model", "image model"]
 
 
@@ -165,10 +154,10 @@ def test_asking_for_a_row_keeps_those_that_are_there(tmp_path: Path) -> None:
 def test_rows_that_differ_in_smoothing_are_sampled_once(tmp_path: Path, monkeypatch: Any) -> None:
     """Judged as if they had been sampled, whichever comes first."""
     _, bench = opened(document(tmp_path / "one"))
-    smoothed = attrs.evolve(bench.base, smoothing=Choice("temporal", {"threshold": 1.0}))
+    smoothed = attrs.evolve(bench.base, postprocessors=("temporal:threshold=1.0",))
     alone = bench.judge(smoothed, 4, 0)
     _, other = opened(document(tmp_path / "two"))
-    other.judge(attrs.evolve(smoothed, smoothing=None), 4, 0)
+    other.judge(attrs.evolve(smoothed, postprocessors=()), 4, 0)
     monkeypatch.setattr("jvid_training.generation.generate", None)
     assert other.judge(smoothed, 4, 0).figures == alone.figures
     # A plain set of fewer clips is not enough.
@@ -179,13 +168,13 @@ def test_rows_that_differ_in_smoothing_are_sampled_once(tmp_path: Path, monkeypa
 def test_rows_that_differ_in_noise_that_nobody_draws_are_sampled_once(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """gamma does nothing under a deterministic solver, whatever schedule the pair has; where noise is drawn it does."""
+    """gamma does nothing under a deterministic solver, whatever schedule the ensemble has; where noise is drawn it does."""
     _, bench = opened(document(tmp_path))
-    shaped = attrs.evolve(bench.base, solver=Choice("unipc"), noise={"image": NoiseShape(gamma=0.02)})
-    plain = attrs.evolve(shaped, noise={})
-    drawn = attrs.evolve(shaped, solver=Choice("ddpm"), selector=Choice("always", {"name": "image"}))
+    shaped = with_noise(attrs.evolve(bench.base, solver="unipc"), "image", gamma=0.02)
+    plain = with_noise(shaped, "image", gamma=1.0)
+    drawn = attrs.evolve(shaped, solver="ddpm", selector="always:name=image")
     assert bench.key(shaped, 0) == bench.key(plain, 0)
-    assert bench.key(drawn, 0) != bench.key(attrs.evolve(drawn, noise={}), 0)
+    assert bench.key(drawn, 0) != bench.key(with_noise(drawn, "image", gamma=1.0), 0)
     made = bench.judge(plain, 4, 0)
     monkeypatch.setattr("jvid_training.generation.generate", None)
     assert bench.judge(shaped, 4, 0) == made
@@ -197,13 +186,13 @@ def test_a_row_recomputed_from_scratch(tmp_path: Path) -> None:
     make_table(bench, "ablation", chosen_rows(recipe, bench, ["+ reduced entropy"]), 4, 0)
     (row,) = json.loads((tmp_path / "ablation-4-clips-seed-0.json").read_text())["rows"]
 
-    pair = ToyPair()
-    strategy = ablation(pair.strategy)["+ reduced entropy"]
+    ensemble = toy_ensemble()
+    strategy = ablation(STRATEGY, ensemble)["+ reduced entropy"]
     clips = []
     for i in range(4):
-        cond = pair.text_encoder([pair.prompts[i % 2]])
-        latents = strategy.sampler(pair)(pair.shape, seeds=[i], cond=cond)
-        clips.append(to_frames(pair.codec.decode(latents))[0])
+        cond = encode([ensemble.prompts[i % 2]])
+        latents = compose(strategy, ensemble)(SHAPE, seeds=[i], cond=cond)
+        clips.append(to_frames(ensemble.codec.decode(latents))[0])
     for kind, name in (("clip", "FVD[toy-clip, 4 clips]"), ("frame", "FID[toy-frame, 20 frames]")):
         made, real = (
             np.concatenate([Means(kind)(batch)["features"] for batch in source]).astype(np.float64)
@@ -219,7 +208,7 @@ def test_a_row_recomputed_from_scratch(tmp_path: Path) -> None:
         np.abs(np.diff(np.asarray(each, float), axis=0)).mean() for each in (np.stack(clips).swapaxes(0, 1),)
     ]
     assert row["figures"]["flicker"]["value"] == pytest.approx(motion[0], rel=1e-6)
-    counts = strategy.plan(pair.schedule).counts
+    counts = Composition(strategy, ensemble).plan().counts
     assert row["cost"] == pytest.approx((2.0 * counts["video"] + 0.5 * counts["image"]) / (50 * 2.0))
     assert Strategy.from_dict(row["strategy"]) == strategy
     assert ClipSet.open(row["set"]).calls == {name: 2 * count for name, count in counts.items()}
@@ -233,21 +222,22 @@ def test_rows_that_are_not_there_are_told(tmp_path: Path) -> None:
     recipe, bench = opened(document(tmp_path, **strategies))
     with pytest.raises(InputError, match=r"mine\.json"):
         chosen_rows(recipe, bench, None)
-    Strategy.paper(128).save(tmp_path / "mine.json")
+    paper.strategy(128).save(tmp_path / "mine.json")
     rows = chosen_rows(recipe, bench, ["mine", "image AE"])
-    assert rows == {"mine": Strategy.paper(128), "image AE": None}
+    assert rows == {"mine": paper.strategy(128), "image AE": None}
+
+
+def coding(lighter: float = 0.0) -> Any:
+    """The toy codec, which encodes too."""
+    found = codec()
+    decode = found.decode
+    found.encode = lambda video: video[..., ::8, ::8].repeat_interleave(2, 1)[:, :4]
+    found.decode = lambda latents: (decode(latents) + lighter).clamp(-1, 1)
+    return found
 
 
 def test_a_codec_is_a_row_of_real_clips(tmp_path: Path) -> None:
-    class Coding(ToyPair):
-        @property
-        def codec(self) -> Any:
-            codec = super().codec
-            codec.encode = lambda video: video[..., ::8, ::8].repeat_interleave(2, 1)[:, :4]
-            return codec
-
-    pair = Coding()
-    recipe, bench = opened(document(tmp_path), pair=pair)
+    recipe, bench = opened(document(tmp_path), ensemble=toy_ensemble(made=coding))
     path = make_table(bench, "ablation", chosen_rows(recipe, bench, ["video AE"]), 4, 0)
     table = json.loads((tmp_path / "ablation-4-clips-seed-0.json").read_text())
     assert [row["label"] for row in table["floors"]] == ["real clips, in halves of 6", "video AE"]
@@ -259,24 +249,11 @@ def test_a_codec_is_a_row_of_real_clips(tmp_path: Path) -> None:
 
 def test_a_new_decoder_is_judged_anew(tmp_path: Path) -> None:
     """In the same folder: what another decoder made of the real clips is not this one's figure."""
-
-    class Coding(ToyPair):
-        brightness = 0.0
-
-        @property
-        def codec(self) -> Any:
-            codec, lighter = super().codec, self.brightness
-            decode = codec.decode
-            codec.encode = lambda video: video[..., ::8, ::8].repeat_interleave(2, 1)[:, :4]
-            codec.decode = lambda latents: (decode(latents) + lighter).clamp(-1, 1)
-            return codec
-
-    class Lighter(Coding):
-        brightness = 0.5
-
     found = []
-    for pair in (Coding(), Lighter(), Coding()):
-        recipe, bench = opened(document(tmp_path), pair=pair)
+    for lighter in (0.0, 0.5, 0.0):
+        ensemble = toy_ensemble(made=partial(coding, lighter))
+        ensemble.name = f"toy {lighter}"  # another fingerprint, as a folder of other weights has
+        recipe, bench = opened(document(tmp_path), ensemble=ensemble)
         make_table(bench, "ablation", chosen_rows(recipe, bench, ["video AE"]), 4, 0)
         (row,) = json.loads((tmp_path / "ablation-4-clips-seed-0.json").read_text())["rows"]
         found.append(row["figures"])
@@ -289,4 +266,6 @@ def test_damaged_figures_are_told(tmp_path: Path) -> None:
     (path,) = [path for path in (tmp_path / "figures").iterdir() if not path.name.startswith("real")]
     path.write_text("{")
     with pytest.raises(InputError, match=r"is not JSON .*delete it, and the figures are computed again"):
-        Bench(bench.study, pair=ToyPair(), reference=Real(), networks=bench.networks).judge(bench.base, 4, 0)
+        Bench(bench.study, ensemble=toy_ensemble(), reference=Real(), networks=bench.networks).judge(
+            bench.base, 4, 0
+        )

@@ -9,62 +9,64 @@ import attrs
 import pytest
 
 import jvid
+from jvid import paper
 from jvid.errors import InputError
-from jvid.plugins.choice import Choice
 from jvid.strategy.strategy import Strategy
-from tests.generation_tools import other_part, tiny_pair
+from tests.generation_tools import other_part, tiny_ensemble
 from tests.search_tools import Real, document, opened
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_pair(tmp_path_factory.mktemp("pair") / "tiny")
+    return tiny_ensemble(tmp_path_factory.mktemp("ensemble") / "tiny")
 
 
-def study(out: Path, pair: Path, **more: str) -> dict[str, Any]:
-    prompts = list(jvid.load("pair", str(pair)).prompts[:2])
-    return document(out, study={"pair": str(pair), "prompts": prompts, **more})
+def study(out: Path, ensemble: Path, **more: str) -> dict[str, Any]:
+    prompts = list(jvid.load("ensemble", str(ensemble)).prompts[:2])
+    return document(out, study={"ensemble": str(ensemble), "prompts": prompts, **more})
 
 
 def real() -> Real:
-    """Of the tiny pair's form."""
+    """Of the tiny ensemble's form."""
     found = Real()
     found.frames, found._frames = 3, found._frames[:, :3]
     return found
 
 
 def strategies() -> list[Strategy]:
-    plain = attrs.evolve(Strategy.paper(64), steps=2, smoothing=None)
-    return [plain, attrs.evolve(plain, smoothing=Choice("temporal", {"threshold": 1.0}))]
+    plain = attrs.evolve(paper.strategy(64), steps=2, postprocessors=())
+    return [plain, attrs.evolve(plain, postprocessors=("temporal:threshold=1.0",))]
 
 
 def test_rows_of_another_decoder_are_those_of_sampling_anew(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Smoothed or not, and in whatever order; nothing is sampled."""
-    changed = other_part(tmp_path / "pair", tiny, "decoder")
-    former, pair = jvid.load("pair", str(tiny)), jvid.load("pair", str(changed))
-    _, bench = opened(study(tmp_path / "anew", changed), pair=pair, reference=real())
+    changed = other_part(tmp_path / "changed", tiny, "decoder")
+    former, ensemble = jvid.load("ensemble", str(tiny)), jvid.load("ensemble", str(changed))
+    _, bench = opened(study(tmp_path / "anew", changed), ensemble=ensemble, reference=real())
     anew = [bench.judge(strategy, 2, 0) for strategy in strategies()]
-    _, bench = opened(study(tmp_path / "kept", tiny), pair=former, reference=real())
+    _, bench = opened(study(tmp_path / "kept", tiny), ensemble=former, reference=real())
     before = bench.judge(strategies()[0], 2, 0)
     assert before.figures != anew[0].figures
     monkeypatch.setattr("jvid_training.generation.generate", None)
     (tmp_path / "kept/prices.json").unlink()
     recipe = study(tmp_path / "kept", changed, sampled_by=str(tiny))
-    _, bench = opened(recipe, pair=pair, reference=real())
+    _, bench = opened(recipe, ensemble=ensemble, reference=real())
     for i in (1, 0):
         judged = bench.judge(strategies()[i], 2, 0)
         assert (judged.figures, judged.cost) == (anew[i].figures, anew[i].cost)
     assert bench.judge(strategies()[0], 2, 0).figures == anew[0].figures
 
 
-def test_a_pair_that_samples_other_latents_is_told(tiny: Path, tmp_path: Path) -> None:
-    changed = other_part(tmp_path / "pair", tiny, "video")
-    _, bench = opened(study(tmp_path / "kept", tiny), pair=jvid.load("pair", str(tiny)), reference=real())
+def test_an_ensemble_that_samples_other_latents_is_told(tiny: Path, tmp_path: Path) -> None:
+    changed = other_part(tmp_path / "changed", tiny, "video")
+    _, bench = opened(
+        study(tmp_path / "kept", tiny), ensemble=jvid.load("ensemble", str(tiny)), reference=real()
+    )
     bench.judge(strategies()[0], 2, 0)
     (tmp_path / "kept/prices.json").unlink()
     recipe = study(tmp_path / "kept", changed, sampled_by=str(tiny))
-    _, bench = opened(recipe, pair=jvid.load("pair", str(changed)), reference=real())
+    _, bench = opened(recipe, ensemble=jvid.load("ensemble", str(changed)), reference=real())
     with pytest.raises(InputError, match="differ in more than their decoder"):
         bench.judge(strategies()[0], 2, 0)

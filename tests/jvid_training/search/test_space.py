@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import attrs
@@ -10,15 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jvid import paper
 from jvid.core.planning import levels_of
 from jvid.core.protocols import Step
+from jvid.ensemble import Composition
+from jvid.ensemble.canonical import canonical
 from jvid.errors import InputError
 from jvid.paper import SCHEDULE
 from jvid.plugins.choice import Choice
-from jvid.strategy.strategy import NoiseShape, Strategy
+from jvid.plugins.registry import load
+from jvid.strategy.shorthand import with_guidance, with_noise
+from jvid.strategy.strategy import Strategy
 from jvid_training.search.space import Space
+from tests.toy import toy_ensemble
 
-BASE = Strategy.paper(64)
+BASE = paper.strategy(64)
+TOY = toy_ensemble()
 CURVE = {name: {"low": 0.0, "high": 1.0} for name in ("t_v", "t_e", "p_e", "p_f")}
 WIDE: dict[str, Any] = {
     "selector": {
@@ -36,6 +44,11 @@ WIDE: dict[str, Any] = {
 }
 
 
+@cache
+def wide() -> Space:
+    return Space.of(WIDE, BASE, TOY)
+
+
 def drawn(space: Space, seed: int, every: bool = False) -> tuple[dict[str, Any], Strategy | None]:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     values = space.suggest(study.ask(), every)
@@ -48,10 +61,10 @@ def drawn(space: Space, seed: int, every: bool = False) -> tuple[dict[str, Any],
 @given(st.integers(0, 10**6), st.booleans())
 def test_what_is_drawn_is_a_strategy_that_draws_a_plan_and_comes_back(seed: int, every: bool) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    space = Space.of(WIDE, BASE)
+    space = wide()
     values, strategy = drawn(space, seed, every)
     assert strategy is not None
-    assert len(strategy.plan().steps) == strategy.steps == values["steps"]
+    assert len(Composition(strategy, TOY).plan().steps) == strategy.steps == values["steps"]
     assert Strategy.from_dict(strategy.to_dict()) == strategy
     # What it is drawn from is found again, so that it can be enqueued.
     again = space.values(strategy)
@@ -64,11 +77,11 @@ def test_what_is_drawn_is_a_strategy_that_draws_a_plan_and_comes_back(seed: int,
 
 
 def test_a_blend_has_the_weights_of_the_curve() -> None:
-    space = Space.of(WIDE, BASE)
+    space = wide()
     curve = {"t_v": 0.2, "t_e": 0.7, "p_e": 0.3, "p_f": 0.1}
     values = {"selector": "blend", **{f"selector.blend.{name}": value for name, value in curve.items()}}
-    blend = space.strategy(values).selector.load("selector")
-    affine = Choice("piecewise-affine", curve).load("selector")
+    blend = load("selector", space.strategy(values).selector)
+    affine = load("selector", Choice("piecewise-affine", curve))
     levels = levels_of([1.0, 0.95, 0.6, 0.45, 0.2, 0.0], SCHEDULE())
     for index in range(5):
         step = Step(index, 5, levels[index], levels[index + 1])
@@ -78,7 +91,7 @@ def test_a_blend_has_the_weights_of_the_curve() -> None:
 
 
 def test_the_order_of_t_v_and_t_e_costs_no_trial() -> None:
-    space = Space.of(WIDE, BASE)
+    space = wide()
     told = {"t_v": 0.7, "t_e": 0.3, "p_e": 0.5, "p_f": 0.5}
     values = {"selector": "piecewise-affine"} | {
         f"selector.piecewise-affine.{name}": value for name, value in told.items()
@@ -87,17 +100,17 @@ def test_the_order_of_t_v_and_t_e_costs_no_trial() -> None:
 
 
 def test_what_the_space_does_not_name_stays() -> None:
-    base = attrs.evolve(BASE, guidance=3.0, noise={"video": NoiseShape(0.5)}, plan_seed=4)
-    strategy = Space.of({"steps": [8, 12]}, base).strategy({"steps": 12})
-    assert strategy == attrs.evolve(base, steps=12)
+    base = attrs.evolve(with_noise(with_guidance(BASE, 3.0), "video", gamma=0.5), plan_seed=4)
+    strategy = Space.of({"steps": [8, 12]}, base, TOY).strategy({"steps": 12})
+    assert strategy == canonical(attrs.evolve(base, steps=12), TOY)
 
 
 def test_known_points_outside_of_the_space_are_told_apart() -> None:
-    space = Space.of(WIDE, BASE)
+    space = wide()
     alone = attrs.evolve(BASE, selector=Choice("always", {"name": "video"}))
     assert space.values(alone) is None
     assert space.values(attrs.evolve(BASE, steps=4)) is None
-    assert space.values(attrs.evolve(BASE, noise={})) is not None  # gamma 1 is the end of its range
+    assert space.values(with_noise(BASE, "image", gamma=1.0)) is not None  # gamma 1 is the end of its range
     assert space.values(attrs.evolve(BASE, plan_seed=1)) is None
 
 
@@ -109,7 +122,7 @@ def test_known_points_outside_of_the_space_are_told_apart() -> None:
         ({"selector": {"piecewise": {}}}, r"selector\.piecewise: unknown selector 'piecewise': did you mean piecewise-affine"),
         ({"solver": ["ddpm", "ddmi"]}, r"solver\.ddmi: unknown solver 'ddmi'"),
         ({"noise": {"image": {"gama": [1]}}}, r"noise\.image\.gama: unknown parameter, expected one of gamma, ratio"),
-        ({"noise": {"sound": {"gamma": [1]}}}, r"noise\.sound: expected a table for video or image"),
+        ({"noise": {"sound": {"gamma": [1]}}}, r"noise\.sound: expected a table or a list of choices for video or image"),
         ({"guidance": {"video": {"scal": [1]}}}, r"guidance\.video\.scal: unknown parameter, expected one of scale"),
         ({"smoothing": {"none": {"size": [3]}}}, r"smoothing\.none\.size: unknown parameter, expected none"),
         ({"steps": {"low": 8}}, r"steps\.high: missing"),
@@ -125,6 +138,6 @@ def test_known_points_outside_of_the_space_are_told_apart() -> None:
 )  # fmt: skip
 def test_what_is_wrong_is_told_in_one_line(space: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        Space.of(space, BASE)
+        Space.of(space, BASE, TOY)
     assert str(caught.value).startswith("sweep.space")
     assert "\n" not in str(caught.value)

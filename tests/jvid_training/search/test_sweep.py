@@ -13,6 +13,9 @@ import attrs
 import numpy as np
 import pytest
 
+from jvid import paper
+from jvid.ensemble import Composition, Source
+from jvid.ensemble.canonical import canonical
 from jvid.errors import InputError, MissingDependencyError
 from jvid.strategy.strategy import Strategy
 from jvid_training.search import sweep, trials, workers
@@ -21,7 +24,7 @@ from jvid_training.search.front import front
 from jvid_training.search.judged import Judged
 from jvid_training.search.recipe import load_study
 from tests.search_tools import Means, Real, call, document, opened, swept, write
-from tests.toy import toy_registry
+from tests.toy import STRATEGY, toy_ensemble
 
 ROOT = Path(__file__).parents[3]
 
@@ -91,14 +94,14 @@ def test_known_points_come_first_and_only_those_of_the_space_teach(tmp_path: Pat
     states = {
         t.user_attrs.get("known", ""): t.state.name for t in sweep.open_trials(bench, recipe.sweep).finished()
     }
-    # The pair's strategy has 8 steps; each expert alone has no selector of the space's.
+    # The ensemble's strategy has 8 steps; each expert alone has no selector of the space's.
     assert states["strategy"] == "COMPLETE"
     assert states["video model"] == states["image model"] == "PRUNED"
-    assert Strategy.from_dict(points[1]["strategy"]).experts() == ("video",)
+    assert Composition(Strategy.from_dict(points[1]["strategy"])).experts == ("video",)
 
 
 def test_points_of_the_recipe_are_judged_beside_the_known_ones(tmp_path: Path) -> None:
-    mine = attrs.evolve(toy_registry().load("pair", "toy").strategy, steps=3)
+    mine = canonical(attrs.evolve(STRATEGY, steps=3), toy_ensemble())
     mine.save(tmp_path / "mine.json")
     asked_for = {"known": False, "points": {"mine": str(tmp_path / "mine.json")}}
     bench = swept(document(tmp_path / "a", sweep=asked_for), 2)
@@ -180,7 +183,7 @@ def test_chosen_points_sample_and_are_confirmed_on_other_seeds(
         p["number"] for p in json.loads((tmp_path / "out/front.json").read_text())["points"] if p["front"]
     )
     assert call("sweep", recipe, "--choose", str(number), "-o", "best.json") == 0
-    words = ["--pair", "toy", "--strategy", "best.json", "-o", "clip.safetensors"]
+    words = ["--ensemble", "toy", "--strategy", "best.json", "-o", "clip.safetensors"]
     assert call("sample", "a person waving", *words) == 0
     assert call("sweep", recipe, "--choose", "99", "-o", "best.json") == 2
     assert "trial 99 is not in" in capsys.readouterr().err
@@ -291,7 +294,7 @@ def test_a_trial_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
 
 
 def test_workers_that_get_nowhere_are_told(tmp_path: Path) -> None:
-    """Spawned workers know the installed pairs only: "toy" is not among them."""
+    """Spawned workers know the installed ensembles only: "toy" is not among them."""
     recipe, bench = opened(document(tmp_path))
     heard: list[str] = []
     opened_trials = sweep.open_trials(bench, recipe.sweep)
@@ -303,9 +306,9 @@ def test_workers_that_get_nowhere_are_told(tmp_path: Path) -> None:
 def test_the_bundled_recipes_load() -> None:
     for name in ("ablation", "sweep"):
         recipe = load_study(ROOT / f"recipes/actions-64/{name}.toml")
-        assert recipe.study.pair == "actions-64"
+        assert recipe.study.ensemble == Source("actions-64")
     assert recipe.sweep is not None
-    space = sweep.Space.of(recipe.sweep.space, Strategy.load(ROOT / "recipes/actions-64/strategy.json"))
-    paper = attrs.evolve(Strategy.paper(64), overlap=space.base.overlap)
-    assert space.values(paper) is not None
+    base = Strategy.load(ROOT / "recipes/actions-64/strategy.json")
+    space = sweep.Space.of(recipe.sweep.space, base, toy_ensemble())
+    assert space.values(attrs.evolve(paper.strategy(64), overlap=base.overlap)) is not None
     assert space.values(space.base) is not None
