@@ -133,7 +133,10 @@ def sample(
     if unconditional:
         if changes.guidance:
             raise InputError("--guidance beside --unconditional: there is nothing to guide by, leave one out")
-        changes = attrs.evolve(changes, guidance=["0"])
+        # An expert that takes no prompt has no null condition to predict with.
+        conditioned = [name for name, member in models.members.items() if member.conditioner is not None]
+        each = ["0"] if len(conditioned) == len(models.members) else [f"{name}=0" for name in conditioned]
+        changes = attrs.evolve(changes, guidance=each)
     used = changes.changed(base, models.frame_experts)
     wanted_frames = frames if frames is not None else record.frames if record else None
     check_overlap(changes.overlap, models, wanted_frames)
