@@ -143,13 +143,13 @@ def _floor(name: str) -> str:
 
 def _study(folder: Path, ensembles: _Ensembles) -> _Part:
     own, others = studies.joined(studies.tables(folder))
-    found = studies.front(folder)
     # A table of the same strategy and clips may name it again.
     lines = {line.folder or (table.name, line.label): line for table in own for line in table.lines}
     rows = [_named(line, folder, own[0].seed, ensembles) for line in lines.values()]
     # A study is of one ensemble: rows whose clips are not here have that of the others.
     its = next((row.ensemble for row in rows if row.ensemble is not None), None)
     rows = [attrs.evolve(row, ensemble=row.ensemble or its) for row in rows]
+    found = studies.front(folder, its)
     floors = [*(floor for table in own for floor in table.floors), *(found[1] if found and not own else ())]
     extras = [
         Extra(
@@ -159,7 +159,7 @@ def _study(folder: Path, ensembles: _Ensembles) -> _Part:
         for table in others
     ]  # fmt: skip
     searched = found[0] if found and found[0].points else None
-    fronts = (studies.rows_front(own[0], list(lines.values())) if own else None, searched)
+    fronts = (studies.rows_front(own[0], list(lines.values()), its) if own else None, searched)
     return _Part(
         tuple(rows),
         tuple(map(_row, floors)),
