@@ -43,7 +43,7 @@ class Page(HTMLParser):
 
 
 def toy_study(folder: Path) -> Path:
-    """An ablation, a grid and a sweep of the toy pair."""
+    """An ablation, a grid and a sweep of the toy ensemble."""
     from jvid_training.search.ablation import chosen_rows, grid_rows, make_table
     from jvid_training.search.sweep import open_trials, work
     from tests.search_tools import document, opened
@@ -53,4 +53,14 @@ def toy_study(folder: Path) -> Path:
     make_table(bench, "ablation", rows, 4, 0)
     make_table(bench, "grid-steps", grid_rows(recipe, bench, "steps"), 4, 0)
     work(bench, open_trials(bench, recipe.sweep), 4)
+    return folder
+
+
+def toy_sweep(folder: Path) -> Path:
+    """A sweep of the toy ensemble alone, of which nothing is confirmed."""
+    from jvid_training.search.sweep import open_trials, work
+    from tests.search_tools import document, opened
+
+    recipe, bench = opened(document(folder))
+    work(bench, open_trials(bench, recipe.sweep), 2)
     return folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -18,11 +19,15 @@ from PIL import Image
 
 from jvid import paper
 from jvid.cli import main
+from jvid.ensemble import Source
 from jvid.errors import InputError
+from jvid.plugins import builtins
 from jvid.plugins.registry import Registry, using
-from jvid.strategy import Strategy
+from jvid.strategy import ExpertStrategy, Strategy
+from jvid_training import plugin as training
 from jvid_training.evaluation.figures import Evaluation, Figure, number, save
 from jvid_training.generation import ClipSet, generate
+from jvid_training.report.commands import file_name
 from jvid_training.report.content import Clip, Content, Front, Objective, Point, Row
 from jvid_training.report.inputs import read
 from jvid_training.report.page import page, write_page
@@ -30,7 +35,7 @@ from jvid_training.report.scatter import planes
 from jvid_training.report.sets import chosen, names
 from jvid_training.report.sprites import sprite
 from jvid_training.report.tables import figures_table
-from tests.report_tools import Page, toy_study
+from tests.report_tools import Page, toy_study, toy_sweep
 from tests.toy import PROMPTS, SCHEDULE, STRATEGY, toy_registry
 
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror="alert('2')">&amp;"""
@@ -419,6 +424,115 @@ def test_names_tell_folders_apart(tmp_path: Path) -> None:
     assert names([tmp_path / "a" / "x", tmp_path / "b" / "x"]) == ["a/x", "b/x"]
     assert names([tmp_path / "a" / "x", tmp_path / "a" / "y"]) == ["x", "y"]
     assert chosen([], 3) == []
+
+
+THREE = Source(
+    experts={
+        "high": "gaussian:mean=0.5,std=0.5,schedule=cosine",
+        "low": "gaussian:std=0.2,schedule=cosine",
+        "still": "gaussian:std=0.8,schedule=cosine,denoises=frames",
+    },
+    codec="pixels", shape=(1, 4, 8, 8),
+)  # fmt: skip
+"""An ensemble composed on the spot, which takes any prompt."""
+
+
+def test_sets_of_three_experts_beside_each_other(tmp_path: Path) -> None:
+    """Each expert has one colour on the page; the commands make the sets again."""
+    cycle = Strategy("cycle:experts=low+still", steps=4, experts={"low": ExpertStrategy((), "mixed:alpha=1")})
+    for name, strategy in (("cycle", cycle), ("still", attrs.evolve(cycle, selector="always:name=still"))):
+        generate(tmp_path / name, num=2, ensemble=THREE, strategy=strategy, prompts=["Anything"], batch=2)
+    folders = [tmp_path / "cycle", tmp_path / "still"]
+    content = read(folders, clips=2, title="Three")
+    assert [row.ensemble.experts for row in content.rows] == [("high", "low", "still")] * 2
+    text = page(content)
+    check_self_contained(text)
+    parsed = Page(text)
+    assert [cell["class"] for cell in parsed.all("rect")] == ["e1", "e2", "e1", "e2", *["e2"] * 4]
+    legend = [one["class"] for one in parsed.all("span") if (one.get("class") or "").startswith("swatch")]
+    assert legend == ["swatch e1", "swatch e2"]
+    assert [line for line in parsed.text("li") if line.endswith("predicts")] == [
+        "low predicts",
+        "still predicts",
+    ]
+    assert "low steps: mixed (alpha 1)" in parsed.text("dd")
+    for folder, row in zip(folders, content.rows, strict=True):
+        row.strategy.save(tmp_path / file_name(row.name))
+        (command,) = [line for line in content.commands if f"--out {folder} " in line]
+        before = ClipSet.open(folder)
+        kept = {path.name: path.read_bytes() for path in folder.glob("batch-*")}
+        again = shlex.split(command.replace(f"--out {folder} ", f"--out {folder}-again "))
+        assert again[0] == "jvid"
+        again[again.index("--strategy") + 1] = str(tmp_path / file_name(row.name))
+        registry = toy_registry()
+        registry.add(training, "training")
+        with using(registry):
+            assert main(again[1:]) == 0
+        made = ClipSet.open(f"{folder}-again")
+        assert made.fingerprint == before.fingerprint
+        assert {path.name for path in made.folder.glob("batch-*")} == set(kept)
+
+
+def test_ensembles_that_are_not_here_any_more(sets: list[Path]) -> None:
+    """The plan is the paper's schedule's; the experts are those that the selectors declare."""
+    with using(Registry(entry_points=False)) as registry:
+        registry.add(builtins, "builtin")
+        content = read(sets)
+        assert [row.ensemble for row in content.rows] == [None, None]
+        parsed = Page(page(content))
+    assert {cell["class"] for cell in parsed.all("rect")} == {"e0", "e1"}
+    assert parsed.text("li")[:2] == ["video predicts", "image predicts"]
+
+
+def test_a_set_of_format_1_is_the_same_row(sets: list[Path], tmp_path: Path) -> None:
+    """As version 0.1 wrote it: "pair", its fingerprint, and a strategy with guidance, noise and smoothing."""
+    old = shutil.copytree(sets[0], tmp_path / sets[0].name)
+    values = json.loads((old / "set.json").read_text())
+    affine = {"t_v": 0.2, "t_e": 0.7, "p_e": 0.3, "p_f": 0.3}
+    values |= {
+        "format": 1, "pair": values.pop("ensemble"), "pair_fingerprint": values.pop("ensemble_fingerprint"),
+        "strategy": {
+            "selector": {"name": "piecewise-affine", "options": affine},
+            "solver": {"name": "ddpm", "options": {}}, "grid": {"name": "leading", "options": {}}, "steps": 3,
+            "guidance": 2.0, "noise": {"image": {"gamma": 0.02, "ratio": 0.0}},
+            "smoothing": {"name": "temporal", "options": {"threshold": 2.0}}, "plan_seed": 0, "overlap": 4,
+        },
+    }  # fmt: skip
+    del values["frames"]
+    (old / "set.json").write_text(json.dumps(values))
+    new, then = read([sets[0]]), read([old])
+    assert page(attrs.evolve(then, commands=())) == page(attrs.evolve(new, commands=()))
+    assert then.commands[0] == new.commands[0].replace(str(sets[0]), str(old))
+
+
+def test_a_sweep_before_any_row_is_confirmed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is a front, and there are floors; there are no rows, and no clips."""
+    searched = toy_sweep(tmp_path / "study")
+    content = read([searched])
+    assert (content.rows, [front.title for front in content.fronts]) == (
+        (),
+        ["the search, 4 clips from seed 0"],
+    )
+    parsed = Page(page(content))
+    assert "real clips, in halves" in parsed.text("th")
+    assert any("strategies of a search" in text for text in parsed.text("p"))
+    assert main(["report", str(searched), "-o", str(tmp_path / "page.html")]) == 0
+    assert "strategies of a search, 0.0 MB" in capsys.readouterr().out
+
+
+def test_the_summary_as_values(sets: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "page.html"
+    words = ["--title", "Two sets", "--json"]
+    with using(Registry()):
+        assert main(["report", *map(str, sets), "-o", str(out), *words]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    assert (told["file"], told["bytes"], told["title"]) == (str(out), out.stat().st_size, "Two sets")
+    assert [row["name"] for row in told["strategies"]] == ["mixture", "video only"]
+    assert [Strategy.from_dict(row["strategy"]) for row in told["strategies"]] == [
+        ClipSet.open(folder).spec.strategy for folder in sets
+    ]
+    assert shlex.split(told["commands"][-1])[-2:] == ["--title", "Two sets"]
 
 
 @pytest.mark.slow
