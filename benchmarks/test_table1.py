@@ -52,5 +52,5 @@ def test_one_step_of_table_1(benchmark, experts, name):
 
 
 def _network(guided: Guided) -> torch.nn.Module:
-    inner = guided.denoiser.image if isinstance(guided.denoiser, Framewise) else guided.denoiser
+    inner = guided.denoiser.denoiser if isinstance(guided.denoiser, Framewise) else guided.denoiser
     return inner.network.unet

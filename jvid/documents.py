@@ -1,6 +1,6 @@
 """Values of attrs classes to JSON and back, and what differs between two of them; every error names the key.
 
-A class may write itself: ``to_plain()`` and the class method ``from_plain(value)`` stand in for its fields.
+A class may write itself: ``to_plain()`` and the class method ``from_plain(value)`` are used instead of its fields.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def plain(value: Any) -> Any:
 
 
 def structured(values: Any, cls: type[T], what: str) -> T:
-    """The value of ``plain``'s values; unknown keys, missing ones and values of another form are refused.
+    """The value of ``plain``'s values; unknown keys, missing keys and values of another form are errors.
 
     Args:
         values: plain values.
@@ -112,13 +112,17 @@ def _converter() -> Any:
     converter.register_structure_hook_func(
         lambda kind: hasattr(kind, "from_plain"), lambda value, kind: kind.from_plain(value)
     )
-    converter.register_structure_hook_func(
-        lambda kind: get_origin(kind) is tuple and get_args(kind)[1:] == (Ellipsis,), sequence
-    )
+    converter.register_structure_hook_func(_is_sequence, sequence)
     converter.register_unstructure_hook_func(
         lambda kind: hasattr(kind, "to_plain"), lambda value: value.to_plain()
     )
     return converter
+
+
+def _is_sequence(kind: object) -> bool:
+    """Whether a type is a tuple of any length."""
+    origin: object = get_origin(kind)
+    return origin is tuple and get_args(kind)[1:] == (Ellipsis,)
 
 
 def _message(error: BaseException, path: str = "") -> str:

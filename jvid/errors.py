@@ -1,6 +1,6 @@
 """The errors that jvid raises on purpose.
 
-Each message is one line that says what was got, what was expected and what to do;
+Each message is one line: what was got, what was expected and what to do;
 the command line prints it without a traceback and exits with code 2.
 """
 
@@ -32,8 +32,8 @@ class PluginError(JvidError, RuntimeError):
 
 
 class JvidWarning(UserWarning):
-    """What a user should hear, while the work goes on; the command line tells it in one line."""
+    """A warning to the user; the work continues. The command line prints it in one line."""
 
 
 class PluginWarning(JvidWarning):
-    """A plugin was left out because it is broken; everything else goes on."""
+    """A plugin was left out because it is broken; everything else continues."""

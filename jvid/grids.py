@@ -2,7 +2,7 @@
 
 A grid of N steps over a table of T entries picks timesteps n (diffusers' spacings) and visits
 t = (n + 1) / T, then the clean end 0. ``Explicit`` may step back up (restart, zigzag). A grid is called
-with the reference schedule, which those that speak of timesteps do not need.
+with the reference schedule, which grids of timesteps do not need.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Linspace:
 def _on(schedule: NoiseSchedule | None, who: str) -> NoiseSchedule:
     if schedule is None:
         raise InputError(
-            f"{who} was called without a schedule; expected the reference schedule that its levels stand on"
+            f"{who} was called without a schedule; expected the reference schedule of its levels"
         )
     return schedule
 
@@ -107,7 +107,7 @@ def _angle(schedule: NoiseSchedule, t: float) -> float:
 
 
 def _first(schedule: NoiseSchedule) -> float:
-    """The least time but 0 that a schedule tells of itself."""
+    """The least time but 0 that a schedule declares."""
     if isinstance(schedule, TabulatedSchedule):
         return 1.0 / schedule.timesteps
     return schedule.t_min if isinstance(schedule, VarianceExploding) else 0.001
@@ -185,7 +185,7 @@ class ByAngle:
 
 @attrs.frozen
 class Zigzag:
-    """Down ``Leading(steps)``, and between ``low`` and ``high`` in t ``repeats`` times back up by ``back`` steps.
+    """``Leading(steps)``, which goes back up by ``back`` steps, ``repeats`` times, where t is between ``low`` and ``high``.
 
     Every ``back`` steps of that range the walk rises to where they began and goes down again: restart
     sampling (Xu et al. 2023, arXiv 2306.14878), the zigzag of IV-Mixed sampling (arXiv 2410.07047).

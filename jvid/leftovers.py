@@ -1,4 +1,4 @@
-"""Hidden names of files and folders that are being written, and what killed processes left under them.
+"""Hidden names of files and folders that are being written, and their removal after a killed process.
 
     .NAME.HOST-PID-N.part.ENDING    is being written, and becomes NAME.ENDING
     .NAME.HOST-PID-N.old            was NAME, while a new folder takes its place

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class DeclaredNoise(Protocol):
-    """A noise sampler that says what it draws, so that it can be measured."""
+    """A noise sampler that declares its deviation and correlation, so that they can be measured."""
 
     @property
     def std(self) -> float:
@@ -52,9 +52,11 @@ class IndependentNoise:
 
     @property
     def std(self) -> float:
+        """The deviation of each element."""
         return 1.0
 
     def correlation(self, i: int, j: int) -> float:
+        """The correlation of frames i and j at the same place."""
         return float(i == j)
 
     def __call__(self, shape: Sequence[int], draw: Draw) -> Tensor:
@@ -78,9 +80,11 @@ class SharedNoise:
 
     @property
     def std(self) -> float:
+        """The deviation of each element."""
         return 1.0
 
     def correlation(self, i: int, j: int) -> float:
+        """The correlation of frames i and j at the same place."""
         return 1.0 if i == j else float(self.ratio)
 
     def __call__(self, shape: Sequence[int], draw: Draw) -> Tensor:
@@ -112,9 +116,11 @@ class ScaledNoise:
 
     @property
     def std(self) -> float:
+        """The deviation of each element."""
         return self.gamma * self.inner.std
 
     def correlation(self, i: int, j: int) -> float:
+        """The correlation of frames i and j at the same place."""
         return self.inner.correlation(i, j)
 
     def __call__(self, shape: Sequence[int], draw: Draw) -> Tensor:
@@ -139,9 +145,11 @@ class MixedNoise:
 
     @property
     def std(self) -> float:
+        """The deviation of each element."""
         return 1.0
 
     def correlation(self, i: int, j: int) -> float:
+        """The correlation of frames i and j at the same place."""
         return 1.0 if i == j else self.alpha**2 / (1.0 + self.alpha**2)
 
     def __call__(self, shape: Sequence[int], draw: Draw) -> Tensor:
@@ -161,9 +169,11 @@ class ProgressiveNoise:
 
     @property
     def std(self) -> float:
+        """The deviation of each element."""
         return 1.0
 
     def correlation(self, i: int, j: int) -> float:
+        """The correlation of frames i and j at the same place."""
         return float((self.alpha / math.sqrt(1.0 + self.alpha**2)) ** abs(i - j))
 
     def __call__(self, shape: Sequence[int], draw: Draw) -> Tensor:
@@ -199,9 +209,11 @@ class OffsetNoise:
 
     @property
     def std(self) -> float:
+        """The deviation of each element."""
         return math.hypot(self.inner.std, self.strength)
 
     def correlation(self, i: int, j: int) -> float:
+        """The correlation of frames i and j at the same place."""
         offset = float(i == j or self.frames == "shared") * self.strength**2
         return (self.inner.correlation(i, j) * self.inner.std**2 + offset) / self.std**2
 

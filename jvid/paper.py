@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EVALUATION", "FRAMES", "FRAMES_PER_SECOND", "GAMMA", "GUIDANCE", "PREFIXES", "RATIO", "SCHEDULE", "SEARCH",
     "SMOOTHING", "STEPS", "TABLE_1", "TABLE_2", "TABLE_3", "TABLE_4", "TABLE_5", "TABLE_6", "TRAINING",
-    "Architecture", "Evaluation", "Result", "Schedule", "Search", "Training", "sampler", "strategy",
+    "Architecture", "EvaluationSettings", "Result", "ScheduleSettings", "Search", "TrainingSettings", "sampler", "strategy",
 ]  # fmt: skip
 
 
@@ -45,7 +45,7 @@ class Architecture:
 
 
 @attrs.frozen
-class Schedule:
+class ScheduleSettings:
     """Stable Diffusion's table (square roots of betas linear); call it to build the schedule."""
 
     start: float = 0.00085
@@ -60,7 +60,7 @@ class Schedule:
 
 
 @attrs.frozen
-class Training:
+class TrainingSettings:
     """Section 4.1: AdamW at a constant rate after warm-up, one global batch, prompts dropped at random."""
 
     steps: int
@@ -88,7 +88,7 @@ class Search:
 
 
 @attrs.frozen
-class Evaluation:
+class EvaluationSettings:
     """StyleGAN-V's protocol as section 4.2 states it."""
 
     fid_frames: int = 50_000
@@ -121,9 +121,9 @@ GAMMA: Mapping[int, float] = MappingProxyType({64: 0.02, 128: 0.1, 256: 1.0})
 """The image model's gamma of section 3.5, by resolution."""
 PREFIXES = ("A human", "A person", "Someone")
 """What one of is put before a class name, at random."""
-SCHEDULE = Schedule()
+SCHEDULE = ScheduleSettings()
 SEARCH = Search()
-EVALUATION = Evaluation()
+EVALUATION = EvaluationSettings()
 TABLE_1 = Architecture()
 TABLE_6: Mapping[int, PiecewiseAffine] = MappingProxyType(
     {
@@ -133,14 +133,16 @@ TABLE_6: Mapping[int, PiecewiseAffine] = MappingProxyType(
     }
 )
 """P_V by resolution: t_v, t_e, p_e, p_f."""
-TRAINING: Mapping[str, Mapping[int, Training]] = MappingProxyType(
+TRAINING: Mapping[str, Mapping[int, TrainingSettings]] = MappingProxyType(
     {
-        "image": MappingProxyType({64: Training(100_000), 128: Training(100_000), 256: Training(100_000)}),
+        "image": MappingProxyType(
+            {64: TrainingSettings(100_000), 128: TrainingSettings(100_000), 256: TrainingSettings(100_000)}
+        ),
         "video": MappingProxyType(
             {
-                64: Training(100_000),
-                128: Training(50_000, initialised_from=64),
-                256: Training(
+                64: TrainingSettings(100_000),
+                128: TrainingSettings(50_000, initialised_from=64),
+                256: TrainingSettings(
                     50_000, initialised_from=128, learning_rate=2e-4, adam_epsilon=1e-4, accumulation=2
                 ),
             }

@@ -1,7 +1,7 @@
-"""What the system refuses, kept apart from what is wrong with a file; and JSON files, read by that rule.
+"""Refusals of the operating system, kept apart from damaged files; and JSON files, read by that rule.
 
 A file that cannot be opened is not damaged: to delete it would lose work. So an error on reading is examined first: no
-permission, too many open files, no memory and a disk that fails say nothing of the content.
+permission, too many open files, no memory and a disk that fails are not faults of the content.
 """
 
 from __future__ import annotations
@@ -85,10 +85,10 @@ def unreadable(path: str | Path, error: BaseException, otherwise: str) -> InputE
 
 
 def openable(path: str | Path) -> None:
-    """Open a file and close it: libraries that call every failure to open "no such file" are asked afterwards.
+    """Open a file and close it, before a library that reports every failure to open as "no such file".
 
     Raises:
-        OSError: what the system says.
+        OSError: the system refuses.
     """
     with open(path, "rb"):
         pass

@@ -2,7 +2,7 @@
 
 The common coordinate of all schedules is the angle theta = atan2(sigma, alpha) in [0, pi/2],
 finite at both ends, where the log signal-to-noise ratio is not.
-A table of T betas: alpha_bar_n = prod_{i<=n} (1 - beta_i); index n stands at t = (n + 1) / T with
+A table of T betas: alpha_bar_n = prod_{i<=n} (1 - beta_i); index n is at t = (n + 1) / T with
 alpha = sqrt(alpha_bar_n), sigma = sqrt(1 - alpha_bar_n); theta is linear in t between entries, 0 at t = 0.
 """
 

@@ -14,7 +14,7 @@ __all__ = ["accelerate"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: the plugin's module stands in this package, and listing it is light.
+    # Imported at first access: the plugin's module is in this package, and listing it is light.
     if name == "accelerate":
         from jvid_models.fast import accelerate
 

@@ -1,4 +1,4 @@
-"""Where weights and clips that are not part of the distribution are looked for.
+"""The folder of weights and clips that are not part of the distribution.
 
 ``$JVID_SHARED`` names the folder; without it, ``../shared`` beside the repository is taken, or, where
 jvid is installed without its repository, ``shared`` in the working directory. Nothing else knows the default.

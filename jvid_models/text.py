@@ -72,6 +72,7 @@ class MiniLM(_Encoder):
 
     @torch.no_grad()
     def embed(self, prompts: Sequence[str]) -> Tensor:
+        """Embeddings of the prompts; see the class."""
         texts = [normalise_prompt(prompt) for prompt in prompts]
         batch = self.tokenizer(texts, padding="max_length", max_length=self.tokens, return_tensors="pt")
         if batch["input_ids"].shape[1] > self.tokens:
@@ -101,6 +102,7 @@ class CLIPText(_Encoder):
 
     @torch.no_grad()
     def embed(self, prompts: Sequence[str]) -> Tensor:
+        """Embeddings of the prompts; see the class."""
         for prompt in prompts:
             length = len(self.tokenizer(prompt)["input_ids"])
             if length > self.tokens:
@@ -134,6 +136,7 @@ class EmbeddingTable(_Encoder):
             )
 
     def embed(self, prompts: Sequence[str]) -> Tensor:
+        """Embeddings of the prompts; see the class."""
         rows = []
         for prompt in prompts:
             row = self._rows.get(normalise_prompt(prompt))

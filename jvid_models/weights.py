@@ -19,7 +19,7 @@ __all__ = ["read_weights", "save_weights"]
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file; InputError in one line where it cannot be read, is corrupt or truncated."""
     try:
-        openable(path)  # safetensors says "no such file" of every file that it cannot open
+        openable(path)  # safetensors reports every file that it cannot open as "no such file"
         return load_file(str(path))
     except FileNotFoundError:
         raise MissingDependencyError(f"no weights file {path}: put it there or give its path") from None
@@ -35,7 +35,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def save_weights(
     tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes ``tensors`` on the CPU, readable by everybody (safetensors' own file is its owner's alone).
+    """Write ``tensors`` on the CPU to a file that every user may read (safetensors' own is its owner's alone).
 
     Whole or not at all; raises InputError where the system refuses, as with a full disk.
     """

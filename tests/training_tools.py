@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +117,23 @@ def tiny_runs(folder: Path) -> Path:
         train(attrs.evolve(recipe, name=f"tiny-{kind}", out=str(folder / kind)))
     attrs.evolve(paper.strategy(64), steps=2).save(folder / "strategy.json")
     return folder
+
+
+def write_recipe(path: Path, recipe: dict[str, Any]) -> Path:
+    """A recipe as a file of TOML."""
+
+    def lines(table: dict[str, Any], head: str = "") -> list[str]:
+        plain = [
+            f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)
+        ]
+        tables = [
+            line
+            for key, value in table.items()
+            if isinstance(value, dict)
+            for line in lines(value, f"{head}.{key}".strip("."))
+        ]
+        return ([f"[{head}]"] if head else []) + plain + tables
+
+    path.write_text("\n".join(lines(recipe)))
+    assert tomllib.loads(path.read_text()) == recipe
+    return path

@@ -48,7 +48,7 @@ def main(args: Sequence[str] | None = None) -> int:
             from jvid.core.provenance import annotation
             from jvid.plugins.isolation import one_line
 
-            if not annotation(error):  # nobody's component: a traceback helps more
+            if not annotation(error):  # no component's: a traceback helps more
                 raise
             return _fail(_with_note(one_line(error), error))
     if code == 130:

@@ -62,7 +62,7 @@ def _check(
     from jvid.testing import conforms
     from jvid.testing.checking import checks_of
 
-    checks_of(kind)  # an unknown kind is told before anything is loaded
+    checks_of(kind)  # an unknown kind is an error before anything is loaded
     subject = _subject(kind, Choice.parse(name))
     report = conforms(kind, subject, only=only, expected_failures=expected, examples=examples, **context)
     if (console := Console()).is_terminal:

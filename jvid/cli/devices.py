@@ -1,4 +1,4 @@
-"""The options that say where networks compute, and in which precision."""
+"""Options for the device and the precision of networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options that say which ensemble a command uses: ``--ensemble``, or ``--expert`` for each expert."""
+"""Options that name the ensemble of a command: ``--ensemble``, or ``--expert`` for each expert."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _option(*names: str, metavar: str, help: str) -> Any:
 
 @attrs.frozen
 class EnsembleOptions:
-    """Which ensemble, or which experts."""
+    """The options that name an ensemble or its experts."""
 
     ensemble: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""``jvid plan``: who predicts at each step, printed, plotted and priced; no network is loaded unless it is timed."""
+"""``jvid plan``: which experts predict at each step, printed, plotted and priced; only ``--time`` loads networks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jvid.cli.devices import Device
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
 from jvid.cli.replaying import PlanFile, check_alone
-from jvid.cli.strategies import StartOptions, StrategyOptions
+from jvid.cli.strategies import StartOptions, StrategyOptions, check_overlap
 from jvid.cli.summary import AsJson, print_json
 from jvid.errors import InputError
 from jvid.extras import extra
@@ -59,7 +59,7 @@ def plan(
     device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Print, plot and price who predicts at each step, without running a network.
+    """Print, plot and price which experts predict at each step, without running a network.
 
     With --paper or --ensemble none, the paper's own schedule is used and no ensemble is needed. A plan from a file is shown
     as it is; it is checked against an ensemble where one is named. Only --time runs networks.
@@ -95,6 +95,8 @@ def plan(
         drawn = load_plan(replay)
     begun = start.started()
     models = None if without else _models(ensemble, start, drawn, measure, device)
+    if models is not None:
+        check_overlap(changes.overlap, models, frames)
     base = _paper_or(begun) if models is None else start.of(models, begun)
     used = changes.changed(base, ("image",) if models is None else models.frame_experts)
     if drawn is not None and models is not None:

@@ -1,4 +1,4 @@
-"""``jvid plugins``: who is installed and what each registers; the broken ones with their reason."""
+"""``jvid plugins``: the installed plugins and what each registers; broken ones with their reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def plugins() -> None:
 
     registry = current()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PluginWarning)  # told below
+        warnings.simplefilter("ignore", PluginWarning)  # listed below
         rows = [(plugin.name, plugin.distribution, _registers(plugin)) for plugin in registry.plugins]
     for failure in registry.failures:
         rows.append((failure.plugin, failure.distribution, f"BROKEN at {failure.stage}: {failure.reason}"))

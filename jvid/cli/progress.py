@@ -1,4 +1,4 @@
-"""The bar of a run on the terminal, on stderr."""
+"""The progress bar of a run, on stderr."""
 
 from __future__ import annotations
 

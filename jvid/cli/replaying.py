@@ -22,7 +22,7 @@ PlanFile = Annotated[
 
 
 def check_alone(beside: str, changes: StrategyOptions) -> None:
-    """Refuse what would draw another plan; ``beside`` names the option that brings one.
+    """Refuse options that would draw another plan; ``beside`` names the option that brings one.
 
     Raises:
         InputError: one of them was given.

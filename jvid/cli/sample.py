@@ -14,12 +14,11 @@ from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
 from jvid.cli.prompts import PromptFile, clips_of
 from jvid.cli.replaying import PlanFile, check_alone
-from jvid.cli.strategies import StartOptions, StrategyOptions
+from jvid.cli.strategies import StartOptions, StrategyOptions, check_overlap
 from jvid.cli.summary import AsJson, print_summary
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
-    from jvid.ensemble.ensemble import Ensemble
     from jvid.pipeline.record import Record
 
 __all__ = ["sample"]
@@ -136,8 +135,8 @@ def sample(
             raise InputError("--guidance beside --unconditional: there is nothing to guide by, leave one out")
         changes = attrs.evolve(changes, guidance=["0"])
     used = changes.changed(base, models.frame_experts)
-    asked = frames if frames is not None else record.frames if record else None
-    check_overlap(changes.overlap, models, asked)
+    wanted_frames = frames if frames is not None else record.frames if record else None
+    check_overlap(changes.overlap, models, wanted_frames)
 
     decoding = any(path.suffix.lower() != ".safetensors" for path, _ in wanted)
     with steps_bar() as advance:
@@ -149,7 +148,7 @@ def sample(
             device,
             decoding=decoding,
             plan=replay,
-            frames=asked,
+            frames=wanted_frames,
             advance=advance,
         )
     if record is not None and made.batches != record.shared():
@@ -164,19 +163,6 @@ def sample(
         used.save(save_strategy)
         files.append(save_strategy)
     print_summary(record, made, seconds, files, as_json)
-
-
-def check_overlap(overlap: int | None, ensemble: Ensemble, frames: int | None) -> None:
-    """Refuse an --overlap that nothing would use.
-
-    Raises:
-        InputError: clips are no longer than the ensemble's.
-    """
-    if overlap is not None and (latents := ensemble.latents(frames)[1]) <= ensemble.shape[1]:
-        raise InputError(
-            f"--overlap beside clips of {ensemble.frames.frames(latents)} frames: only those longer than the ensemble's "
-            f"{ensemble.frames.frames(ensemble.shape[1])} have windows, leave it out or ask for more --frames"
-        )
 
 
 def _read(path: Path) -> Record:

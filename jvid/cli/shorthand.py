@@ -105,7 +105,7 @@ def stacked(base: Strategy, wrappers: Sequence[str], noises: Sequence[str]) -> S
 
 
 def _parsed(text: str) -> list[tuple[str, float | Guidance]]:
-    """What a text states by expert; "" stands for all."""
+    """What a text states by expert; "" is all."""
     from jvid.plugins.choice import parse_value
 
     if ":" in text:

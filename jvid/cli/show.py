@@ -53,7 +53,7 @@ def _names(registry: Registry, component: Component) -> list[str]:
 
 
 def _source(component: Component, factory: Callable[..., Any]) -> str:
-    """``module:attribute`` where it is defined, and as registered where that says otherwise."""
+    """``module:attribute`` where it is defined, and as registered where that differs."""
     inner = getattr(factory, "func", factory)  # of a partial
     module, name = getattr(inner, "__module__", None), getattr(inner, "__qualname__", None)
     registered = component.target if isinstance(component.target, str) else None

@@ -1,4 +1,4 @@
-"""The options that say how an ensemble is sampled, and the strategy that they make of another one."""
+"""Options that change a strategy, and the strategy that results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jvid.ensemble.ensemble import Ensemble
     from jvid.strategy.strategy import Strategy
 
-__all__ = ["PANEL", "StartOptions", "StrategyOptions"]
+__all__ = ["PANEL", "StartOptions", "StrategyOptions", "check_overlap"]
 
 PANEL = "Strategy (the ensemble's recommended one where nothing is given)"
 
@@ -109,8 +109,8 @@ class StrategyOptions:
         list[str] | None,
         _option(
             "--guidance", metavar="G",
-            help="Scale of equation (4), 1 is unguided; or by expert: video=2,image=3, or "
-            "video:scale=2,low=.2,high=.8,rescale=.5, within t from low to high. May be repeated.",
+            help="Scale of equation (4), 1 is unguided; or by expert: video=2,image=3, or video:scale=2,low=.2,high=.8 within t "
+            "from low to high, with rescale=.5 and against=NAME. May be repeated.",
         ),
     ] = None  # fmt: skip
     wrapper: Annotated[
@@ -206,3 +206,16 @@ class StrategyOptions:
                 for expert, value in by_expert(field, text, frame_experts):
                     strategy = with_noise(strategy, expert, **{field: value})
         return strategy
+
+
+def check_overlap(overlap: int | None, ensemble: Ensemble, frames: int | None) -> None:
+    """Refuse an --overlap that nothing would use.
+
+    Raises:
+        InputError: clips are no longer than the ensemble's.
+    """
+    if overlap is not None and (latents := ensemble.latents(frames)[1]) <= ensemble.shape[1]:
+        raise InputError(
+            f"--overlap beside clips of {ensemble.frames.frames(latents)} frames: only those longer than the ensemble's "
+            f"{ensemble.frames.frames(ensemble.shape[1])} have windows, leave it out or pass more --frames"
+        )

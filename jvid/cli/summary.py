@@ -1,4 +1,4 @@
-"""What a command reports of its work on stdout: lines for people, or one JSON object for programs."""
+"""The summary of a command on stdout: lines for people, or one JSON object for programs."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What samples: levels, latents, plans, runs; knows nothing of the rest of jvid but its errors."""
+"""Sampling itself: levels, latents, plans, runs. It imports nothing of jvid but its errors."""

@@ -1,6 +1,6 @@
 """A denoiser on a schedule that it was not trained on, by equal angle.
 
-Equations (6)-(7) ask of interchangeable models that they see the same x_0 + z, that is the same
+Equations (6)-(7) require that interchangeable models see the same x_0 + z, that is the same
 signal-to-noise ratio. For x = alpha x_0 + sigma eps on the outer schedule, let t' be the time at which the
 inner schedule has the same angle atan2(sigma', alpha'). Then x' = x hypot(alpha', sigma') / hypot(alpha, sigma)
 is exactly alpha' x_0 + sigma' eps, and x_0 needs no change. The angle is finite where log-SNR is not.
@@ -38,7 +38,7 @@ class Bridged:
 
     @property
     def space(self) -> LatentSpace | None:
-        """The inner denoiser's: a bridge changes the noise, never what latents mean."""
+        """The latent space of the inner denoiser: a bridge changes the noise, never the meaning of latents."""
         return space_of(self.denoiser)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:

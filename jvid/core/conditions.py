@@ -1,8 +1,8 @@
 """What a denoiser is conditioned on: a mapping whose tensors lead with the batch.
 
 A value is a tensor ``(b, ...)`` or ``(1, ...)`` (the same for the whole batch), a ``PerFrame`` whose tensor
-is ``(b, f, ...)``, a nested condition (the null condition stands under "null"), or anything else,
-which is passed on as it is. Per-frame values are tagged because a shape alone cannot tell them:
+is ``(b, f, ...)``, a nested condition (the null condition is under "null"), or anything else,
+which is passed on as it is. Per-frame values are tagged because a shape alone does not distinguish them:
 ``(b, 16, 128)`` may be sixteen tokens or sixteen frames. ``Guided`` and ``Framewise`` leave a ``Layout`` under
 "layout", for networks that save work on rows that repeat.
 """
@@ -69,7 +69,7 @@ class Layout:
     """How the rows of a batch repeat: (halves, clips, frames), halves outermost. A hint: rows are right without it.
 
     Attributes:
-        halves: 2 where guidance asks about each x and t twice, under two conditions.
+        halves: 2 where guidance evaluates each x and t twice, under two conditions.
         frames: so many rows that follow one another are frames of one clip, and share every condition.
 
     A wrapper that gives such rows different x, t or conditions leaves the hint out of the condition that it hands on.
@@ -152,7 +152,7 @@ def fold_frames(cond: Condition, b: int, f: int) -> dict[str, Any]:
         return _rows(name, value, b).flatten(0, 1)
 
     folded = map_condition(cond, lambda name, v: _rows(name, v, b).repeat_interleave(f, dim=0), fold)
-    # Frames that were frames of a fold before would be rows of a fourth axis, which nobody asks for.
+    # Frames that were frames of a fold before would be rows of a fourth axis, which no network uses.
     layout = Layout.within(cond)
     folded[LAYOUT] = layout.but(frames=f if alike and layout.frames == 1 else 1)
     return folded

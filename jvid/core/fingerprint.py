@@ -1,4 +1,4 @@
-"""What a strategy is, as flat text: to tell on resuming that a state comes from another one, and where they differ.
+"""A sampler as flat text, so that a state of another one is refused on resuming, with the differences.
 
     {"solver": "DDIM", "solver.eta": "0.5", "experts.video.denoiser": "Guided", "experts.video.denoiser.scale": "2.0", ...}
 
@@ -34,16 +34,16 @@ def check_same(got: Mapping[str, str], expected: Mapping[str, str]) -> None:
         InputError: they differ; the message names the first differences.
     """
     paths = [path for path in dict(expected) | dict(got) if got.get(path) != expected.get(path)]
-    if not paths or not expected:  # a state that somebody made by hand says nothing
+    if not paths or not expected:  # a state that was made by hand has none
         return
-    # A component of another kind brings other options; they say nothing more.
-    told = [path for path in paths if not any(path.startswith(f"{other}.") for other in paths)]
-    said = "; ".join(
-        f"{path}: got {got.get(path, 'none')}, expected {expected.get(path, 'none')}" for path in told[:3]
+    # A component of another kind brings other options, which add nothing.
+    changed = [path for path in paths if not any(path.startswith(f"{other}.") for other in paths)]
+    shown = "; ".join(
+        f"{path}: got {got.get(path, 'none')}, expected {expected.get(path, 'none')}" for path in changed[:3]
     )
-    more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
+    more = f" (and {len(changed) - 3} more)" if len(changed) > 3 else ""
     raise InputError(
-        f"the state to resume comes from another strategy; {said}{more}: resume with the strategy it came from, "
+        f"the state to resume comes from another strategy; {shown}{more}: resume with the strategy it came from, "
         "or start anew from its latents with x=state.x"
     )
 
@@ -58,7 +58,7 @@ def _add(path: str, value: Any, texts: dict[str, str]) -> None:
     elif isinstance(value, (tuple, list)):
         _add_sequence(path, value, texts)
     else:
-        # A function's own name, and not where it stands: another script may build the same strategy.
+        # A function's own name, and not its module: another script may build the same strategy.
         texts[path] = getattr(value, "__name__", type(value).__name__)
         if texts[path] == "Tensor":
             texts[path] = f"Tensor of shape {tuple(value.shape)}"

@@ -45,19 +45,19 @@ _floats: dict[int, tuple[weakref.ref[NoiseSchedule], dict[float, tuple[float, fl
 
 
 def level_floats(schedule: NoiseSchedule, t: Tensor) -> tuple[float, float]:
-    """alpha and sigma at t ``()`` as Python floats. A schedule is a value: it is asked once for each time.
+    """alpha and sigma at t ``()`` as Python floats. A schedule is a value, so it is evaluated once for each time.
 
     A run visits the same times for every clip, and a call costs as much as a transition of small latents.
     """
     if not t.is_floating_point():
-        schedule(t)  # it says what is wrong with that
+        schedule(t)  # its own error names what is wrong
     time = t.item()
     known = _floats.get(id(schedule))
     if known is None or known[0]() is not schedule:
         key = id(schedule)
         try:
             reference = weakref.ref(schedule, lambda _: _floats.pop(key, None))
-        except TypeError:  # it cannot be told when such an object goes
+        except TypeError:  # such an object has no weak reference
             alpha, sigma = schedule(double(t))
             return alpha.item(), sigma.item()
         known = _floats[key] = (reference, {})

@@ -1,4 +1,4 @@
-"""Who predicts at which step, decided before any network runs.
+"""Which experts predict at which step, decided before any network runs.
 
     weights_i = selector(step_i, u_i),    u_i = U[0, 1) keyed by (plan seed, i)
 
@@ -33,10 +33,10 @@ class Plan:
     Attributes:
         steps: in order, each with its weights and whether they differ from the step before.
         seed: the plan seed that the choices were drawn from.
-        experts: names of the strategy's experts; those that no step asks are among them.
-        shares: of the experts at each step, as the selector tells them before it draws (the mean of its
+        experts: names of the strategy's experts; those that no step evaluates are among them.
+        shares: of the experts at each step, as the selector declares them before it draws (the mean of its
             weights); None where it does not.
-        selector: its class under "name", its parameters and, if it tells them, its "experts".
+        selector: its class under "name", its parameters and, if it declares them, its "experts".
     """
 
     steps: tuple[Step, ...]
@@ -48,11 +48,11 @@ class Plan:
     def __attrs_post_init__(self) -> None:
         if not self.steps:
             raise InputError("a plan without steps: expected at least one")
-        asked = {name: None for step in self.steps for name in step.weights}
+        named = {name: None for step in self.steps for name in step.weights}
         if not self.experts:
-            object.__setattr__(self, "experts", tuple(asked))
-        if unknown := [name for name in asked if name not in self.experts]:
-            raise InputError(f"plan asks for {unknown}: expected experts among {list(self.experts)}")
+            object.__setattr__(self, "experts", tuple(named))
+        if unknown := [name for name in named if name not in self.experts]:
+            raise InputError(f"plan names {unknown}: expected experts among {list(self.experts)}")
         _check(self)
         if self.shares is None:
             return
@@ -65,8 +65,8 @@ class Plan:
         return len(self.steps)
 
     @property
-    def chance(self) -> bool:
-        """Whether the selector draws: its shares are known, and at some step others than the weights."""
+    def is_random(self) -> bool:
+        """Whether the selector draws at random: at some step its declared shares differ from the weights."""
         return self.shares is not None and any(
             abs(shares.get(name, 0.0) - step.weights.get(name, 0.0)) > 1e-6
             for shares, step in zip(self.shares, self.steps, strict=True)
@@ -75,14 +75,14 @@ class Plan:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Steps at which each expert is asked, by name; a blended step counts for each."""
+        """Steps at which each expert is evaluated, by name; a blended step counts for each."""
         return self._sums(lambda step: 1)
 
     def calls(self, solver: Solver[Any] | None = None) -> Mapping[str, int]:
-        """Calls of each expert in a run, by name: the solver's ``evaluations(step)`` at each step that asks it.
+        """Calls of each expert in a run, by name: ``solver.evaluations(step)`` at each step that evaluates it.
 
         Args:
-            solver: one that tells no ``evaluations``, and None, call once a step.
+            solver: one that declares no ``evaluations``, and None, call once a step.
         """
         declared: object = solver
         return self._sums(declared.evaluations) if isinstance(declared, DeclaresCost) else self.counts
@@ -178,7 +178,7 @@ def _check(plan: Plan) -> None:
             raise InputError(
                 f"{where} starts at t {step.start.t:g}; expected {before.end.t:g}, where the one before ends"
             )
-        if step.switched is not (before is not None and before.asked != step.asked):
+        if step.switched is not (before is not None and before.active != step.active):
             expected = str(not step.switched).lower()
             raise InputError(
                 f"{where} has switched {str(step.switched).lower()}; expected {expected} by its experts"

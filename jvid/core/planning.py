@@ -29,7 +29,7 @@ def check_names(names: Iterable[str], experts: Iterable[str], who: object) -> No
     known = list(experts)
     if unknown := sorted(set(names).difference(known)):
         raise InputError(
-            f"{type(who).__name__} asks for {', '.join(map(repr, unknown))}: "
+            f"{type(who).__name__} names {', '.join(map(repr, unknown))}: "
             f"expected experts among {', '.join(map(repr, known))}"
         )
 
@@ -76,14 +76,14 @@ def draw_plan(
     seed: int,
     schedule: NoiseSchedule | None = None,
 ) -> Plan:
-    """Ask the selector once a step; the number handed in is keyed by the plan seed and the step."""
+    """Draw a plan: evaluate the selector once a step, on a number keyed by the plan seed and the step."""
     try:
         (seed,) = check_seeds([seed])
     except InputError:
         raise InputError(f"plan seed {seed!r}: expected a non-negative integer") from None
     steps: list[Step] = []
     count = len(levels) - 1
-    asked: frozenset[str] | None = None
+    before: frozenset[str] | None = None
     for index in range(count):
         start, end = levels[index], levels[index + 1]
         step = Step(index, count, start, end, schedule=schedule)
@@ -93,8 +93,8 @@ def draw_plan(
             annotate(error, f"the selector at step {index + 1} of {count}, t {start.t:.6g}", selector)
             raise
         weights = _weights(given, experts, selector)
-        switched = asked is not None and asked != weights.keys()
-        asked = frozenset(weights)
+        switched = before is not None and before != weights.keys()
+        before = frozenset(weights)
         steps.append(Step(index, count, start, end, weights, switched, schedule))
     return Plan(tuple(steps), seed, tuple(experts), _shares(selector, steps, experts), describe(selector))
 
@@ -131,12 +131,12 @@ def _near(got: float, expected: float) -> bool:
 def _shares(
     selector: Any, steps: Sequence[Step], experts: Sequence[str]
 ) -> tuple[dict[str, float], ...] | None:
-    """What the selector tells of each step before it draws; None if it tells nothing."""
+    """The shares that the selector declares for each step; None where it declares none."""
     if not isinstance(selector, DeclaresShares):
         return None
-    told = [selector.shares(step) for step in steps]
-    check_names({name for shares in told for name in shares}, experts, selector)
-    return tuple({name: float(share) for name, share in shares.items()} for shares in told)
+    declared = [selector.shares(step) for step in steps]
+    check_names({name for shares in declared for name in shares}, experts, selector)
+    return tuple({name: float(share) for name, share in shares.items()} for shares in declared)
 
 
 def _weights(weights: Mapping[str, float], experts: Sequence[str], selector: object) -> dict[str, float]:

@@ -2,8 +2,8 @@
 
     x_t = alpha_t x_0 + sigma_t eps            (every schedule, Gaussian perturbation)
 
-A *denoiser* estimates E[x_0 | x_t] on its own schedule; a *selector* says at each step which
-denoisers are asked; a *solver* turns their x_0 into the next x_t; a *noise sampler* shapes the
+A *denoiser* estimates E[x_0 | x_t] on its own schedule; a *selector* gives at each step the
+denoisers that predict; a *solver* turns their x_0 into the next x_t; a *noise sampler* shapes the
 keyed draws that a stochastic solver adds; a *postprocessor* edits latents.
 
 Every latent video is a tensor ``(b, c, f, h, w)``: batch, channels, frames, height, width.
@@ -102,8 +102,8 @@ class Step:
     """One transition of a plan, from ``start`` to ``end``.
 
     ``weights`` are the experts that predict (empty before a selector has spoken); ``switched``
-    tells a multistep solver that others predict than at the step before (weights that move among
-    the same experts are no switch). ``schedule`` is the reference, for solvers that ask between the ends.
+    informs a multistep solver that others predict than at the step before (weights that move among
+    the same experts are no switch). ``schedule`` is the reference, for solvers that evaluate between the ends.
     """
 
     index: int
@@ -142,16 +142,16 @@ class Step:
         return max(self.weights, key=self.weights.__getitem__)
 
     @property
-    def asked(self) -> frozenset[str]:
-        """The experts that predict: what a solver may file its history under."""
+    def active(self) -> frozenset[str]:
+        """The names of the experts that predict at this step."""
         return frozenset(self.weights)
 
 
 @attrs.frozen
 class Expert:
-    """A denoiser that a strategy may ask, and the noise of the steps that it predicts.
+    """A denoiser that a selector may choose, and the noise of the steps that it predicts.
 
-    ``noise=None`` stands for independent noise. r and gamma of the paper belong to an expert's own
+    ``noise=None`` is independent noise. r and gamma of the paper belong to an expert's own
     steps, therefore they are its noise sampler's.
     """
 

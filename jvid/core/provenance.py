@@ -1,4 +1,4 @@
-"""Which component raised an error in the middle of a run: a note on the error, of its own type.
+"""A note on an error raised in the middle of a run, which names the component that raised it.
 
     ValueError: 3 is no channel
     raised by expert 'video' at step 3 of 50, t 0.941 (alpha 0.08, sigma 0.99): Guided > Cartoon of jvid-cartoon 0.1
@@ -74,7 +74,7 @@ def _module(part: object) -> str:
 
 
 def _distribution(root: str) -> str:
-    """Name and version of what installs the top-level package ``root``; the package itself if nobody is known to."""
+    """Name and version of what installs the top-level package ``root``; the package itself where that is not known."""
     try:
         found = list(importlib.metadata.packages_distributions().get(root, ()))
         if not found:  # an editable install does not list its files
@@ -85,5 +85,5 @@ def _distribution(root: str) -> str:
             ]
         names = dict.fromkeys(found)
         return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names) or f"module {root}"
-    except Exception:  # whatever is broken there, the error that is being told matters more
+    except Exception:  # whatever is broken there, the error that is reported matters more
         return f"module {root}"

@@ -1,9 +1,9 @@
-"""One run of a sampler: what a solver's step is given, and a look at all that comes back.
+"""One run of a sampler: it gives each solver step its functions and checks what comes back.
 
-    x_0(x, level) = sum_k w_k D_k(x, level, cond)        w of the step at hand; zero weights are never asked
+    x_0(x, level) = sum_k w_k D_k(x, level, cond)        w of the step at hand; zero weights are not evaluated
     z(key) = noise sampler of the step's dominant expert, on draws keyed by (clip seed, step index, key, name)
 
-A prediction or latents of another form or not finite, and whatever a component raises, are told with expert (or
+A prediction or latents of another form or not finite, and whatever a component raises, are reported with expert (or
 solver), step and level.
 """
 
@@ -60,7 +60,7 @@ class Run:
         self._seeds = seeds
         self._cond = cond
         self.calls, self.seconds = calls, seconds
-        self._told: Exception | None = None
+        self._reported: Exception | None = None
 
     def step(self, x: Tensor, step: Step, memory: Any) -> tuple[Tensor, Tensor, Any]:
         """x at ``step.start`` -> x at ``step.end``, the step's last prediction (x if there was none), the memory.
@@ -84,7 +84,7 @@ class Run:
             with torch.no_grad():
                 out, memory = self._solver.step(x, step, denoise, noise, memory)
         except Exception as error:
-            if error is not self._told:
+            if error is not self._reported:
                 annotate(error, f"the solver {_at(step, step.start)}", self._solver)
             raise
         if not _is_like(out, x):
@@ -112,16 +112,16 @@ class Run:
                 raise
             if not _is_like(x_0, x):
                 who = f"expert {name!r} at step {step.index + 1} of {step.count}"
-                self._told = InputError(
+                self._reported = InputError(
                     f"{who} returned {_form(x_0)}: expected x_0 like its input, {_form(x)}"
                 )
-                raise self._told
+                raise self._reported
             if not _is_finite(x_0):
-                self._told = NonFiniteError(
+                self._reported = NonFiniteError(
                     f"expert {name!r} at step {step.index + 1} of {step.count} returned NaN or infinity, at "
                     f"{_level(level)}: check its weights, or give it a wider dtype"
                 )
-                raise self._told
+                raise self._reported
             self.seconds[name] += time.perf_counter() - begun
             self.calls[name] += 1
             if len(weights) > 1:
@@ -147,8 +147,8 @@ class Run:
             annotate(error, f"the noise of expert {expert!r} {_at(step, step.start)}", sampler)
             raise
         if not isinstance(z, Tensor) or z.shape != like.shape:
-            self._told = InputError(f"noise of expert {expert!r} has {_form(z)}: expected {_form(like)}")
-            raise self._told
+            self._reported = InputError(f"noise of expert {expert!r} has {_form(z)}: expected {_form(like)}")
+            raise self._reported
         return z
 
 

@@ -50,7 +50,7 @@ Grid = Sequence[float] | Callable[["NoiseSchedule"], Sequence[float]]
 
 @attrs.frozen(eq=False, init=False)
 class Sampler:
-    """A strategy: experts, who predicts when, and how a prediction becomes the next latents.
+    """Experts, which of them predict at a step, and how a prediction becomes the next latents.
 
     Args:
         experts: what the selector names.
@@ -61,7 +61,7 @@ class Sampler:
         schedule: the reference; the first expert's if None.
         postprocessors: applied in order to the finished latents.
         initial: shapes the first noise across frames, as models trained on correlated noise expect it; independent
-            if None. It is divided by the deviation that it declares (``std``): the first level says how much.
+            if None. It is divided by the deviation that it declares (``std``): the first level sets the deviation.
 
     Raises:
         InputError: no experts, experts of different latent spaces, a selector that names others, a grid
@@ -105,7 +105,7 @@ class Sampler:
             else Bridged(expert.denoiser, reference)
             for name, expert in experts.items()
         }
-        levels = levels_of(grid, reference)  # a wrong grid is told here, not at the first run
+        levels = levels_of(grid, reference)  # a wrong grid is an error here, not at the first run
         check_initial(initial)
         self.__attrs_init__(experts, selector, solver, grid, reference, tuple(postprocessors), initial)
         object.__setattr__(self, "_denoisers", denoisers)
@@ -114,7 +114,7 @@ class Sampler:
         object.__setattr__(self, "_fingerprint", fingerprint(public))
 
     def plan(self, seed: int = 0) -> Plan:
-        """Draw who predicts at each step. No network runs.
+        """Draw which experts predict at each step. No network runs.
 
         Raises:
             InputError: the seed is negative, or the selector gives weights that are not weights.
@@ -133,7 +133,7 @@ class Sampler:
         device: torch.device | str | None = None,
         resume: State | None = None,
     ) -> Iterator[State]:
-        """Run step by step; nothing runs until the iterator is asked, and it may be dropped at any step.
+        """Run step by step; a step runs when the iterator is advanced, and it may be dropped at any step.
 
         Args:
             shape: ``(c, f, h, w)`` of one clip; may be left out with ``x`` or ``resume``.
@@ -141,7 +141,7 @@ class Sampler:
             cond: of the batch, tensors leading with ``len(seeds)``; passed to the experts as it is; or a ``PerExpert``.
             plan: a plan to replay, from a file if need be, or the seed of one; 0 if None (with ``resume``, the
                 state's). Its levels must be the schedule's.
-            x: latents ``(b c f h w)`` to start from, as they stand at the plan's first level; if None,
+            x: latents ``(b c f h w)`` to start from, at the plan's first level; if None,
                 N(0, alpha^2 + sigma^2) keyed by the seeds: the paper's N(0, I) where variance is kept.
             dtype: of the latents, float32 (the default) or float64; experts may compute in less.
             device: of the latents; x's, or the CPU.

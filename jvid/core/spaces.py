@@ -1,7 +1,7 @@
-"""What latents mean: two denoisers take turns only where a latent says the same to both.
+"""Latent spaces: two denoisers take turns only where latents mean the same to both.
 
 Spaces compare by value: channels, factor (pixels to a latent's side), scaling of the autoencoder's output and
-the autoencoder itself. A denoiser declares its own as ``space``; one that does not say is trusted.
+the autoencoder itself. A denoiser declares its own as ``space``; one that does not is trusted.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class LatentSpace:
 
 
 def space_of(denoiser: Denoiser) -> LatentSpace | None:
-    """What a denoiser declares as its ``space``, None if it does not say."""
+    """The latent space that a denoiser declares; None where it declares none."""
     return getattr(denoiser, "space", None)
 
 
@@ -85,10 +85,12 @@ def same_space(denoisers: Mapping[str, Denoiser]) -> LatentSpace | None:
     Raises:
         InputError: two of them differ; the message names both experts and both spaces.
     """
-    told = {name: space for name, denoiser in denoisers.items() if (space := space_of(denoiser)) is not None}
-    if not told:
+    declared = {
+        name: space for name, denoiser in denoisers.items() if (space := space_of(denoiser)) is not None
+    }
+    if not declared:
         return None
-    (first, space), *others = told.items()
+    (first, space), *others = declared.items()
     for name, other in others:
         if other != space:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Where a run starts, and all that it takes to go on after one of its steps.
+"""The start of a run, and the state from which it continues after any step.
 
     x = hypot(alpha, sigma) z at the first level,   z ~ N(0, I) keyed by the clip's seed
 
@@ -31,7 +31,7 @@ __all__ = ["State", "check_initial", "start"]
 
 @attrs.frozen(eq=False)
 class State:
-    """A run after one of its steps: what to show of it, and what to resume from. Picklable.
+    """A run after one of its steps, to be shown, pickled or resumed.
 
     Attributes:
         plan: of the run.
@@ -76,7 +76,7 @@ def start(
     Args:
         shape: ``(c, f, h, w)`` of one clip; may be None with ``x``.
         seeds: one a clip.
-        level: the first of the plan, where x stands.
+        level: the first of the plan, that of x.
         x: latents to take as they are.
         dtype: float32 or float64; x's if it is one of them, else float32.
         device: x's or the CPU if None.

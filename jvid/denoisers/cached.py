@@ -70,7 +70,8 @@ def cached(
         InputError: ``prepare`` beside another preparation or not a function, or a device or dtype that torch does not have.
     """
     if prepare is not None:
-        if not callable(prepare) or device is not None or dtype is not None:
+        function: object = prepare
+        if not callable(function) or device is not None or dtype is not None:
             raise InputError(
                 f"cached got prepare={prepare!r}, device={device!r}, dtype={dtype!r}; expected a function as prepare alone, or "
                 "a device and a dtype"

@@ -1,4 +1,4 @@
-"""An image model over the frames of a clip (section 3.4 of the paper):
+"""An image model over the frames of a clip (section 3.4 of the paper).
 
     (b c f h w) -> ((b f) c 1 h w) -> image model -> (b c f h w)
 
@@ -16,36 +16,26 @@ from torch import Tensor
 from jvid.core.conditions import fold_frames
 from jvid.core.evaluations import evaluations_of
 from jvid.core.levels import require_latents
-from jvid.core.protocols import Condition, Denoiser, Evaluation, NoiseSchedule
-from jvid.core.spaces import LatentSpace, space_of
+from jvid.core.protocols import Condition, Denoiser, Evaluation
 from jvid.denoisers.memo import Memo
+from jvid.denoisers.wrapper import Wrapper
 from jvid.errors import InputError
 
 __all__ = ["Framewise"]
 
 
 @attrs.frozen(eq=False)
-class Framewise:
-    """Lifts a denoiser of single frames ``(b c 1 h w)`` to clips; each frame is denoised alone.
+class Framewise(Wrapper):
+    """A denoiser of single frames ``(b c 1 h w)`` as a denoiser of clips; each frame is denoised alone.
 
     Conditions repeat for every frame; ``PerFrame`` values give each frame its own row.
     """
 
-    image: Denoiser
+    denoiser: Denoiser
     _folded: Memo[dict[str, Any]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_folded", Memo())
-
-    @property
-    def schedule(self) -> NoiseSchedule:
-        """The image denoiser's."""
-        return self.image.schedule
-
-    @property
-    def space(self) -> LatentSpace | None:
-        """The image denoiser's."""
-        return space_of(self.image)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype."""
@@ -55,14 +45,14 @@ class Framewise:
         times = t.repeat_interleave(f) if t.ndim else t
         # The same tensors at each step of a run: what is kept for them further inside is found again.
         folded = self._folded({"cond": cond, "rows": b, "frames": f}, lambda: fold_frames(cond, b, f))
-        x_0 = self.image(frames, times, folded)
+        x_0 = self.denoiser(frames, times, folded)
         if x_0.shape != frames.shape:
             raise InputError(
-                f"the image denoiser returned shape {tuple(x_0.shape)} for frames of shape {tuple(frames.shape)}; "
+                f"the denoiser of frames returned shape {tuple(x_0.shape)} for frames of shape {tuple(frames.shape)}; "
                 "expected the same shape"
             )
         return x_0.reshape(b, f, c, h, w).transpose(1, 2)
 
     def evaluations(self, t: float, frames: int) -> Sequence[Evaluation]:
-        """The image denoiser's, with a row for each frame."""
-        return [attrs.evolve(each, rows=frames * each.rows) for each in evaluations_of(self.image, t, 1)]
+        """Those of the inner denoiser, with a row for each frame."""
+        return [attrs.evolve(each, rows=frames * each.rows) for each in evaluations_of(self.denoiser, t, 1)]

@@ -1,9 +1,9 @@
-"""Guidance, equation (4) of the paper, away from the null condition or from a weaker model:
+"""Classifier-free guidance, equation (4) of the paper, uses the empty prompt; autoguidance uses a weaker model.
 
     eps = eps_null + g (eps_cond - eps_null)        classifier-free
     eps = eps_weak + g (eps_cond - eps_weak)        autoguidance: both conditional
 
-x_0 is affine in eps at a given x_t, so the same line holds for x_0 as it stands.
+x_0 is affine in eps at a given x_t, so the same line holds for x_0.
 g = 1 is the conditional model, g = 0 the other one; each then costs one evaluation.
 """
 
@@ -37,10 +37,10 @@ class Guided(Wrapper):
     the others hold for both halves. Both are evaluated as one batch, conditional rows first.
 
     ``interval``: (low, high) of the denoiser's own t within which guidance acts, ends included; elsewhere the conditional
-    stands alone, at half the cost (Kynkäänniemi et al. 2024, arXiv 2404.07724). ``rescale``: phi of Lin et al. (2023, arXiv
+    is used alone, at half the cost (Kynkäänniemi et al. 2024, arXiv 2404.07724). ``rescale``: phi of Lin et al. (2023, arXiv
     2305.08891, equation 16): how far the deviation of the guided x_0, clip by clip, is drawn back to the conditional's.
 
-    ``against``: a denoiser of the same schedule and latent space that takes the null condition's part, asked with the same
+    ``against``: a denoiser of the same schedule and latent space in place of the null condition, evaluated with the same
     condition (autoguidance: Karras et al. 2024, arXiv 2406.02507). A weaker model's errors are the stronger one's, only
     larger: what leads away from them leads to better samples, and not to more alike ones. No null condition is needed then.
     """
@@ -142,7 +142,7 @@ class Guided(Wrapper):
 
 
 def _halves(plain: Condition, null: Condition, b: int) -> dict[str, Any]:
-    """The condition of 2 b rows, the conditional half on top, and the hint that they ask about the same x twice."""
+    """The condition of 2 b rows, the conditional half on top, and the hint that both have the same x."""
     both = concat(expand_rows(plain, b), expand_rows({**plain, **null}, b))
     return {**both, LAYOUT: Layout.within(plain).but(halves=2)}
 

@@ -3,7 +3,7 @@
     x_0 <- m known + (1 - m) x_0
 
 at each prediction, so that a solver carries the known part along its own noise and ends at it exactly (the last step
-ends at x_0). The unknown part sees it, because the denoiser is asked about x as a whole.
+ends at x_0). The unknown part sees it, because the denoiser is evaluated on x as a whole.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Known"]
 
 @attrs.frozen(eq=False)
 class Known(Wrapper):
-    """``denoiser`` with known latents. It stands outermost: around ``Guided``, not within.
+    """``denoiser`` with known latents. It is the outermost wrapper: around ``Guided``, not within.
 
     Args:
         denoiser: predicts the rest.
@@ -54,7 +54,7 @@ class Known(Wrapper):
 
     @classmethod
     def frames(cls, denoiser: Denoiser, latents: Tensor, at: Sequence[int], frames: int) -> Known:
-        """Known frames: ``latents (b c k h w)`` stand at the k frames ``at`` of a clip of ``frames``.
+        """``denoiser`` with known frames: ``latents (b c k h w)`` are the k frames ``at`` of a clip of ``frames``.
 
         Raises:
             InputError: frames outside the clip, given twice, or not one for each of the latents.

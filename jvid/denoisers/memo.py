@@ -1,4 +1,4 @@
-"""What was made of a condition, kept for the last few conditions, and no longer than they live.
+"""Values made of a condition, kept for the last few conditions and no longer than they live.
 
 A condition is found again by the identity of its tensors, which are known by weak references: an address alone may belong to
 the next tensor. When one of them is gone, so is what was made of it: nothing outlives the run whose condition it was. An edit in

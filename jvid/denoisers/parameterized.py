@@ -1,4 +1,4 @@
-"""A network's prediction, turned into x_0, with x = alpha x_0 + sigma eps:
+"""A network's prediction, turned into x_0, with x = alpha x_0 + sigma eps.
 
     eps:   x_0 = (x - sigma eps) / alpha
     x0:    x_0 = the prediction
@@ -34,7 +34,7 @@ class Parameterized:
     """The denoiser of a ``network`` that was trained on ``schedule`` to predict ``prediction``.
 
     The arithmetic is at least float32 whatever the network runs in; the result has x's dtype.
-    An "eps" network says nothing of x_0 where alpha = 0: a call there raises ``InputError``.
+    An "eps" network does not determine x_0 where alpha = 0: a call there raises ``InputError``.
     """
 
     network: Network
@@ -69,7 +69,7 @@ class Parameterized:
             alpha, sigma = alpha64.to(x.device, dtype), sigma64.to(x.device, dtype)
         if silent:
             raise InputError(
-                f"an eps prediction was asked for at t = {t.max().item():g}, where alpha = 0 and x holds no signal; "
+                f"an eps prediction was requested at t = {t.max().item():g}, where alpha = 0 and x holds no signal; "
                 "expected alpha > 0: start the grid lower, or use a network that predicts v, flow or x0"
             )
         predicted = self.network(x, t, cond)

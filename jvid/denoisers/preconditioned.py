@@ -6,7 +6,7 @@
     c_skip = d^2 / (s^2 + d^2),  c_out = s d / sqrt(s^2 + d^2),  c_in = 1 / sqrt(s^2 + d^2),  c_noise = ln(s) / 4
 
 with d the deviation of the data. Written with n = sqrt(sigma^2 + alpha^2 d^2) there is no quotient by alpha:
-c_skip x' = alpha d^2 x / n^2,  c_out = sigma d / n,  c_in x' = x / n. At sigma = 0, x_0 is x / alpha and F is not asked.
+c_skip x' = alpha d^2 x / n^2,  c_out = sigma d / n,  c_in x' = x / n. At sigma = 0, x_0 is x / alpha and F is not evaluated.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Preconditioned:
         alpha, sigma = levels_for(self.schedule, t, x)
         if bool((alpha == 0).any()):
             raise InputError(
-                f"a preconditioned network was asked at t = {t.max().item():g}, where alpha = 0 and its noise level is infinite; "
+                f"a preconditioned network was evaluated at t = {t.max().item():g}, where its noise level is infinite; "
                 "expected alpha > 0: start the grid lower"
             )
         clean = sigma == 0

@@ -1,4 +1,4 @@
-"""Clips longer than a denoiser knows, by windows over their frames.
+"""Clips longer than a denoiser was trained on, by windows over their frames.
 
     x_0[f] = sum_k w_k[f] D(x[window_k])[f] / sum_k w_k[f]
 
@@ -29,7 +29,7 @@ __all__ = ["Windowed"]
 class Windowed(Wrapper):
     """``denoiser`` in windows of ``size`` frames, ``stride`` apart; shorter clips pass through as they are.
 
-    ``PerFrame`` conditions are cut with the frames; all others hold for every window. Windows are asked for one after the
+    ``PerFrame`` conditions are cut with the frames; all others hold for every window. Windows are evaluated one after the
     other: memory does not grow with the clip.
     """
 

@@ -1,4 +1,4 @@
-"""What a wrapper of a denoiser hands on as it is: the schedule, what latents mean, and what a call evaluates."""
+"""The base of wrappers, which forwards a denoiser's schedule, latent space and evaluations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Wrapper"]
 
 
 class Wrapper:
-    """Base of the wrappers that stand on their ``denoiser``'s schedule and in its latent space."""
+    """A wrapper with the schedule and the latent space of its ``denoiser``."""
 
     __slots__ = ()
 

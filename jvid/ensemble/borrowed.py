@@ -1,4 +1,4 @@
-"""Another expert of the ensemble inside a wrapper, under its own condition where its encoder is another."""
+"""Another expert of the ensemble inside a wrapper, evaluated with its own condition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one form of strategies that make the same clips of an ensemble, however they were written.
+"""The canonical form of strategies: one form for all that make the same clips of an ensemble.
 
 wrappers    of the experts that the selector may choose, inherited ones stated; under "*" where all have the same
 guided      with the numbers that change something; a scale of 1 is no wrapper

@@ -96,7 +96,7 @@ class Composition:
 
         Raises:
             InputError: the selector, or the strategy's wrappers and noise, name an expert that the ensemble does not have;
-                or nothing says which experts there are.
+                or the experts are not known.
         """
         declared = tuple(self.selector.experts) if isinstance(self.selector, DeclaresExperts) else ()
         if self.ensemble is None:
@@ -125,7 +125,7 @@ class Composition:
         return {name: loaded.get(name) for name in choices}
 
     def plan(self) -> Plan:
-        """Who predicts when, drawn with the strategy's plan seed. No network runs.
+        """The plan, drawn with the strategy's plan seed. No network runs.
 
         Raises:
             InputError: an option that a component refuses.
@@ -137,7 +137,7 @@ class Composition:
         return draw_plan(self.selector, levels, self.experts, self.strategy.plan_seed, self.schedule)
 
     def check(self) -> None:
-        """Load every component but the networks; wrappers are built around a stand-in.
+        """Load every component but the networks; wrappers are built around a placeholder.
 
         Raises:
             InputError: an option that a component refuses; the message names the expert that it is for.
@@ -210,7 +210,7 @@ class Composition:
         )
 
     def outline(self, name: str, latent_frames: int | None = None) -> Denoiser:
-        """An expert's denoiser with stand-ins in place of networks: what it declares is known without loading any.
+        """An expert's denoiser with placeholders for its networks, which declares what it evaluates without loading any.
 
         A stand-in is on the expert's own schedule where that is known without loading it, else on the reference.
 

@@ -1,4 +1,4 @@
-"""A value that is made at its first use, once: networks and encoders that a plan does not need."""
+"""A value that is made once, at its first use, such as a network or an encoder."""
 
 from __future__ import annotations
 

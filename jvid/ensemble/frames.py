@@ -1,4 +1,4 @@
-"""How many frames clips have, in pixels and in latents.
+"""The numbers of frames that clips have, in pixels and in latents.
 
 frames = factor * latents + offset        factor 1, offset 0: a latent for each frame
 factor 4, offset 1: a causal autoencoder's 4k + 1 frames, of k + 1 latents
@@ -20,8 +20,8 @@ class FrameRule:
     """The numbers of frames that an ensemble can make.
 
     Attributes:
-        factor: frames that a latent frame stands for.
-        offset: 1 where the first latent frame stands for one frame alone (a causal autoencoder), else 0.
+        factor: frames that a latent frame decodes to.
+        offset: 1 where the first latent frame decodes to one frame alone (a causal autoencoder), else 0.
         most: the largest number of frames; None is no limit.
 
     Raises:
@@ -57,7 +57,7 @@ class FrameRule:
         return whole + self.offset
 
     def frames(self, latents: int) -> int:
-        """Frames that ``latents`` latent frames stand for."""
+        """Frames that ``latents`` latent frames decode to."""
         return self.factor * (latents - self.offset) + self.offset
 
     def __str__(self) -> str:

@@ -17,7 +17,7 @@ class PixelCodec:
     """Latents ``(b c f h w)`` of one channel (grey) or three (RGB) as pixels in [-1, 1]; what lies beyond is cut off.
 
     Args:
-        scale: latents that stand for the whole range of [-1, 1].
+        scale: the latents' absolute value that is mapped to 1.
     """
 
     scale: float = 1.0

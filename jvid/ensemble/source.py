@@ -1,4 +1,4 @@
-"""Which ensemble a run uses, as plain values: a registered one or a folder, experts composed on the spot, or both.
+"""An ensemble as plain values: a registered one or a folder, experts composed on the spot, or both.
 
     actions-64                                     --ensemble actions-64
     {"experts": {"high": "wan/high", "low": "wan/low"}, "codec": "taesd"}
@@ -11,6 +11,7 @@ these ensembles unless it is stated.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -36,7 +37,7 @@ def _read_only(values: Mapping[str, str]) -> Mapping[str, str]:
 
 @attrs.frozen
 class Source:
-    """What ``load`` builds an ensemble from.
+    """The names from which ``load`` builds an ensemble.
 
     Attributes:
         name: a choice of the kind "ensemble" as text, a folder's path among them; "" where experts alone are named.
@@ -48,7 +49,7 @@ class Source:
         schedule: the reference schedule, a choice of the kind "schedule".
 
     Raises:
-        InputError: neither a name nor experts.
+        InputError: neither a name nor experts, or a value of another form.
     """
 
     name: str = ""
@@ -60,8 +61,18 @@ class Source:
     schedule: str | None = None
 
     def __attrs_post_init__(self) -> None:
+        for key in ("name", "codec", "schedule"):
+            if not isinstance(value := getattr(self, key), str | None):
+                raise InputError(f"ensemble.{key} {documents.short(value)}: expected text")
         if not self.name and not self.experts:
             raise InputError("no ensemble: expected the name of one, a folder, or experts")
+        sizes = self.shape
+        if sizes is not None and (len(sizes) != 4 or any(type(n) is not int or n < 1 for n in sizes)):
+            raise InputError(
+                f"ensemble.shape {documents.short(sizes)}: expected channels, frames, height and width, each 1 or more"
+            )
+        if self.fps is not None and not (_is_number(self.fps) and 0 < self.fps < math.inf):
+            raise InputError(f"ensemble.fps {documents.short(self.fps)}: expected a finite number above 0")
 
     @property
     def is_composed(self) -> bool:
@@ -110,6 +121,8 @@ class Source:
             if not isinstance(table, Mapping) or not all(isinstance(each, str) for each in table.values()):
                 raise InputError(f"ensemble.{key} {documents.short(table)}: expected sources by expert")
         shape = values.get("shape")
+        if shape is not None and not isinstance(shape, list | tuple):
+            raise InputError(f"ensemble.shape {documents.short(shape)}: expected a list of four sizes")
         return cls(**{**values, "shape": None if shape is None else tuple(shape)})
 
     def __str__(self) -> str:
@@ -166,6 +179,10 @@ class Source:
         )
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 class _Loader:
     """Loads what a source names, each once."""
 
@@ -220,7 +237,7 @@ class _Loader:
         self._registry.check("denoiser", choice, **self._placed("denoiser", choice))
         loaded = Deferred(lambda: self._built("denoiser", choice))
         if denoises is None:
-            # Whether it denoises clips or frames is the network's to say, which loads it.
+            # The network itself declares whether it denoises clips or frames, which loads it.
             denoises = getattr(loaded(), "denoises", "clips")
         return Member(loaded, denoises), None
 

@@ -1,4 +1,4 @@
-"""What takes the place of an expert's network where wrappers are checked or priced, and nothing is evaluated."""
+"""A placeholder for an expert's network, where wrappers are checked or priced and nothing is evaluated."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What a container leaves to a process: control groups of Linux, versions 1 and 2.
+"""The limits of a container on memory and cores: control groups of Linux, versions 1 and 2.
 
     memory   the least, over the group and those above it, of   limit - used + used that can be taken back
     cores    the least of                                       quota / period
 
-A limit binds all groups below it, and a group that has none stands under its parent's. Where there is no control group (other
+A limit binds all groups below it, and a group that has none has its parent's. Where there is no control group (other
 systems), there is no limit. Source: https://docs.kernel.org/admin-guide/cgroup-v2.html and cgroup-v1/memory.html.
 """
 

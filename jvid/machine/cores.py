@@ -1,4 +1,4 @@
-"""How many threads a process takes where several share one machine.
+"""The number of threads of a process where several share one machine.
 
     threads = max(1, cores / LOCAL_WORLD_SIZE)      cores that this process may run on, within the quota of its container
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from jvid.errors import InputError
 from jvid.machine import cgroups
 
-__all__ = ["neighbours", "set_threads", "threads_for", "usable_cores"]
+__all__ = ["local_world_size", "set_threads", "threads_for", "usable_cores"]
 
 
 def usable_cores(root: Path = Path("/")) -> int:
@@ -30,22 +30,22 @@ def usable_cores(root: Path = Path("/")) -> int:
     return max(1, cores if quota is None else min(cores, int(quota)))
 
 
-def neighbours(environ: Mapping[str, str] | None = None) -> int:
+def local_world_size(environ: Mapping[str, str] | None = None) -> int:
     """Processes of this job on this machine, itself among them; 1 where ``LOCAL_WORLD_SIZE`` is not set.
 
     Raises:
         InputError: it is no whole number of 1 or more.
     """
-    said = (os.environ if environ is None else environ).get("LOCAL_WORLD_SIZE", "").strip() or "1"
-    if not (said.isascii() and said.isdigit() and int(said) > 0):
+    value = (os.environ if environ is None else environ).get("LOCAL_WORLD_SIZE", "").strip() or "1"
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
         raise InputError(
-            f"LOCAL_WORLD_SIZE={said!r}: expected how many processes share the machine, 1 or more; or unset it"
+            f"LOCAL_WORLD_SIZE={value!r}: expected how many processes share the machine, 1 or more; or unset it"
         )
-    return int(said)
+    return int(value)
 
 
 def threads_for(
-    asked: int | None,
+    requested: int | None,
     cores: int,
     usual: int,
     environ: Mapping[str, str] | None = None,
@@ -54,35 +54,35 @@ def threads_for(
     """Threads to set, or None to leave what torch has.
 
     Args:
-        asked: by an option or a recipe; it goes before all else.
+        requested: by an option or a recipe; it goes before all else.
         cores: that the process may use.
         usual: threads that torch has taken; the share is never more.
-        environ: of the process if None. ``OMP_NUM_THREADS`` in it says it for torch: then None.
-        like: of a run to repeat, taken where nothing is said and the share allows it.
+        environ: of the process if None. Where it has ``OMP_NUM_THREADS``, torch follows that: then None.
+        like: of a run to repeat, taken where no number is requested and the share allows it.
 
     Raises:
         InputError: ``LOCAL_WORLD_SIZE`` is no whole number of 1 or more.
     """
     environ = os.environ if environ is None else environ
-    if asked is not None:
-        return asked
+    if requested is not None:
+        return requested
     if environ.get("OMP_NUM_THREADS", "").strip():
         return None
-    share = max(1, cores // neighbours(environ))
+    share = max(1, cores // local_world_size(environ))
     if like is not None and 1 <= like <= share:
         return like
     return share if share < usual else None
 
 
-def set_threads(asked: int | None = None, like: int | None = None) -> int:
-    """Give torch its threads of the processor, and return how many it has; see ``threads_for``.
+def set_threads(requested: int | None = None, like: int | None = None) -> int:
+    """Set the number of torch's threads, and return how many it has; see ``threads_for``.
 
     Raises:
         InputError: ``LOCAL_WORLD_SIZE`` is no whole number of 1 or more.
     """
     import torch
 
-    threads = threads_for(asked, usable_cores(), torch.get_num_threads(), like=like)
+    threads = threads_for(requested, usable_cores(), torch.get_num_threads(), like=like)
     if threads is not None:
         torch.set_num_threads(threads)
     return torch.get_num_threads()

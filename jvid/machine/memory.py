@@ -1,4 +1,4 @@
-"""How much memory a run may take: what is free, within a container's limit, shared by the processes of a job.
+"""The memory that a run may take: what is free, within a container's limit, shared by the processes of a job.
 
     free   CPU   min(MemAvailable, what the control groups grant) / LOCAL_WORLD_SIZE
            CUDA  free on the device, with what torch holds and does not use
@@ -19,28 +19,28 @@ import attrs
 
 from jvid.errors import InputError
 from jvid.machine import cgroups
-from jvid.machine.cores import neighbours
+from jvid.machine.cores import local_world_size
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Bound", "free_bytes", "held_bytes", "shown"]
+__all__ = ["MemoryLimit", "format_bytes", "free_bytes", "held_bytes"]
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
           "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30, "TI": 1 << 40}  # fmt: skip
 _UNKNOWN = 4 * 10**9
-"""Taken as free where the system does not tell."""
+"""Taken as free where the system does not report it."""
 
 
 @attrs.frozen
-class Bound:
+class MemoryLimit:
     """Either ``total`` bytes of the process, or a ``share`` in (0, 1] of what is free; half of it by default."""
 
     total: int | None = None
     share: float = 0.5
 
     @classmethod
-    def parse(cls, text: str) -> Bound:
+    def parse(cls, text: str) -> MemoryLimit:
         """``2GB``, ``1.5GiB`` or ``800M`` is a total; ``0.5`` or ``50%`` a share.
 
         Raises:
@@ -79,7 +79,7 @@ def free_bytes(device: torch.device | str = "cpu", root: Path = Path("/")) -> in
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     found = [bytes_ for bytes_ in (_available(root), cgroups.free_memory(root)) if bytes_ is not None]
-    return min(found, default=_UNKNOWN) // neighbours()
+    return min(found, default=_UNKNOWN) // local_world_size()
 
 
 def held_bytes(device: torch.device | str = "cpu") -> int:
@@ -94,13 +94,13 @@ def held_bytes(device: torch.device | str = "cpu") -> int:
         import resource
         import sys
 
-        # The most that it ever held: macOS tells it in bytes, others in KiB.
+        # The most that it ever held: macOS reports it in bytes, others in KiB.
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most * (1 if sys.platform == "darwin" else 1024)
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def shown(count: int) -> str:
+def format_bytes(count: int) -> str:
     """Bytes for people: ``87 MB``, ``1.3 GB``."""
     return f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{math.ceil(count / 1e6)} MB"
 

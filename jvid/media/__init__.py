@@ -1,4 +1,4 @@
-"""Clips to files and the story of a clip back from its file; the ending picks the form.
+"""Clips to files, and their metadata back from them; the file's ending selects the format.
 
     .mp4            H.264, yuv420p         metadata: the container's comment
     .gif            Pillow                 the comment

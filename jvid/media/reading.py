@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jvid.errors import InputError, MissingDependencyError
 from jvid.extras import extra
 from jvid.media.files import ENDINGS
+from jvid.refusals import openable, refusal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,8 +71,14 @@ def _existing(path: str | Path) -> Path:
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
-    said = " ".join(str(error).split())
-    return InputError(f"cannot read {str(path)!r}: {type(error).__name__}: {said}; is it whole?")
+    try:
+        openable(path)  # libraries have their own errors for a file that cannot be opened
+    except OSError as refused:
+        error = refused
+    if found := refusal(path, error):
+        return found
+    reason = " ".join(str(error).split())
+    return InputError(f"cannot read {str(path)!r}: {type(error).__name__}: {reason}; is it whole?")
 
 
 def _mp4(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Which clips of a run are computed together: as many as a bound of memory allows, of a size, or as a record has them.
+"""Batches of clips: as many as a limit of memory allows, of a given size, or as a record has them.
 
     a clip   = 1.6 (peak of one call of the hungriest expert + latents of solver and noise)
     at most  = room / a clip
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from jvid.core.plan import Plan
     from jvid.core.protocols import Condition, Denoiser
     from jvid.core.sampler import Sampler
-    from jvid.machine.memory import Bound
+    from jvid.machine.memory import MemoryLimit
     from jvid.pipeline.record import Record
 
-__all__ = ["Batching", "at_most", "bytes_per_clip", "even"]
+__all__ = ["Batching", "bytes_per_clip", "even_batches", "max_batch_size"]
 
 _LATENTS = 16
 """Float32 latents of a clip beside the network: x, x_0, a solver's memory, noise in float64, a state."""
@@ -43,7 +43,7 @@ _BEYOND = 1.6
 """What a clip takes of memory, to what its tensors do."""
 
 
-def at_most(room: int, clip: int) -> int:
+def max_batch_size(room: int, clip: int) -> int:
     """The largest batch that fits; 0 where not even one clip does.
 
     Args:
@@ -53,7 +53,7 @@ def at_most(room: int, clip: int) -> int:
     return room // clip
 
 
-def even(count: int, largest: int) -> tuple[int, ...]:
+def even_batches(count: int, largest: int) -> tuple[int, ...]:
     """Sizes of as few batches of at most ``largest`` as hold ``count``, none of them two larger than another.
 
     Raises:
@@ -73,7 +73,7 @@ def bytes_per_clip(
     cond: Condition | PerExpert,
     device: torch.device | str = "cpu",
 ) -> int:
-    """Bytes that each clip of a batch takes beside the networks; costs a call of each expert that the plan asks.
+    """Bytes that each clip of a batch takes beside the networks; it costs a call of each expert of the plan.
 
     Args:
         sampler: whose experts are called.
@@ -83,7 +83,7 @@ def bytes_per_clip(
         device: of the latents.
 
     Raises:
-        InputError: the plan asks an expert that the sampler has not.
+        InputError: the plan names an expert that the sampler does not have.
     """
     import torch
 
@@ -97,7 +97,7 @@ def bytes_per_clip(
         if not count:
             continue
         if name not in sampler.experts:
-            raise InputError(f"the plan asks for {name!r}: expected experts among {list(sampler.experts)}")
+            raise InputError(f"the plan names {name!r}: expected experts among {list(sampler.experts)}")
         denoiser = _at_its_dearest(sampler, name)
         level = next(step.start for step in plan.steps if name in step.weights)
         own = for_expert(cond, name)
@@ -126,23 +126,23 @@ def _at_its_dearest(sampler: Sampler, name: str) -> Denoiser:
 
 @attrs.frozen
 class Batching:
-    """How clips become batches: of ``size``; as ``repeated`` tells; or, with neither, as many as ``bound`` allows.
+    """How clips become batches: of ``size``, or those of ``repeated``, or as many as ``bound`` allows.
 
     ``bound`` None is half of what is free, and is not looked at for a single clip.
     """
 
     size: int | None = None
-    bound: Bound | None = None
+    bound: MemoryLimit | None = None
     repeated: tuple[BatchRecord, ...] = ()
 
     @classmethod
     def parse(cls, batch: str | None, memory: str | None, record: Record | None = None) -> Batching:
-        """From the options; where they say nothing, the clips of ``record`` are computed as they were.
+        """The batching of the options; without any, the clips of ``record`` are computed as they were.
 
         Raises:
-            InputError: an option of another form, or a bound for a batch whose size is said.
+            InputError: an option of another form, or a bound beside a size.
         """
-        from jvid.machine.memory import Bound
+        from jvid.machine.memory import MemoryLimit
 
         size = None
         if batch not in (None, "auto"):
@@ -152,13 +152,13 @@ class Batching:
             size = int(batch)
         if memory is not None:
             if size is not None:
-                raise InputError(f"--memory beside --batch {size}: the batch is said, leave one out")
+                raise InputError(f"--memory beside --batch {size}: --batch sets the size, leave one out")
             try:
-                return cls(bound=Bound.parse(memory))
+                return cls(bound=MemoryLimit.parse(memory))
             except InputError as error:
                 raise InputError(f"--{error}") from error
         if batch is None and record is not None:
-            # An older file tells of no batches: they were of one clip.
+            # Older files record no batches: each was of one clip.
             return cls(repeated=record.batches) if record.batches else cls(1)
         return cls(size)
 
@@ -182,28 +182,26 @@ class Batching:
             return tuple(BatchRecord.whole(clips[start : start + self.size]) for start in starts)
         largest = 1 if len(clips) == 1 and self.bound is None else self._largest(measure, device)
         found, start = [], 0
-        for size in even(len(clips), largest):
+        for size in even_batches(len(clips), largest):
             found.append(BatchRecord.whole(clips[start : start + size]))
             start += size
         return tuple(found)
 
     def _largest(self, measure: Callable[[], int], device: str) -> int:
-        from jvid.machine.memory import Bound, free_bytes, held_bytes, shown
+        from jvid.machine.memory import MemoryLimit, format_bytes, free_bytes, held_bytes
 
-        bound = self.bound or Bound()
+        bound = self.bound or MemoryLimit()
         clip = measure()
         held = held_bytes(device)
         room = bound.room(free_bytes(device), held)
-        most = at_most(room, clip)
+        most = max_batch_size(room, clip)
         if most < 1 and bound.total is not None:
             raise InputError(
-                f"--memory of {shown(bound.total)}: {shown(held)} are taken already and a clip takes {shown(clip)}; "
-                f"expected at least {shown(held + clip)}"
+                f"--memory of {format_bytes(bound.total)}: {format_bytes(held)} are taken already and a clip takes "
+                f"{format_bytes(clip)}; expected at least {format_bytes(held + clip)}"
             )
         if sys.stderr.isatty():
             word = "clip" if most <= 1 else "clips"
-            told = (
-                f"at most {max(1, most)} {word} at once: one takes {shown(clip)}, {shown(room)} may be taken"
-            )
-            print(f"jvid: {told}", file=sys.stderr)
+            size = f"one takes {format_bytes(clip)}, {format_bytes(room)} may be taken"
+            print(f"jvid: at most {max(1, most)} {word} at once: {size}", file=sys.stderr)
         return max(1, most)

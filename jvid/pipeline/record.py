@@ -46,7 +46,7 @@ class BatchRecord:
 
     @classmethod
     def whole(cls, clips: Sequence[Clip]) -> BatchRecord:
-        """A batch of which all is wanted."""
+        """A batch all of whose clips are wanted."""
         return cls(tuple(clips), tuple(range(len(clips))))
 
     @classmethod
@@ -160,7 +160,7 @@ class Record:
         return self.batches or tuple(BatchRecord.whole([clip]) for clip in self.clips)
 
     def differences(self) -> list[str]:
-        """Where the versions of the record are not those of now, in words."""
+        """The versions that differ between the record and this installation, as text."""
         now = versions()
         return [
             f"{name} {then} then, {now.get(name, 'none')} now"

@@ -42,7 +42,7 @@ def jvid_register(register: Registrar) -> None:
     register.solver("ddpm", "jvid.solvers:DDPM", help="Ancestral sampling, the paper's.")
     register.solver("ddim", "jvid.solvers:DDIM", help="Implicit sampling; eta 0 is deterministic, 1 is DDPM.")
 
-    register.solver("euler", "jvid.solvers:Euler", help="Euler over sigma / alpha, with churn if asked.")
+    register.solver("euler", "jvid.solvers:Euler", help="Euler over sigma / alpha, with churn on request.")
     register.solver("euler-ancestral", "jvid.solvers:EulerAncestral", help="k-diffusion's; at eta 1 DDPM.")
     register.solver("heun", "jvid.solvers:Heun", help="Second order, two calls a step.")
     register.solver("pndm", "jvid.solvers:PNDM", help="PLMS, with its start by trapezoid or Runge-Kutta.")

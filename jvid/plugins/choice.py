@@ -120,7 +120,7 @@ def parse_value(text: str) -> Any:
 
 
 def _split(text: str, rest: str) -> Iterator[str]:
-    """The parts between commas that stand outside of parentheses."""
+    """The parts between commas outside of parentheses."""
     depth, start = 0, 0
     for place, sign in enumerate(rest):
         depth += (sign == "(") - (sign == ")")

@@ -3,7 +3,7 @@
 Each distribution with an entry point of the group ``jvid`` passes these stages:
 
     metadata   its entry points can be read
-    name       the namespace can stand before a "/", and nobody has it
+    name       the namespace may precede a "/", and no other plugin has it
     import     its module is imported
     api        it was written for these hooks, and spells them right
     register   its ``jvid_register`` runs, into a registrar of its own
@@ -36,7 +36,7 @@ from jvid.plugins.registrar import NAME, Component, Registrar
 __all__ = [
     "Failure",
     "Plugin",
-    "Source",
+    "PluginSource",
     "admit",
     "allowed_plugins",
     "installed_sources",
@@ -49,14 +49,14 @@ _BUILTIN = {"builtin": "jvid.plugins.builtins"}
 
 
 @attrs.frozen
-class Source:
+class PluginSource:
     """A plugin that may be loaded: its namespace, its distribution and version, and how to import it."""
 
     name: str
     distribution: str
     load: Callable[[], object] = attrs.field(eq=False)
     stage: str = "import"
-    """What ``load`` raises is told to have failed at this stage."""
+    """An error of ``load`` is reported as of this stage."""
 
 
 @attrs.frozen
@@ -92,7 +92,7 @@ class Plugin:
         return bool(self.manager.hook.jvid_resolve.get_hookimpls())
 
     def resolve(self, kind: str, name: str) -> Component | Failure | None:
-        """What its ``jvid_resolve`` makes of a name that nobody registered; never raises."""
+        """The component that its ``jvid_resolve`` gives for a name that no plugin registers; never raises."""
         if not self.resolves:
             return None
         registrar = Registrar(self.name, self.distribution)
@@ -107,7 +107,7 @@ class Plugin:
 
 
 def is_strict() -> bool:
-    """Whether ``JVID_STRICT_PLUGINS`` asks for an error instead of a warning."""
+    """Whether ``JVID_STRICT_PLUGINS`` turns warnings about plugins into errors."""
     return os.environ.get("JVID_STRICT_PLUGINS", "") not in ("", "0")
 
 
@@ -122,36 +122,36 @@ def allowed_plugins() -> frozenset[str] | None:
     return frozenset(part.strip() for part in value.split(",") if part.strip()) | {"builtin"}
 
 
-def installed_sources() -> Iterator[Source]:
+def installed_sources() -> Iterator[PluginSource]:
     """jvid's own plugins, then those of other distributions by name and distribution."""
-    found: list[tuple[bool, str, str, Source]] = []
+    found: list[tuple[bool, str, str, PluginSource]] = []
     for distribution, text in _distributions():
         owner, label = _label(distribution)
         try:
             points = [p for p in distribution.entry_points if p.group == hookspecs.PROJECT]
         except Exception as error:
             if f"[{hookspecs.PROJECT}]" in text.replace(" ", ""):
-                unread = Source(owner, label, partial(_raise, error), "metadata")
+                unread = PluginSource(owner, label, partial(_raise, error), "metadata")
                 found.append((True, owner, label, unread))
             continue
         for point in points:
-            found.append((owner != "jvid", point.name, label, Source(point.name, label, point.load)))
+            found.append((owner != "jvid", point.name, label, PluginSource(point.name, label, point.load)))
     names = {source.name for foreign, _, _, source in found if not foreign}
     for name, module in _declared().items():
         if name not in names and _is_there(module):
-            source = Source(name, "jvid (source tree)", partial(importlib.import_module, module))
+            source = PluginSource(name, "jvid (source tree)", partial(importlib.import_module, module))
             found.append((False, name, "", source))
     yield from (source for *_, source in sorted(found, key=lambda row: row[:3]))
 
 
-def missing_source(name: str, others: Iterable[str]) -> Source:
-    """What ``JVID_PLUGINS`` names though nobody has installed it: it fails, and says what there is."""
+def missing_source(name: str, others: Iterable[str]) -> PluginSource:
+    """A source for a name of ``JVID_PLUGINS`` that is not installed: loading it raises with the names that are."""
     there = ", ".join(others) or "no other"
-    error = InputError(f"JVID_PLUGINS asks for {name!r}: expected the name of an installed plugin ({there})")
-    return Source(name, "nothing installed", partial(_raise, error), "search")
+    error = InputError(f"JVID_PLUGINS names {name!r}: expected the name of an installed plugin ({there})")
+    return PluginSource(name, "nothing installed", partial(_raise, error), "search")
 
 
-def admit(source: Source, taken: Iterable[Plugin]) -> Plugin | Failure:
+def admit(source: PluginSource, taken: Iterable[Plugin]) -> Plugin | Failure:
     """Take one plugin through the stages; never raises for what the plugin does."""
     stage = "name"
     try:
@@ -181,11 +181,11 @@ def admit(source: Source, taken: Iterable[Plugin]) -> Plugin | Failure:
 
 
 def _distributions() -> Iterator[tuple[importlib.metadata.Distribution, str]]:
-    """Distributions that speak of the group, each with its file of entry points; the first on the path counts."""
+    """Distributions with entry points of the group, each with its file of entry points; the first on the path counts."""
     seen: set[str] = set()
     for distribution in importlib.metadata.distributions():
         try:
-            # Of the folder's name where the standard library tells it: parsing hundreds of METADATA files is slow.
+            # Of the folder's name where the standard library has it: parsing hundreds of METADATA files is slow.
             name = getattr(distribution, "_normalized_name", None) or distribution.metadata["Name"]
             if name in seen:
                 continue
@@ -198,7 +198,7 @@ def _distributions() -> Iterator[tuple[importlib.metadata.Distribution, str]]:
 
 
 def _label(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
-    """The distribution's name, and its name and version, as far as its metadata tell them."""
+    """The distribution's name, and its name and version, as far as its metadata have them."""
     try:
         name: str | None = distribution.metadata["Name"]
         version: str | None = distribution.version
@@ -214,7 +214,7 @@ def _manager(module: object) -> pluggy.PluginManager:
         module = SimpleNamespace(**{module.__name__: module})
     wants: Any = getattr(module, "JVID_API", hookspecs.API_VERSION)
     if type(wants) is not int or not 1 <= wants <= hookspecs.API_VERSION:
-        raise InputError(f"it asks for JVID_API {wants!r}, this jvid has {hookspecs.API_VERSION}: update one")
+        raise InputError(f"it requires JVID_API {wants!r}, this jvid has {hookspecs.API_VERSION}: update one")
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(module)

@@ -10,7 +10,7 @@ namespace of what it registers. It implements one or both hooks, marked with ``h
         register.denoiser("cartoon", "my_package.models:Cartoon")
 
 Importing a plugin module must be light: name heavy code as "module:attribute", which is imported at
-``jvid.load``. A module may say ``JVID_API = 1``, the version of these hooks that it was written for.
+``jvid.load``. A module may state ``JVID_API = 1``, the version of these hooks that it was written for.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PROJECT = "jvid"
 """The entry-point group, and pluggy's project name."""
 
 API_VERSION = 1
-"""The version of the hooks below; a plugin that asks for a later one is left out."""
+"""The version of the hooks below; a plugin that requires a later one is left out."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -42,4 +42,4 @@ def jvid_register(register: Registrar) -> None:
 
 @hookspec(firstresult=True)
 def jvid_resolve(kind: str, name: str) -> str | Callable[..., Any] | None:
-    """A factory, or its "module:attribute", for a name that nobody registered; None if not ours."""
+    """A factory, or its "module:attribute", for a name that no plugin registers; None where it is not this plugin's."""

@@ -1,7 +1,7 @@
-"""Running what a plugin brings, so that it changes nothing of the process around it.
+"""Running a plugin's code so that the state of the process stays as it was.
 
 What it prints goes to stderr: stdout belongs to the command that runs. The streams, the hooks of ``sys``
-and the working folder are as before afterwards; a plugin that replaced one is told so by an error.
+and the working folder are as before afterwards; a plugin that replaced one gets an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HELD = ("stdin", "stdout", "stderr", "excepthook", "displayhook")
 
 @contextmanager
 def preserving_process_state() -> Iterator[None]:
-    """Put back what the block replaces of the process.
+    """Restore what the block replaces of the process's state.
 
     Raises:
         InputError: it replaced something, and raised nothing itself.

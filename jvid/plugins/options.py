@@ -1,6 +1,6 @@
 """Options of a factory, checked against its signature before it is called.
 
-``accepted`` says what a factory accepts; ``check_options`` refuses unknown names, missing ones and
+``accepted`` lists what a factory accepts; ``check_options`` refuses unknown names, missing ones and
 values of another type than annotated, in one line that names the component and the option. Only
 plain annotations (bool, int, float, str, None, unions of them, and a ``Literal``) are checked: the
 factory itself checks the rest.

@@ -1,4 +1,4 @@
-"""Options that are components themselves, by what a factory's annotations say.
+"""Options that are components themselves, found by a factory's annotations.
 
     corrected(denoiser, postprocessor: LatentPostprocessor)    postprocessor="temporal:threshold=2"
     guided(denoiser, scale, against: Denoiser | None)          against="early", another expert of the ensemble

@@ -1,4 +1,4 @@
-"""What a plugin's ``jvid_register`` is handed: one method for each kind of component.
+"""The object passed to a plugin's ``jvid_register``: one method for each kind of component.
 
 What is registered are *factories*: called with options, they return the component. A method takes
 the factory or its "module:attribute", or decorates it:
@@ -168,7 +168,7 @@ class Registrar:
         return Component(kind, self.plugin, name, target, " ".join(help.split()), self.distribution)
 
     def close(self) -> None:
-        """Take nothing more: the plugin's hook has returned."""
+        """Refuse further registrations: the plugin's hook has returned."""
         self._closed = True
 
     def _add(self, kind: str, name: str, target: str | Callable[..., Any], help: str) -> None:

@@ -27,7 +27,7 @@ from jvid.plugins.choice import Choice
 from jvid.plugins.discovery import (
     Failure,
     Plugin,
-    Source,
+    PluginSource,
     admit,
     allowed_plugins,
     installed_sources,
@@ -49,7 +49,7 @@ class Registry:
     Args:
         entry_points: discover the installed plugins, at the first question; without, the registry
             starts empty and holds what ``add`` brings.
-        strict: raise ``PluginError`` at the first broken plugin; None asks ``JVID_STRICT_PLUGINS``.
+        strict: raise ``PluginError`` at the first broken plugin; None reads ``JVID_STRICT_PLUGINS``.
     """
 
     def __init__(self, entry_points: bool = True, *, strict: bool | None = None) -> None:
@@ -58,7 +58,7 @@ class Registry:
         self._plugins: list[Plugin] = []
         self._failures: list[Failure] = []
         self._left_out: list[str] = []
-        self._lock = threading.RLock()  # a plugin may ask for names while it is imported
+        self._lock = threading.RLock()  # a plugin may look up names while it is imported
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
@@ -85,14 +85,14 @@ class Registry:
             module: a module, any object with the hooks, or a hook by itself (a function
                 ``jvid_register`` marked with ``hookimpl``).
             name: its namespace.
-            distribution: what errors say that it came with.
+            distribution: the name and version that errors give.
 
         Raises:
-            PluginError: it is broken, and ``strict`` is set; otherwise a ``PluginWarning`` tells it.
+            PluginError: it is broken, and ``strict`` is set; otherwise it is a ``PluginWarning``.
         """
         self._discover()
         with self._lock:
-            failures = self._admit([Source(name, distribution, lambda: module)])
+            failures = self._admit([PluginSource(name, distribution, lambda: module)])
         self._tell(failures)
 
     def names(self, kind: str) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ class Registry:
         """The component of a bare or qualified name.
 
         Raises:
-            UnknownNameError: nobody has it (close matches and broken plugins are told), or several do.
+            UnknownNameError: no plugin has it (the message lists close matches and broken plugins), or several do.
         """
         found = self.components(kind)
         matches = [c for c in found if name in (c.name, c.qualified)]
@@ -273,7 +273,7 @@ class Registry:
                 raise
         self._tell(failures, forget=True)
 
-    def _sources(self) -> Iterator[Source]:
+    def _sources(self) -> Iterator[PluginSource]:
         """What is installed, but for what ``JVID_PLUGINS`` leaves out."""
         allowed = allowed_plugins()
         wanted = set(allowed or ())
@@ -286,7 +286,7 @@ class Registry:
         for name in sorted(wanted - {"builtin"}):
             yield missing_source(name, self._left_out)
 
-    def _admit(self, sources: Iterable[Source]) -> list[Failure]:
+    def _admit(self, sources: Iterable[PluginSource]) -> list[Failure]:
         failures = []
         for source in sources:
             outcome = admit(source, self._plugins)
@@ -335,7 +335,7 @@ _override: ContextVar[Registry | None] = ContextVar("jvid_registry", default=Non
 
 
 def current() -> Registry:
-    """The registry that ``jvid.load`` asks: that of ``using``, else the installed plugins'."""
+    """The registry that ``jvid.load`` uses: that of ``using``, else the installed plugins'."""
     global _default
     if (override := _override.get()) is not None:
         return override
@@ -346,7 +346,7 @@ def current() -> Registry:
 
 @contextmanager
 def using(registry: Registry) -> Iterator[Registry]:
-    """Let ``jvid.load`` and the command line ask another registry within the block."""
+    """Let ``jvid.load`` and the command line use another registry within the block."""
     token = _override.set(registry)
     try:
         yield registry

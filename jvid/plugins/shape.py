@@ -1,7 +1,7 @@
-"""Whether what a factory made can be what its kind says: looked at, never called.
+"""Checks that an object has the methods of its kind, without calling them.
 
 A component is checked by the methods of its protocol and by how many arguments they take. That is
-cheap and finds what is told late otherwise, in the middle of a run: a solver without ``step``, the class in
+cheap and finds what would be an error later, in the middle of a run: a solver without ``step``, the class in
 place of its object, a selector that takes no random number. What it does with the arguments is for the conformance
 kit (``jvid.testing``). An ensemble is only required to be there: looking at its attributes may load its networks.
 """
@@ -33,7 +33,7 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...] | None]] = {
 
 
 def missing_members(kind: str, made: object) -> str | None:
-    """What ``made`` lacks to be of ``kind``, in words; None if it lacks nothing that can be seen."""
+    """The members that ``made`` lacks to be of ``kind``, as text; None where none is missing."""
     if kind not in _NEEDS:
         return None
     if made is None:

@@ -8,7 +8,7 @@ With progress u = 1 - t, 0 at pure noise and 1 at the end, the video model is ch
 
 The paper prints the comparisons the other way round, for t that falls from 1 to 0; this reading
 is the one that agrees with its Table 6, its Figure 3 and "we start by sampling only from the
-video model". A plan keeps and draws what a selector tells by ``shares``.
+video model". A plan keeps the ``shares`` of a selector.
 """
 
 from __future__ import annotations

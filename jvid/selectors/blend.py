@@ -31,7 +31,7 @@ def _knots(value: str | Iterable[tuple[float, Sequence[float]]]) -> Knots:
 class Blend:
     """Weights of all ``experts``, linear in progress between ``knots`` ``(progress, weights)``.
 
-    Before the first and after the last knot the weights stand still. As text: ``knots=0:1:0+1:0:1``.
+    Before the first and after the last knot the weights are constant. As text: ``knots=0:1:0+1:0:1``.
     """
 
     experts: tuple[str, ...] = attrs.field(converter=names)

@@ -1,4 +1,4 @@
-"""One of k experts at each step, at random: the number that decides is handed in."""
+"""One of k experts at each step, at random; the number that decides is passed in."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ class Random:
 
     def __attrs_post_init__(self) -> None:
         check_names("Random", self.experts)
-        told = self.probabilities
-        if told is None:
+        given = self.probabilities
+        if given is None:
             return
         if (
-            len(told) != len(self.experts)
-            or not all(0.0 <= p <= 1.0 for p in told)
-            or abs(sum(told) - 1.0) > 1e-6
+            len(given) != len(self.experts)
+            or not all(0.0 <= p <= 1.0 for p in given)
+            or abs(sum(given) - 1.0) > 1e-6
         ):
             raise InputError(
-                f"Random got probabilities={list(told)} for {len(self.experts)} experts; expected one each, 0 or more, that "
+                f"Random got probabilities={list(given)} for {len(self.experts)} experts; expected one each, 0 or more, that "
                 "sum to 1"
             )
 
     def shares(self, step: Step) -> Mapping[str, float]:
         """The probabilities, at any step."""
-        told = self.probabilities or (1.0 / len(self.experts),) * len(self.experts)
-        return dict(zip(self.experts, told, strict=True))
+        given = self.probabilities or (1.0 / len(self.experts),) * len(self.experts)
+        return dict(zip(self.experts, given, strict=True))
 
     def __call__(self, step: Step, u: float) -> Mapping[str, float]:
         """The expert in whose part of [0, 1) u falls, with weight 1."""

@@ -3,7 +3,7 @@
     d(x / alpha) / d rho = eps,   x_s = alpha_s (x_t / alpha_t + (rho_s - rho_t) eps)
 
 which is DDIM's step at eta = 0 on any schedule. Churn (their algorithm 2) first steps back up to
-rho (1 + gamma), gamma = min(s_churn / steps, sqrt(2) - 1), with noise of deviation s_noise, and asks there.
+rho (1 + gamma), gamma = min(s_churn / steps, sqrt(2) - 1), with noise of deviation s_noise, and evaluates there.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 with eps_s from the prediction at x_E. It is finite in the form alpha_s (rho_s - rho_t) = sigma_s - alpha_s sigma_t / alpha_t.
 A step from alpha = 0, or from or to sigma = 0, where a slope is not defined, stays Euler's; and so does one so steep
-in rho that the mean of two slopes says nothing of what lies between, such as the first from the end of a cosine table.
+in rho that the mean of two slopes does not describe what lies between, such as the first from the end of a cosine table.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ From 1.0 to 0.95 of the cosine table it is 1,579; grids of EDM stay below it fro
 
 
 def _halves(start: Level, end: Level) -> bool:
-    """Whether both slopes are defined and worth their mean, so that the second is asked for."""
+    """Whether both slopes are defined and worth their mean, so that the second is evaluated."""
     if not (start.alpha > 0.0 and start.sigma > 0.0 and end.sigma > 0.0 and start.angle != end.angle):
         return False
     weight = abs(end.sigma - end.alpha * start.sigma / start.alpha)

@@ -1,4 +1,4 @@
-"""What a multistep solver remembers: past predictions with the levels that they were made at.
+"""The memory of multistep solvers: past predictions with the levels at which they were made.
 
 Experts predict different x_0, so an entry of another expert is no past of this one's. Where the experts that
 predict change (``Step.switched``), a history may be
@@ -106,4 +106,4 @@ def _behind(step: Step, entries: tuple[Entry, ...]) -> Iterator[Entry]:
 
 
 def _key(step: Step, mode: Mode) -> frozenset[str]:
-    return step.asked if mode == "per-expert" else frozenset()
+    return step.active if mode == "per-expert" else frozenset()

@@ -1,4 +1,4 @@
-"""One Gaussian transition, of which DDPM, DDIM and the Euler step of flow matching are cases:
+"""One Gaussian transition, of which DDPM, DDIM and the Euler step of flow matching are cases.
 
     x_s = a_s x_0 + s_s (sqrt(1 - eta^2 tau) eps + sqrt(eta^2 tau) z),   tau = 1 - r^2,   eps = (x_t - a_t x_0) / s_t
 
@@ -25,7 +25,7 @@ def coefficients(start: Level, end: Level, eta: float) -> tuple[float, float, fl
     From the clean end (sigma = 0) eps is unknown: a rising step then draws all its noise, whatever eta.
     """
     if start.sigma == 0.0:
-        # x_t is a_t x_0 itself, so x_0 need not be asked for.
+        # x_t is a_t x_0 itself, so x_0 need not be evaluated.
         return end.alpha / start.alpha, 0.0, end.sigma
     p, q = start.alpha * end.sigma, end.alpha * start.sigma
     if p == q:

@@ -110,18 +110,18 @@ class PNDM:
                 out += (e - e_0) * (to.sigma - to.alpha * start.sigma / start.alpha)
             return out.to(x.dtype)
 
-        def asked(e: Tensor, at: Level) -> Tensor:
+        def slope_at(e: Tensor, at: Level) -> Tensor:
             x_t = moved(e, at)
             return eps(x_t, at, denoise(x_t, at))
 
         count = self.evaluations(step)
         if count == 2:
-            e = (e_0 + asked(e_0, end)) / 2
+            e = (e_0 + slope_at(e_0, end)) / 2
         elif count == 4:
             middle = step.level_at((start.t + end.t) / 2)
-            e_1 = asked(e_0, middle)
-            e_2 = asked(e_1, middle)
-            e = (e_0 + 2 * e_1 + 2 * e_2 + asked(e_2, end)) / 6
+            e_1 = slope_at(e_0, middle)
+            e_2 = slope_at(e_1, middle)
+            e = (e_0 + 2 * e_1 + 2 * e_2 + slope_at(e_2, end)) / 6
         else:
             past = memory.recall(step, self.history)
             weights = _over(step, past)

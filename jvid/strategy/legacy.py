@@ -33,7 +33,7 @@ def is_legacy(values: Mapping[str, Any]) -> bool:
 
 
 def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The values of today; such that are not an older version's as they are.
+    """The values in the form of today; values that are in it already are returned unchanged.
 
     Raises:
         InputError: guidance or noise of another form, or of an expert that those versions did not have.
@@ -61,7 +61,7 @@ def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def downgraded(values: Mapping[str, Any], experts: Sequence[str]) -> dict[str, Any] | None:
-    """The values that version 0.1 would have written; None where it had no words for the strategy.
+    """The values that version 0.1 would have written; None where it could not express the strategy.
 
     Args:
         values: of today.

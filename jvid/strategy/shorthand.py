@@ -47,7 +47,7 @@ def with_guidance(strategy: Strategy, guidance: AnyGuidance) -> Strategy:
         if own.wrappers is None or name == EVERY:
             continue
         alone = all(is_guided(wrapper) for wrapper in own.wrappers)
-        # A stack of guidance alone says nothing any more that "*" does not.
+        # A stack of guidance alone states nothing that "*" does not.
         experts[name] = attrs.evolve(own, wrappers=None if alone else _with(own.wrappers, value))
     experts[EVERY] = attrs.evolve(every, wrappers=_with(every.wrappers or (), value))
     return attrs.evolve(strategy, experts=experts)

@@ -143,7 +143,7 @@ class Strategy:
         return Strategy, tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
 
     def of(self, expert: str) -> ExpertStrategy:
-        """What holds for one expert: what is stated of it, and of ``"*"`` where that states nothing."""
+        """The wrappers and noise of one expert: its own, or those of ``"*"`` where it states none."""
         own, every = self.experts.get(expert, ExpertStrategy()), self.experts.get(EVERY, ExpertStrategy())
         return ExpertStrategy(
             every.wrappers if own.wrappers is None else own.wrappers, own.noise or every.noise

@@ -71,7 +71,7 @@ def check(kind: str) -> Callable[[CheckFunction], CheckFunction]:
         name: str = function.__name__
         text = " ".join((function.__doc__ or "").split())
         if not text:
-            raise InputError(f"check {name!r} of {kind} says no invariant: give it a docstring")
+            raise InputError(f"check {name!r} of {kind} has no invariant: give it a docstring")
         if name == GLOBALS or name in CHECKS.setdefault(kind, {}):
             raise InputError(f"check {name!r} of {kind} exists already: give this one another name")
         CHECKS[kind][name] = Check(kind, name, text, function)
@@ -81,7 +81,7 @@ def check(kind: str) -> Callable[[CheckFunction], CheckFunction]:
 
 
 def declare(kind: str, **options: Any) -> None:
-    """Say which options of its own a kind's checks read (``trial.option(name)``), with their defaults."""
+    """Declare the options that a kind's checks read (``trial.option(name)``), with their defaults."""
     _OPTIONS.setdefault(kind, {}).update(options)
 
 

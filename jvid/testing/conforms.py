@@ -69,8 +69,8 @@ def conforms(
     for name, each in checks.items():
         # What changes global state shows in the other checks, so they run for it, too.
         if name in wanted or GLOBALS in wanted:
-            asked = examples if name in wanted else min(examples, 3)
-            trial = Trial(examples=asked, options=options, at=at, **settings)
+            count = examples if name in wanted else min(examples, 3)
+            trial = Trial(examples=count, options=options, at=at, **settings)
             trial.leaks = leaks
             outcome = _outcome(each, subject, trial, context, expected.get(name))
             if name in wanted:

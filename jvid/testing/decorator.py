@@ -23,13 +23,15 @@ def conformance(
     only: Collection[str] | None = None,
     **context: Any,
 ) -> Callable[[Callable[..., Any]], Callable[..., None]]:
-    """Decorates a function, named ``test_...``, that returns the subject; pytest then runs one test a check::
+    """Decorate a function, named ``test_...``, that returns the subject; pytest then runs one test a check.
+
+    For example::
 
         @conformance("schedule")
         def test_my_schedule():
             return MySchedule()
 
-    The function may ask for fixtures and may be parametrised. Arguments are those of ``conforms``; what
+    The function may use fixtures and may be parametrised. Arguments are those of ``conforms``; what
     is expected to fail shows as xfailed, what does not apply as skipped.
 
     Raises:

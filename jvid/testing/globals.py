@@ -45,8 +45,8 @@ def _same(one: Any, two: Any) -> bool:
 
 
 @contextmanager
-def watched(tell: Callable[[str], None]) -> Iterator[None]:
-    """Put back what the block changes of the process's state, and ``tell`` the name of each."""
+def watched(report: Callable[[str], None]) -> Iterator[None]:
+    """Restore what the block changes of the process's state, and call ``report`` with the name of each change."""
     before = {name: read() for name, (read, _) in _STATES.items()}
     try:
         yield
@@ -54,4 +54,4 @@ def watched(tell: Callable[[str], None]) -> Iterator[None]:
         for name, (read, write) in _STATES.items():
             if not _same(before[name], read()):
                 write(before[name])
-                tell(name)
+                report(name)

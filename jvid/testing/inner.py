@@ -1,4 +1,4 @@
-"""The denoiser that wrappers are checked around: exact, conditioned, and strict about how it is asked.
+"""The denoiser that wrappers are checked around: exact, conditioned, and strict about its arguments.
 
 Each element of frame f of clip b is near m - a or m + a, where m = text[b] + move[b, f]: two modes, so that it is not linear
 in x. It asserts what every denoiser is promised of a call, remembers the calls, and hands out what may not be written on.
@@ -33,12 +33,12 @@ def conditions(b: int, f: int, same: bool = False) -> Condition:
 
 
 def direct(inner: Inner, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
-    """What ``inner`` predicts, asked without a wrapper and without a null condition."""
+    """The prediction of ``inner`` without a wrapper and without a null condition."""
     return inner(x, t, {name: value for name, value in cond.items() if name != "null"})
 
 
 class Inner:
-    """The denoiser; ``asked`` holds the shape of x of each call, ``given`` what was handed out, with a copy."""
+    """The denoiser; ``shapes`` holds the shape of x of each call, ``given`` what it returned, with a copy."""
 
     def __init__(
         self, schedule: NoiseSchedule | None = None, space: LatentSpace | None = None, shift: float = 0.0
@@ -46,13 +46,13 @@ class Inner:
         self.schedule = TabulatedSchedule.scaled_linear() if schedule is None else schedule
         self.space = space
         self.shift = shift
-        self.asked: list[tuple[int, ...]] = []
+        self.shapes: list[tuple[int, ...]] = []
         self.given: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0; AssertionError for anything else."""
         self._check(x, t, cond)
-        self.asked.append(tuple(x.shape))
+        self.shapes.append(tuple(x.shape))
         rows = [x.new_empty(0)] * len(x)
         for b in range(len(x)):
             rows[b] = self._row(x[b : b + 1], t[b] if t.ndim else t, self._mean(cond, b, len(x), x.shape[2]))
@@ -75,9 +75,7 @@ class Inner:
 
     def _check(self, x: Tensor, t: Tensor, cond: Condition) -> None:
         shape = tuple(x.shape)
-        assert len(shape) == 5, (
-            f"the denoiser inside is asked about latents of shape {shape}: expected (b, c, f, h, w)"
-        )
+        assert len(shape) == 5, f"the denoiser inside got latents of shape {shape}: expected (b, c, f, h, w)"
         assert isinstance(t, Tensor), (
             f"the denoiser inside is given t as a {type(t).__name__}: expected a tensor"
         )

@@ -1,4 +1,4 @@
-"""What a run of the conformance kit says: one outcome a check, and whether all is as expected.
+"""The report of a run of the conformance kit: one outcome a check, and whether all is as expected.
 
 passed, failed and skipped mean what they say. A failure that was expected, with its reason, is no
 failure; an expected failure that passes is one, so that reasons do not outlive what they excuse.
@@ -34,7 +34,7 @@ class NonConforming(JvidError, AssertionError):
 
 @attrs.frozen
 class Outcome:
-    """What one check said.
+    """The result of one check.
 
     Attributes:
         check: its name.

@@ -1,4 +1,4 @@
-"""What the checks of samplers stand on: counted and renamed experts, a sampler rebuilt, clips of a batch."""
+"""Helpers of the checks of samplers: counted and renamed experts, a rebuilt sampler, clips of a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the checks of solvers stand on: runs that are watched, exact moments, a reference for the ODE.
+"""Helpers of the checks of solvers: recorded runs, exact moments, a reference for the ODE.
 
 Seen by a solver with a Gaussian oracle, everything is affine: the last x is c + p x_T + sum_k q_k z_k, element by
 element. One run over elements (0; x_T = 1; z_1 = 1; z_2 = 1; ...) reads off all the coefficients, so mean and variance of a
@@ -23,7 +23,7 @@ from jvid.core.protocols import Denoiser, Level, NoiseSchedule, Step
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 
 __all__ = [
-    "F64", "ON", "WALK", "Run", "Twin", "draws", "ends", "even", "keyed_draw", "latents_at", "moments", "path",
+    "F64", "ON", "WALK", "SolverRun", "Twin", "draws", "ends", "even", "keyed_draw", "latents_at", "moments", "path",
     "reference", "run",
 ]  # fmt: skip
 
@@ -90,13 +90,13 @@ def ends(step: Step) -> str:
 
 
 @attrs.define(eq=False)
-class Run:
-    """What a run came to and what was asked of whom.
+class SolverRun:
+    """The result of a run, with every evaluation and every draw that it made.
 
     Attributes:
         x: after the last step.
         memory: after it.
-        asked: ``(step index, x, level)`` of each prediction, in order.
+        evaluated: ``(step index, x, level)`` of each prediction, in order.
         drawn: ``(step index, key)`` of each draw, in order.
         seen: every tensor that the solver was handed, with a copy from then.
         trace: x after each step.
@@ -104,7 +104,7 @@ class Run:
 
     x: Tensor
     memory: Any
-    asked: list[tuple[int, Tensor, Level]] = attrs.field(factory=list)
+    evaluated: list[tuple[int, Tensor, Level]] = attrs.field(factory=list)
     drawn: list[tuple[int, Any]] = attrs.field(factory=list)
     seen: list[tuple[str, Tensor, Tensor]] = attrs.field(factory=list)
     trace: list[Tensor] = attrs.field(factory=list)
@@ -116,11 +116,11 @@ class Run:
 
     def advance(
         self, solver: Any, step: Step, experts: Mapping[str, Denoiser], draw: Draws | None = None
-    ) -> Run:
+    ) -> SolverRun:
         """Take one step."""
 
         def denoise(x_t: Tensor, level: Level) -> Tensor:
-            self.asked.append((step.index, x_t.clone(), level))
+            self.evaluated.append((step.index, x_t.clone(), level))
             t = torch.tensor(level.t, dtype=F64)
             parts = [weight * experts[name](x_t, t, {}) for name, weight in step.weights.items()]
             return self.hand("a prediction", sum(parts[1:], parts[0]))
@@ -148,10 +148,10 @@ def run(
     experts: Denoiser | Mapping[str, Denoiser],
     x: Tensor,
     draw: Draws | None = None,
-) -> Run:
-    """All steps from x; one denoiser stands for every expert."""
+) -> SolverRun:
+    """All steps from x; one denoiser is used for every expert."""
     known = experts if isinstance(experts, Mapping) else dict.fromkeys(steps[0].weights, experts)
-    out = Run(x, solver.init())
+    out = SolverRun(x, solver.init())
     for step in steps:
         out.advance(solver, step, known, draw)
     return out

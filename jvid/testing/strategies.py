@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what jvid is made of: small values that say everything of an example.
+"""Hypothesis strategies for the parts of jvid: small values that describe an example completely.
 
 Drawn are shapes, times, seeds, levels, indices and weights, never tensors: a failing example is a
 line of numbers that can be pasted, and a big tensor is made from a seed (``Trial.latents``). The

@@ -29,7 +29,7 @@ FEW = 5
 
 
 class Skip(Exception):
-    """A check does not apply to this subject; the message says why."""
+    """A check does not apply to this subject; the message gives the reason."""
 
 
 def _values(given: int | Collection[int]) -> tuple[int, ...]:
@@ -56,7 +56,7 @@ def _no_condition(b: int, f: int) -> Condition:
 
 @attrs.define(eq=False)
 class Trial:
-    """What a check is run with: how many examples, of which sizes, and what to ask with.
+    """The settings of a check: how many examples, of which sizes, at which times, with which condition.
 
     Attributes:
         examples: how many a property is tried on.
@@ -100,7 +100,7 @@ class Trial:
         return run
 
     def skip(self, reason: str) -> NoReturn:
-        """Say that the check does not apply."""
+        """Report that the check does not apply."""
         raise Skip(reason)
 
     def shapes(self, **sizes: Collection[int]) -> SearchStrategy[tuple[int, int, int, int, int]]:
@@ -111,7 +111,7 @@ class Trial:
         return strategies.shapes(**{**own, **sizes})
 
     def moments(self) -> SearchStrategy[float]:
-        """Times between the lowest and the highest that the subject is asked at."""
+        """Times between the lowest and the highest at which the subject is evaluated."""
         from jvid.testing import strategies
 
         return strategies.times(*self.times)
@@ -156,7 +156,7 @@ def _apart(one: torch.Tensor, two: torch.Tensor) -> str:
 def run_property(
     function: Callable[..., Any], strategies: Mapping[str, SearchStrategy[Any]], trial: Trial
 ) -> None:
-    """Call ``function`` on examples of the strategies until one fails; that one stands in ``trial.falsified``.
+    """Call ``function`` on examples of the strategies until one fails, which is kept in ``trial.falsified``.
 
     Raises:
         MissingDependencyError: hypothesis is not installed.

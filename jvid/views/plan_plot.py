@@ -1,8 +1,8 @@
-"""Figure 3 of the paper for a plan of any experts: each one's share, and below it who was asked.
+"""Figure 3 of the paper for a plan of any experts: the share of each, and below it which ones predict.
 
-Above, what the selector tells of every expert before it draws (for ``PiecewiseAffine`` the curve P_V, with t_v, t_e,
+Above, the share of every expert that the selector declares (for ``PiecewiseAffine`` the curve P_V, with t_v, t_e,
 p_e and p_f marked), or else the weights that it gave. Below, one tick a step in the colour of the expert that predicts;
-a blended step's tick is divided by weight. Both stand over progress, and over the steps' numbers where the grid
+a blended step's tick is divided by weight. Both are drawn over progress, and over the steps' numbers where the grid
 steps back up: a dotted line is then its progress.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_figure", "plot_plan"]
 
-# Okabe and Ito's colours: told apart by colour-blind readers as well; yellow, the palest on white, comes last.
+# Okabe and Ito's colours: distinct for colour-blind readers as well; yellow, the palest on white, comes last.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
 _ENDINGS = (".png", ".svg", ".pdf")
 _LETTERS = 104
@@ -105,7 +105,7 @@ def _frame(axes: Axes, label: str) -> None:
 def _draw_shares(axes: Axes, plan: Plan, at: list[float], colours: dict[str, str]) -> None:
     """A line for each expert that has a share; stairs where shares jump, as from one expert to the next."""
     rows = plan.shares if plan.shares is not None else [step.weights for step in plan.steps]
-    _frame(axes, "probability" if plan.chance else "weight")
+    _frame(axes, "probability" if plan.is_random else "weight")
     lines = {name: tuple(row.get(name, 0.0) for row in rows) for name in colours}
     lines = {name: line for name, line in lines.items() if any(line)}
     jumps = len(plan) == 1 or any(abs(b - a) > 0.5 for line in lines.values() for a, b in pairwise(line))
@@ -177,7 +177,7 @@ def _draw_ticks(axes: Axes, plan: Plan, at: list[float], colours: dict[str, str]
         bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
     axes.set_ylim(0.0, 1.0)
     axes.set_yticks([])
-    axes.set_ylabel("asked", rotation=0, ha="right", va="center")
+    axes.set_ylabel("predicts", rotation=0, ha="right", va="center")
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 

@@ -8,7 +8,7 @@
     plan seed 0: 50 steps, video 32, image 18, 15 switches
 
 Steps count from 1, as in progress bars and errors. ``a-b`` goes one way from a to b; ``a~b`` moves to and fro
-between a and b, as t does on a grid that rises. P is told where experts are drawn: elsewhere the last column says all.
+between a and b, as t does on a grid that rises. P is shown where experts are drawn at random.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _rows(plan: Plan, colours: dict[str, str]) -> Table:
     table = Table(show_edge=False, pad_edge=False, box=None)
     for heading in ("steps", "t"):
         table.add_column(heading, justify="right", no_wrap=True)
-    drawn = plan.shares if plan.chance else None
+    drawn = plan.shares if plan.is_random else None
     named = [name for name in plan.experts if any(name in shares for shares in drawn or ())]
     form = ".3f" if len(named) < 3 else ".2f"
     # Columns that would not fit beside each other are one, of whoever predicts.
@@ -54,7 +54,7 @@ def _rows(plan: Plan, colours: dict[str, str]) -> Table:
     for heading in [] if drawn is None else ["P"] if wide else [f"P({name})" for name in named]:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("expert")
-    for _, group in groupby(enumerate(plan.steps), key=lambda item: item[1].asked):
+    for _, group in groupby(enumerate(plan.steps), key=lambda item: item[1].active):
         run = list(group)
         positions, steps = [at for at, _ in run], [step for _, step in run]
         first, last = steps[0].index + 1, steps[-1].index + 1
@@ -90,7 +90,7 @@ def _who(steps: Sequence[Step], colours: dict[str, str]) -> Text:
 
 
 def _strip(plan: Plan, colours: dict[str, str]) -> Text:
-    """One sign a step, of its dominant expert, in tens; a line says whose they are where they are no first letters."""
+    """One sign a step, of its dominant expert, in tens; a line explains them where they are no first letters."""
     signs = {name: name[0] for name in plan.experts}
     if numbered := len(set(signs.values())) < len(signs):
         signs = {name: _SIGNS[i % len(_SIGNS)] for i, name in enumerate(plan.experts)}

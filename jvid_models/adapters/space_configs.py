@@ -2,8 +2,8 @@
 
 z = scaling (E(x) - shift)     scaling_factor, shift_factor; latents_mean and latents_std where a model has them
 
-The config says nothing of the weights: autoencoders of one class and one config count as one space, as those of
-Stable Diffusion 1.5, 2.1 and ModelScope are, unless a name tells them apart.
+The config does not identify the weights: autoencoders of one class and one config count as one space, as those of
+Stable Diffusion 1.5, 2.1 and ModelScope are, unless a name distinguishes them.
 """
 
 from __future__ import annotations

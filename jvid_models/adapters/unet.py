@@ -97,7 +97,7 @@ class UNetNetwork:
     """The network of `from_unet`: calls ``unet`` in its own dtype, on its own device, at its own timestep.
 
     ``T`` is the number of training timesteps; only flow matching needs it. ``fast``: in the accelerated forward; it is
-    told by the condition's ``Layout`` which rows repeat.
+    which gets from the condition's ``Layout`` which rows repeat.
     """
 
     unet: nn.Module
@@ -171,12 +171,12 @@ class UNetNetwork:
         return (out if self.video else out.unsqueeze(2)).to(x.device)
 
     def _hints(self, x: Tensor, t: Tensor, layout: Layout) -> dict[str, int]:
-        """What the accelerated forward is told of the rows; a video UNet's rows are clips."""
+        """The hints for the accelerated forward about the rows; a video UNet's rows are clips."""
         frames = 1 if self.video else layout.frames
         halves = layout.halves
         if len(x) % (halves * frames):
             return {}
-        # The hint is what wrappers say; where a look is free it is not only believed. On a GPU it would wait for the device.
+        # The hint comes from wrappers; it is checked where that is free. On a GPU it would wait for the device.
         if halves > 1 and x.device.type == "cpu" and not all(_repeats(value, halves) for value in (x, t)):
             halves = 1
         return {"halves": halves, "frames": frames}
@@ -214,7 +214,7 @@ def from_pretrained(
 ) -> Parameterized:
     """A denoiser from a local diffusers folder: a pipeline's (``unet``, ``scheduler``), or a UNet's alone.
 
-    ``scheduler`` as in `from_unet`; default: the folder's own. ``space``: default, what the folder's ``vae`` says. ``fast``
+    ``scheduler`` as in `from_unet`; default: the folder's own. ``space``: default, that of the folder's ``vae``. ``fast``
     as in `from_unet`.
     Weights are read from safetensors only.
     Raises MissingDependencyError where a file is absent, InputError where one is corrupt or not understood.

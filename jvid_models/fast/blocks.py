@@ -50,11 +50,11 @@ def _block(block: Any, x: Tensor, rows: Rows, kept: Kept, text: bool) -> Tensor:
     """``BasicTransformerBlock`` with layer norms; with ``text`` its second attention looks there."""
     x = x + attend(block.attn1, block.norm1(x))
     if block.attn2 is not None:
-        asked = block.norm2(x)
+        queries = block.norm2(x)
         x = (
-            rows.add(x, cross_attend(block.attn2, asked, rows, kept))
+            rows.add(x, cross_attend(block.attn2, queries, rows, kept))
             if text
-            else x + attend(block.attn2, asked)
+            else x + attend(block.attn2, queries)
         )
     return x + feed_forward(block.ff, block.norm3(x))
 

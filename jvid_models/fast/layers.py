@@ -5,7 +5,7 @@ conv of 3x3 on larger maps         by minimal filtering, a quarter of the produc
 cross-attention                    keys and values once a prompt; all frames of a clip in one call
 convolution over frames            by minimal filtering too, or in two dimensions, (f, h w)
 self-attention of one token        softmax of one score is 1: the value itself
-feed-forward                       in blocks of rows, whose widened activations never stand all at once
+feed-forward                       in blocks of rows, whose widened activations are never all in memory
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _filters(x: Tensor) -> bool:
 
 
 def activate(function: nn.Module, x: Tensor) -> Tensor:
-    """``function(x)``, in place of x, which nobody else must hold, where that gives the same."""
+    """``function(x)``, in place where that gives the same; nothing else may use x then."""
     if type(function) is nn.SiLU and not torch.is_grad_enabled() and _quiet(function):
         return F.silu(x, inplace=True)
     out: Tensor = function(x)
@@ -173,7 +173,7 @@ def attend(attention: Any, x: Tensor) -> Tensor:
 def cross_attend(attention: Any, x: Tensor, rows: Rows, kept: Kept) -> Tensor:
     """Attention of x ``(k b f, tokens, c)`` to ``rows.text``: ``(halves b f, tokens, c)``.
 
-    All frames of a clip ask at once. Where x still holds one half (k = 1) both halves answer the same questions.
+    All frames of a clip attend at once. Where x still holds one half (k = 1) both halves have the same queries.
     """
     text = rows.text
 

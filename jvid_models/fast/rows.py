@@ -1,6 +1,6 @@
 """How the rows of a fast forward are laid out: (halves, clips, frames), halves outermost.
 
-Guidance asks for one x under two conditions. Until the first cross-attention both halves are the same, and one of
+Guidance evaluates one x under two conditions. Until the first cross-attention both halves are the same, and one of
 them is computed: x then has ``clips frames`` rows, and later ``halves clips frames``.
 """
 
@@ -18,7 +18,7 @@ class Rows:
     """The layout of one forward, with what every layer reads.
 
     Attributes:
-        halves: 1, or 2 where guidance asks twice.
+        halves: 1, or 2 where guidance evaluates twice.
         clips: b of one half.
         frames: of a clip.
         text: ``(halves clips, m, d)``.

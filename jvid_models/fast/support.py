@@ -1,4 +1,4 @@
-"""Which UNets the fast forward knows; everything else is told by name, and runs as it stands."""
+"""The UNets that the fast forward supports; any other is named in a warning and runs unchanged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OPENED = {
 
 
 def why_not(unet: Any) -> str | None:
-    """Why the fast forward would not give this UNet's answer; None if it does. Cheap: asked at each call."""
+    """Why the fast forward does not support this UNet; None where it does. Cheap, for it is evaluated at each call."""
     kind = type(unet).__name__
     known = _BLOCKS.get(kind)
     if known is None:

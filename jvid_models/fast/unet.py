@@ -39,15 +39,15 @@ class AcceleratedUNet(nn.Module):
             return getattr(super().__getattr__("unet"), name)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """The UNet's own."""
+        """The state dict of the UNet."""
         return self.unet.state_dict(*args, **kwargs)
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Into the UNet."""
+        """Load a state dict into the UNet."""
         return self.unet.load_state_dict(*args, **kwargs)
 
     def clear(self) -> None:
-        """Let go of what is kept between calls."""
+        """Forget what is kept between calls."""
         self.kept.clear()
 
     def forward(
@@ -177,7 +177,7 @@ def accelerate(unet: nn.Module, *, checkpointing: bool = False) -> AcceleratedUN
 
     Args:
         unet: a ``UNet2DConditionModel`` or ``UNet3DConditionModel`` of diffusers. Others, and those with parts that
-            the fast forward does not know, run as they stand, with one warning that names the part.
+            the fast forward does not know, run unchanged, with one warning that names the part.
         checkpointing: layers are computed again in the backward pass: training in less memory, in more time.
     """
     return unet if isinstance(unet, AcceleratedUNet) else AcceleratedUNet(unet, checkpointing)

@@ -33,7 +33,7 @@ GROUP = 2
 CHANNELS = 96
 """Fewest for which it pays, as measured at 64, 96 and 128."""
 ROWS = 128
-"""Tiles of all images that stand transformed at once, for each thread: what fits into a processor's caches."""
+"""Tiles of all images that are transformed at once, for each thread: what fits into a processor's caches."""
 
 
 def _powers(k: int) -> Tensor:

@@ -1,11 +1,11 @@
-"""Table 1's UNets over diffusers, with the number of heads and their width said explicitly.
+"""Table 1's UNets over diffusers, with an explicit number and width of heads.
 
     heads x head_width = channels          at every level that attends
 
 Level 0 has no cross-attention, the others and the middle do. The video UNet puts a (3,1,1)
 convolution after each residual block and temporal attention after each spatial one. diffusers reads
 ``attention_head_dim`` as the *number* of heads in 2D and as their *width* in 3D
-(https://github.com/huggingface/diffusers/issues/2011); here ``heads`` and ``head_width`` mean what they say.
+(https://github.com/huggingface/diffusers/issues/2011); here ``heads`` and ``head_width`` are the number and the width of heads.
 Table 1's own values are the defaults: 546 M (image) and 927 M (video) parameters.
 """
 
@@ -170,7 +170,7 @@ def _head_counts(
                 "give only one of heads and head_width"
             )
         if width % (heads or head_width or 1):
-            said = f"heads={heads}" if heads else f"head_width={head_width}"
-            raise InputError(f"{width} channels do not divide by {said}: change one of them")
+            given = f"heads={heads}" if heads else f"head_width={head_width}"
+            raise InputError(f"{width} channels do not divide by {given}: change one of them")
     counts = tuple(heads or width // (head_width or 1) for width in channels)
     return tuple(max(count, 1) for count in counts)

@@ -162,9 +162,9 @@ def _settled(folder: Path, request: Callable[[Spec | None], Spec]) -> tuple[Spec
 
 def _even(num: int) -> int:
     """The largest of as few and as even batches as possible."""
-    from jvid.pipeline.batches import even
+    from jvid.pipeline.batches import even_batches
 
-    return even(num, _BATCH)[0]
+    return even_batches(num, _BATCH)[0]
 
 
 def usual_prompts(ensemble: Ensemble) -> tuple[str, ...]:

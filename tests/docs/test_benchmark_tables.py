@@ -139,8 +139,10 @@ def benches(pytester, monkeypatch):
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(BENCH)
 
-    def run(*arguments: str) -> Any:
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "--benchmark-quiet", *arguments)
+    def run(*arguments: str, whole: bool = True) -> Any:
+        """``whole``: in a process of its own, as it measures there."""
+        how = pytester.runpytest_subprocess if whole else pytester.runpytest_inprocess
+        return how("-p", "no:cacheprovider", "--benchmark-quiet", *arguments)
 
     return run
 
@@ -164,7 +166,7 @@ def test_a_page_that_cannot_take_the_table_is_told_before_anything_runs(benches,
     page = tmp_path / "page.md"
     if text is not None:
         page.write_text(text)
-    done = benches(f"--page={page}")
+    done = benches(f"--page={page}", whole=False)
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     assert any("expected a page that holds <!-- bench -->" in line for line in done.errlines)
     assert not any("a clip" in line for line in done.outlines)

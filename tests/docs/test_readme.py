@@ -1,22 +1,34 @@
 """What README and docs tell the reader to type: it runs, or it names what it lacks.
 
-A console block holds one command a line. ``jvid`` commands run in an empty folder, samples in two steps; commands
-of minutes (training, make) are checked without running: the target, the recipe and the options exist.
+A console block holds one command a line. ``jvid`` commands run in an empty folder, samples in two steps and in this process;
+commands of minutes (training, make) are checked without running: the target, the recipe and the options exist.
 Python blocks of one page run in order, in one namespace.
+
+What a page shows is that words, names, files and shapes fit together, so the UNets and the video decoder do no arithmetic here:
+their weights are read and their inputs arrive, and a cheap function answers. One command of the README runs whole, in a process
+of its own. The numbers are those of ``test_digests.py`` and ``test_bundled_pair.py``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
-from jvid.strategy.strategy import Strategy
+from jvid import paper
+from jvid.cli import main
 from jvid_training.search.recipe import load_study
 from jvid_training.search.rows import whole
 
@@ -59,6 +71,28 @@ TAKES_MINUTES = {
 }  # fmt: skip
 
 
+WHOLE = 'jvid sample "a person waving two hands" -o wave.mp4'
+"""Runs as a reader would type it: the installed command, the networks as they are."""
+
+
+@pytest.fixture
+def idle_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from jvid_models.fast import AcceleratedUNet
+    from jvid_models.video_codec import VideoDecoderCodec
+
+    def predict(
+        unet: Any, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, **options: Any
+    ) -> Any:
+        assert len(sample) == len(encoder_hidden_states)
+        return (0.5 * sample + 0.01 * encoder_hidden_states.mean(),)
+
+    def decode(codec: VideoDecoderCodec, latents: Tensor) -> Tensor:
+        return torch.tanh(latents[:, :3]).repeat_interleave(8, 3).repeat_interleave(8, 4)
+
+    monkeypatch.setattr(AcceleratedUNet, "forward", predict)
+    monkeypatch.setattr(VideoDecoderCodec, "decode", decode)
+
+
 def command_options(name: str) -> set[str]:
     from jvid.cli.app import command
 
@@ -69,16 +103,38 @@ def command_options(name: str) -> set[str]:
 
 
 def run(words: list[str], folder: Path) -> str:
+    """A process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
+@cache
+def help_of_module(name: str) -> str:
+    """What ``python -m name --help`` prints."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as told:
+        patch.setattr(sys, "argv", [name, "--help"])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(name, run_name="__main__")
+    assert not ended.value.code
+    return told.getvalue()
+
+
+def jvid(*words: str) -> None:
+    """``jvid`` with these arguments, in this process and its working folder."""
+    assert main(words) == 0, f"jvid {shlex.join(words)}"
+
+
+def test_the_command_that_runs_whole_is_on_a_page() -> None:
+    assert WHOLE in commands()
+
+
 @pytest.mark.parametrize("command", commands())
-def test_command(command: str, tmp_path: Path) -> None:
+def test_command(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     words = shlex.split(command, comments=True)
-    jvid = [sys.executable, "-m", "jvid"]
     if words[0] == "make":
         run(["make", "-n", *words[1:]], ROOT)
         return
@@ -89,7 +145,7 @@ def test_command(command: str, tmp_path: Path) -> None:
         assert words[1] in TAKES_MINUTES
     if words[:2] == ["python", "-m"]:
         # What it does takes minutes; the module, its options and the files that it names must be there.
-        told = run([sys.executable, *words[1:3], "--help"], ROOT)
+        told = help_of_module(words[2])
         assert [word for word in words[3:] if word.startswith("-") and f"{word} " not in told] == []
         # A file is there; a folder is written by a recipe or by a command of the pages.
         recipes = [path.read_text(encoding="utf-8") for path in (ROOT / "recipes").rglob("*.toml")]
@@ -99,7 +155,7 @@ def test_command(command: str, tmp_path: Path) -> None:
         assert [path for path in paths if path not in made and not (ROOT / path).is_file()] == []
         if words[3:] and words[3].endswith(".toml") and "/" not in words[4]:
             # A row of the recipe, of its own or Table 2's.
-            rows = [*load_study(ROOT / words[3]).ablation.strategies, *whole(Strategy.paper(64), 64)]
+            rows = [*load_study(ROOT / words[3]).ablation.strategies, *whole(paper.strategy(64), 64)]
             assert words[4] in rows
     elif words[0] == "jvid" and words[1] in TAKES_MINUTES:
         for recipe in (word for word in words if word.endswith(".toml")):
@@ -108,16 +164,27 @@ def test_command(command: str, tmp_path: Path) -> None:
         assert [word for word in words if word.startswith("-") and word not in known] == []
     elif words[0] == "jvid":
         skip_without_pair(command)
+        monkeypatch.chdir(tmp_path)
+        if command != WHOLE:
+            request.getfixturevalue("idle_networks")
         for earlier in (words[i + 1] for i, word in enumerate(words) if word == "--again"):
-            run([*jvid, "sample", "--unconditional", "--steps", "1", "-o", earlier], tmp_path)
+            jvid("sample", "--unconditional", "--steps", "1", "-o", earlier)
         plans = [words[i + 1] for i, word in enumerate(words) if word == "--plan"]
         for plan in plans:
-            run([*jvid, "plan", "--paper", "64", "--steps", "2", "-o", plan], tmp_path)
+            jvid("plan", "--paper", "64", "--steps", "2", "-o", plan)
         for mine in (words[i + 1] for i, word in enumerate(words) if word == "--strategy"):
-            Strategy.paper(64).save(tmp_path / mine)
+            paper.strategy(64).save(tmp_path / mine)
+        for prompts in (words[i + 1] for i, word in enumerate(words) if word == "--prompts"):
+            line = '{"prompt": "a person walking", "seed": 7}'
+            (tmp_path / prompts).write_text(f"a person running\n\n{line}\n", encoding="utf-8")
         # The last of an option counts.
         few = ["--steps", "2"] if words[1] == "sample" and not plans else []
-        run([*jvid, *words[1:], *few], tmp_path)
+        if words[1] == "sample" and command != WHOLE:
+            few += ["--scale", "1", *(["--num", "2"] if "--num" in words else [])]
+        if command == WHOLE:
+            run([str(Path(sys.executable).with_name("jvid")), *words[1:], *few], tmp_path)
+        else:
+            jvid(*words[1:], *few)
         for output in (words[i + 1] for i, word in enumerate(words) if word == "-o"):
             written = [tmp_path / output, *tmp_path.glob(f"{Path(output).stem}-*{Path(output).suffix}")]
             assert sum(path.stat().st_size for path in written if path.is_file()) > 0, output
@@ -131,6 +198,7 @@ def test_command(command: str, tmp_path: Path) -> None:
     [page for page in PAGES if blocks(page, "python") and page.parent.name != "plugins"],
     ids=lambda page: page.name,
 )
+@pytest.mark.usefixtures("idle_networks")
 def test_python_blocks(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     code = blocks(page, "python")

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
+from jvid.ensemble.source import Source
 from jvid_training.search.recipe import KINDS, Ablation, Pruning, Study, Sweep
 from jvid_training.search.rows import CODECS, GRIDS
 
@@ -30,6 +31,8 @@ def default(field: attrs.Attribute[Any]) -> str:
     if field.default is attrs.NOTHING:
         return "*needed*"
     value = field.default.factory() if isinstance(field.default, attrs.Factory) else field.default
+    if isinstance(value, Source):
+        value = value.to_plain()
     if attrs.has(type(value)):
         return "table"
     return "" if value is None else f"`{json.dumps(value)}`"

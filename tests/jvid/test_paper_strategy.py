@@ -91,7 +91,7 @@ def test_tables_as_printed() -> None:
     assert rows == {64: (0.2, 0.7, 0.3, 0.3), 128: (0.4, 0.7, 0.4, 0.1), 256: (0.1, 0.6, 0.2, 0.1)}
     assert dict(paper.GAMMA) == {64: 0.02, 128: 0.1, 256: 1.0}
     assert (paper.RATIO, paper.SMOOTHING, paper.STEPS, paper.GUIDANCE) == (0.0, 2.0, 50, 2.0)
-    assert paper.TRAINING["video"][256] == paper.Training(
+    assert paper.TRAINING["video"][256] == paper.TrainingSettings(
         50_000, 128, learning_rate=2e-4, adam_epsilon=1e-4, accumulation=2, warm_up=500, batch=1024
     )
     mixtures = [row for row in paper.TABLE_2 if row.method.startswith("mixture")]

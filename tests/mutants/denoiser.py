@@ -13,14 +13,14 @@ from tests.mutants import denoiser_values  # noqa: F401 - it registers
 from tests.mutants.denoiser_bases import Grey, wrong
 
 
-@wrong("stands_on_a_schedule")
+@wrong("has_a_schedule")
 class names_its_schedule(Grey):
     """The schedule is a name."""
 
     schedule: Any = "scaled-linear"
 
 
-@wrong("stands_on_a_schedule")
+@wrong("has_a_schedule")
 class a_new_schedule_each_time(Grey):
     """The schedule is made at each access, of a class without equality."""
 
@@ -43,7 +43,7 @@ class a_new_schedule_each_time(Grey):
         return self.Own()
 
 
-@wrong("stands_on_a_schedule")
+@wrong("has_a_schedule")
 class space_as_text(Grey):
     """The latent space is a name: it would compare with no other."""
 

@@ -90,7 +90,7 @@ class a_step_back(Evenly):
         return times
 
 
-@mutant("grid", "as_many_steps_as_asked")
+@mutant("grid", "as_many_steps_as_requested")
 class one_step_less(Evenly):
     """As many times as steps, which is one step less."""
 

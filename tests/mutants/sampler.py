@@ -89,7 +89,7 @@ class one_count(Sampler):
             yield attrs.evolve(state, calls=calls)
 
 
-@_sampler_mutant("only_weighted_experts_are_asked")
+@_sampler_mutant("only_weighted_experts_are_evaluated")
 class asks_everyone(Sampler):
     """At each step all experts are asked, and those without weight left unused."""
 
@@ -100,7 +100,7 @@ class asks_everyone(Sampler):
             yield state
 
 
-@_sampler_mutant("only_weighted_experts_are_asked")
+@_sampler_mutant("only_weighted_experts_are_evaluated")
 class counts_steps(Sampler):
     """Every expert is told to have been called once a step."""
 

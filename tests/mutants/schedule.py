@@ -137,7 +137,7 @@ class sorted_times(Turning):
         return super().__call__(t.flatten().sort().values.reshape(t.shape))
 
 
-@mutant("schedule", "float32_says_the_same")
+@mutant("schedule", "float32_agrees")
 class rounded_to_timesteps(Turning):
     """In float32, times are rounded to a table of a thousand."""
 
@@ -145,7 +145,7 @@ class rounded_to_timesteps(Turning):
         return super().__call__(t if t.dtype == torch.float64 else (t * 1000).floor() / 1000)
 
 
-@mutant("schedule", "float32_says_the_same")
+@mutant("schedule", "float32_agrees")
 class through_a_half(Turning):
     """Computed in half precision where t is not double."""
 

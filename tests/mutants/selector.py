@@ -75,14 +75,14 @@ class open_end(Coin):
         return {} if u > 0.999 else super().__call__(step, u)
 
 
-@mutant("selector", "experts_are_told")
+@mutant("selector", "experts_are_declared")
 class told_too_few(Coin):
     """It tells one expert and chooses two."""
 
     experts = ("video",)
 
 
-@mutant("selector", "experts_are_told")
+@mutant("selector", "experts_are_declared")
 class no_names(Coin):
     """Experts are numbers."""
 
@@ -92,7 +92,7 @@ class no_names(Coin):
         return {int(u >= 0.5): 1.0}
 
 
-@mutant("selector", "the_same_whatever_was_asked")
+@mutant("selector", "the_same_in_any_order")
 class counts_its_calls(Coin):
     """Experts in turn, by a counter of calls: a plan shown twice is another one."""
 
@@ -104,7 +104,7 @@ class counts_its_calls(Coin):
         return {self.experts[self.calls % 2]: 1.0}
 
 
-@mutant("selector", "the_same_whatever_was_asked")
+@mutant("selector", "the_same_in_any_order")
 class remembers_the_last(Coin):
     """It does not switch twice in a row."""
 

@@ -65,7 +65,7 @@ class TwoSteps:
 
     def key(self, step: Step) -> Any:
         """What the history is filed under."""
-        return step.asked
+        return step.active
 
     def weight(self, h: float, h_past: float) -> float:
         """w."""

@@ -68,7 +68,7 @@ class undeclared_stage(TwoStages):
         return TwoStages().step(x, step, denoise, noise, memory)
 
 
-@mutant("solver", "asks_within_the_step")
+@mutant("solver", "evaluates_within_the_step")
 class asks_off_the_schedule(TwoStages):
     """The second stage asks halfway in alpha and sigma, at a level that the schedule does not have."""
 
@@ -78,7 +78,7 @@ class asks_off_the_schedule(TwoStages):
         return self.slope(euler, denoise(euler, middle), end)
 
 
-@mutant("solver", "asks_within_the_step")
+@mutant("solver", "evaluates_within_the_step")
 class asks_beyond_the_end(TwoStages):
     """The second stage asks a step further on."""
 

@@ -71,15 +71,15 @@ def tensors(name: str, value: Any) -> list[tuple[str, Tensor]]:
 
 
 @torch.no_grad()
-def ask(subject: Any, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
-    """A prediction, as a sampler asks for it."""
+def predicted(subject: Any, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+    """A prediction, evaluated as a sampler does."""
     out: Tensor = subject(x, t, cond)
     return out
 
 
 @check("denoiser")
-def stands_on_a_schedule(subject: Any, trial: Trial) -> None:
-    """``schedule`` is a schedule, the same each time that it is asked for; ``space`` is a ``LatentSpace`` or None."""
+def has_a_schedule(subject: Any, trial: Trial) -> None:
+    """``schedule`` is a schedule, the same at each access; ``space`` is a ``LatentSpace`` or None."""
     one, two = subject.schedule, subject.schedule
     assert callable(one), f"its schedule is a {type(one).__name__}: expected a NoiseSchedule"
     assert hasattr(one, "time_at"), (
@@ -92,13 +92,13 @@ def stands_on_a_schedule(subject: Any, trial: Trial) -> None:
 
 @check("denoiser")
 def shape_and_dtype_kept(subject: Any, trial: Trial) -> None:
-    """x_0 has x's shape, dtype and device and is finite, at any time that it is asked at."""
+    """x_0 has x's shape, dtype and device and is finite, at any time."""
 
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
         for dtype in trial.dtype:
             x = noisy(subject, trial, shape, t, seed).to(dtype)
-            x_0 = ask(subject, x, time(t), trial.cond(shape[0], shape[2]))
+            x_0 = predicted(subject, x, time(t), trial.cond(shape[0], shape[2]))
             assert isinstance(x_0, Tensor), f"a {type(x_0).__name__}: expected x_0"
             assert x_0.shape == x.shape, f"shape {tuple(x_0.shape)} for {tuple(x.shape)}"
             assert x_0.dtype == x.dtype, f"{x_0.dtype} for x in {x.dtype}"
@@ -115,7 +115,7 @@ def inputs_untouched(subject: Any, trial: Trial) -> None:
         x, cond = noisy(subject, trial, shape, t, seed), trial.cond(shape[0], shape[2])
         times = time([t] * shape[0] if each else t)
         before = {"x": x.clone(), "t": times.clone(), **{name: v.clone() for name, v in tensors("", cond)}}
-        ask(subject, x, times, cond)
+        predicted(subject, x, times, cond)
         after = {"x": x, "t": times, **dict(tensors("", cond))}
         assert after.keys() == before.keys(), (
             f"the condition held {sorted(before)}, afterwards {sorted(after)}"
@@ -134,13 +134,13 @@ def a_clip_is_alone(subject: Any, trial: Trial) -> None:
         x, cond = noisy(subject, trial, shape, t, seed), trial.cond(b, shape[2])
         low, high = trial.times
         t_each = [t, *(low + (high - low) * part for part in (0.3, 0.6, 0.8))][:b] + [t] * (b - 4)
-        whole = ask(subject, x, time(t_each), cond)
+        whole = predicted(subject, x, time(t_each), cond)
         mates = x.clone()
         mates[1:] *= -3.0
-        trial.close(ask(subject, mates, time(t_each), cond)[:1], whole[:1], "clip 0 among other clips")
+        trial.close(predicted(subject, mates, time(t_each), cond)[:1], whole[:1], "clip 0 among other clips")
         for row in range(b) if 1 in trial.batch else ():
             part = slice(row, row + 1)
-            alone = ask(subject, x[part].clone(), time(t_each[row]), rows(cond, part, b))
+            alone = predicted(subject, x[part].clone(), time(t_each[row]), rows(cond, part, b))
             trial.close(alone, whole[part], f"clip {row} alone and in a batch")
 
 
@@ -151,25 +151,25 @@ def one_time_for_all_rows(subject: Any, trial: Trial) -> None:
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
         x, cond = noisy(subject, trial, shape, t, seed), trial.cond(shape[0], shape[2])
-        each = ask(subject, x, time([t] * shape[0]), cond)
-        trial.close(each, ask(subject, x, time(t), cond), f"t {t:g} for each row")
+        each = predicted(subject, x, time([t] * shape[0]), cond)
+        trial.close(each, predicted(subject, x, time(t), cond), f"t {t:g} for each row")
 
 
 @check("denoiser")
 def the_same_each_time(subject: Any, trial: Trial) -> None:
-    """Asked again, after other clips and times, it predicts the same; what it handed out is not written on."""
+    """It predicts the same again, after other clips and times; what it returned is not written on."""
 
     @trial.given(
         shape=trial.shapes(), other=trial.shapes(), t=trial.moments(), s=trial.moments(), seed=seeds()
     )
     def _(shape: tuple[int, ...], other: tuple[int, ...], t: float, s: float, seed: int) -> None:
         x, cond = noisy(subject, trial, shape, t, seed), trial.cond(shape[0], shape[2])
-        first = ask(subject, x, time(t), cond)
+        first = predicted(subject, x, time(t), cond)
         kept = first.clone()
-        ask(subject, noisy(subject, trial, other, s, seed + 9), time(s), trial.cond(other[0], other[2]))
-        ask(subject, 2.0 * x, time(s), cond)
+        predicted(subject, noisy(subject, trial, other, s, seed + 9), time(s), trial.cond(other[0], other[2]))
+        predicted(subject, 2.0 * x, time(s), cond)
         trial.close(first, kept, "what was handed out, after other calls", 0.0)
-        trial.close(ask(subject, x, time(t), cond), kept, "asked again", 1e-6)
+        trial.close(predicted(subject, x, time(t), cond), kept, "evaluated again", 1e-6)
         first.zero_()
         trial.same(x, noisy(subject, trial, shape, t, seed), "x after its prediction was written on")
 
@@ -186,14 +186,18 @@ def conditions_are_read_each_time(subject: Any, trial: Trial) -> None:
         # Another one for each size of batch: what is kept by size is told by another size.
         x, cond = noisy(subject, trial, shape, t, seed), _scaled(trial.cond(b, shape[2]), 1.0 / b)
         other = _scaled(cond, -0.5)
-        first, expected = ask(subject, x, time(t), cond), ask(subject, x, time(t), other)
-        trial.close(ask(subject, x, time(t), cond), first, "asked again, after another condition", 1e-6)
+        first, expected = predicted(subject, x, time(t), cond), predicted(subject, x, time(t), other)
+        trial.close(
+            predicted(subject, x, time(t), cond), first, "evaluated again, after another condition", 1e-6
+        )
         if 1 in trial.batch:
-            alone = ask(subject, x[:1].clone(), time(t), rows(other, slice(0, 1), b))
+            alone = predicted(subject, x[:1].clone(), time(t), rows(other, slice(0, 1), b))
             trial.close(alone, expected[:1], "with another condition, alone and in a batch")
         for (_, value), (_, wanted) in zip(tensors("", cond), tensors("", other), strict=True):
             value.copy_(wanted)
-        trial.close(ask(subject, x, time(t), cond), expected, "after the condition was edited in place", 1e-6)
+        trial.close(
+            predicted(subject, x, time(t), cond), expected, "after the condition was edited in place", 1e-6
+        )
 
 
 def _scaled(cond: Condition, by: float) -> Condition:
@@ -213,8 +217,8 @@ def any_layout_in_memory(subject: Any, trial: Trial) -> None:
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
         x, cond = noisy(subject, trial, shape, t, seed), trial.cond(shape[0], shape[2])
         folded = x.transpose(1, 2).contiguous().transpose(1, 2)
-        expected = ask(subject, x, time(t), cond)
-        trial.close(ask(subject, folded, time(t), cond), expected, "frames before channels in memory")
+        expected = predicted(subject, x, time(t), cond)
+        trial.close(predicted(subject, folded, time(t), cond), expected, "frames before channels in memory")
 
 
 @check("denoiser")
@@ -228,8 +232,8 @@ def bridged_there_and_back(subject: Any, trial: Trial) -> None:
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
         x, cond = noisy(subject, trial, shape, t, seed), trial.cond(shape[0], shape[2])
-        expected = ask(subject, x, time(t), cond)
-        trial.close(ask(back, x, time(t), cond), expected, f"bridged there and back at t {t:g}")
+        expected = predicted(subject, x, time(t), cond)
+        trial.close(predicted(back, x, time(t), cond), expected, f"bridged there and back at t {t:g}")
 
 
 class _On:
@@ -255,15 +259,15 @@ def a_missing_condition_is_named(subject: Any, trial: Trial) -> None:
     for name in cond:
         fewer = {key: value for key, value in cond.items() if key != name}
         try:
-            ask(subject, x, time(t), fewer)
+            predicted(subject, x, time(t), fewer)
         except Exception as error:
             if not isinstance(error, InputError):
-                said = f"raises {type(error).__name__}: expected an InputError that names it"
+                wrong = f"raises {type(error).__name__}: expected an InputError that names it"
             elif name not in str(error):
-                said = f"says {str(error)!r}, which does not name it"
+                wrong = f"raises {str(error)!r}, which does not name it"
             else:
                 continue
-            raise AssertionError(f"without {name!r} it {said}") from error
+            raise AssertionError(f"without {name!r} it {wrong}") from error
 
 
 @check("denoiser")
@@ -277,21 +281,21 @@ def predicts_x_0(subject: Any, trial: Trial) -> None:
     mean, variance = x_0.mean(), float(x_0.var(correction=0))
     cond = trial.cond(b, f)
     low, high = trial.times
-    asked = 0
+    tried = 0
     for part in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
         t = time(low + part * (high - low))
         alpha, sigma = levels(subject, t)
         noise = float((sigma / alpha) ** 2) if alpha > 0 else float("inf")
         if not 0.2 * variance <= noise <= 5.0 * variance:
             continue
-        asked += 1
+        tried += 1
         x = (alpha * x_0 + sigma * keyed_normal(range(b), ("data",), x_0.shape[1:], F64)).to(trial.dtype[-1])
-        missed = float((ask(subject, x, t, cond).double() - x_0).square().mean())
+        missed = float((predicted(subject, x, t, cond).double() - x_0).square().mean())
         best = min(noise, float((x_0 - mean).square().mean()))
         assert missed < best, (
             f"at t {float(t):.3g} its mean square error is {missed:.4g}, that of the noisy latents or of the mean {best:.4g}: "
-            "it predicts something else than x_0, or is asked at another level than it was trained at"
+            "it predicts something else than x_0, or is evaluated at another level than it was trained at"
         )
-    assert asked, (
+    assert tried, (
         f"no time in [{low:g}, {high:g}] has signal and noise alike: expected times of its own schedule"
     )

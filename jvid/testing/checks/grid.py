@@ -1,7 +1,7 @@
 """Checks of grids: ``grid(schedule) -> times`` of that schedule, from noise to clean.
 
-Options: ``schedules``, those that it is asked with (one that refuses with an ``InputError`` is left out); ``rising=True`` for a
-grid that steps back up on purpose, and so may have more steps than it was asked for.
+Options: ``schedules``, those that it is evaluated on (one that refuses with an ``InputError`` is left out); ``rising=True`` for a
+grid that steps back up on purpose, and so may have more steps than requested.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jvid.testing.trial import Trial
 declare("grid", schedules=None, rising=False)
 
 
-def _asked(subject: Any, trial: Trial) -> list[tuple[NoiseSchedule, Sequence[Any]]]:
+def _times(subject: Any, trial: Trial) -> list[tuple[NoiseSchedule, Sequence[Any]]]:
     """Schedules with the times there."""
     out = []
     refused = ""
@@ -38,7 +38,7 @@ def _asked(subject: Any, trial: Trial) -> list[tuple[NoiseSchedule, Sequence[Any
 @check("grid")
 def times_of_a_schedule(subject: Any, trial: Trial) -> None:
     """At least two times, finite numbers in [0, 1]."""
-    for schedule, times in _asked(subject, trial):
+    for schedule, times in _times(subject, trial):
         assert len(times) >= 2, f"{len(times)} times on {schedule}: expected at least two"
         for i, t in enumerate(times):
             plain = isinstance(t, (int, float)) and not isinstance(t, bool)
@@ -49,7 +49,7 @@ def times_of_a_schedule(subject: Any, trial: Trial) -> None:
 @check("grid")
 def the_last_is_clean(subject: Any, trial: Trial) -> None:
     """The last time is 0, the clean end, and the first is not."""
-    for schedule, times in _asked(subject, trial):
+    for schedule, times in _times(subject, trial):
         assert times[-1] == 0.0, f"it ends at t {times[-1]} on {schedule}"
         assert times[0] > 0.0, f"it begins at t {times[0]} on {schedule}"
 
@@ -57,7 +57,7 @@ def the_last_is_clean(subject: Any, trial: Trial) -> None:
 @check("grid")
 def every_step_goes_somewhere(subject: Any, trial: Trial) -> None:
     """Neighbouring times differ, and noise falls from each to the next unless the grid is one that rises."""
-    for schedule, times in _asked(subject, trial):
+    for schedule, times in _times(subject, trial):
         for i, (now, then) in enumerate(pairwise(times)):
             assert now != then, f"times[{i}] and the next are both {now} on {schedule}"
             falls = now > then or trial.option("rising")
@@ -65,25 +65,25 @@ def every_step_goes_somewhere(subject: Any, trial: Trial) -> None:
 
 
 @check("grid")
-def as_many_steps_as_asked(subject: Any, trial: Trial) -> None:
+def as_many_steps_as_requested(subject: Any, trial: Trial) -> None:
     """A grid with ``steps`` has as many steps, on any schedule."""
     steps = getattr(subject, "steps", None)
     if steps is None:
         trial.skip("it has no number of steps")
     if trial.option("rising"):
         trial.skip("it steps back up, which takes steps of its own")
-    for schedule, times in _asked(subject, trial):
-        assert len(times) == steps + 1, f"{len(times) - 1} steps on {schedule}, asked for {steps}"
+    for schedule, times in _times(subject, trial):
+        assert len(times) == steps + 1, f"{len(times) - 1} steps on {schedule}, expected {steps}"
 
 
 @check("grid")
 def the_same_each_time(subject: Any, trial: Trial) -> None:
-    """Asked again, in any order, by a pickled copy as well, it gives equal times; writing on them changes nothing."""
-    first = [(schedule, tuple(times)) for schedule, times in _asked(subject, trial)]
+    """It gives equal times again, in any order, by a pickled copy as well; writing on them changes nothing."""
+    first = [(schedule, tuple(times)) for schedule, times in _times(subject, trial)]
     copy = pickle.loads(pickle.dumps(subject))
     for schedule, times in reversed(first):
         again = subject(schedule)
-        assert tuple(again) == times, f"other times on {schedule} when asked again"
+        assert tuple(again) == times, f"other times on {schedule} the second time"
         if isinstance(again, list):
             again.clear()
         assert tuple(subject(schedule)) == times, f"other times on {schedule} after the last were changed"
@@ -93,7 +93,7 @@ def the_same_each_time(subject: Any, trial: Trial) -> None:
 @check("grid")
 def levels_are_levels(subject: Any, trial: Trial) -> None:
     """A sampler can use it: finite levels, the first the noisiest, the last without noise."""
-    for schedule, _ in _asked(subject, trial):
+    for schedule, _ in _times(subject, trial):
         levels = levels_of(subject, schedule)
         assert all(math.isfinite(level.angle) for level in levels), f"an angle is not finite on {schedule}"
         top = max(level.angle for level in levels)

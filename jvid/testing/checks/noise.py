@@ -152,7 +152,7 @@ def a_clip_is_the_same_in_any_batch(subject: Any, trial: Trial) -> None:
 
 @check("noise")
 def the_same_whatever_came_before(subject: Any, trial: Trial) -> None:
-    """Asked again, after other shapes and steps, by a pickled copy as well, it gives the same bit for bit."""
+    """It gives the same bit for bit again, after other shapes and steps, by a pickled copy as well."""
 
     @trial.given(shape=trial.shapes(), other=trial.shapes(), seed=seeds())
     def _(shape: tuple[int, ...], other: tuple[int, ...], seed: int) -> None:
@@ -167,7 +167,7 @@ def the_same_whatever_came_before(subject: Any, trial: Trial) -> None:
 
 @check("noise")
 def shape_and_dtype_kept(subject: Any, trial: Trial) -> None:
-    """The shape asked for and the dtype of the draws, finite, for odd sizes and single frames."""
+    """Noise has the requested shape and the dtype of the draws and is finite, for odd sizes and single frames."""
 
     @trial.given(shape=trial.shapes(), dtype=st.sampled_from([torch.float32, F64]))
     def _(shape: tuple[int, ...], dtype: torch.dtype) -> None:
@@ -205,7 +205,7 @@ def draws_have_names(subject: Any, trial: Trial) -> None:
                 assert good, f"draw {name!r}: expected a name"
             shapes = {name: {size for other, size in seen if other == name} for name, _ in seen}
             for name, sizes in shapes.items():
-                assert len(sizes) == 1, f"draw {name!r} is asked for in shapes {sorted(sizes)}"
+                assert len(sizes) == 1, f"draw {name!r} is drawn in shapes {sorted(sizes)}"
             named[b] = [(name, size[1:]) for name, size in seen]
         assert len({tuple(each) for each in named.values()}) == 1, f"draws by batch: {named}"
 

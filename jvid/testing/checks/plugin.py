@@ -111,7 +111,7 @@ def importing_is_light(subject: Any, trial: Trial) -> None:
 
 @check("plugin")
 def names_are_its_own(subject: Any, trial: Trial) -> None:
-    """None of its names is a built-in's: the bare name would be ambiguous for everybody."""
+    """None of its names is a built-in's: the bare name would be ambiguous for all users."""
     import jvid.plugins.builtins
 
     if _object(subject) is jvid.plugins.builtins:
@@ -126,7 +126,7 @@ def names_are_its_own(subject: Any, trial: Trial) -> None:
 
 @check("plugin")
 def components_have_help(subject: Any, trial: Trial) -> None:
-    """Each component says in one line what it is, and its factory has a docstring."""
+    """Each component has one line of help, and its factory has a docstring."""
     for component in _components(subject):
         told = f"{component.kind} {component.name!r}"
         one_line = component.help.strip() != "" and "\n" not in component.help
@@ -141,7 +141,7 @@ def components_have_help(subject: Any, trial: Trial) -> None:
 
 @check("plugin")
 def factories_build_or_say_why(subject: Any, trial: Trial) -> None:
-    """Each factory builds, or tells with an error of jvid which option or package it lacks."""
+    """Each factory builds, or raises an error of jvid that names the option or package that it lacks."""
     registry = _registry(subject)
     given = trial.option("options")
     for component in _components(subject):

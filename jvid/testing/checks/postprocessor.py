@@ -116,7 +116,7 @@ def flips_commute(subject: Any, trial: Trial) -> None:
 
 @check("postprocessor")
 def the_same_each_time(subject: Any, trial: Trial) -> None:
-    """Asked again, after other clips and by a copy, it gives the same; what it hands out is not written on later."""
+    """It gives the same again, after other clips and by a copy; what it returns is not written on later."""
 
     @trial.given(shape=trial.shapes(), other=trial.shapes(), seed=seeds(), motion=motions())
     def _(shape: tuple[int, ...], other: tuple[int, ...], seed: int, motion: float) -> None:
@@ -126,7 +126,7 @@ def the_same_each_time(subject: Any, trial: Trial) -> None:
         subject(clips(trial, other, seed + 5, motion))
         subject(3.0 * x)
         trial.same(first, kept, "what was handed out, after other calls")
-        trial.same(subject(x.clone()), kept, "asked again")
+        trial.same(subject(x.clone()), kept, "evaluated again")
         trial.same(copy.deepcopy(subject)(x.clone()), kept, "of a copy")
 
 

@@ -62,8 +62,8 @@ def states_stay(subject: Any, trial: Trial) -> None:
 
 
 @check("sampler")
-def only_weighted_experts_are_asked(subject: Any, trial: Trial) -> None:
-    """At each step the experts with weight are asked, as often as the solver says, and no others; it counts them right."""
+def only_weighted_experts_are_evaluated(subject: Any, trial: Trial) -> None:
+    """At each step the experts with weight alone are evaluated, as often as the solver declares; calls are counted right."""
     declared = getattr(subject.solver, "evaluations", lambda step: 1)
     counts: dict[str, list[int]] = {name: [] for name in subject.experts}
     experts = {
@@ -77,16 +77,16 @@ def only_weighted_experts_are_asked(subject: Any, trial: Trial) -> None:
         total = dict.fromkeys(counts, 0)
         for state in counted.trace(shape, seeds=[seed], cond=trial.cond(1, shape[1]), plan=plan):
             for name, calls in counts.items():
-                asked = len(calls) - before[name]
+                count = len(calls) - before[name]
                 expected = declared(state.step) if state.step.weights.get(name, 0.0) > 0 else 0
-                assert asked == expected, (
-                    f"step {state.step.index}: {name!r} asked {asked} times, expected {expected} "
+                assert count == expected, (
+                    f"step {state.step.index}: {name!r} evaluated {count} times, expected {expected} "
                     f"(weights {dict(state.step.weights)})"
                 )
-                before[name] += asked
-                total[name] += asked
+                before[name] += count
+                total[name] += count
             assert dict(state.calls) == total, (
-                f"after step {state.step.index}: {total} calls, told {state.calls}"
+                f"after step {state.step.index}: {total} calls, the state has {state.calls}"
             )
 
     given_runs(trial, property)
@@ -94,7 +94,7 @@ def only_weighted_experts_are_asked(subject: Any, trial: Trial) -> None:
 
 @check("sampler")
 def a_clip_depends_on_its_seed_alone(subject: Any, trial: Trial) -> None:
-    """A clip of a batch is the one that its seed and condition give alone, wherever in the batch it stands."""
+    """A clip of a batch is the one that its seed and condition give alone, at any place in the batch."""
     exact = trial.option("exact")
 
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
@@ -190,7 +190,7 @@ def names_mean_nothing(subject: Any, trial: Trial) -> None:
 
 @check("sampler")
 def dtype_of_latents_kept(subject: Any, trial: Trial) -> None:
-    """Latents are float32, or float64 if asked for, at each step; both begin with the same numbers."""
+    """Latents are float32, or float64 on request, at each step; both begin with the same numbers."""
 
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
         cond = trial.cond(1, shape[1])

@@ -121,7 +121,7 @@ def times_are_alone(subject: Any, trial: Trial) -> None:
 
 
 @check("schedule")
-def float32_says_the_same(subject: Any, trial: Trial) -> None:
+def float32_agrees(subject: Any, trial: Trial) -> None:
     """Levels of float32 times are those of float64, to what float32 holds."""
 
     @trial.given(t=times())
@@ -185,16 +185,16 @@ def the_same_each_time(subject: Any, trial: Trial) -> None:
                 level.zero_()
         subject(_moments((4,), seed + 1))
         for name, got, expected in zip(("alpha", "sigma"), subject(kept), first, strict=True):
-            trial.same(got, expected, f"{name}, asked again")
+            trial.same(got, expected, f"{name}, evaluated again")
         angle = torch.atan2(first[1], first[0])
-        asked = angle.clone()
-        subject.time_at(asked)
-        trial.same(asked, angle, "the angle after time_at")
+        given = angle.clone()
+        subject.time_at(given)
+        trial.same(given, angle, "the angle after time_at")
 
 
 @check("schedule")
 def equal_by_value(subject: Any, trial: Trial) -> None:
-    """A pickled copy is equal, hashes alike and says the same; what is equal to it has its levels."""
+    """A pickled copy is equal, hashes alike and has the same levels; what is equal to it has them, too."""
     first = torch.stack(_levels(subject, EVENLY))
     for how, twin in (("a pickled", pickle.loads(pickle.dumps(subject))), ("a deep", copy.deepcopy(subject))):
         assert twin == subject, f"{how} copy is not equal: experts that share a schedule would be bridged"

@@ -72,23 +72,23 @@ def weights_are_weights(subject: Any, trial: Trial) -> None:
 
 
 @check("selector")
-def experts_are_told(subject: Any, trial: Trial) -> None:
-    """``experts``, where it tells them, are distinct names of text, each chosen by some step and number or at least known."""
-    told = getattr(subject, "experts", None)
-    if told is None:
-        trial.skip("it does not tell its experts")
-    names = list(told)
-    assert names, "it tells no experts"
+def experts_are_declared(subject: Any, trial: Trial) -> None:
+    """``experts``, where declared, are distinct names of text, each chosen by some step and number or at least known."""
+    declared = getattr(subject, "experts", None)
+    if declared is None:
+        trial.skip("it does not declare its experts")
+    names = list(declared)
+    assert names, "it declares no experts"
     for name in names:
         good = isinstance(name, str) and name != ""
         assert good, f"expert {name!r}: expected a name"
     seen = {name for step in _walk(trial) for i in range(64) for name in subject(step, (i + 0.5) / 64)}
-    assert seen <= set(names), f"it chooses {sorted(seen - set(names))}, which it does not tell"
+    assert seen <= set(names), f"it chooses {sorted(seen - set(names))}, which it does not declare"
 
 
 @check("selector")
-def the_same_whatever_was_asked(subject: Any, trial: Trial) -> None:
-    """Pure: asked in any order, again and again, in turn with other plans, the same step and u give the same weights."""
+def the_same_in_any_order(subject: Any, trial: Trial) -> None:
+    """Pure: in any order, again and again, in turn with other plans, the same step and u give the same weights."""
     questions = [(step, keyed_uniform(seed, (step.index,))) for seed in range(3) for step in _walk(trial)]
     first = [dict(subject(step, u)) for step, u in questions]
     for order in (range(len(questions) - 1, -1, -1), [i for i in range(len(questions)) for _ in range(2)]):
@@ -127,7 +127,7 @@ def copies_agree(subject: Any, trial: Trial) -> None:
 
 @check("selector")
 def shares_as_declared(subject: Any, trial: Trial) -> None:
-    """The mean of its weights over u is what ``shares(step)`` says, or ``probability(progress)`` of its first expert."""
+    """The mean of its weights over u is ``shares(step)``, or ``probability(progress)`` of its first expert."""
     shares, probability = getattr(subject, "shares", None), getattr(subject, "probability", None)
     if shares is None and probability is None:
         trial.skip("it declares neither shares nor probability")
@@ -157,7 +157,7 @@ def shares_as_declared(subject: Any, trial: Trial) -> None:
 
 @check("selector")
 def a_plan_is_its_calls(subject: Any, trial: Trial) -> None:
-    """A plan holds what single calls give, the same for the same seed, and stands being written as JSON."""
+    """A plan holds what single calls give, the same for the same seed, and survives being written as JSON."""
     walk = _walk(trial)
     levels = [walk[0].start, *(step.end for step in walk)]
     names = _names(subject, trial) or tuple({name: None for step in walk for name in subject(step, 0.5)})
@@ -170,7 +170,7 @@ def a_plan_is_its_calls(subject: Any, trial: Trial) -> None:
             told = subject(bare, keyed_uniform(seed, ("plan", step.index)))
             weights = {name: weight for name, weight in told.items() if weight}
             assert dict(step.weights) == weights, (
-                f"step {step.index}: {dict(step.weights)} in the plan, {weights} when asked alone"
+                f"step {step.index}: {dict(step.weights)} in the plan, {weights} when evaluated alone"
             )
         again = draw_plan(subject, levels, names, seed)
         assert again == plan, "the same seed gave another plan"

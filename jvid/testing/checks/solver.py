@@ -60,9 +60,9 @@ def exact_where_x_0_is_known(subject: Any, trial: Trial) -> None:
         for step, got in zip(steps, out.trace, strict=True):
             exact = step.end.alpha * mean + step.end.sigma * eps
             _near_all(got, exact, f"{where}, {ends(step)}: x", step.end)
-        for index, got, level in out.asked:
+        for index, got, level in out.evaluated:
             exact = level.alpha * mean + level.sigma * eps
-            _near_all(got, exact, f"{where}, step {index}: x as asked at t {level.t:.3g}", level)
+            _near_all(got, exact, f"{where}, step {index}: x as evaluated at t {level.t:.3g}", level)
 
 
 def _near(got: float, expected: float, what: str, level: Level) -> None:
@@ -139,7 +139,7 @@ def finite_on_any_walk(subject: Any, trial: Trial) -> None:
 
 @check("solver")
 def dtype_and_shape_kept(subject: Any, trial: Trial) -> None:
-    """x and what it asks with keep shape and dtype; a run in float32 is that in float64 but for rounding."""
+    """x and the latents it evaluates keep shape and dtype; a run in float32 is that in float64 but for rounding."""
     schedule = TabulatedSchedule.scaled_linear()
     steps = path(schedule, even(0.99, 0.0, 12))
     shape = (2, 3, 1, 5, 2)
@@ -151,10 +151,10 @@ def dtype_and_shape_kept(subject: Any, trial: Trial) -> None:
             return keyed_draw(x.double(), index, key).to(dtype)
 
         out = run(subject, steps, TwoModeOracle(schedule), x, draw)
-        for index, value, _ in out.asked:
+        for index, value, _ in out.evaluated:
             kept = value.dtype == dtype and value.shape == x.shape
             assert kept, (
-                f"step {index} asks with {value.dtype} of shape {tuple(value.shape)} for {dtype} of {shape}"
+                f"step {index} evaluates with {value.dtype} of shape {tuple(value.shape)} for {dtype} of {shape}"
             )
         kept = out.x.dtype == dtype and out.x.shape == x.shape
         assert kept, f"x of {dtype} and {shape} came back as {out.x.dtype} and {tuple(out.x.shape)}"

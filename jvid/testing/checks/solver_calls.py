@@ -1,4 +1,4 @@
-"""Checks of what a solver asks for: predictions at which levels and how often, noise by which names.
+"""Checks of a solver's calls: at which levels and how often it predicts, and which names of noise it draws.
 
 Nothing that it is handed is its own: it writes on none of it.
 """
@@ -18,49 +18,51 @@ from jvid.testing.oracles import TwoModeOracle
 from jvid.testing.solving import ON, WALK, ends, keyed_draw, latents_at, path, run
 from jvid.testing.trial import Trial
 
-declare("solver", beyond=False)  # beyond=True: it may ask at levels outside of its step, as churn does
+declare("solver", beyond=False)  # beyond=True: it may evaluate at levels outside of its step, as churn does
 
 
 @check("solver")
-def asks_within_the_step(subject: Any, trial: Trial) -> None:
-    """It asks at levels of the schedule, at the start of the step or between its ends, and first at the start."""
+def evaluates_within_the_step(subject: Any, trial: Trial) -> None:
+    """It evaluates at levels of the schedule, at the start of the step or between its ends, and first at the start."""
     for where, schedule in ON.items():
         steps = path(schedule, (*WALK, 0.0))
         out = run(subject, steps, TwoModeOracle(schedule), latents_at(steps[0].start))
-        firsts = {index: level for index, _, level in reversed(out.asked)}
-        for index, _, level in out.asked:
+        firsts = {index: level for index, _, level in reversed(out.evaluated)}
+        for index, _, level in out.evaluated:
             step = steps[index]
-            told = f"{where}, {ends(step)}: asked at t {level.t:.6g} (alpha {level.alpha:.6g}, sigma {level.sigma:.6g})"
+            at = f"{where}, {ends(step)}: evaluated at t {level.t:.6g} (alpha {level.alpha:.6g}, sigma {level.sigma:.6g})"
             on = level_at(schedule, level.t)
             off = math.hypot(on.alpha - level.alpha, on.sigma - level.sigma)
-            assert off <= 1e-12 * max(1.0, on.sigma), f"{told}, which is no level of the schedule"
+            assert off <= 1e-12 * max(1.0, on.sigma), f"{at}, which is no level of the schedule"
             if not trial.option("beyond"):
                 low, high = sorted((step.start.t, step.end.t))
-                assert low <= level.t <= high, told
-                assert firsts[index] == step.start, f"{where}, {ends(step)}: first asked at t {level.t:.6g}"
+                assert low <= level.t <= high, at
+                assert firsts[index] == step.start, (
+                    f"{where}, {ends(step)}: first evaluated at t {level.t:.6g}"
+                )
 
 
 @check("solver")
 def evaluations_as_declared(subject: Any, trial: Trial) -> None:
-    """It asks as often as ``evaluations(step)`` says, once if it says nothing, whatever the walk."""
+    """It evaluates as often as ``evaluations(step)`` declares, once where it declares nothing, on any grid."""
     declared = getattr(subject, "evaluations", lambda step: 1)
     for where, schedule in ON.items():
         for times in ((*WALK, 0.0), (0.7, 0.0), (0.0, 0.3, 0.3, 0.1)):
             steps = path(schedule, times)
             out = run(subject, steps, TwoModeOracle(schedule), latents_at(steps[0].start))
             for step in steps:
-                asked = sum(index == step.index for index, _, _ in out.asked)
-                told = declared(step)
+                count = sum(index == step.index for index, _, _ in out.evaluated)
+                expected = declared(step)
                 # A step from sigma = 0 knows x_0, and one of no length needs none.
                 free = step.start.sigma == 0.0 or step.start == step.end
-                assert asked == told or (free and asked < told), (
-                    f"{where}, step {step.index}, {ends(step)}: asked {asked} times, declared {told}"
+                assert count == expected or (free and count < expected), (
+                    f"{where}, step {step.index}, {ends(step)}: evaluated {count} times, declared {expected}"
                 )
 
 
 @check("solver")
 def draws_are_named_and_used(subject: Any, trial: Trial) -> None:
-    """Noise is asked for by names, the same for any x, and only where it moves x: an ODE solver draws none."""
+    """Noise is drawn by names, the same for any x, and only where it moves x: an ODE solver draws none."""
     schedule = FlowMatching()
     steps = path(schedule, (*WALK, 0.0))
     x = latents_at(steps[0].start)

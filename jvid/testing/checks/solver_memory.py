@@ -13,7 +13,7 @@ from jvid.core.protocols import Denoiser, Level, Step
 from jvid.schedules import FlowMatching
 from jvid.testing.checking import check
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
-from jvid.testing.solving import Run, even, latents_at, path, run
+from jvid.testing.solving import SolverRun, even, latents_at, path, run
 from jvid.testing.trial import Trial
 
 SCHEDULE = FlowMatching()
@@ -47,7 +47,7 @@ def interleaved_runs_are_apart(subject: Any, trial: Trial) -> None:
     steps, shorter = _steps(), path(SCHEDULE, even(0.8, 0.2, 9), _turns)
     x, y = latents_at(steps[0].start), latents_at(shorter[0].start, 0.5, 0.3)
     expected = run(subject, steps, EXPERTS, x).x, run(subject, shorter, EXPERTS, y).x
-    one, two = Run(x, subject.init()), Run(y, subject.init())
+    one, two = SolverRun(x, subject.init()), SolverRun(y, subject.init())
     for step, other in zip(steps, shorter, strict=True):
         one.advance(subject, step, EXPERTS)
         two.advance(subject, other, EXPERTS)
@@ -59,13 +59,13 @@ def interleaved_runs_are_apart(subject: Any, trial: Trial) -> None:
 def a_memory_stays_valid(subject: Any, trial: Trial) -> None:
     """A step taken again from an old x and memory gives the same again: memories are not written on."""
     steps = _steps()
-    going = Run(latents_at(steps[0].start), subject.init())
+    going = SolverRun(latents_at(steps[0].start), subject.init())
     before = []
     for step in steps:
         before.append((going.x, going.memory))
         going.advance(subject, step, EXPERTS)
     for step, (x, memory), expected in zip(steps, before, going.trace, strict=True):
-        again = Run(x, memory).advance(subject, step, EXPERTS)
+        again = SolverRun(x, memory).advance(subject, step, EXPERTS)
         trial.same(again.x, expected, f"step {step.index} taken again")
 
 
@@ -74,14 +74,14 @@ def a_split_run_is_the_whole(subject: Any, trial: Trial) -> None:
     """A run interrupted after any step, its memory pickled, goes on with a copy of the solver bit for bit."""
     steps = _steps()
     fresh = copy.deepcopy(subject)
-    going = Run(latents_at(steps[0].start), subject.init())
+    going = SolverRun(latents_at(steps[0].start), subject.init())
     kept = []
     for step in steps:
         going.advance(subject, step, EXPERTS)
         kept.append(pickle.dumps((going.x, going.memory)))
     for at in range(len(steps) - 1):
         x, memory = pickle.loads(kept[at])
-        rest = Run(x, memory)
+        rest = SolverRun(x, memory)
         other = copy.deepcopy(fresh)
         for step in steps[at + 1 :]:
             rest.advance(other, step, EXPERTS)
@@ -102,7 +102,7 @@ def memory_is_bounded(subject: Any, trial: Trial) -> None:
 
 
 def _sizes(solver: Any, steps: list[Step], x: torch.Tensor) -> list[int]:
-    going = Run(x, solver.init())
+    going = SolverRun(x, solver.init())
     out = []
     for step in steps:
         # A fresh copy: a view would pickle all that it is a view of.

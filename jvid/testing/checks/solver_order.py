@@ -60,7 +60,7 @@ def zigzag(count: int) -> Sequence[float]:
 
 
 def shared(count: int) -> list[int]:
-    """The positions of the steps after which every run stands at the same times."""
+    """The positions of the steps after which every run is at the same times."""
     return [i * count // COARSE - 1 for i in range(2, COARSE + 1, 2)]
 
 
@@ -240,7 +240,7 @@ def order_across_a_switch(subject: Any, trial: Trial) -> None:
 @check("solver")
 def converges_with_alternating_experts(subject: Any, trial: Trial) -> None:
     """Where two experts take turns at every step, x comes to the experts' exact flows in turn, at first order."""
-    # No more than that can be asked of a solver with a past: the other expert moved x in between.
+    # No more can be expected of a solver with a past: the other expert moved x in between.
     if draws(subject):
         trial.skip("it is stochastic: the ODE is no reference")
     for where in ("a variance-preserving table", "flow matching"):

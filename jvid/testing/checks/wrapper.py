@@ -17,7 +17,7 @@ from torch import Tensor
 from jvid.core.protocols import Condition
 from jvid.core.spaces import LatentSpace
 from jvid.testing.checking import CHECKS, check, declare
-from jvid.testing.checks.denoiser import ask, noisy, time
+from jvid.testing.checks.denoiser import noisy, predicted, time
 from jvid.testing.inner import Inner, conditions, direct
 from jvid.testing.strategies import SCHEDULES, seeds
 from jvid.testing.trial import Trial
@@ -34,12 +34,12 @@ def _identity(trial: Trial) -> None:
 
 @check("wrapper")
 def forwards_the_schedule(subject: Any, trial: Trial) -> None:
-    """The wrapped denoiser stands on the inner one's schedule, or on the one that it was made for."""
+    """The wrapped denoiser has the inner one's schedule, or the one that it was made for."""
     for schedule in SCHEDULES:
         wanted = trial.option("schedule") or schedule
         got = getattr(subject(Inner(schedule)), "schedule", None)
         assert got is not None, "it has no schedule: forward the inner denoiser's"
-        assert got == wanted, f"it stands on {got} around a denoiser on {schedule}"
+        assert got == wanted, f"it has {got} around a denoiser on {schedule}"
 
 
 @check("wrapper")
@@ -61,25 +61,27 @@ def predictions_untouched(subject: Any, trial: Trial) -> None:
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
         inner = Inner()
         wrapped = subject(inner)
-        ask(wrapped, noisy(wrapped, trial, shape, t, seed), time(t), conditions(shape[0], shape[2]))
-        assert inner.given, "the inner denoiser is not asked at all"
+        predicted(wrapped, noisy(wrapped, trial, shape, t, seed), time(t), conditions(shape[0], shape[2]))
+        assert inner.given, "the inner denoiser is not evaluated"
         for got, kept in inner.given:
             trial.same(got, kept, "the inner denoiser's prediction afterwards")
 
 
 @check("wrapper")
 def wrapped_denoisers_share_nothing(subject: Any, trial: Trial) -> None:
-    """Two denoisers wrapped and asked by turns predict what each predicts alone."""
+    """Two wrapped denoisers, evaluated by turns, predict what each predicts alone."""
 
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
         cond, inner = conditions(shape[0], shape[2], same=True), Inner(shift=2.0)
         one, two = subject(Inner()), subject(inner)
         x = noisy(one, trial, shape, t, seed)
-        ask(one, x, time(t), cond)
-        second = ask(two, x, time(t), cond)
-        assert inner.asked, "the second denoiser is not asked: it gets what the first predicted"
-        trial.close(second, ask(subject(Inner(shift=2.0)), x, time(t), cond), "by turns and alone", EXACT)
+        predicted(one, x, time(t), cond)
+        second = predicted(two, x, time(t), cond)
+        assert inner.shapes, "the second denoiser is not evaluated: it gets what the first predicted"
+        trial.close(
+            second, predicted(subject(Inner(shift=2.0)), x, time(t), cond), "by turns and alone", EXACT
+        )
         if trial.option("identity"):
             expected = direct(Inner(two.schedule, shift=2.0), x, time(t), cond)
             trial.close(second, expected, "the second denoiser, after the first", EXACT)
@@ -87,7 +89,7 @@ def wrapped_denoisers_share_nothing(subject: Any, trial: Trial) -> None:
 
 @check("wrapper")
 def leaves_alone_what_agrees(subject: Any, trial: Trial) -> None:
-    """Around a denoiser that says the same with and without text, and each element by itself, it changes nothing."""
+    """Around a denoiser that predicts the same with and without text, and each element by itself, it changes nothing."""
     _identity(trial)
 
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds(), each=st.booleans())
@@ -96,7 +98,7 @@ def leaves_alone_what_agrees(subject: Any, trial: Trial) -> None:
         x = noisy(wrapped, trial, shape, t, seed)
         times = time([t] * shape[0] if each else t)
         expected = direct(Inner(wrapped.schedule), x, times, cond)
-        trial.close(ask(wrapped, x, times, cond), expected, "x_0 with and without the wrapper", EXACT)
+        trial.close(predicted(wrapped, x, times, cond), expected, "x_0 with and without the wrapper", EXACT)
 
 
 @check("wrapper")
@@ -111,7 +113,7 @@ def errors_pass(subject: Any, trial: Trial) -> None:
     wrapped = subject(Broken())
     t = sum(trial.times) / 2.0
     try:
-        ask(wrapped, noisy(wrapped, trial, shape, t, 0), time(t), conditions(shape[0], shape[2]))
+        predicted(wrapped, noisy(wrapped, trial, shape, t, 0), time(t), conditions(shape[0], shape[2]))
     except ArithmeticError as error:
         told = str(error)
     else:
@@ -137,12 +139,12 @@ def scale_is_that_of_guidance(subject: Any, trial: Trial) -> None:
         with_text, without = (direct(inner, x, time(t), each) for each in (cond, {**cond, **cond["null"]}))
         for g in (1.0, 0.0, scale):
             expected = without + g * (with_text - without)
-            trial.close(ask(subject(inner, scale=g), x, time(t), cond), expected, f"scale {g:g}", EXACT)
+            trial.close(predicted(subject(inner, scale=g), x, time(t), cond), expected, f"scale {g:g}", EXACT)
 
 
 @check("wrapper")
 def frames_are_alone(subject: Any, trial: Trial) -> None:
-    """Frames are asked about one by one: it commutes with their order, and a single frame is the inner denoiser's own."""
+    """Frames are denoised one by one: it commutes with their order, and a single frame is the inner denoiser's own."""
     if not trial.option("framewise"):
         trial.skip("it does not take frames one by one")
 
@@ -151,23 +153,31 @@ def frames_are_alone(subject: Any, trial: Trial) -> None:
         inner = Inner()
         wrapped, cond = subject(inner), {**conditions(shape[0], shape[2])}
         x = noisy(wrapped, trial, shape, t, seed)
-        out = ask(wrapped, x, time(t), cond)
-        assert all(asked[2] == 1 for asked in inner.asked), f"the inner denoiser is asked about {inner.asked}"
+        out = predicted(wrapped, x, time(t), cond)
+        assert all(shape[2] == 1 for shape in inner.shapes), (
+            f"the inner denoiser is evaluated on {inner.shapes}"
+        )
         order = torch.arange(shape[2]).roll(1)
         cond["move"] = type(cond["move"])(cond["move"].tensor[:, order])
         trial.close(
-            ask(wrapped, x[:, :, order], time(t), cond), out[:, :, order], "frames in another order", EXACT
+            predicted(wrapped, x[:, :, order], time(t), cond),
+            out[:, :, order],
+            "frames in another order",
+            EXACT,
         )
         first = {**cond, "move": type(cond["move"])(cond["move"].tensor[:, :1])}
         single = x[:, :, :1].clone()
         trial.close(
-            ask(wrapped, single, time(t), first), direct(inner, single, time(t), first), "one frame", EXACT
+            predicted(wrapped, single, time(t), first),
+            direct(inner, single, time(t), first),
+            "one frame",
+            EXACT,
         )
 
 
 @check("wrapper")
 def long_clips_cost_in_proportion(subject: Any, trial: Trial) -> None:
-    """A clip within the window is asked about as it is; longer ones never beyond it, at a cost linear in frames."""
+    """A clip within the window is denoised whole; longer ones never beyond it, at a cost linear in frames."""
     window = trial.option("window")
     if window is None:
         trial.skip("it does not cut long clips")
@@ -176,17 +186,17 @@ def long_clips_cost_in_proportion(subject: Any, trial: Trial) -> None:
         inner = Inner()
         wrapped, cond = subject(inner), conditions(1, frames)
         x = trial.latents((1, 1, frames, 1, 1), frames)
-        out = ask(wrapped, x, time(0.5), cond)
-        longest = max(asked[2] for asked in inner.asked)
-        assert longest <= window, f"it asks about {longest} frames at once: expected at most {window}"
-        cost[frames] = sum(asked[2] for asked in inner.asked)
+        out = predicted(wrapped, x, time(0.5), cond)
+        longest = max(shape[2] for shape in inner.shapes)
+        assert longest <= window, f"it evaluates {longest} frames at once: expected at most {window}"
+        cost[frames] = sum(shape[2] for shape in inner.shapes)
         if frames <= window:
             trial.same(
                 out, direct(inner, x, time(0.5), cond), f"a clip of {frames} frames, within the window"
             )
     growth = cost[16 * window] - cost[8 * window], cost[8 * window] - cost[4 * window]
     # Twice the frames, twice the growth; the last window may overlap more.
-    assert growth[0] <= 2 * growth[1] + window, f"frames asked about, by frames of the clip: {cost}"
+    assert growth[0] <= 2 * growth[1] + window, f"frames evaluated, by frames of the clip: {cost}"
 
 
 def _promise(name: str) -> None:

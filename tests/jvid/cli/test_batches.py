@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from jvid.cli import main
+from jvid.ensemble import Source
 from jvid.errors import InputError
 from jvid.machine import memory
 from jvid.media import read_latents, read_metadata
@@ -29,7 +30,7 @@ STEPS = 3
 
 @pytest.fixture(autouse=True)
 def sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """A pair whose last bits depend on the batch, as those of real networks do; the clips of each call."""
+    """An ensemble whose last bits depend on the batch, as those of real networks do; the clips of each call."""
     seen: list[int] = []
     usual = toy.Conditional.__call__
 
@@ -45,7 +46,9 @@ def sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]
 
 
 def sample(*args: str) -> int:
-    return main(["sample", *args, "--steps", str(STEPS), "--selector", "always:name=video", "--pair", "toy"])
+    return main(
+        ["sample", *args, "--steps", str(STEPS), "--selector", "always:name=video", "--ensemble", "toy"]
+    )
 
 
 def again(*args: str) -> int:
@@ -207,15 +210,15 @@ def test_a_part_of_a_story_tells_all_of_its_batches(batches: list[BatchRecord], 
     found = part_of(batches, part)
     assert tuple(clip for batch in found for clip in batch.wanted) == clips[part]
     assert {batch.clips for batch in found} <= {batch.clips for batch in batches}
-    record = Record("toy", clips, toy.ToyPair.strategy, batches=tuple(batches))
+    record = Record(Source("toy"), clips, toy.STRATEGY, batches=tuple(batches))
     read = Record.read(record.of(part, 12.5))
     assert read.clips == clips[part]
     assert read.shared() == tuple(found)
 
 
 def test_a_story_whose_batches_do_not_hold_its_clips_is_refused() -> None:
-    pair = BatchRecord((Clip(WAVE, 0), Clip(WAVE, 1)), (1,))
-    record = Record("toy", (Clip(WAVE, 1),), toy.ToyPair.strategy, batches=(pair,))
+    both = BatchRecord((Clip(WAVE, 0), Clip(WAVE, 1)), (1,))
+    record = Record(Source("toy"), (Clip(WAVE, 1),), toy.STRATEGY, batches=(both,))
     told = record.of(slice(0, 1), 12.5)
     assert Record.read(told) == attrs.evolve(record, versions=told["versions"])
     for rows in ([0], [2], [], [-1], ["a"], None):

@@ -83,7 +83,7 @@ def test_sizes_and_options_are_given_by_name(capsys):
     code, out, _ = told(capsys, "wrapper", "windowed:size=5,stride=3", "--with", "window=4",
                         "--only", "long_clips_cost_in_proportion")  # fmt: skip
     assert code == 1
-    assert "it asks about 5 frames at once: expected at most 4" in out
+    assert "it evaluates 5 frames at once: expected at most 4" in out
 
 
 def test_kinds_and_checks_are_listed(capsys):

@@ -1,4 +1,4 @@
-"""The command line with a pair in closed form: what it writes, repeats and refuses."""
+"""The command line with an ensemble in closed form: what it writes, repeats and refuses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from jvid.cli import main
-from jvid.cli.progress import step_bar
+from jvid.cli.progress import steps_bar
+from jvid.ensemble import Composition, compose
 from jvid.errors import InputError, PluginWarning
 from jvid.media import ENDINGS, read_latents, read_metadata, write_latents
 from jvid.pipeline import record
@@ -23,11 +24,11 @@ from jvid.pipeline.batches import Batching
 from jvid.pipeline.make import make
 from jvid.pipeline.record import Clip
 from jvid.plugins import hookimpl
-from jvid.plugins.choice import Choice
 from jvid.plugins.registry import Registry, using
-from jvid.strategy.strategy import Strategy
+from jvid.strategy import Strategy
+from jvid.strategy.shorthand import noise_of, with_guidance
 from tests import toy
-from tests.toy import ToyPair, built, toy_registry
+from tests.toy import SHAPE, STRATEGY, built, toy_ensemble, toy_registry
 
 ROOT = Path(__file__).resolve().parents[3]
 WAVE = "a person waving"
@@ -42,8 +43,8 @@ def files() -> list[str]:
     return sorted(path.name for path in Path().iterdir())
 
 
-def sample(*args: str, pair: str = "toy") -> int:
-    return main(["sample", *args, "--pair", pair])
+def sample(*args: str) -> int:
+    return main(["sample", *args, "--ensemble", "toy"])
 
 
 def latents(*args: str, name: str = "z.safetensors") -> torch.Tensor:
@@ -52,18 +53,18 @@ def latents(*args: str, name: str = "z.safetensors") -> torch.Tensor:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_sample_writes_a_file_that_tells_its_story(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sample_writes_a_file_with_its_record(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert sample(WAVE, "-o", f"wave{ending}", "--seed", "3", "--plan-seed", "2", "--gamma", ".5") == 0
     assert files() == [f"wave{ending}"]
     told = read_metadata(f"wave{ending}")
-    assert told["pair"] == "toy"
+    assert (told["format"], told["ensemble"]) == (2, "toy")
     assert told["clips"] == [{"prompt": WAVE, "seed": 3}]
     strategy = Strategy.from_dict(told["strategy"])
-    assert (strategy.steps, strategy.plan_seed, strategy.noise["image"].gamma) == (8, 2, 0.5)
+    assert (strategy.steps, strategy.plan_seed, noise_of(strategy, "image")) == (8, 2, (0.5, 0.0))
     assert {"jvid", "torch"} <= set(told["versions"])
     assert (told["dtype"], told["fps"]) == ("float32", 12.5)
     said = capsys.readouterr()
-    counts = strategy.plan(ToyPair.schedule).counts
+    counts = Composition(strategy, toy_ensemble()).plan().counts
     for name in ("video", "image"):
         assert f"{name}  {counts[name]:4d} calls" in said.out
     assert "seed 3, plan seed 2" in said.out
@@ -73,16 +74,16 @@ def test_sample_writes_a_file_that_tells_its_story(ending: str, capsys: pytest.C
 
 
 def test_latents_are_those_of_the_sampler() -> None:
-    pair = ToyPair()
-    sampler = pair.strategy.sampler(pair)
+    ensemble = toy_ensemble()
+    sampler = compose(STRATEGY, ensemble)
     for seed in (4, 5):
-        expected = sampler(pair.shape, seeds=[seed], cond=pair.text_encoder([RUN]))
+        expected = sampler(SHAPE, seeds=[seed], cond=ensemble.condition([RUN]))
         assert torch.equal(latents(RUN, "--seed", str(seed)), expected)
 
 
 def test_prompts_times_num_share_seeds() -> None:
     both = latents(WAVE, RUN, "--num", "2", "--seed", "7")
-    assert both.shape == (4, *ToyPair.shape)
+    assert both.shape == (4, *SHAPE)
     told = read_metadata("z.safetensors")["clips"]
     assert [(c["prompt"], c["seed"]) for c in told] == [(WAVE, 7), (WAVE, 8), (RUN, 7), (RUN, 8)]
     assert torch.equal(both[3:], latents(RUN, "--seed", "8"))
@@ -136,29 +137,35 @@ def test_options_change_what_they_say() -> None:
         assert not torch.equal(plain, latents(WAVE, *options)), options
 
 
-def test_again_with_a_pair_that_moved() -> None:
+def test_again_with_an_ensemble_that_moved() -> None:
     assert sample(WAVE, "-o", "a.safetensors") == 0
     moved = toy_registry()
     moved.add(
-        SimpleNamespace(jvid_register=hookimpl(lambda register: register.pair("elsewhere", ToyPair))), "more"
+        SimpleNamespace(
+            jvid_register=hookimpl(lambda register: register.ensemble("elsewhere", toy.registered))
+        ),
+        "more",
     )
     with using(moved):
-        assert main(["sample", "--again", "a.safetensors", "--pair", "elsewhere", "-o", "b.safetensors"]) == 0
+        assert (
+            main(["sample", "--again", "a.safetensors", "--ensemble", "elsewhere", "-o", "b.safetensors"])
+            == 0
+        )
     assert torch.equal(read_latents("a.safetensors"), read_latents("b.safetensors"))
-    assert read_metadata("b.safetensors")["pair"] == "elsewhere"
+    assert read_metadata("b.safetensors")["ensemble"] == "elsewhere"
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".safetensors"])
-def test_a_codec_that_cannot_load_is_told_before_a_network_runs(
+def test_a_codec_that_cannot_load_is_reported_before_a_network_runs(
     ending: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def absent(self: ToyPair) -> None:
+    def absent() -> None:
         raise InputError("no weights file decoder.safetensors")
 
     def run(self: toy.Conditional, *args: object) -> None:
         raise AssertionError("a network ran")
 
-    monkeypatch.setattr(ToyPair, "codec", property(absent))
+    monkeypatch.setattr(toy, "codec", absent)
     if ending != ".safetensors":
         monkeypatch.setattr(toy.Conditional, "__call__", run)
     assert sample(WAVE, "-o", f"a{ending}") == (0 if ending == ".safetensors" else 2)
@@ -175,12 +182,11 @@ def test_the_bar_names_the_expert_at_work(monkeypatch: pytest.MonkeyPatch) -> No
         usual(self, task, description=description, **more)
 
     monkeypatch.setattr(Progress, "update", watch)
-    pair = ToyPair()
-    strategy = attrs.evolve(
-        pair.strategy, selector=Choice.parse("piecewise-affine:t_v=.2,t_e=.3,p_e=0,p_f=0")
-    )
-    make(pair, strategy, [Clip(WAVE, 0), Clip(WAVE, 1)], Batching(1), "cpu", progress=step_bar)
-    names = [step.expert for step in strategy.plan(pair.schedule).steps]
+    ensemble = toy_ensemble()
+    strategy = attrs.evolve(STRATEGY, selector="piecewise-affine:t_v=.2,t_e=.3,p_e=0,p_f=0")
+    with steps_bar() as advance:
+        make(ensemble, strategy, [Clip(WAVE, 0), Clip(WAVE, 1)], Batching(1), "cpu", advance=advance)
+    names = [step.expert for step in Composition(strategy, ensemble).plan().steps]
     assert set(names) == {"video", "image"}
     assert seen == [*names[1:], *names, names[0]]
 
@@ -189,117 +195,66 @@ def test_unconditional_ignores_the_prompts() -> None:
     free = latents("--unconditional")
     told = read_metadata("z.safetensors")
     assert told["clips"] == [{"prompt": None, "seed": 0}]
-    pair = ToyPair()
-    strategy = Strategy.from_dict({**pair.strategy.to_dict(), "guidance": 1.0})
-    null = pair.text_encoder([WAVE])["null"]
-    assert torch.equal(free, strategy.sampler(pair)(pair.shape, seeds=[0], cond=null))
+    ensemble = toy_ensemble()
+    sampler = compose(with_guidance(STRATEGY, 1.0), ensemble)
+    assert torch.equal(free, sampler(SHAPE, seeds=[0], cond=ensemble.condition([WAVE])["null"]))
     assert main(["sample", "--again", "z.safetensors", "-o", "y.safetensors"]) == 0
     assert torch.equal(free, read_latents("y.safetensors"))
 
 
-def test_dtype_reaches_the_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_device_and_dtype_reach_the_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    usual = ToyPair.__init__
+    usual = toy.toy_ensemble
 
-    def watch(self: ToyPair, device: str = "cpu", dtype: str = "float32", broken: bool = False) -> None:
+    def watch(device: str = "cpu", dtype: str = "float32", broken: bool = False) -> Any:
         seen.append((device, dtype))
-        usual(self, device, dtype, broken)
+        return usual(device, dtype, broken)
 
-    monkeypatch.setattr(ToyPair, "__init__", watch)
+    monkeypatch.setattr(toy, "toy_ensemble", watch)
     assert sample(WAVE, "-o", "a.png", "--dtype", "bfloat16") == 0
     assert main(["sample", "--again", "a.png", "-o", "b.png"]) == 0
     assert seen == [("cpu", "bfloat16")] * 2
 
 
-WRONG = {
-    "unknown pair": (["sample", WAVE, "-o", "a.mp4", "--pair", "tory"], "unknown pair 'tory': did you mean toy"),
-    "pair option": (["sample", WAVE, "-o", "a.mp4", "--pair", "toy:size=3"], "no option 'size'"),
-    "unknown prompt": (["a person flying"], "unknown prompt 'a person flying': expected one of a person waving"),
-    "no prompt": ([], "no prompt"),
-    "prompt and unconditional": ([WAVE, "--unconditional"], "leave one out"),
-    "guided unconditional": (["--unconditional", "--guidance", "2"], "leave one out"),
-    "unknown selector": ([WAVE, "--selector", "piecewise"], "unknown selector 'piecewise'"),
-    "selector option": ([WAVE, "--selector", "always:nam=video"], "no option 'nam': it accepts name"),
-    "selector value": ([WAVE, "--selector", "always:name=audio"], "asks for 'audio'"),
-    "selector form": ([WAVE, "--selector", "always:video"], "expected option=value"),
-    "probability": ([WAVE, "--selector", "piecewise-affine:t_v=.2,t_e=.7,p_e=1.5,p_f=.3"], "p_e 1.5: expected"),
-    "t_e at t_v": ([WAVE, "--selector", "piecewise-affine:t_v=.7,t_e=.7,p_e=.5,p_f=.3"], "t_v < t_e"),
-    "not a number": ([WAVE, "--selector", "piecewise-affine:t_v=x,t_e=.7,p_e=.5,p_f=.3"], "t_v='x': expected a number"),
-    "gamma": ([WAVE, "--gamma", "-1"], "gamma -1.0: expected"),
-    "gamma text": ([WAVE, "--gamma", "much"], "--gamma 'much': expected a number"),
-    "gamma expert": ([WAVE, "--gamma", "audio=1"], "expert 'audio'"),
-    "ratio": ([WAVE, "--ratio", "1.5"], "ratio 1.5: expected a number from 0 to 1"),
-    "smooth": ([WAVE, "--smooth", "uniform:size=4"], "odd number"),
-    "unknown smooth": ([WAVE, "--smooth", "temporl"], "did you mean temporal?"),
-    "solver": ([WAVE, "--solver", "ddim:eta=2"], "eta=2"),
-    "steps": ([WAVE, "--steps", "0"], "steps 0: expected"),
-    "too many steps": ([WAVE, "--steps", "2000"], "at most 1000"),
-    "steps text": ([WAVE, "--steps", "many"], "'--steps': got 'many'"),
-    "guidance": ([WAVE, "--guidance", "nan"], "expected a finite number"),
-    "paper": ([WAVE, "--paper", "65"], "expected one of 64, 128, 256"),
-    "device": ([WAVE, "--device", "abacus"], "--device 'abacus' cannot be used"),
-    "dtype": ([WAVE, "--dtype", "int4"], "expected float32 or bfloat16"),
-    "seed": ([WAVE, "--seed", "-1"], "'--seed': got '-1'"),
-    "num": ([WAVE, "--num=0"], "'-n': got '0'"),
-    "ending": (["sample", WAVE, "-o", "a.avi", "--pair", "toy"], "expected .mp4, .gif, .webp, .png, .safetensors"),
-    "folder": (["sample", WAVE, "-o", "no/a.mp4", "--pair", "toy"], "there is no folder 'no'"),
-    "no output": (["sample", WAVE, "--pair", "toy"], "-o"),
-    "twice": (["sample", WAVE, "-o", "a.png", "-o", "a.png", "--pair", "toy"], "written twice"),
-    "unknown option": ([WAVE, "--colour", "red"], "--colour"),
-    "again beside": ([WAVE, "--again", "x.mp4"], "beside --again"),
-    "again absent": (["sample", "--again", "x.mp4", "-o", "a.png"], "no file 'x.mp4'"),
-    "NaN": (["sample", WAVE, "-o", "a.png", "--pair", "toy:broken=true"], "expert 'image' at step"),
-    "unknown command": (["sampel"], "Did you mean 'sample'? Expected one of sample, plan, names"),
-    "unknown kind": (["names", "solvers"], "unknown kind 'solvers'"),
-    "plan ending": (["plan", "--pair", "toy", "-o", "plan.mp4"], "expected .png, .svg, .pdf, .json"),
-    "plan selector": (["plan", "--pair", "toy", "--selector", "alway"], "did you mean always"),
-    "missing package": (["absent"], "toys/absent (toys 1.0) cannot be imported"),
-}  # fmt: skip
+def test_the_former_name_of_the_option_is_another_name() -> None:
+    assert torch.equal(latents(WAVE), latents(WAVE, name="y.safetensors"))
+    assert main(["sample", WAVE, "--ensemble", "toy", "-o", "x.safetensors"]) == 0
+    assert Path("x.safetensors").read_bytes() == Path("z.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_a_mistake_is_one_line_and_nothing_is_written(case: str, capsys: pytest.CaptureFixture[str]) -> None:
-    args, words = WRONG[case]
-    if not args or args[0] not in ("sample", "plan", "names", "sampel", "absent"):
-        args = ["sample", *args, "-o", "a.mp4", "--pair", "toy"]
-    assert main(args) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("jvid: error: ")
-    assert said.err.count("\n") == 1
-    assert words in said.err
-    assert files() == []
-    if case not in ("NaN",):
-        assert built == []
+def test_the_first_registered_ensemble_is_the_default() -> None:
+    assert main(["sample", WAVE, "-o", "x.safetensors"]) == 0
+    assert read_metadata("x.safetensors")["ensemble"] == "toy"
+    assert torch.equal(read_latents("x.safetensors"), latents(WAVE))
 
 
-@pytest.mark.parametrize("metadata", [{}, {"format": 1}, {"format": 2}, {"format": 1, "clips": []}])
-def test_a_file_that_tells_no_story_is_refused(
-    metadata: dict[str, object], capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_latents("z.safetensors", torch.zeros(1), metadata)
-    assert main(["sample", "--again", "z.safetensors", "-o", "a.png"]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-@pytest.mark.parametrize("where", ["sampling", "decoding"])
-def test_an_interrupt_writes_nothing(
-    where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupt(*args: object) -> None:
-        raise KeyboardInterrupt
-
-    if where == "sampling":
-        monkeypatch.setattr(toy.Conditional, "__call__", interrupt)
-    else:
-        monkeypatch.setattr(ToyPair, "codec", property(interrupt))
-    assert sample(WAVE, "-o", "a.mp4") == 130
-    assert files() == []
-    assert capsys.readouterr().err == "jvid: interrupted\n"
+def test_a_file_of_format_1_is_made_again() -> None:
+    """What version 0.1 wrote: a pair by name, and a strategy with guidance, noise and smoothing."""
+    made = latents(
+        WAVE, "--guidance", "3", "--gamma", ".3", "--ratio", ".2", "--smooth", "none", "--seed", "5"
+    )
+    told = read_metadata("z.safetensors")
+    strategy = told["strategy"]
+    old = {key: value for key, value in strategy.items() if key not in ("experts", "postprocessors")}
+    old |= {"guidance": 3.0, "noise": {"image": {"gamma": 0.3, "ratio": 0.2}}, "smoothing": None}
+    old["selector"] = {
+        "name": "piecewise-affine",
+        "options": {"t_v": 0.2, "t_e": 0.7, "p_e": 0.3, "p_f": 0.3},
+    }
+    first = {
+        key: value
+        for key, value in told.items()
+        if key not in ("ensemble", "plan", "frames", "batches", "threads")
+    }
+    write_latents("old.safetensors", made, {**first, "format": 1, "pair": "toy", "strategy": old})
+    assert main(["sample", "--again", "old.safetensors", "-o", "y.safetensors"]) == 0
+    assert torch.equal(read_latents("y.safetensors"), made)
+    again = read_metadata("y.safetensors")
+    assert (again["format"], again["ensemble"], again["strategy"]) == (2, "toy", strategy)
 
 
 def test_plan_prints_and_plots_without_a_network(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--pair", "toy", "-o", "plan.png", "-o", "plan.json", "--plan-seed", "4"]) == 0
+    assert main(["plan", "--ensemble", "toy", "-o", "plan.png", "-o", "plan.json", "--plan-seed", "4"]) == 0
     said = capsys.readouterr().out
     assert "plan seed 4: 8 steps" in said
     assert "\x1b" not in said
@@ -309,9 +264,9 @@ def test_plan_prints_and_plots_without_a_network(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    "args", [["--pair", "none"], ["--paper", "128"], ["--pair", "none", "--paper", "256"]]
+    "args", [["--ensemble", "none"], ["--paper", "128"], ["--ensemble", "none", "--paper", "256"]]
 )
-def test_plan_needs_no_pair(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_needs_no_ensemble(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", *args]) == 0
     assert "50 steps" in capsys.readouterr().out
 
@@ -319,7 +274,7 @@ def test_plan_needs_no_pair(args: list[str], capsys: pytest.CaptureFixture[str])
 def test_names_lists_kinds_and_components(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["names"]) == 0
     assert "ddpm, ddim" in capsys.readouterr().out
-    assert main(["names", "pair"]) == 0
+    assert main(["names", "ensemble"]) == 0
     assert capsys.readouterr().out.split()[:4] == ["toy", "toys", "(toys", "1.0)"]
 
 
@@ -359,11 +314,11 @@ def test_help_swallows_and_cuts_nothing(
     assert main([command, "--help"]) == 0
     said = capsys.readouterr().out
     assert "…" not in said
-    assert "(default: actions-64)" in " ".join(said.replace("│", " ").split())
-    assert "p_f=.3" in said
+    assert "(default: the first of jvid names ensemble)" in " ".join(said.replace("│", " ").split())
+    assert "boundary:experts=high+low,at=.875" in said
 
 
-def test_help_is_light_and_version_is_told() -> None:
+def test_help_is_light_and_version_is_printed() -> None:
     code = "import sys, jvid.cli as c; c.main(['sample', '--help']); c.main(['--version']); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,14 +11,15 @@ import pytest
 import torch
 
 from jvid.cli import main
+from jvid.ensemble import compose
 from jvid.media import ENDINGS, read_latents, read_metadata, write_latents
 from jvid.plugins.registry import using
-from jvid.strategy.strategy import Strategy
+from jvid.strategy import Strategy
 from tests import toy
-from tests.toy import ToyPair, built, toy_registry
+from tests.toy import SHAPE, STRATEGY, built, toy_ensemble, toy_registry
 
 RUN = "a person running"
-KNOWN = ToyPair.shape[1]
+KNOWN = SHAPE[1]
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,7 @@ def frames_seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def latents(*args: str, name: str = "z.safetensors") -> torch.Tensor:
-    assert main(["sample", *args, "--pair", "toy", "-o", name]) == 0
+    assert main(["sample", *args, "--ensemble", "toy", "-o", name]) == 0
     return read_latents(name)
 
 
@@ -55,9 +57,9 @@ def test_clips_have_as_many_frames_as_were_asked_for(frames: int, frames_seen: l
     assert set(frames_seen) == {1, min(frames, KNOWN)}
     told = read_metadata("z.safetensors")
     assert (told["frames"], told["strategy"]["overlap"]) == (frames, 4)
-    pair = ToyPair()
-    sampler = pair.strategy.sampler(pair, frames)
-    expected = sampler((4, frames, 8, 8), seeds=[4], cond=pair.text_encoder([RUN]))
+    ensemble = toy_ensemble()
+    sampler = compose(STRATEGY, ensemble, frames)
+    expected = sampler((4, frames, 8, 8), seeds=[4], cond=ensemble.condition([RUN]))
     assert torch.equal(made, expected)
     from PIL import Image
 
@@ -89,7 +91,7 @@ def test_again_with_another_length_or_overlap(frames_seen: list[int]) -> None:
     assert torch.equal(read_latents("x.safetensors"), latents(RUN))
 
 
-def test_files_that_tell_no_number_of_frames_have_the_pairs() -> None:
+def test_files_that_state_no_number_of_frames_have_the_ensembles() -> None:
     made = latents(RUN)
     told = read_metadata("z.safetensors")
     del told["frames"], told["strategy"]["overlap"]
@@ -113,12 +115,12 @@ def test_a_file_of_no_number_of_frames_is_refused(frames: object, capsys: pytest
 
 def test_a_saved_strategy_keeps_its_overlap() -> None:
     first = latents(RUN, "--frames", "13", "--overlap", "3", "--save-strategy", "mine.json")
-    assert Strategy.load("mine.json") == attrs.evolve(ToyPair.strategy, overlap=3)
+    assert Strategy.load("mine.json") == attrs.evolve(STRATEGY, overlap=3)
     assert torch.equal(first, latents(RUN, "--frames", "13", "--strategy", "mine.json"))
 
 
 def test_a_plan_is_replayed_at_another_length(frames_seen: list[int]) -> None:
-    assert main(["plan", "--pair", "toy", "-o", "plan.json"]) == 0
+    assert main(["plan", "--ensemble", "toy", "-o", "plan.json"]) == 0
     whole = latents(RUN, "--frames", "13")
     assert torch.equal(whole, latents(RUN, "--frames", "13", "--plan", "plan.json"))
     assert main(["sample", "--again", "z.safetensors", "-o", "y.safetensors"]) == 0
@@ -126,10 +128,24 @@ def test_a_plan_is_replayed_at_another_length(frames_seen: list[int]) -> None:
 
 
 def test_plan_prices_as_many_frames(frames_seen: list[int], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--pair", "toy", "--time", "--frames", "13", "--overlap", "1"]) == 0
+    assert main(["plan", "--ensemble", "toy", "--time", "--frames", "13", "--overlap", "1"]) == 0
     assert "s/call" in capsys.readouterr().out
-    # One call to warm up and three measured: windows at 0, 4 and 8 for video, frames folded for images.
-    assert frames_seen == [KNOWN] * 3 * 4 + [1] * 4
+    # A call of each kind to warm up and three measured: a window for video, frames folded for images.
+    assert frames_seen == [KNOWN, 1] * 4
+
+
+def test_longer_clips_cost_a_call_for_each_window(capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["plan", "--ensemble", "toy", "--selector", "always:name=video", "--time", "--json"]
+    calls = []
+    for more in (
+        ["--frames", "5"],
+        ["--frames", "13", "--overlap", "1"],
+        ["--frames", "13", "--overlap", "3"],
+    ):
+        assert main([*args, *more]) == 0
+        calls.append(json.loads(capsys.readouterr().out)["experts"]["video"]["calls"])
+    # 8 steps; windows at 0, 4 and 8, or at 0, 2, 4, 6 and 8.
+    assert calls == [8, 8 * 3, 8 * 5]
 
 
 LONG = ["--frames", "13"]
@@ -137,7 +153,7 @@ WRONG = {
     "none": (["--frames", "0"], "frames 0: expected a whole number of frames, 1 or more"),
     "negative": (["--frames=-3"], "frames -3: expected"),
     "text": (["--frames", "many"], "'--frames': got 'many'"),
-    "whole window": ([*LONG, "--overlap", "5"], "overlap 5: a window has the pair's 5 frames"),
+    "whole window": ([*LONG, "--overlap", "5"], "overlap 5: a window has the ensemble's 5 frames"),
     "more": ([*LONG, "--overlap", "50"], "expected fewer in common, at most 4"),
     "negative overlap": ([*LONG, "--overlap=-1"], "overlap -1: expected a whole number of frames, 0 or more"),
     "overlap of nothing": (["--overlap", "2"], "--overlap beside clips of 5 frames"),
@@ -150,7 +166,7 @@ WRONG = {
 def test_a_mistake_is_one_line(case: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
     args, words = WRONG[case]
     start = {"sample": ["sample", RUN, "-o", "a.mp4"], "plan": ["plan", "--time", "-o", "a.png"]}[command]
-    assert main([*start, *args, "--pair", "toy"]) == 2
+    assert main([*start, *args, "--ensemble", "toy"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("jvid: error: ")
@@ -160,7 +176,15 @@ def test_a_mistake_is_one_line(case: str, command: str, capsys: pytest.CaptureFi
     assert built == []
 
 
-@pytest.mark.parametrize("args", [["--frames", "13"], ["--overlap", "2"]])
-def test_plan_refuses_what_it_would_not_use(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--pair", "toy", *args]) == 2
-    assert f"{args[0]} without --time" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--frames", "13"], "--frames without --time"),
+        (["--overlap", "2"], "--overlap beside clips of 5 frames"),
+    ],
+)
+def test_plan_refuses_what_it_would_not_use(
+    args: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "--ensemble", "toy", *args]) == 2
+    assert words in capsys.readouterr().err

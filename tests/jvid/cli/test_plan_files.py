@@ -1,4 +1,4 @@
-"""Plans that the command line saves, replays, prices and times, with the toy pair."""
+"""Plans that the command line saves, replays, prices and times, with the toy ensemble."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import torch
 from jvid.cli import main
 from jvid.core.plan import Plan
 from jvid.core.planning import draw_plan, levels_of
+from jvid.ensemble import compose
 from jvid.grids import Explicit, Leading
 from jvid.media import ENDINGS, read_latents, read_metadata
-from jvid.plugins.choice import Choice
 from jvid.schedules import FlowMatching
 from jvid.selectors import Blend, Boundary, Table
+from jvid.strategy import Strategy
 from jvid.strategy.plan_file import load_plan, save_plan
-from jvid.strategy.strategy import Strategy
 from tests import toy
-from tests.toy import ToyPair, built
+from tests.toy import SCHEDULE, SHAPE, STRATEGY, built, toy_ensemble
 
 WAVE = "a person waving"
 
@@ -41,7 +41,7 @@ def said(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> str:
     return out
 
 
-def write(name: str, selector: object, times: object = None, schedule: object = ToyPair.schedule) -> Plan:
+def write(name: str, selector: object, times: object = None, schedule: object = SCHEDULE) -> Plan:
     experts = tuple(dict.fromkeys(selector.experts))  # type: ignore[attr-defined]
     levels = levels_of(times or Leading(8), schedule)  # type: ignore[arg-type]
     plan = draw_plan(selector, levels, experts, 5)  # type: ignore[arg-type]
@@ -70,9 +70,9 @@ def test_a_saved_plan_gives_the_same_clip_and_again(ending: str, solver: str) ->
         "--selector",
         "random:experts=video+image,probabilities=.6+.4",
     ]
-    sample = ["sample", WAVE, "--pair", "toy", "--solver", solver, "--seed", "3"]
+    sample = ["sample", WAVE, "--ensemble", "toy", "--solver", solver, "--seed", "3"]
     assert main([*sample, *options, "-o", "drawn.safetensors"]) == 0
-    assert main(["plan", "--pair", "toy", *options, "-o", "plan.json"]) == 0
+    assert main(["plan", "--ensemble", "toy", *options, "-o", "plan.json"]) == 0
     assert main([*sample, "--plan", "plan.json", "-o", "replayed.safetensors", "-o", f"one{ending}"]) == 0
     assert torch.equal(read_latents("drawn.safetensors"), read_latents("replayed.safetensors"))
     assert Plan.from_dict(read_metadata(f"one{ending}")["plan"]) == load_plan("plan.json")
@@ -92,19 +92,19 @@ def test_a_replay_is_the_sampler_with_that_plan(times: object, selector: object)
     if isinstance(selector, Table):
         selector = Table(["image"] * (len(times()) - 1))  # type: ignore[operator]
     plan = write("plan.json", selector, times)
-    assert main(["sample", WAVE, "--pair", "toy", "--plan", "plan.json", "-o", "a.safetensors"]) == 0
+    assert main(["sample", WAVE, "--ensemble", "toy", "--plan", "plan.json", "-o", "a.safetensors"]) == 0
     # A network that no step asks is not loaded.
     assert set(built) == {name for name, count in plan.counts.items() if count}
-    pair = ToyPair()
-    both = attrs.evolve(pair.strategy, selector=Choice.parse("random:experts=video+image"))
-    expected = both.sampler(pair)(pair.shape, seeds=[0], cond=pair.text_encoder([WAVE]), plan=plan)
+    ensemble = toy_ensemble()
+    both = attrs.evolve(STRATEGY, selector="random:experts=video+image")
+    expected = compose(both, ensemble)(SHAPE, seeds=[0], cond=ensemble.condition([WAVE]), plan=plan)
     assert torch.equal(read_latents("a.safetensors"), expected)
 
 
 def test_an_expert_that_is_named_and_never_asked_costs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     plan = attrs.evolve(write("plan.json", Table(["image"] * 8)), experts=("video", "image", "refiner"))
     save_plan(plan, "plan.json")
-    text = said(capsys, "sample", WAVE, "--pair", "toy", "--plan", "plan.json", "-o", "a.safetensors")
+    text = said(capsys, "sample", WAVE, "--ensemble", "toy", "--plan", "plan.json", "-o", "a.safetensors")
     assert built == ["image"]
     assert "refiner     0 calls" in text
     assert "image     8 calls" in text
@@ -114,11 +114,11 @@ def test_an_expert_that_is_named_and_never_asked_costs_nothing(capsys: pytest.Ca
 def test_again_with_another_plan_or_with_none() -> None:
     write("one.json", Table(["image"] * 8))
     write("two.json", Table(["video"] * 8))
-    assert main(["sample", WAVE, "--pair", "toy", "--plan", "one.json", "-o", "a.safetensors"]) == 0
+    assert main(["sample", WAVE, "--ensemble", "toy", "--plan", "one.json", "-o", "a.safetensors"]) == 0
     assert main(["sample", "--again", "a.safetensors", "--plan", "two.json", "-o", "b.safetensors"]) == 0
     assert Plan.from_dict(read_metadata("b.safetensors")["plan"]) == load_plan("two.json")
     assert not torch.equal(read_latents("a.safetensors"), read_latents("b.safetensors"))
-    assert main(["sample", WAVE, "--pair", "toy", "-o", "c.safetensors"]) == 0
+    assert main(["sample", WAVE, "--ensemble", "toy", "-o", "c.safetensors"]) == 0
     assert read_metadata("c.safetensors")["plan"] is None
 
 
@@ -126,7 +126,7 @@ UNFIT: dict[str, tuple[Callable[[], object], str]] = {
     "absent": (lambda: None, "no file 'plan.json'"),
     "no JSON": (lambda: Path("plan.json").write_text("steps: 3"), "plan.json is not JSON"),
     "no plan": (lambda: Path("plan.json").write_text('{"a": 1}'), "plan.json: not a plan"),
-    "experts": (lambda: write("plan.json", Boundary("video+refiner", 0.5)), "the plan asks for 'refiner'"),
+    "experts": (lambda: write("plan.json", Boundary("video+refiner", 0.5)), "the plan names expert 'refiner'"),
     "schedule": (
         lambda: write("plan.json", BLENDED, [0.9, 0.5, 0.0], FlowMatching()), "the plan is of another schedule"
     ),
@@ -141,7 +141,7 @@ def test_a_plan_that_does_not_fit_is_refused_before_a_network_is_loaded(
 ) -> None:
     make, words = UNFIT[case]
     make()
-    assert words in said(capsys, *command, "--pair", "toy", "--plan", "plan.json", code=2)
+    assert words in said(capsys, *command, "--ensemble", "toy", "--plan", "plan.json", code=2)
     assert built == []
     assert not Path("a.png").exists()
 
@@ -154,10 +154,10 @@ def test_what_draws_a_plan_is_refused_beside_one(
     how: str, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write("plan.json", BLENDED)
-    assert main(["sample", WAVE, "--pair", "toy", "--plan", "plan.json", "-o", "a.png"]) == 0
+    assert main(["sample", WAVE, "--ensemble", "toy", "--plan", "plan.json", "-o", "a.png"]) == 0
     capsys.readouterr()
     commands = {
-        "sample": ["sample", WAVE, "--pair", "toy", "--plan", "plan.json", "-o", "b.png"],
+        "sample": ["sample", WAVE, "--ensemble", "toy", "--plan", "plan.json", "-o", "b.png"],
         "again": ["sample", "--again", "a.png", "-o", "b.png"],
         "plan": ["plan", "--plan", "plan.json"],
     }
@@ -179,7 +179,7 @@ def test_a_plan_is_shown_whatever_its_experts_and_schedule(capsys: pytest.Captur
 
 
 def test_the_price_of_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = ["plan", "--pair", "toy", "--selector", "boundary:experts=video+image,at=.4", "--steps", "10"]
+    shown = ["plan", "--ensemble", "toy", "--selector", "boundary:experts=video+image,at=.4", "--steps", "10"]
     assert rows(said(capsys, *shown)) == {"video": ["4"], "image": ["6"], "in all": ["10"]}
     assert rows(said(capsys, *shown, "--seconds", "video=2,image=.05")) == {
         "video": ["4", "2.00", "8.00"], "image": ["6", "0.05", "0.3"], "in all": ["10", "8.30"]
@@ -198,10 +198,10 @@ def test_the_price_of_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
     "text", ["video", "video=x", "video=-1", "video=nan", "video=inf", "=1", "vidoe=1", "video=1,video=2"]
 )
 def test_seconds_that_are_none(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--seconds" in said(capsys, "plan", "--pair", "toy", "--seconds", text, code=2)
+    assert "--seconds" in said(capsys, "plan", "--ensemble", "toy", "--seconds", text, code=2)
 
 
-def test_time_calls_each_expert_of_the_plan_guided_as_the_strategy_says(
+def test_time_calls_each_expert_of_the_plan_guided_as_the_strategy_states(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import time
@@ -219,19 +219,19 @@ def test_time_calls_each_expert_of_the_plan_guided_as_the_strategy_says(
 
     monkeypatch.setattr(toy.Conditional, "__call__", watched)
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    drawn = ["plan", "--pair", "toy", "--selector", "boundary:experts=video+image,at=.4", "--steps", "10"]
+    drawn = ["plan", "--ensemble", "toy", "--selector", "boundary:experts=video+image,at=.4", "--steps", "10"]
     assert rows(said(capsys, *drawn, "--time")) == {
         "video": ["4", "0.25", "1.00"], "image": ["6", "0.125", "0.75"], "in all": ["10", "1.75"]
     }  # fmt: skip
-    # Two halves of a clip's guidance; the image expert has five frames for a batch.
-    assert calls == [(0.5, 2)] * 4 + [(0.8, 10)] * 4
+    # Two halves of a clip's guidance; the image expert has five frames for a batch. Each in its turn.
+    assert calls == [(0.5, 2), (0.8, 10)] * 4
     calls.clear()
     said(capsys, *drawn, "--time", "--guidance", "1")
-    assert calls == [(0.5, 1)] * 4 + [(0.8, 5)] * 4
-    # Of a plan from a file only what it asks.
+    assert calls == [(0.5, 1), (0.8, 5)] * 4
+    # Of a plan from a file only what it calls.
     calls.clear()
     write("plan.json", Table(["image"] * 8))
-    text = said(capsys, "plan", "--pair", "toy", "--plan", "plan.json", "--time")
+    text = said(capsys, "plan", "--ensemble", "toy", "--plan", "plan.json", "--time")
     assert rows(text) == {"image": ["8", "0.125", "1.00"], "in all": ["8", "1.00"]}
     assert calls == [(0.8, 10)] * 4
 
@@ -240,25 +240,32 @@ def test_time_calls_each_expert_of_the_plan_guided_as_the_strategy_says(
     ("args", "words"),
     [
         (["--seconds", "video=1"], "--time beside --seconds"),
-        (["--pair", "none"], "--time beside --pair none"),
+        (["--ensemble", "none"], "--time beside --ensemble none"),
         (["--device", "abacus"], "--device 'abacus' cannot be used"),
     ],
 )
 def test_time_that_cannot_be_taken(args: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    pair = [] if "--pair" in args else ["--pair", "toy"]
+    pair = [] if "--ensemble" in args else ["--ensemble", "toy"]
     assert words in said(capsys, "plan", "--time", *pair, *args, code=2)
     assert built == []
 
 
-def test_guidance_changes_no_plan(capsys: pytest.CaptureFixture[str]) -> None:
-    told = said(capsys, "plan", "--pair", "toy", "--guidance", "3", code=2)
-    assert "--guidance without --time" in told
+def test_guidance_changes_the_price_of_a_plan_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = ["plan", "--ensemble", "toy", "--selector", "always:name=video", "--json", "-o", "plan.json"]
+    found, plans = [], []
+    for more in ([], ["--guidance", "1"], ["--guidance", "video:scale=2,low=.3,high=.6"]):
+        told = json.loads(said(capsys, *shown, "--seconds", "video=2", *more))["experts"]["video"]
+        found.append((told["calls"], told["evaluations"]))
+        plans.append(Path("plan.json").read_bytes())
+    # Times are 1 - 1/8 and so on down: of 8 steps two lie within the interval.
+    assert found == [(8, 16), (8, 8), (8, 10)]
+    assert len(set(plans)) == 1
 
 
 def test_older_files_that_tell_nothing_of_a_plan_are_read(capsys: pytest.CaptureFixture[str]) -> None:
     from jvid.pipeline.record import Record
 
-    assert main(["sample", WAVE, "--pair", "toy", "-o", "a.safetensors"]) == 0
+    assert main(["sample", WAVE, "--ensemble", "toy", "-o", "a.safetensors"]) == 0
     told = read_metadata("a.safetensors")
     del told["plan"]
     assert Record.read(told).plan is None

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from jvid.cli.guiding import guided
 
+from jvid import paper
 from jvid.cli import main
+from jvid.ensemble import Composition, compose
 from jvid.media import ENDINGS, read_latents, read_metadata
-from jvid.strategy.guidance import Guidance
-from jvid.strategy.strategy import Strategy
-from tests.toy import ToyPair, built
+from jvid.strategy import Guidance, Strategy
+from jvid.strategy.shorthand import guidance_of, with_guidance
+from tests.toy import SHAPE, STRATEGY, built, toy_ensemble
 
 WAVE = "a person waving"
 RUN = "a person running"
@@ -32,50 +30,17 @@ def files() -> list[str]:
 
 
 def latents(*args: str, name: str = "z.safetensors") -> torch.Tensor:
-    assert main(["sample", *args, "--pair", "toy", "-o", name]) == 0
+    assert main(["sample", *args, "--ensemble", "toy", "-o", name]) == 0
     return read_latents(name)
 
 
-@pytest.mark.parametrize(
-    ("base", "texts", "expected"),
-    [
-        (2.0, ["3"], 3.0),
-        ({"video": 4, "image": Guidance(3, (0, 0.5))}, ["-1.5"], -1.5),
-        (2.0, ["video=3,image=4"], {"video": 3, "image": 4}),
-        (2.0, ["video=3", "image = 4"], {"video": 3, "image": 4}),
-        (2.0, ["image=4"], {"video": 2, "image": 4}),
-        (2.0, [WHOLE], {"video": Guidance(3, (0.2, 0.8), 0.5), "image": 2}),
-        (2.0, ["5", WHOLE], {"video": Guidance(3, (0.2, 0.8), 0.5), "image": 5}),
-        (2.0, [WHOLE, "5"], {"video": Guidance(3, (0.2, 0.8), 0.5), "image": 5}),
-        (2.0, ["video:scale=3,low=.2"], {"video": Guidance(3, (0.2, 1)), "image": 2}),
-        (2.0, ["video:scale=3,high=.2"], {"video": Guidance(3, (0, 0.2)), "image": 2}),
-        ({"video": Guidance(4, (0, 0.5))}, ["image=3"], {"video": Guidance(4, (0, 0.5)), "image": 3}),
-        ({"video": Guidance(4, (0, 0.5))}, ["video=3"], {"video": 3}),
-    ],
-)
-def test_guidance_is_read_from_text(base: Any, texts: list[str], expected: Any) -> None:
-    wanted = attrs.evolve(ToyPair.strategy, guidance=expected).guidance
-    assert guided(attrs.evolve(ToyPair.strategy, guidance=base).guidance, texts) == wanted
-
-
-unit = st.floats(0, 1)
-
-
-@given(st.sampled_from(["video", "image"]), st.floats(-10, 10), unit, unit, unit)
-def test_numbers_survive_text(expert: str, scale: float, low: float, high: float, rescale: float) -> None:
-    low, high = sorted((low, high))
-    text = f"{expert}:scale={scale},low={low},high={high},rescale={rescale}"
-    read = guided(2.0, [text])
-    assert read[expert] == Guidance(scale, (low, high), rescale)
-
-
 def test_guidance_reaches_the_experts() -> None:
-    pair = ToyPair()
+    ensemble = toy_ensemble()
     options = ["--guidance", WHOLE, "--guidance", "image=1.5"]
     made = latents(WAVE, *options)
     guidance = {"video": Guidance(3, (0.2, 0.8), 0.5), "image": Guidance(1.5)}
-    sampler = attrs.evolve(pair.strategy, guidance=guidance).sampler(pair)
-    assert torch.equal(made, sampler(pair.shape, seeds=[0], cond=pair.text_encoder([WAVE])))
+    sampler = compose(with_guidance(STRATEGY, guidance), ensemble)
+    assert torch.equal(made, sampler(SHAPE, seeds=[0], cond=ensemble.condition([WAVE])))
     assert torch.equal(latents(WAVE), latents(WAVE, "--guidance", "video=2,image=2"))
     for other in (["image=1.5"], [WHOLE], ["video:scale=3,rescale=.5", "image=1.5"]):
         assert not torch.equal(
@@ -92,8 +57,9 @@ def test_again_repeats_guidance_by_expert_bit_for_bit(ending: str) -> None:
     assert Path(f"one{ending}").read_bytes() == Path(f"two{ending}").read_bytes()
     # Another scale for one expert leaves the other's as it was.
     assert main(["sample", "--again", f"one{ending}", "-o", "x.safetensors", "--guidance", "image=2"]) == 0
-    changed = Strategy.from_dict(read_metadata("x.safetensors")["strategy"]).guidance
-    assert changed == {"video": Guidance(3, (0.2, 0.8), 0.5), "image": Guidance(2)}
+    changed = Strategy.from_dict(read_metadata("x.safetensors")["strategy"])
+    found = {name: guidance_of(changed, name) for name in ("video", "image")}
+    assert found == {"video": Guidance(3, (0.2, 0.8), 0.5), "image": Guidance(2)}
     assert not torch.equal(first, read_latents("x.safetensors"))
 
 
@@ -119,27 +85,27 @@ def test_a_saved_strategy_makes_the_same_clip_bit_for_bit(capsys: pytest.Capture
 
 def test_an_unconditional_clip_is_made_again_from_its_strategy() -> None:
     first = latents("--unconditional", "--steps", "5", "--save-strategy", "mine.json")
-    assert Strategy.load("mine.json").guidance == 0.0
+    assert Strategy.load("mine.json") == with_guidance(attrs.evolve(STRATEGY, steps=5), 0.0)
     assert torch.equal(first, latents("--unconditional", "--strategy", "mine.json"))
 
 
 def test_options_change_the_strategy_of_a_file() -> None:
-    Strategy.paper(256).save("mine.json")
+    paper.strategy(256).save("mine.json")
     made = latents(WAVE, "--strategy", "mine.json", "--steps", "5", "--guidance", "video=1")
-    wanted = attrs.evolve(Strategy.paper(256), steps=5, guidance={"video": 1, "image": 2})
+    wanted = with_guidance(attrs.evolve(paper.strategy(256), steps=5), {"video": 1})
     assert Strategy.from_dict(read_metadata("z.safetensors")["strategy"]) == wanted
     assert torch.equal(made, latents(WAVE, "--paper", "256", "--steps", "5", "--guidance", "video=1"))
 
 
-@pytest.mark.parametrize("pair", ["toy", "none"])
-def test_plan_draws_the_strategy_of_a_file(pair: str) -> None:
-    strategy = attrs.evolve(Strategy.paper(256), steps=9, plan_seed=3)
+@pytest.mark.parametrize("ensemble", ["toy", "none"])
+def test_plan_draws_the_strategy_of_a_file(ensemble: str) -> None:
+    strategy = attrs.evolve(paper.strategy(256), steps=9, plan_seed=3)
     strategy.save("mine.json")
-    args = ["plan", "--strategy", "mine.json", "--pair", pair, "-o", "plan.json"]
+    args = ["plan", "--strategy", "mine.json", "--ensemble", ensemble, "-o", "plan.json"]
     assert main(args) == 0
-    assert json.loads(Path("plan.json").read_text()) == strategy.plan().to_dict()
+    assert json.loads(Path("plan.json").read_text()) == Composition(strategy).plan().to_dict()
     assert main([*args, "--steps", "20"]) == 0
-    changed = attrs.evolve(strategy, steps=20).plan()
+    changed = Composition(attrs.evolve(strategy, steps=20)).plan()
     assert json.loads(Path("plan.json").read_text()) == changed.to_dict()
     assert built == []
 
@@ -147,21 +113,20 @@ def test_plan_draws_the_strategy_of_a_file(pair: str) -> None:
 WRONG_GUIDANCE = {
     "much": "expected a number, video=2,image=3, or video:scale=2,low=.2,high=.8,rescale=.5",
     "": "expected a number", "true": "expected a number", "video=": "expected a number", "=2": "expected a number",
-    "video=2,": "expected a number", "video=x": "expected a number", "2,3": "the scale of all is said twice",
-    "video=2,video=3": "video is said twice", "audio=2": "expert 'audio': expected one of video, image",
+    "video=2,": "expected a number", "video=x": "expected a number", "2,3": "the scale of all is given twice",
+    "video=2,video=3": "video is given twice",
     "inf": "expected a finite number", "video=nan": "expected a finite number",
-    "audio:scale=2": "expert 'audio': expected one of video, image", "video:low=.2": "no scale",
-    "video:scale=2,lo=.2": "no option 'lo', expected scale, low, high, rescale",
+    "video:low=.2": "no scale",
+    "video:scale=2,lo=.2": "guided got 'lo': expected scale, low, high, rescale, against",
     "video:scale=2,low=.8,high=.2": "low <= high", "video:scale=2,low=none,high=x": "two numbers",
     "video:scale=2,rescale=2": "from 0 (none) to 1", "video:scale=much": "got scale='much'", "video:": "expected",
     "video:scale=2,scale=3": "gives 'scale' twice", "video:2": "expected option=value",
-    "video=2,image:scale=3": "expected one of video, image",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("text", WRONG_GUIDANCE)
 def test_wrong_guidance_is_one_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sample", WAVE, "--pair", "toy", "-o", "a.mp4", "--guidance", text]) == 2
+    assert main(["sample", WAVE, "--ensemble", "toy", "-o", "a.mp4", "--guidance", text]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith(f"jvid: error: --guidance {text!r}: ")
@@ -179,10 +144,25 @@ WRONG_FILES = {
     "unknown key": (ALWAYS + '"step": 3}', "unknown key 'step', expected selector, solver, grid, steps"),
     "another form": (ALWAYS + '"steps": "many"}', "at steps: 'many': expected a whole number"),
     "out of range": (ALWAYS + '"steps": 0}', "steps 0: expected"),
-    "guidance": (ALWAYS + '"guidance": {"audio": 2}}', "expert 'audio': expected one of video, image"),
+    "older guidance": (
+        ALWAYS + '"guidance": {"audio": 2}}',
+        "at guidance: expert 'audio', expected one of video, image",
+    ),
+    "other experts": (
+        ALWAYS + '"experts": {"high": {"noise": "independent"}}}',
+        "names expert 'high': expected those of",
+    ),
+    "other selector": ('{"selector": "boundary:experts=high+low,at=.5"}', "'boundary' names expert 'high'"),
+    "wrapper": (
+        ALWAYS + '"experts": {"*": {"wrappers": ["gided"]}}}',
+        "expert 'video': unknown wrapper 'gided'",
+    ),
+    "noise": (
+        ALWAYS + '"experts": {"video": {"noise": "shared:ratio=2"}}}',
+        "expert 'video': noise 'shared'",
+    ),
     "unknown name": ('{"selector": "alway"}', "unknown selector 'alway': did you mean always"),
     "option": (ALWAYS + '"solver": "ddim:eta=7"}', "eta=7"),
-    "expert left out": ('{"selector": "always:name=image", "guidance": {"video": 2}}', "not for 'image'"),
 }
 
 
@@ -196,7 +176,7 @@ def test_a_wrong_file_is_one_line_that_names_it(
         Path("mine.json").write_text(text)
     before = files()
     args = {"sample": ["sample", WAVE, "-o", "a.mp4"], "plan": ["plan", "-o", "a.png"]}[command]
-    assert main([*args, "--pair", "toy", "--strategy", "mine.json"]) == 2
+    assert main([*args, "--ensemble", "toy", "--strategy", "mine.json"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("jvid: error: ")
@@ -221,8 +201,8 @@ def test_a_wrong_file_is_one_line_that_names_it(
 def test_what_contradicts_is_one_line(
     args: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ToyPair.strategy.save("mine.json")
-    assert main([*args, "--pair", "toy"]) == 2
+    STRATEGY.save("mine.json")
+    assert main([*args, "--ensemble", "toy"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.count("\n") == 1

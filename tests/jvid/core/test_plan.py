@@ -138,7 +138,7 @@ def test_weights_that_are_not_weights(weights: dict[str, float]) -> None:
 
 
 def test_unknown_names_and_bad_plans() -> None:
-    with pytest.raises(InputError, match="Always asks for 'vidoe': expected experts among 'video', 'image'"):
+    with pytest.raises(InputError, match="Always names 'vidoe': expected experts among 'video', 'image'"):
         plan_of(Always("vidoe"))
     for values in ({}, {"steps": 3}, {**plan_of().to_dict(), "steps": [{"index": 0}]}):
         with pytest.raises(InputError, match="not a plan"):

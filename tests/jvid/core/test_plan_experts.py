@@ -104,7 +104,7 @@ def test_shares_are_those_of_the_selector(selector: str, grid: str) -> None:
         assert sum(shares.values()) == pytest.approx(1.0)
         assert all(shares[name] > 0.0 for name in step.weights)
     if not selector.startswith(("random", "piecewise")):
-        assert not plan.chance
+        assert not plan.is_random
 
 
 def changed(*path: Any, to: Any) -> dict[str, Any]:
@@ -129,7 +129,7 @@ NO_PLAN = {
     "no weights": (changed("steps", 3, "weights", to={}), "step 4 of 20 has weights {}"),
     "half": (changed("steps", 3, "weights", to={"a": 0.5}), "that sum to 1"),
     "nought": (changed("steps", 3, "weights", to={"a": 1.0, "b": 0.0}), "some above 0"),
-    "unknown": (changed("steps", 3, "weights", to={"z": 1.0}), r"plan asks for \['z'\]"),
+    "unknown": (changed("steps", 3, "weights", to={"z": 1.0}), r"plan names \['z'\]"),
     "unmarked": (changed("steps", 3, "weights", to={"c": 1.0}), "has switched false; expected true"),
     "marked": (changed("steps", 0, "switched", to=True), "has switched true; expected false"),
     "no mark": (changed("steps", 0, "switched", to=0), "switched is 0"),
@@ -171,7 +171,7 @@ def test_the_table_tells_every_step_and_who_predicts(selector: str, grid: str) -
     console.print(plan_table(plan))
     head, *rows = console.export_text().split("\n\n")[0].splitlines()
     assert len(rows) == 1 + sum(step.switched for step in plan.steps)
-    assert ("P(" in head) is plan.chance
+    assert ("P(" in head) is plan.is_random
     shown = 0
     for row in rows:
         span, *rest = row.split()

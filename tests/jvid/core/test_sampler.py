@@ -354,7 +354,7 @@ def test_a_prediction_of_another_form_names_the_expert(wrong: Any, said: str) ->
 def test_wrong_strategies_are_refused() -> None:
     expert = Expert(Spy())
     with pytest.raises(
-        InputError, match="PiecewiseAffine asks for 'image': expected experts among 'video', 'b'"
+        InputError, match="PiecewiseAffine names 'image': expected experts among 'video', 'b'"
     ):
         Sampler({"video": expert, "b": expert}, HALF, DDPM(), Leading(10))
     with pytest.raises(InputError, match="without experts"):
@@ -363,7 +363,7 @@ def test_wrong_strategies_are_refused() -> None:
         Sampler({"a": Spy()}, Always("a"), DDPM(), Leading(10))  # type: ignore[dict-item]
     with pytest.raises(InputError, match="grid"):
         Sampler({"a": expert}, Always("a"), DDPM(), [2.0, 0.0])
-    with pytest.raises(InputError, match="Plan asks for 'image', 'video'"):
+    with pytest.raises(InputError, match="Plan names 'image', 'video'"):
         Sampler({"a": expert}, Always("a"), DDPM(), Leading(12)).trace(
             SHAPE, seeds=[0], plan=mixture().plan()
         )
@@ -393,5 +393,5 @@ def test_evolving_a_sampler_builds_a_valid_one() -> None:
     sampler = attrs.evolve(mixture(), solver=DDIM(0.0))
     assert sampler.solver == DDIM(0.0)
     assert sampler(SHAPE, seeds=[0]).shape == (1, *SHAPE)
-    with pytest.raises(InputError, match="Always asks for 'c'"):
+    with pytest.raises(InputError, match="Always names 'c'"):
         attrs.evolve(mixture(), selector=Always("c"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jvid.errors import InputError
 from jvid.machine import cgroups
-from jvid.machine.cores import neighbours, set_threads, threads_for, usable_cores
+from jvid.machine.cores import local_world_size, set_threads, threads_for, usable_cores
 
 ROOT = Path(__file__).parents[3]
 GIB = 1 << 30
@@ -102,11 +102,11 @@ def test_what_is_said_goes_first(cores: int, usual: int, asked: int) -> None:
 @pytest.mark.parametrize("said", ["0", "-2", "two", "1.5", "²"])
 def test_a_wrong_number_of_processes_is_told(said: str) -> None:
     with pytest.raises(InputError, match=r"LOCAL_WORLD_SIZE=.* expected how many processes"):
-        neighbours({"LOCAL_WORLD_SIZE": said})
+        local_world_size({"LOCAL_WORLD_SIZE": said})
 
 
 def test_no_number_of_processes_is_one() -> None:
-    assert neighbours({}) == neighbours({"LOCAL_WORLD_SIZE": ""}) == 1
+    assert local_world_size({}) == local_world_size({"LOCAL_WORLD_SIZE": ""}) == 1
 
 
 def test_set_threads_sets_what_was_asked() -> None:

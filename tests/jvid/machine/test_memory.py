@@ -9,19 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jvid.errors import InputError
-from jvid.machine.memory import Bound, free_bytes, shown
+from jvid.machine.memory import MemoryLimit, format_bytes, free_bytes
 from tests.installed import run
 from tests.jvid.machine.test_cores import GIB, SECOND, write
 
 SAID = {
-    "2GB": Bound(2 * 10**9), "2 gb": Bound(2 * 10**9), "1.5GiB": Bound(3 << 29), "800M": Bound(800 * 10**6),
-    "12B": Bound(12), ".5": Bound(share=0.5), "1": Bound(share=1.0), "30%": Bound(share=0.3), "100 %": Bound(share=1.0),
+    "2GB": MemoryLimit(2 * 10**9), "2 gb": MemoryLimit(2 * 10**9), "1.5GiB": MemoryLimit(3 << 29),
+    "800M": MemoryLimit(800 * 10**6), "12B": MemoryLimit(12), ".5": MemoryLimit(share=0.5),
+    "1": MemoryLimit(share=1.0), "30%": MemoryLimit(share=0.3), "100 %": MemoryLimit(share=1.0),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("text", SAID)
 def test_a_bound_is_written_as_bytes_or_as_a_share(text: str) -> None:
-    assert Bound.parse(text) == SAID[text]
+    assert MemoryLimit.parse(text) == SAID[text]
 
 
 @pytest.mark.parametrize(
@@ -29,19 +30,19 @@ def test_a_bound_is_written_as_bytes_or_as_a_share(text: str) -> None:
 )  # fmt: skip
 def test_another_form_is_told(text: str) -> None:
     with pytest.raises(InputError, match=r"memory .*expected bytes with a unit as 2GB"):
-        Bound.parse(text)
+        MemoryLimit.parse(text)
 
 
 @given(total=st.integers(1, 1 << 50), free=st.integers(0, 1 << 50), held=st.integers(0, 1 << 50))
 def test_room_of_a_total_keeps_the_process_within_it(total: int, free: int, held: int) -> None:
-    room = Bound(total).room(free, held)
+    room = MemoryLimit(total).room(free, held)
     assert room == 0 if held >= total else held + room == total
 
 
 @given(share=st.floats(0.01, 1), free=st.integers(0, 1 << 50), held=st.integers(0, 1 << 50))
 def test_room_of_a_share_is_of_what_is_free(share: float, free: int, held: int) -> None:
-    assert 0 <= Bound(share=share).room(free, held) <= free
-    assert Bound(share=1.0).room(free, held) == free
+    assert 0 <= MemoryLimit(share=share).room(free, held) <= free
+    assert MemoryLimit(share=1.0).room(free, held) == free
 
 
 def test_free_is_the_least_of_machine_and_container_shared(
@@ -66,4 +67,9 @@ def test_held_grows_with_what_is_touched() -> None:
 
 
 def test_bytes_are_shown_for_people() -> None:
-    assert [shown(n) for n in (1, 86_500_000, 10**9, 1_340_000_000)] == ["1 MB", "87 MB", "1.0 GB", "1.3 GB"]
+    assert [format_bytes(n) for n in (1, 86_500_000, 10**9, 1_340_000_000)] == [
+        "1 MB",
+        "87 MB",
+        "1.0 GB",
+        "1.3 GB",
+    ]

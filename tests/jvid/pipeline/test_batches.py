@@ -17,7 +17,7 @@ from jvid.errors import InputError
 from jvid.grids import Leading
 from jvid.machine.peak import peak_bytes
 from jvid.paper import SCHEDULE
-from jvid.pipeline.batches import at_most, bytes_per_clip, even
+from jvid.pipeline.batches import bytes_per_clip, even_batches, max_batch_size
 from jvid.schedules import FlowMatching
 from jvid.selectors import Always, Cycle
 from jvid.solvers import DDIM
@@ -28,13 +28,13 @@ KB = 1024
 
 @given(room=st.integers(0, 1 << 50), clip=st.integers(1, 1 << 40))
 def test_the_largest_batch_fits_and_one_more_does_not(room: int, clip: int) -> None:
-    most = at_most(room, clip)
+    most = max_batch_size(room, clip)
     assert most * clip <= room < (most + 1) * clip
 
 
 @given(count=st.integers(1, 500), largest=st.integers(1, 100))
 def test_batches_hold_all_clips_and_are_few_and_even(count: int, largest: int) -> None:
-    sizes = even(count, largest)
+    sizes = even_batches(count, largest)
     assert sum(sizes) == count
     assert max(sizes) <= largest
     assert max(sizes) - min(sizes) <= 1
@@ -44,7 +44,7 @@ def test_batches_hold_all_clips_and_are_few_and_even(count: int, largest: int) -
 @pytest.mark.parametrize(("count", "largest"), [(0, 1), (1, 0)])
 def test_no_clips_or_no_batch_is_told(count: int, largest: int) -> None:
     with pytest.raises(InputError, match="expected 1 or more of both"):
-        even(count, largest)
+        even_batches(count, largest)
 
 
 def floats(count: int) -> Tensor:
@@ -136,5 +136,5 @@ def test_measuring_changes_nothing() -> None:
 def test_an_expert_that_is_not_there_is_told() -> None:
     one = Sampler({"a": Expert(Hungry(2))}, Always("a"), DDIM(), Leading(4))
     other = Sampler({"b": Expert(Hungry(2))}, Always("b"), DDIM(), Leading(4))
-    with pytest.raises(InputError, match="asks for 'b': expected experts among"):
+    with pytest.raises(InputError, match="names 'b': expected experts among"):
         bytes_per_clip(one, other.plan(0), SHAPE, {})

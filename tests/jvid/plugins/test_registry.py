@@ -82,7 +82,7 @@ def test_the_installed_distribution_registers_all_three_plugins() -> None:
     registry = Registry()
     names = [plugin.name for plugin in registry.plugins]
     assert names[:3] == ["builtin", "models", "training"]
-    assert "actions-64" in registry.names("pair")
+    assert "actions-64" in registry.names("ensemble")
 
 
 def test_a_source_tree_knows_the_plugins_that_pyproject_declares(
@@ -111,9 +111,9 @@ def test_jvid_load_asks_the_current_registry(registry: Registry) -> None:
         ("selector", "piecewise-afine", "did you mean piecewise-affine?"),
         ("selector", "builtin/alway", "did you mean builtin/always or"),
         ("selector", "zzz", "expected one of piecewise-affine, always"),
-        ("denoiser", "zzz", "no plugin registers any"),
+        ("text", "zzz", "no plugin registers any"),
         ("selectr", "always", "unknown kind 'selectr': did you mean selector or solver"),
-        ("zzz", "always", "unknown kind 'zzz': expected one of pair, denoiser"),
+        ("zzz", "always", "unknown kind 'zzz': expected one of ensemble, denoiser"),
         ("solver", "always", "expected one of ddpm"),
         ("solver", "always", "there is a selector of this name"),
     ],

@@ -77,7 +77,7 @@ class Module(torch.nn.Module):
         ("schedule", lambda t: (t, t), "has no 'time_at'"),
         ("codec", object(), "has no 'decode'"),
         ("text", lambda: {}, "cannot be called as (prompts)"),
-        ("pair", None, "made None; expected it to return the component"),
+        ("ensemble", None, "made None; expected it to return the component"),
     ],
 )  # fmt: skip
 def test_a_factory_that_makes_the_wrong_thing_is_told(kind: str, made: object, words: str) -> None:
@@ -93,7 +93,7 @@ def test_a_factory_that_makes_the_wrong_thing_is_told(kind: str, made: object, w
     ("kind", "made"),
     [
         ("denoiser", Lazy()), ("denoiser", Module()), ("wrapper", GaussianOracle(FlowMatching())),
-        ("pair", object()), ("selector", lambda *anything: {}), ("selector", Always("a")), ("solver", DDIM()),
+        ("ensemble", object()), ("selector", lambda *anything: {}), ("selector", Always("a")), ("solver", DDIM()),
         ("schedule", TabulatedSchedule.cosine()), ("noise", lambda shape, draw, extra=1: draw("z", shape)),
         ("grid", lambda schedule=None: (1.0, 0.0)), ("postprocessor", torch.nn.Identity()), ("postprocessor", abs),
     ],

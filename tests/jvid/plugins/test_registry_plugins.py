@@ -209,7 +209,7 @@ def test_plugins_can_be_restricted(
     monkeypatch.setenv("JVID_PLUGINS", allowed)
     registry = Registry()
     assert ("hello" in registry.names("selector")) is there
-    assert ("actions-64" in registry.names("pair")) is ("models" in allowed)
+    assert ("actions-64" in registry.names("ensemble")) is ("models" in allowed)
     assert "always" in registry.names("selector")
     assert registry.failures == ()
     assert ("cartoon_good" in registry.left_out) is not there
@@ -222,7 +222,7 @@ def test_plugins_can_be_restricted(
 def test_a_restriction_to_nobody_is_told(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("cartoon-good", HELLO)
     monkeypatch.setenv("JVID_PLUGINS", "cartoon_god")
-    with pytest.warns(PluginWarning, match=r"asks for 'cartoon_god'.*installed plugin \(.*cartoon_good"):
+    with pytest.warns(PluginWarning, match=r"names 'cartoon_god'.*installed plugin \(.*cartoon_good"):
         Registry().names("solver")
 
 

@@ -118,7 +118,7 @@ def test_what_is_recalled_lies_behind_each_farther_than_the_last(times, names, m
         rising = step.end.angle > step.start.angle
         assert all((b < a) if rising else (b > a) for a, b in pairwise(angles))
         if mode == "per-expert":
-            assert all(steps[entry.index].asked == step.asked for entry in past)
+            assert all(steps[entry.index].active == step.active for entry in past)
         before = history
         history = history.add(step, mode, torch.zeros(1), length)
         assert history is not before

@@ -139,7 +139,7 @@ def test_what_is_stated_of_an_expert_goes_before_what_holds_for_each() -> None:
         ('{"selector": "always", "noise": {"image": {"gama": 1}}}', "at noise: unknown key 'gama' for image, expected gamma"),
         ('{"selector": "always", "noise": 3}', "at noise"),
         ('{"selector": "always", "postprocessors": "temporal"}', "at postprocessors: 'temporal': expected a list"),
-        ("\udc80", "cannot read .*utf-8"), ("[" * 100_000, "is not JSON"),
+        ("\udc80", "is not JSON .*utf-8"), ("[" * 100_000, "is not JSON"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_strategy_is_refused_by_name(tmp_path: Path, text: str | None, words: str) -> None:

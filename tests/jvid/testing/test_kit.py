@@ -118,7 +118,7 @@ def test_what_does_not_apply_is_skipped_with_a_reason():
         (lambda: conforms("schedule", FlowMatching(), frames=0), "sizes 0"),
         (lambda: conforms("schedule", FlowMatching(), dtype="int64"), "expected floating dtypes"),
         (lambda: mutants_of("nothing"), "no mutants of 'nothing'"),
-        (lambda: checking.check("schedule")(lambda subject, trial: None), "says no invariant"),
+        (lambda: checking.check("schedule")(lambda subject, trial: None), "has no invariant"),
         (lambda: add(Mutant("schedule", "fresh", "x", Falls, "")), "does not say its mistake"),
     ],
 )

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 from pathlib import Path
 
 import attrs
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jvid.errors import InputError
+from jvid_training.data import latents
 from jvid_training.data.clips import ClipError, find_clips, read_clip, resample_times
 from jvid_training.data.crop import apply_crop, centre_crop, person_crop
 from jvid_training.data.latents import encode, load_manifest
 from jvid_training.data.windows import Windows, generator
+from jvid_training.jobs.locks import Lock
 from jvid_training.recipe import structure_recipe
 from tests.training_tools import document, make_clips, pooled, prepare, walker, write_clip
 
@@ -183,6 +188,77 @@ def test_encoding_is_resumed_and_shared_and_refuses_other_settings(tmp_path: Pat
 
     with pytest.raises(InputError, match="latents of other settings"):
         encode(attrs.evolve(whole.data, fps=25.0), whole.codec, tmp_path / "clips", pooled)
+
+
+def test_one_process_encodes_into_a_folder(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path)
+    other = attrs.evolve(recipe.data, latents=str(tmp_path / "other"))
+    (tmp_path / "other").mkdir()
+    refused = pytest.raises(InputError, match=r"another run \(process \d+\) is writing to .*other")
+    with Lock(tmp_path / "other", alone=True), refused:
+        encode(other, recipe.codec, tmp_path / "clips", pooled)
+    assert [path.name for path in (tmp_path / "other").iterdir()] == [".lock"]
+    assert encode(other, recipe.codec, tmp_path / "clips", pooled).sequences
+    with Lock(tmp_path / "other", alone=True):  # finished: read by any number
+        assert encode(other, recipe.codec, tmp_path / "clips", pooled) == load_manifest(tmp_path / "other")
+
+
+def test_a_damaged_shard_costs_its_own_clips_alone(tmp_path: Path, monkeypatch) -> None:
+    """The advice is followed to the letter: whole shards are not encoded again."""
+    monkeypatch.setattr(latents, "SHARD_FRAMES", 1)  # a shard for each clip
+    recipe = prepare(tmp_path)
+    before = load_manifest(tmp_path / "latents")
+    shard = tmp_path / "latents/shard-00002.latents.npy"
+    kept = {path: path.read_bytes() for path in shard.parent.glob("shard-*") if "00002" not in path.name}
+    shard.write_bytes(shard.read_bytes()[:200])
+    with pytest.raises(InputError, match=r"delete shard-00002.json and manifest.json beside it"):
+        latents.mapped(shard)
+    for name in ("shard-00002.json", "manifest.json"):
+        (shard.parent / name).unlink()
+    calls: list[int] = []
+
+    def counted(video: torch.Tensor) -> torch.Tensor:
+        calls.append(len(video))
+        return pooled(video)
+
+    after = encode(recipe.data, recipe.codec, tmp_path / "clips", counted)
+    assert 0 < len(calls) < len(before.sequences)
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert sorted(attrs.evolve(each, shard="").clip for each in after.sequences) == sorted(
+        each.clip for each in before.sequences
+    )
+    np.testing.assert_allclose(after.mean, before.mean)
+
+
+def test_what_the_system_refuses_is_no_fault_of_the_files(tmp_path: Path) -> None:
+    """A clip would be left out for ever, and the advice of damage is to delete and encode again."""
+    recipe = prepare(tmp_path)
+    clip = next((tmp_path / "clips").glob("*/*.avi"))
+    shard = next((tmp_path / "latents").glob("*.latents.npy"))
+    read_clip(clip)  # its library is loaded
+    held = os.open(os.devnull, os.O_RDONLY)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held + 1, before[1]))
+    try:
+        for read in (
+            lambda: read_clip(clip),
+            lambda: latents.mapped(shard),
+            lambda: load_manifest(Path(recipe.data.latents)),
+        ):
+            with pytest.raises(InputError, match="Too many open files; raise the limit") as caught:
+                read()
+            assert not isinstance(caught.value, ClipError)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        os.close(held)
+
+
+def test_a_pattern_that_is_mended_goes_on(tmp_path: Path) -> None:
+    recipe = prepare(tmp_path)
+    other = attrs.evolve(recipe.data, latents=str(tmp_path / "other"))
+    with pytest.raises(InputError, match="does not match its name"):
+        encode(attrs.evolve(other, actor="^(?P<actor>[0-9]+)_"), recipe.codec, tmp_path / "clips", pooled)
+    assert encode(other, recipe.codec, tmp_path / "clips", pooled).sequences
 
 
 def test_damage_is_told_in_one_line(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jvid.core.run
-from jvid.cli import main
 from jvid.core.keyed import keyed_normal
 from jvid.ensemble import Composition, compose
 from jvid.errors import InputError, NonFiniteError
@@ -353,27 +352,3 @@ def test_progress_never_falls_and_ends_at_all(tmp_path):
 )
 def test_the_action_of_a_prompt(prompt, action):
     assert action_of(prompt) == action
-
-
-def test_the_command(toys, tmp_path, capsys):
-    from jvid.plugins import hookspecs
-    from jvid.plugins.registry import current
-    from jvid_training.generation.cli import generate as command
-
-    class Plugin:
-        @hookspecs.hookimpl
-        def jvid_register(self, register):
-            register.command("generate", command)
-
-    current().add(Plugin(), "made", "made 1")
-    words = ["generate", "--pair", "toy", "-o", "set", "--batch", "2", "--prompt", PROMPTS[1]]
-    assert main([*words, "--num", "3"]) == 0
-    told = capsys.readouterr().out
-    assert "3 clips (4 in whole files), 1 prompts, seeds 0 to 2" in told
-    assert "video" in told
-    assert " calls " in told
-    assert ClipSet.open("set").labels == ("running",) * 3
-    assert main([*words, "--num", "3", "--seed", "4"]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
-    assert main([*words, "--num", "3", "--dtype", "int8"]) == 2
-    assert main([*words, "--num", "3", "--paper", "7"]) == 2

@@ -1,0 +1,95 @@
+"""Commands on a pseudo-terminal: only there is a progress bar drawn."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import jvid
+from jvid.cli import main
+from jvid_training.evaluation import networks
+from tests.evaluation_tools import Means
+from tests.generation_tools import tiny_pair
+from tests.training_tools import document, pooled, prepare, write_recipe
+
+
+class Terminal:
+    """A pseudo-terminal as the standard streams of a command."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def run(self, *words: object) -> str:
+        """All that a command draws; it has to end well."""
+        ours, theirs = pty.openpty()
+        drawn: list[bytes] = []
+
+        def read() -> None:
+            while True:
+                try:
+                    data = os.read(ours, 4096)
+                except OSError:  # the other end is closed
+                    return
+                if not data:
+                    return
+                drawn.append(data)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            with os.fdopen(theirs, "w") as stream, self._monkeypatch.context() as patched:
+                assert stream.isatty()
+                patched.setattr(sys, "stdout", stream)
+                patched.setattr(sys, "stderr", stream)
+                code = main([str(word) for word in words])
+        finally:
+            reader.join()
+            os.close(ours)
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(drawn).decode("utf-8", "replace"))
+        assert code == 0, text
+        return text
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    return Terminal(monkeypatch)
+
+
+def test_every_command_with_a_progress_bar_draws_it(
+    tmp_path: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = tiny_pair(tmp_path / "pair")
+    drawn = terminal.run("generate", "-o", tmp_path / "runs/g", "--num", 2, "--pair", pair)
+    assert "2/2 clips" in drawn
+    drawn = terminal.run("sample", "A person running", "--pair", pair, "-o", tmp_path / "a.png")
+    assert "/4 steps" in drawn
+    assert "steps" in terminal.run("plan", "--pair", pair)
+
+    prepare(tmp_path)
+    values = document(tmp_path, steps=2)
+    recipe = write_recipe(tmp_path / "recipe.toml", values)
+    assert "tiny 2/2" in terminal.run("train", recipe)
+    values["data"]["latents"] = str(tmp_path / "again")
+    real = jvid.load
+
+    def load(kind: str, name: str, **options: object) -> object:
+        return SimpleNamespace(encode=pooled) if kind == "codec" else real(kind, name, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jvid, "load", load)
+        assert "6/6" in terminal.run("encode", write_recipe(tmp_path / "again.toml", values))
+    monkeypatch.setattr(networks, "load_network", lambda text: Means(name=text))
+    drawn = terminal.run(
+        "evaluate", "real:held-out", "-r", tmp_path / "latents", "--bootstrap", 0, "--threads", 1,
+        "-o", tmp_path / "figures.json",
+    )  # fmt: skip
+    assert "features of real" in drawn
