@@ -113,7 +113,7 @@ def _table(path: Path, values: Mapping[str, Any]) -> Table:
         )
         for part in ("rows", "floors")
     )
-    # Rows that no strategy makes (codecs) are floors, which may be told of twice.
+    # Rows that no strategy makes (codecs) are floors, which may be listed twice.
     codecs = [_line(row, path.parent, unit) for row in values["rows"] if row["strategy"] is None]
     labels = {line.label for line in floors}
     floors += tuple(line for line in codecs if line.label not in labels)
@@ -132,11 +132,11 @@ def _line(row: Mapping[str, Any], folder: Path, unit: str) -> Line:
     )
 
 
-def _home(told: str, folder: Path) -> Path | None:
+def _home(made: str, folder: Path) -> Path | None:
     """Where a set is: in the study's folder wherever that lies now, or where it was made."""
-    if not told:
+    if not made:
         return None
-    places = (folder / "sets" / Path(told).name, Path(told))
+    places = (folder / "sets" / Path(made).name, Path(made))
     return next((place for place in places if (place / "set.json").is_file()), None)
 
 
