@@ -104,7 +104,9 @@ def seconds_of(ensemble: Ensemble, denoisers: Mapping[str, Any]) -> dict[str, fl
 
 def measure(ensemble: Ensemble, clips: int, path: Path) -> None:
     """Fill ``path`` with what is not in it yet: all cases with one clip, then the mixture with further ones."""
-    denoisers = {name: expert.denoiser for name, expert in compose(paper_strategy(), ensemble).experts.items()}
+    denoisers = {
+        name: expert.denoiser for name, expert in compose(paper_strategy(), ensemble).experts.items()
+    }
     known = json.loads(path.read_text()) if path.is_file() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     known.setdefault("seconds", seconds_of(ensemble, denoisers))

@@ -184,7 +184,9 @@ def measure_networks(name: str, clips: int, path: Path) -> None:
             def made(
                 solver: Any, count: int, choose: Choose = choose, x: Tensor = x, cond: Any = cond
             ) -> Tensor:
-                steps = steps_of(ensemble.schedule, levels_between(ensemble.schedule, TOP, BOTTOM, count), choose)
+                steps = steps_of(
+                    ensemble.schedule, levels_between(ensemble.schedule, TOP, BOTTOM, count), choose
+                )
                 with torch.no_grad():
                     return run(solver, experts, steps, x, cond=cond)
 

@@ -1,9 +1,18 @@
-"""A page of HTML as its tags and texts, and a study to make one of."""
+"""A page of HTML as its tags and texts, and sets and a study to make one of."""
 
 from __future__ import annotations
 
+import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
+
+import attrs
+
+from jvid.strategy import Strategy
+from jvid.strategy.shorthand import guidance_of, noise_of
+from tests.toy import PROMPTS, STRATEGY
 
 
 class Page(HTMLParser):
@@ -42,6 +51,36 @@ class Page(HTMLParser):
         return [text for name, text in self.texts if name == tag]
 
 
+def check_self_contained(text: str) -> None:
+    """No address of any other place in anything that a browser would follow, nor in the text."""
+    bare = re.sub(r"data:image/webp;base64,[\w+/=]*", "", text)
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", bare)
+    parsed = Page(text)
+    for tag, attributes in parsed.tags:
+        for name in ("src", "href", "srcset", "poster", "action", "data", "xlink:href"):
+            if (value := attributes.get(name)) is not None:
+                assert value.startswith(("data:", "#")), (tag, name)
+        assert not [name for name in attributes if name.startswith("on")]
+    (policy,) = [m["content"] for m in parsed.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy
+
+
+def alone(expert: str) -> Strategy:
+    """One expert of the toy ensemble in three steps."""
+    return attrs.evolve(STRATEGY, steps=3, selector=f"always:name={expert}")
+
+
+def toy_sets(root: Path) -> list[Path]:
+    """Two strategies, six clips of two prompts each, the second from another seed that overlaps."""
+    from jvid_training.generation import generate
+
+    base = attrs.evolve(STRATEGY, steps=3)
+    for name, strategy, seed in (("mixture", base, 10), ("video only", alone("video"), 12)):
+        generate(root / name, num=6, ensemble="toy", strategy=strategy, prompts=PROMPTS, seed=seed, batch=2)
+    return [root / "mixture", root / "video only"]
+
+
 def toy_study(folder: Path) -> Path:
     """An ablation, a grid and a sweep of the toy ensemble."""
     from jvid_training.search.ablation import chosen_rows, grid_rows, make_table
@@ -64,3 +103,34 @@ def toy_sweep(folder: Path) -> Path:
     recipe, bench = opened(document(folder))
     work(bench, open_trials(bench, recipe.sweep), 2)
     return folder
+
+
+def of_version_0_1(values: dict[str, Any]) -> dict[str, Any]:
+    """A strategy's values as version 0.1 wrote them, of the toy ensemble's experts with one guidance."""
+    strategy = Strategy.from_dict(values)
+    guidance = guidance_of(strategy, "video") or guidance_of(strategy, "image")
+    noises = {name: noise_of(strategy, name) or (1.0, 0.0) for name in ("video", "image")}
+    choices = {name: getattr(strategy, name) for name in ("selector", "solver", "grid")}
+    smoothing = next(iter(strategy.postprocessors), None)
+    return {
+        **{name: {"name": each.name, "options": dict(each.options)} for name, each in choices.items()},
+        "steps": strategy.steps,
+        "guidance": 2.0 if guidance is None else guidance.scale,
+        "noise": {name: {"gamma": gamma, "ratio": r} for name, (gamma, r) in noises.items() if (gamma, r) != (1.0, 0.0)},
+        "smoothing": smoothing and {"name": smoothing.name, "options": dict(smoothing.options)},
+        "plan_seed": strategy.plan_seed,
+        "overlap": strategy.overlap,
+    }  # fmt: skip
+
+
+def set_of_version_0_1(folder: Path) -> None:
+    """Rewrite a set's description as version 0.1 wrote it."""
+    values = json.loads((folder / "set.json").read_text())
+    values |= {
+        "format": 1,
+        "pair": values.pop("ensemble"),
+        "pair_fingerprint": values.pop("ensemble_fingerprint"),
+    }
+    values["strategy"] = of_version_0_1(values["strategy"])
+    del values["frames"]
+    (folder / "set.json").write_text(json.dumps(values))

@@ -67,7 +67,7 @@ def report(
     words += [word for label in rows or () for word in ("--rows", label)]
     words += [] if title is None else ["--title", title]
     content = read(
-        folders, clips=clips, extremes=extremes, figures=figures or (), title=title, said=shlex.join(words),
+        folders, clips=clips, extremes=extremes, figures=figures or (), title=title, command=shlex.join(words),
         only=rows or (),
     )  # fmt: skip
     size = write_page(out, content)

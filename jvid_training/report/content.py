@@ -17,7 +17,7 @@ from jvid_training.evaluation.figures import Figure
 
 @attrs.frozen(eq=False)
 class Clip:
-    """A clip that is shown: ``frames`` uint8 ``(f, H, W, 3)``, None where it is not made; ``remark`` is told below it."""
+    """A clip that is shown: ``frames`` uint8 ``(f, H, W, 3)``, None where it is not made; ``remark`` is text below it."""
 
     prompt: str
     seed: int
@@ -69,7 +69,7 @@ class Point:
 
 @attrs.frozen
 class Front:
-    """Strategies in the plane of objectives, and those that no other beats in every one; ``title`` says whose."""
+    """Strategies in the plane of objectives, and those that no other beats in every one; ``title`` names whose."""
 
     objectives: tuple[Objective, ...]
     points: tuple[Point, ...]

@@ -44,16 +44,16 @@ def read(
     extremes: int = 3,
     figures: Sequence[Path] = (),
     title: str | None = None,
-    said: str = "",
+    command: str = "",
     only: Sequence[str] = (),
 ) -> Content:
-    """The content of a page about the folders; ``said`` is the command that makes the page.
+    """The content of a page about the folders; ``command`` is what makes the page.
 
     ``clips`` of each prompt and row are shown, and ``extremes`` of each end where clips can be ranked; of the rows in ``only``
     if there are any: the figures and plans of all stay.
 
     Raises:
-        InputError: a folder that is neither a set nor a study, sets that cannot stand side by side, a damaged file, a row that
+        InputError: a folder that is neither a set nor a study, sets that cannot be shown side by side, a damaged file, a row that
             is not there.
     """
     folders = list(dict.fromkeys(paths))
@@ -88,7 +88,7 @@ def read(
         extras=tuple(extra for part in parts for extra in part.extras),
         commands=(
             *(generate_command(one.clips, one.name) for one in rows if one.clips is not None),
-            *([said] if said else []),
+            *([command] if command else []),
         ),
         versions=_versions(rows),
         notes=tuple(note for one in seen if (note := sets.missing(one))),
@@ -112,17 +112,15 @@ class _Ensembles:
         return self._known[source]
 
 
-def _sets(folders: Sequence[Path], told: Sequence[Evaluation], ensembles: _Ensembles) -> _Part:
+def _sets(folders: Sequence[Path], evaluated: Sequence[Evaluation], ensembles: _Ensembles) -> _Part:
     names = sets.names(folders)
     opened = [ClipSet.open(folder, name) for folder, name in zip(folders, names, strict=True)]
-    by_clips = {one.fingerprints.get("source", ""): one for one in told}
+    by_clips = {one.fingerprints.get("source", ""): one for one in evaluated}
     found = {clips.name: by_clips.get(clips.fingerprint) for clips in opened if clips.complete}
     known = {name: one for name, one in found.items() if one is not None}
-    if told and not known:
-        names_told = ", ".join(one.source for one in told)
-        raise InputError(
-            f"--figures are of other clips ({names_told}): evaluate these sets, or leave them out"
-        )
+    if evaluated and not known:
+        others = ", ".join(one.source for one in evaluated)
+        raise InputError(f"--figures are of other clips ({others}): evaluate these sets, or leave them out")
     rows = [
         Named(
             clips.name,
@@ -143,13 +141,13 @@ def _floor(name: str) -> str:
 
 def _study(folder: Path, ensembles: _Ensembles) -> _Part:
     own, others = studies.joined(studies.tables(folder))
-    found = studies.front(folder)
     # A table of the same strategy and clips may name it again.
     lines = {line.folder or (table.name, line.label): line for table in own for line in table.lines}
     rows = [_named(line, folder, own[0].seed, ensembles) for line in lines.values()]
     # A study is of one ensemble: rows whose clips are not here have that of the others.
     its = next((row.ensemble for row in rows if row.ensemble is not None), None)
     rows = [attrs.evolve(row, ensemble=row.ensemble or its) for row in rows]
+    found = studies.front(folder, its)
     floors = [*(floor for table in own for floor in table.floors), *(found[1] if found and not own else ())]
     extras = [
         Extra(
@@ -159,7 +157,7 @@ def _study(folder: Path, ensembles: _Ensembles) -> _Part:
         for table in others
     ]  # fmt: skip
     searched = found[0] if found and found[0].points else None
-    fronts = (studies.rows_front(own[0], list(lines.values())) if own else None, searched)
+    fronts = (studies.rows_front(own[0], list(lines.values()), its) if own else None, searched)
     return _Part(
         tuple(rows),
         tuple(map(_row, floors)),
@@ -202,10 +200,10 @@ def _distinct(floors: Sequence[Row]) -> tuple[Row, ...]:
 
 def _versions(rows: Sequence[Named]) -> dict[str, str]:
     """Of the sets, all in one where they differ; and this page's maker's, where that is another."""
-    told: dict[str, dict[str, None]] = {}
+    found: dict[str, dict[str, None]] = {}
     for clips in (one.clips for one in rows if one.clips is not None):
         for name, version in clips.spec.versions.items():
-            told.setdefault(name, {})[version] = None
-    joined = {name: " and ".join(each) for name, each in told.items()}
+            found.setdefault(name, {})[version] = None
+    joined = {name: " and ".join(each) for name, each in found.items()}
     now = versions()["jvid"]
     return joined if joined.get("jvid") == now else {**joined, "jvid of this page": now}

@@ -1,4 +1,4 @@
-"""The page: one HTML file that asks nothing of any other place, the same bytes for the same content.
+"""The page: one HTML file that makes no request, the same bytes for the same content.
 
 Templates are filled with everything escaped; the page's policy (CSP) allows no request, and no script or style but its
 own two, by their hashes: a prompt or a name can bring in nothing.
@@ -145,11 +145,11 @@ def counted(content: Content) -> str:
 
 
 def _subtitle(content: Content, shown: list[np.ndarray]) -> str:
-    told = [counted(content)]
+    parts = [counted(content)]
     if shown:
         frames, height, width, _ = shown[0].shape
-        told.append(f"clips of {frames} frames, {width}x{height} pixels, {content.fps:g} frames a second")
-    return "; ".join(told)
+        parts.append(f"clips of {frames} frames, {width}x{height} pixels, {content.fps:g} frames a second")
+    return "; ".join(parts)
 
 
 def _tables(content: Content) -> list[tuple[str, Table]]:

@@ -1,7 +1,7 @@
 """The front as drawings: one plane for each pair of objectives, points in pixels, ticks where matplotlib has them.
 
 A point is on the front when none is at least as good in every objective and better in one. With two objectives the
-front is a staircase: a line that joins its points would claim mixtures that nobody has measured. With three or more
+front is a staircase: a line that joins its points would claim mixtures that are not measured. With three or more
 the planes are projections, in which the front's points need not lie at the edge, and no line is drawn.
 """
 
@@ -28,7 +28,7 @@ class Tick:
 
 @attrs.frozen
 class Dot:
-    """A point in pixels; ``title`` is told on hover."""
+    """A point in pixels; ``title`` is shown on hover."""
 
     x: float
     y: float
@@ -76,8 +76,8 @@ def _plane(front: Front, across: int, up: int) -> Plane | None:
 
 def _title(front: Front, point: Point) -> str:
     values = zip(front.objectives, point.values, strict=True)
-    told = [f"{objective.name} {value:.4g}" for objective, value in values]
-    return "\n".join([point.name, *told, *([point.words] if point.words else [])])
+    lines = [f"{objective.name} {value:.4g}" for objective, value in values]
+    return "\n".join([point.name, *lines, *([point.words] if point.words else [])])
 
 
 def _stairs(dots: list[Dot], across: Objective) -> str:

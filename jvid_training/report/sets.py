@@ -1,6 +1,6 @@
 """Sets of clips as rows of a page: which clips are shown, and what is missing.
 
-For each prompt the first seeds that all sets were asked for, in their order; nobody chooses. A clip that is not
+For each prompt the first seeds that all sets have, in their order; none is chosen. A clip that is not
 made yet keeps its place.
 """
 
@@ -36,7 +36,7 @@ class Named:
 
 
 def check_alike(sets: Sequence[ClipSet]) -> None:
-    """Refuse sets that cannot stand side by side: other size, frames, rate or prompts.
+    """Refuse sets that cannot be shown side by side: other size, frames, rate or prompts.
 
     Raises:
         InputError: what differs, and where.
@@ -65,15 +65,15 @@ def chosen(rows: Sequence[Named], count: int) -> list[tuple[str, int]]:
     """The (prompt, seed) that are shown, prompt by prompt: ``count`` of each at most, in the order of their seeds.
 
     Raises:
-        InputError: sets that are not alike, or that were asked for no clip in common.
+        InputError: sets that are not alike, or that have no clip in common.
     """
     sets = [one.clips for one in rows if one.clips is not None]
     if not sets:
         return []
     check_alike(sets)
-    common = set.intersection(*({(prompt, seed) for _, prompt, seed in _asked(clips)} for clips in sets))
+    common = set.intersection(*({(prompt, seed) for _, prompt, seed in _requested(clips)} for clips in sets))
     if not common:
-        first, other = next((a, b) for a in sets for b in sets if not set(_asked(a)) & set(_asked(b)))
+        first, other = next((a, b) for a in sets for b in sets if not set(_requested(a)) & set(_requested(b)))
         raise InputError(
             f"sets without a prompt and seed in common: from seed {first.spec.seed} in {first.folder}, "
             f"{other.spec.seed} in {other.folder}; report them apart"
@@ -83,7 +83,7 @@ def chosen(rows: Sequence[Named], count: int) -> list[tuple[str, int]]:
     return [clip for prompt in prompts for clip in [each for each in ordered if each[0] == prompt][:count]]
 
 
-def _asked(clips: ClipSet) -> list[tuple[int, str, int]]:
+def _requested(clips: ClipSet) -> list[tuple[int, str, int]]:
     spec = clips.spec
     return [(i, spec.prompts[i % len(spec.prompts)], spec.seed + i) for i in range(len(clips))]
 
@@ -96,7 +96,7 @@ def row(one: Named, shown: Sequence[tuple[str, int]], extremes: int) -> Row:
     """
     if one.clips is None:
         return Row(one.name, one.strategy, figures=one.figures, ensemble=one.ensemble)
-    places = {(prompt, seed): i for i, prompt, seed in _asked(one.clips)}
+    places = {(prompt, seed): i for i, prompt, seed in _requested(one.clips)}
     made = tuple(_clip(one.clips, places[clip], *clip) for clip in shown)
     found = ranked(one.features, one.clips) if one.features and extremes else None
     by, highest, lowest = _ends(one.clips, *found, extremes) if found else ("", (), ())
@@ -126,7 +126,7 @@ def _ends(
     count = min(count, len(order) // 2)
 
     def clip(place: int) -> Clip:
-        index, prompt, seed = _asked(clips)[place]
+        index, prompt, seed = _requested(clips)[place]
         return _clip(clips, index, prompt, seed, f"{prompt or 'unconditional'}, {values[place]:.3f}")
 
     highest, lowest = (tuple(map(clip, part)) for part in (order[:count], order[::-1][:count]))
@@ -134,7 +134,7 @@ def _ends(
 
 
 def missing(one: Named) -> str | None:
-    """What is told of a row whose clips are not all there."""
+    """A note on a row whose clips are not all there; None where they are."""
     clips = one.clips
     if clips is None:
         return f"{one.name}: its clips are not here"
@@ -156,10 +156,10 @@ def _facts(clips: ClipSet) -> dict[str, str]:
 
 
 def names(folders: Sequence[Path]) -> list[str]:
-    """The folders' names; with as many parents as tell them apart."""
+    """The folders' names; with as many parents as make them different."""
     parts = [folder.resolve().parts for folder in folders]
     for depth in range(1, max(map(len, parts), default=1) + 1):
-        told = ["/".join(part[-depth:]) for part in parts]
-        if len(set(told)) == len(told):
+        found = ["/".join(part[-depth:]) for part in parts]
+        if len(set(found)) == len(found):
             break
-    return told
+    return found

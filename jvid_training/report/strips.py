@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["COLOURS", "Cell", "Strip", "experts_of", "strip"]
 
 COLOURS = 8
-"""Of the style sheet, ``--e0`` to ``--e7``: Okabe and Ito's, told apart by colour-blind readers; then paler."""
+"""Of the style sheet, ``--e0`` to ``--e7``: Okabe and Ito's, which colour-blind readers distinguish; then paler."""
 
 
 @attrs.frozen
 class Cell:
+<<<<<<< HEAD
     """A part of a step in the drawing: step k from x = k, y from the top; steps few enough to be distinct have gaps."""
+=======
+    """A part of a step in the drawing: step k from x = k, y from the top; few enough steps have gaps."""
+>>>>>>> rep
 
     expert: int
     x: float

@@ -12,11 +12,13 @@ more clips before fewer. Tables of the same clips (number and seeds) join it; th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 
+from jvid.ensemble.ensemble import Ensemble
 from jvid.errors import InputError
 from jvid.files import read_json
 from jvid.strategy.strategy import Strategy
@@ -76,14 +78,16 @@ def tables(folder: Path) -> list[Table]:
     )
 
 
-def front(folder: Path) -> tuple[Front, tuple[Line, ...]] | None:
+def front(folder: Path, ensemble: Ensemble | None = None) -> tuple[Front, tuple[Line, ...]] | None:
     """What a sweep found, and the floors that it was judged beside; None before any sweep.
+
+    ``ensemble`` is the study's, whose default wrappers are described.
 
     Raises:
         InputError: a file that is damaged.
     """
     path = folder / "front.json"
-    return _read(path, _front) if path.is_file() else None
+    return _read(path, partial(_front, ensemble=ensemble)) if path.is_file() else None
 
 
 def _read(path: Path, of: Callable[[dict[str, Any]], T]) -> T:
@@ -109,7 +113,7 @@ def _table(path: Path, values: Mapping[str, Any]) -> Table:
         )
         for part in ("rows", "floors")
     )
-    # Rows that no strategy makes (codecs) are floors, which may be told of twice.
+    # Rows that no strategy makes (codecs) are floors, which may be listed twice.
     codecs = [_line(row, path.parent, unit) for row in values["rows"] if row["strategy"] is None]
     labels = {line.label for line in floors}
     floors += tuple(line for line in codecs if line.label not in labels)
@@ -128,11 +132,11 @@ def _line(row: Mapping[str, Any], folder: Path, unit: str) -> Line:
     )
 
 
-def _home(told: str, folder: Path) -> Path | None:
+def _home(made: str, folder: Path) -> Path | None:
     """Where a set is: in the study's folder wherever that lies now, or where it was made."""
-    if not told:
+    if not made:
         return None
-    places = (folder / "sets" / Path(told).name, Path(told))
+    places = (folder / "sets" / Path(made).name, Path(made))
     return next((place for place in places if (place / "set.json").is_file()), None)
 
 
@@ -145,7 +149,7 @@ def figures_of(values: Mapping[str, Any], unit: str) -> dict[str, Figure]:
     return {**judged.figures, "network cost": Figure(judged.cost, better="lower", note=note)}
 
 
-def _front(values: Mapping[str, Any]) -> tuple[Front, tuple[Line, ...]]:
+def _front(values: Mapping[str, Any], ensemble: Ensemble | None) -> tuple[Front, tuple[Line, ...]]:
     kinds = [str(objective["name"]) for objective in values["objectives"]]
     better = [str(objective["better"]) for objective in values["objectives"]]
     if not set(better) <= {"lower", "higher"}:
@@ -162,10 +166,12 @@ def _front(values: Mapping[str, Any]) -> tuple[Front, tuple[Line, ...]]:
         ),
     )
     title = f"the search, {values['num']} clips from seed {values['seed']}"
-    return Front(objectives, tuple(_point(point, len(kinds)) for point in values["points"]), title), floors
+    return Front(
+        objectives, tuple(_point(point, len(kinds), ensemble) for point in values["points"]), title
+    ), floors
 
 
-def rows_front(own: Table, lines: Sequence[Line]) -> Front | None:
+def rows_front(own: Table, lines: Sequence[Line], ensemble: Ensemble | None = None) -> Front | None:
     """The page's own rows by clip figure, frame figure and cost; None of fewer than two that have all three."""
     found = []
     for line in lines:
@@ -176,7 +182,7 @@ def rows_front(own: Table, lines: Sequence[Line]) -> Front | None:
         return None
     flags = front_of([values for _, _, values in found])
     points = [
-        Point(line.label, values, flag, one_line(line.strategy))
+        Point(line.label, values, flag, one_line(line.strategy, ensemble))
         for (line, _, values), flag in zip(found, flags, strict=True)
         if line.strategy is not None
     ]
@@ -184,13 +190,15 @@ def rows_front(own: Table, lines: Sequence[Line]) -> Front | None:
     return Front(tuple(map(Objective, found[0][1])), tuple(points), title)
 
 
-def _point(point: Mapping[str, Any], count: int) -> Point:
+def _point(point: Mapping[str, Any], count: int, ensemble: Ensemble | None) -> Point:
     values = tuple(float(value) for value in point["values"])
     if len(values) != count:
         raise ValueError(f"{len(values)} values for {count} objectives")
     number = f"trial {int(point['number'])}"
     name = f"{point['known']} ({number})" if point["known"] else number
-    return Point(name, values, bool(point["front"]), one_line(Strategy.from_dict(point["strategy"])))
+    return Point(
+        name, values, bool(point["front"]), one_line(Strategy.from_dict(point["strategy"]), ensemble)
+    )
 
 
 def _named(kind: str, judged: Judged | None) -> str:

@@ -1,6 +1,6 @@
 """Figures as a table: a row for each strategy, then the floors; value, interval and the best of each column.
 
-"Best" is the best value; a strategy whose interval reaches it is marked as well, since nothing tells them apart.
+"Best" is the best value; a strategy whose interval reaches it is marked as well, since they cannot be distinguished.
 Floors (real clips, the codec) are no rivals and never marked.
 """
 
@@ -46,7 +46,7 @@ class Heading:
 
 @attrs.frozen
 class Table:
-    """Headings and lines of the same width; ``notes`` are what figures say of themselves, once each."""
+    """Headings and lines of the same width; ``notes`` are those of the figures, once each."""
 
     headings: tuple[Heading, ...]
     lines: tuple[Line, ...]
@@ -54,9 +54,9 @@ class Table:
 
 
 def figures_table(rows: Sequence[Row], floors: Sequence[Row]) -> Table | None:
-    """The table; None where nobody has a figure.
+    """The table; None where no row has a figure.
 
-    A column is of one base name, so that floors, which are of other numbers of clips, stand below the figure that they
+    A column is of one base name, so that floors, which are of other numbers of clips, are below the figure that they
     belong to. Its heading is the strategies' full name where they have one in common.
     """
     every = [*rows, *floors]
@@ -75,7 +75,7 @@ def figures_table(rows: Sequence[Row], floors: Sequence[Row]) -> Table | None:
 
 
 def _notes(heading: str, place: int, lines: Sequence[Line]) -> list[str]:
-    """What the figures of a column say of themselves, once each; of floors with their names, where no row says the same."""
+    """The notes on the figures of a column, once each; of floors with their names, where no row has the same."""
     rows: dict[str, list[str]] = {}
     floors: dict[str, list[str]] = {}
     for line in lines:
@@ -84,12 +84,12 @@ def _notes(heading: str, place: int, lines: Sequence[Line]) -> list[str]:
     for line in lines:
         if line.floor and line.entries[place].note not in rows:
             floors.setdefault(line.entries[place].note, []).append(line.name)
-    told = [f"{heading}, {'; '.join(names)}: {note}" for note, names in floors.items() if note]
+    notes = [f"{heading}, {'; '.join(names)}: {note}" for note, names in floors.items() if note]
     own = {note: names for note, names in rows.items() if note}
-    if len(own) > 1:  # one line, that says whose each is
+    if len(own) > 1:  # one line, with whose each is
         each = "; ".join(f"{note} ({', '.join(names)})" for note, names in own.items())
-        return [*told, f"{heading}: {each}"]
-    return told + [f"{heading}: {note}" for note in own]
+        return [*notes, f"{heading}: {each}"]
+    return notes + [f"{heading}: {note}" for note in own]
 
 
 def _column(base: str, rows: Sequence[Row], floors: Sequence[Row]) -> tuple[Heading, list[Entry]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -378,58 +377,62 @@ def test_the_command_prints_a_table_and_writes_json(
     assert isinstance(evaluations[0]["FVD[i3d]"], Figure)
 
 
-def test_where_the_figures_go_is_checked_before_the_work(
-    latents: Path, tmp_path: Path, monkeypatch, capsys
-) -> None:
+def test_the_summary_is_one_json_object_on_stdout(latents: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     from jvid.cli import main
     from jvid_training.evaluation import networks
 
-    def load(text: str) -> None:
-        raise AssertionError("a network was loaded")
-
-    monkeypatch.setattr(networks, "load_network", load)
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "file").write_text("mine")
-    os.mkfifo(tmp_path / "pipe")
-    for name, told in (("folder", "is a folder"), ("file/x.json", "cannot be made"), ("pipe", "is a pipe")):
-        assert main(["evaluate", "real:held-out", "-r", str(latents), "-o", str(tmp_path / name)]) == 2
-        error = capsys.readouterr().err
-        assert told in error
-        assert error.count("\n") == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "pipe"]
+    monkeypatch.setattr(networks, "load_network", lambda text: Means("frame", text))
+    words = ["codec:pixels", "-r", str(latents), "--network", "means", "--codec-floor", "pixels:scale=2"]
+    assert main(["evaluate", *words, "--bootstrap", "5", "--json", "--cache", str(tmp_path)]) == 0
+    shown = capsys.readouterr()
+    (line,) = shown.out.splitlines()
+    told = json.loads(line)
+    (one,) = map(Evaluation.from_dict, told["evaluations"])
+    assert (told["file"], one.source) == (None, "codec:pixels")
+    assert list(one.floors) == ["real", "codec pixels:scale=2"]
+    assert one["FID[means]"].value == pytest.approx(0.0, abs=1e-6), "pixels in, pixels out"
 
 
-def test_rows_that_cannot_be_opened_are_not_thrown_away(tmp_path: Path, monkeypatch) -> None:
-    """An interrupted pass goes on from them once the system lets it."""
-    store, seen = FeatureCache(tmp_path), []
+class Normalised:
+    """A codec whose latents are normalised."""
 
-    class Stopping(Means):
-        def __call__(self, frames):
-            seen.append(len(frames))
-            if len(seen) == 2:
-                raise KeyboardInterrupt
-            return super().__call__(frames)
+    def __init__(self, mean: list[float], std: list[float], gain: float = 1.0) -> None:
+        self.mean, self.std, self.gain = mean, std, gain
 
-    clips = noise(20)
-    with pytest.raises(KeyboardInterrupt):
-        store.features(Clips(clips), [Stopping()])
-    (rows,) = tmp_path.rglob("rows.json")
-    kept = {path: path.read_bytes() for path in rows.parent.iterdir()}
-    real = Path.open
+    def decode(self, latents):
+        return latents
 
-    def refused(path, *args, **options):
-        if path.name == "features.npy":
-            raise PermissionError(13, "Permission denied")
-        return real(path, *args, **options)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", refused)
-        with pytest.raises(InputError, match="Permission denied; give this user access"):
-            store.features(Clips(clips), [Means()])
-    assert {path: path.read_bytes() for path in rows.parent.iterdir()} == kept
-    network = Means()
-    store.features(Clips(clips), [network])
-    assert network.calls == 2
+def test_a_codec_is_a_registered_one_or_an_ensembles(latents: Path, tmp_path: Path) -> None:
+    """One that is normalised gets the reference's statistics; options are given as everywhere."""
+    from jvid.ensemble.pixels import PixelCodec
+    from jvid.plugins.registrar import Registrar
+    from jvid.plugins.registry import using
+    from jvid_training.evaluation.cli import _codec
+    from tests.toy import toy_registry
+
+    class Plugin:
+        @hookimpl
+        def jvid_register(self, register: Registrar) -> None:
+            register.codec("normalised", Normalised)
+
+    real, registry = RealClips(latents), toy_registry()
+    registry.add(Plugin(), "codecs")
+    with using(registry):
+        made = _codec("normalised:gain=2", real)
+        assert (made.mean, made.std, made.gain) == (real.manifest.mean, real.manifest.std, 2)
+        assert _codec("pixels:scale=3", real) == PixelCodec(3)
+        assert hasattr(_codec("toy", real), "decode")
+        for name, told in (
+            (
+                "absent",
+                "no codec or ensemble 'absent': expected one of pixels, normalised, toy, or an ensemble's",
+            ),
+            ("pixels:scale=0", "scale 0: expected a number above 0"),
+            ("pixels:size=3", "size"),
+        ):
+            with pytest.raises(InputError, match=told):
+                _codec(name, real)
 
 
 def test_the_summary_is_one_json_object_on_stdout(latents: Path, tmp_path: Path, monkeypatch, capsys) -> None:

@@ -19,15 +19,11 @@ from PIL import Image
 
 from jvid import paper
 from jvid.cli import main
-from jvid.ensemble import Source
 from jvid.errors import InputError
-from jvid.plugins import builtins
 from jvid.plugins.registry import Registry, using
-from jvid.strategy import ExpertStrategy, Strategy
-from jvid_training import plugin as training
+from jvid.strategy import Strategy
 from jvid_training.evaluation.figures import Evaluation, Figure, number, save
-from jvid_training.generation import ClipSet, generate
-from jvid_training.report.commands import file_name
+from jvid_training.generation import ClipSet
 from jvid_training.report.content import Clip, Content, Front, Objective, Point, Row
 from jvid_training.report.inputs import read
 from jvid_training.report.page import page, write_page
@@ -35,8 +31,8 @@ from jvid_training.report.scatter import planes
 from jvid_training.report.sets import chosen, names
 from jvid_training.report.sprites import sprite
 from jvid_training.report.tables import figures_table
-from tests.report_tools import Page, toy_study, toy_sweep
-from tests.toy import PROMPTS, SCHEDULE, STRATEGY, toy_registry
+from tests.report_tools import Page, check_self_contained, toy_sets
+from tests.toy import PROMPTS, SCHEDULE, toy_registry
 
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror="alert('2')">&amp;"""
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -50,41 +46,12 @@ def _toy() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two strategies, six clips of two prompts each, the second from another seed that overlaps."""
-    root = tmp_path_factory.mktemp("sets")
-    base = attrs.evolve(STRATEGY, steps=3)
-    for name, strategy, seed in (("mixture", base, 10), ("video only", alone("video"), 12)):
-        generate(root / name, num=6, ensemble="toy", strategy=strategy, prompts=PROMPTS, seed=seed, batch=2)
-    return [root / "mixture", root / "video only"]
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy_study(tmp_path_factory.mktemp("study"))
-
-
-def alone(expert: str) -> Strategy:
-    return attrs.evolve(STRATEGY, steps=3, selector=f"always:name={expert}")
+    return toy_sets(tmp_path_factory.mktemp("sets"))
 
 
 def clip(seed: int = 0, prompt: str = "a person", frames: int = 5) -> Clip:
     random = np.random.Generator(np.random.Philox(seed))
     return Clip(prompt, seed, random.integers(0, 256, (frames, 8, 12, 3)).astype(np.uint8))
-
-
-def check_self_contained(text: str) -> None:
-    """No address of any other place in anything that a browser would follow, nor in the text."""
-    bare = re.sub(r"data:image/webp;base64,[\w+/=]*", "", text)
-    assert not re.search(r"https?:|//[a-z]|@import|url\(", bare)
-    parsed = Page(text)
-    for tag, attributes in parsed.tags:
-        for name in ("src", "href", "srcset", "poster", "action", "data", "xlink:href"):
-            if (value := attributes.get(name)) is not None:
-                assert value.startswith(("data:", "#")), (tag, name)
-        assert not [name for name in attributes if name.startswith("on")]
-    (policy,) = [m["content"] for m in parsed.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
-    assert policy.startswith("default-src 'none'; img-src data:;")
-    assert "unsafe" not in policy
 
 
 def test_sets_side_by_side(sets: list[Path]) -> None:
@@ -157,9 +124,8 @@ def test_everything_is_escaped() -> None:
     assert html.escape(HOSTILE, quote=False) not in "".join(text for _, text in parsed.texts)
 
 
-def test_same_page_for_the_same_content(sets: list[Path], study: Path) -> None:
-    for folders in (sets, [study]):
-        assert page(read(folders, clips=2)) == page(read(folders, clips=2))
+def test_same_page_for_the_same_content(sets: list[Path]) -> None:
+    assert page(read(sets, clips=2)) == page(read(sets, clips=2))
 
 
 def test_figures_of_evaluate(sets: list[Path], tmp_path: Path) -> None:
@@ -249,64 +215,6 @@ def test_three_objectives_are_three_planes_without_stairs() -> None:
     assert planes(Front(front.objectives, ())) == []
 
 
-def test_a_study(study: Path) -> None:
-    found = json.loads((study / "front.json").read_text())
-    table = json.loads((study / "ablation-4-clips-seed-0.json").read_text())
-    content = read([study], clips=2, extremes=2)
-    assert [row.name for row in content.rows] == ["video model", "image model", "mixture", "+ smoothing"]
-    for row, told in zip(content.rows, table["rows"], strict=True):
-        assert {n: f.value for n, f in row.figures.items() if n != "network cost"} == {
-            n: f["value"] for n, f in told["figures"].items()
-        }
-        assert row.figures["network cost"].value == told["cost"]
-        assert [one.seed for one in row.clips] == [0, 2, 1, 3]
-        # toy-frame's features were kept by the evaluation.
-        assert row.ranked_by == "agreement[toy-frame]"
-        assert len(row.highest) == len(row.lowest) == 2
-        assert {one.seed for one in (*row.highest, *row.lowest)} == {0, 1, 2, 3}
-    assert content.floors[0].name == "real clips, in halves of 6"
-    assert [extra.title for extra in content.extras] == ["grid-steps, 4 clips from seed 0"]
-    rows, searched = content.fronts
-    assert [point.values for point in searched.points] == [tuple(p["values"]) for p in found["points"]]
-    assert [point.front for point in searched.points] == [p["front"] for p in found["points"]]
-    assert (rows.title, searched.title) == (
-        "the strategies of this page, 4 clips from seed 0", f"the search, 4 clips from seed {found['seed']}",
-    )  # fmt: skip
-    assert [point.name for point in rows.points] == [row.name for row in content.rows]
-    for point, told in zip(rows.points, table["rows"], strict=True):
-        names = [next(n for n in told["figures"] if n.startswith(kind)) for kind in ("FVD", "FID")]
-        assert point.values == (*(told["figures"][name]["value"] for name in names), told["cost"])
-        others = [p.values for p in rows.points if p is not point]
-        assert point.front is not any(
-            all(a <= b for a, b in zip(o, point.values, strict=True)) for o in others
-        )
-    text = page(content)
-    check_self_contained(text)
-    parsed = Page(text)
-    assert len(parsed.all("circle")) == 3 * (len(found["points"]) + len(table["rows"]))
-    assert sum("front" in (c["class"] or "") for c in parsed.all("circle")) == 3 * sum(
-        p.front for front in content.fronts for p in front.points
-    )
-    # The table has every point too.
-    headings = parsed.text("th")
-    assert all(f"trial {p['number']}" in headings for p in found["points"])
-
-
-def test_a_study_that_was_moved_and_lost_a_set(study: Path, tmp_path: Path) -> None:
-    moved = tmp_path / "moved"
-    shutil.copytree(study, moved)
-    table = json.loads((moved / "ablation-4-clips-seed-0.json").read_text())
-    lost = Path(table["rows"][0]["set"]).name
-    for row in table["rows"]:
-        row["set"] = str(Path("nowhere") / Path(row["set"]).name)
-    (moved / "ablation-4-clips-seed-0.json").write_text(json.dumps(table))
-    shutil.rmtree(moved / "sets" / lost)
-    content = read([moved])
-    assert content.notes == ("video model: its clips are not here",)
-    assert [len(row.clips) for row in content.rows] == [0, 2, 2, 2]
-    assert content.rows[0].figures
-
-
 def test_an_incomplete_set_is_told_and_its_place_kept(sets: list[Path], tmp_path: Path) -> None:
     part = tmp_path / "part"
     shutil.copytree(sets[0], part)
@@ -337,7 +245,7 @@ def changed(folder: Path, to: Path, **values: Any) -> Path:
     [
         ({"size": [32, 48]}, "sets of other size: 64x64 in .*, 48x32 in .*; report them apart"),
         ({"fps": 25.0}, "sets of other frames a second: 12.5 in .*, 25.0 in"),
-        ({"latents": [4, 7, 8, 8]}, "sets of other frames: 5 in .*, 7 in"),
+        ({"latents": [4, 7, 8, 8], "frames": 7}, "sets of other frames: 5 in .*, 7 in"),
         ({"prompts": ["a person jumping"]}, "sets of other prompts: a person waving, a person running in"),
         ({"seed": 900}, "without a prompt and seed in common: from seed 10 in .*, 900 in"),
     ],
@@ -348,28 +256,6 @@ def test_sets_that_cannot_stand_side_by_side(
     other = changed(sets[0], tmp_path / "other", **values)
     with pytest.raises(InputError, match=message):
         read([sets[0], other])
-
-
-@pytest.mark.parametrize(
-    ("broken", "message"),
-    [
-        ("front.json", r"front\.json (is damaged|is not JSON|holds a JSON list)"),
-        (
-            "ablation-4-clips-seed-0.json",
-            r"ablation-4-clips-seed-0\.json (is damaged|is not JSON|holds a JSON list)",
-        ),
-    ],
-)
-@pytest.mark.parametrize(
-    "text", ["{", "[]", '{"format": 1}', '{"format": 1, "rows": 3, "num": 4, "seed": 0}']
-)
-def test_broken_json_of_a_study(study: Path, tmp_path: Path, broken: str, message: str, text: str) -> None:
-    for name in ("front.json", "ablation-4-clips-seed-0.json"):
-        shutil.copy(study / name, tmp_path / name)
-    (tmp_path / broken).write_text(text)
-    with pytest.raises(InputError, match=message) as caught:
-        read([tmp_path])
-    assert "\n" not in str(caught.value)
 
 
 def test_bad_input_is_one_line_and_writes_nothing(
@@ -424,100 +310,6 @@ def test_names_tell_folders_apart(tmp_path: Path) -> None:
     assert names([tmp_path / "a" / "x", tmp_path / "b" / "x"]) == ["a/x", "b/x"]
     assert names([tmp_path / "a" / "x", tmp_path / "a" / "y"]) == ["x", "y"]
     assert chosen([], 3) == []
-
-
-THREE = Source(
-    experts={
-        "high": "gaussian:mean=0.5,std=0.5,schedule=cosine",
-        "low": "gaussian:std=0.2,schedule=cosine",
-        "still": "gaussian:std=0.8,schedule=cosine,denoises=frames",
-    },
-    codec="pixels", shape=(1, 4, 8, 8),
-)  # fmt: skip
-"""An ensemble composed on the spot, which takes any prompt."""
-
-
-def test_sets_of_three_experts_beside_each_other(tmp_path: Path) -> None:
-    """Each expert has one colour on the page; the commands make the sets again."""
-    cycle = Strategy("cycle:experts=low+still", steps=4, experts={"low": ExpertStrategy((), "mixed:alpha=1")})
-    for name, strategy in (("cycle", cycle), ("still", attrs.evolve(cycle, selector="always:name=still"))):
-        generate(tmp_path / name, num=2, ensemble=THREE, strategy=strategy, prompts=["Anything"], batch=2)
-    folders = [tmp_path / "cycle", tmp_path / "still"]
-    content = read(folders, clips=2, title="Three")
-    assert [row.ensemble.experts for row in content.rows] == [("high", "low", "still")] * 2
-    text = page(content)
-    check_self_contained(text)
-    parsed = Page(text)
-    assert [cell["class"] for cell in parsed.all("rect")] == ["e1", "e2", "e1", "e2", *["e2"] * 4]
-    legend = [one["class"] for one in parsed.all("span") if (one.get("class") or "").startswith("swatch")]
-    assert legend == ["swatch e1", "swatch e2"]
-    assert [line for line in parsed.text("li") if line.endswith("predicts")] == [
-        "low predicts",
-        "still predicts",
-    ]
-    assert "low steps: mixed (alpha 1)" in parsed.text("dd")
-    for folder, row in zip(folders, content.rows, strict=True):
-        row.strategy.save(tmp_path / file_name(row.name))
-        (command,) = [line for line in content.commands if f"--out {folder} " in line]
-        before = ClipSet.open(folder)
-        kept = {path.name: path.read_bytes() for path in folder.glob("batch-*")}
-        again = shlex.split(command.replace(f"--out {folder} ", f"--out {folder}-again "))
-        assert again[0] == "jvid"
-        again[again.index("--strategy") + 1] = str(tmp_path / file_name(row.name))
-        registry = toy_registry()
-        registry.add(training, "training")
-        with using(registry):
-            assert main(again[1:]) == 0
-        made = ClipSet.open(f"{folder}-again")
-        assert made.fingerprint == before.fingerprint
-        assert {path.name for path in made.folder.glob("batch-*")} == set(kept)
-
-
-def test_ensembles_that_are_not_here_any_more(sets: list[Path]) -> None:
-    """The plan is the paper's schedule's; the experts are those that the selectors declare."""
-    with using(Registry(entry_points=False)) as registry:
-        registry.add(builtins, "builtin")
-        content = read(sets)
-        assert [row.ensemble for row in content.rows] == [None, None]
-        parsed = Page(page(content))
-    assert {cell["class"] for cell in parsed.all("rect")} == {"e0", "e1"}
-    assert parsed.text("li")[:2] == ["video predicts", "image predicts"]
-
-
-def test_a_set_of_format_1_is_the_same_row(sets: list[Path], tmp_path: Path) -> None:
-    """As version 0.1 wrote it: "pair", its fingerprint, and a strategy with guidance, noise and smoothing."""
-    old = shutil.copytree(sets[0], tmp_path / sets[0].name)
-    values = json.loads((old / "set.json").read_text())
-    affine = {"t_v": 0.2, "t_e": 0.7, "p_e": 0.3, "p_f": 0.3}
-    values |= {
-        "format": 1, "pair": values.pop("ensemble"), "pair_fingerprint": values.pop("ensemble_fingerprint"),
-        "strategy": {
-            "selector": {"name": "piecewise-affine", "options": affine},
-            "solver": {"name": "ddpm", "options": {}}, "grid": {"name": "leading", "options": {}}, "steps": 3,
-            "guidance": 2.0, "noise": {"image": {"gamma": 0.02, "ratio": 0.0}},
-            "smoothing": {"name": "temporal", "options": {"threshold": 2.0}}, "plan_seed": 0, "overlap": 4,
-        },
-    }  # fmt: skip
-    del values["frames"]
-    (old / "set.json").write_text(json.dumps(values))
-    new, then = read([sets[0]]), read([old])
-    assert page(attrs.evolve(then, commands=())) == page(attrs.evolve(new, commands=()))
-    assert then.commands[0] == new.commands[0].replace(str(sets[0]), str(old))
-
-
-def test_a_sweep_before_any_row_is_confirmed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """There is a front, and there are floors; there are no rows, and no clips."""
-    searched = toy_sweep(tmp_path / "study")
-    content = read([searched])
-    assert (content.rows, [front.title for front in content.fronts]) == (
-        (),
-        ["the search, 4 clips from seed 0"],
-    )
-    parsed = Page(page(content))
-    assert "real clips, in halves" in parsed.text("th")
-    assert any("strategies of a search" in text for text in parsed.text("p"))
-    assert main(["report", str(searched), "-o", str(tmp_path / "page.html")]) == 0
-    assert "strategies of a search, 0.0 MB" in capsys.readouterr().out
 
 
 def test_the_summary_as_values(sets: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
