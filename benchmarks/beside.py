@@ -1,7 +1,7 @@
 """Processes that sample beside each other, or in turn: ``python -m benchmarks.beside ENSEMBLE STEPS`` is one of them.
 
-Such a process loads the ensemble and takes its threads as ``jvid sample`` does, samples once, tells how many, and then samples a clip
-for each line that it reads and answers with a line. What is timed is thus the sampling alone.
+Such a process loads the ensemble and takes its threads as ``jvid sample`` does, samples once, tells how many, and then samples a
+clip for each line that it reads and answers with a line. What is timed is thus the sampling alone.
 """
 
 from __future__ import annotations

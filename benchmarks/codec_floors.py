@@ -2,8 +2,8 @@
 
     python -m benchmarks.codec_floors RECIPE [--num 64] FOLDER...
 
-Each FOLDER is the ``out`` folder of a recipe of kind decoder, finished or not (then its last checkpoint), or an ensemble. The first
-line is the decoder of the recipe's own ensemble. Clips are spread over the reference, as in the row *video AE*.
+Each FOLDER is the ``out`` folder of a recipe of kind decoder, finished or not (then its last checkpoint), or an ensemble. The
+first line is the decoder of the recipe's own ensemble. Clips are spread over the reference, as in the row *video AE*.
 """
 
 from __future__ import annotations

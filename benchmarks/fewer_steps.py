@@ -1,4 +1,4 @@
-"""Quality against network cost with fewer steps, on the bundled ensemble: ``python -m benchmarks.fewer_steps [docs/performance.md]``.
+"""Quality against network cost with fewer steps: ``python -m benchmarks.fewer_steps [docs/performance.md]``.
 
     error  = |x - x*| / sqrt(elements), of the latents before smoothing
     x*     = the same solver family's fine run from the same noise: deterministic ones against UniPC at 250 steps,

@@ -26,11 +26,7 @@ COLOURS = 8
 
 @attrs.frozen
 class Cell:
-<<<<<<< HEAD
-    """A part of a step in the drawing: step k from x = k, y from the top; steps few enough to be distinct have gaps."""
-=======
     """A part of a step in the drawing: step k from x = k, y from the top; few enough steps have gaps."""
->>>>>>> rep
 
     expert: int
     x: float

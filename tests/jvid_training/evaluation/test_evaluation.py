@@ -435,64 +435,6 @@ def test_a_codec_is_a_registered_one_or_an_ensembles(latents: Path, tmp_path: Pa
                 _codec(name, real)
 
 
-def test_the_summary_is_one_json_object_on_stdout(latents: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    from jvid.cli import main
-    from jvid_training.evaluation import networks
-
-    monkeypatch.setattr(networks, "load_network", lambda text: Means("frame", text))
-    words = ["codec:pixels", "-r", str(latents), "--network", "means", "--codec-floor", "pixels:scale=2"]
-    assert main(["evaluate", *words, "--bootstrap", "5", "--json", "--cache", str(tmp_path)]) == 0
-    shown = capsys.readouterr()
-    (line,) = shown.out.splitlines()
-    told = json.loads(line)
-    (one,) = map(Evaluation.from_dict, told["evaluations"])
-    assert (told["file"], one.source) == (None, "codec:pixels")
-    assert list(one.floors) == ["real", "codec pixels:scale=2"]
-    assert one["FID[means]"].value == pytest.approx(0.0, abs=1e-6), "pixels in, pixels out"
-
-
-class Normalised:
-    """A codec whose latents are normalised."""
-
-    def __init__(self, mean: list[float], std: list[float], gain: float = 1.0) -> None:
-        self.mean, self.std, self.gain = mean, std, gain
-
-    def decode(self, latents):
-        return latents
-
-
-def test_a_codec_is_a_registered_one_or_an_ensembles(latents: Path, tmp_path: Path) -> None:
-    """One that is normalised gets the reference's statistics; options are given as everywhere."""
-    from jvid.ensemble.pixels import PixelCodec
-    from jvid.plugins.registrar import Registrar
-    from jvid.plugins.registry import using
-    from jvid_training.evaluation.cli import _codec
-    from tests.toy import toy_registry
-
-    class Plugin:
-        @hookimpl
-        def jvid_register(self, register: Registrar) -> None:
-            register.codec("normalised", Normalised)
-
-    real, registry = RealClips(latents), toy_registry()
-    registry.add(Plugin(), "codecs")
-    with using(registry):
-        made = _codec("normalised:gain=2", real)
-        assert (made.mean, made.std, made.gain) == (real.manifest.mean, real.manifest.std, 2)
-        assert _codec("pixels:scale=3", real) == PixelCodec(3)
-        assert hasattr(_codec("toy", real), "decode")
-        for name, told in (
-            (
-                "absent",
-                "no codec or ensemble 'absent': expected one of pixels, normalised, toy, or an ensemble's",
-            ),
-            ("pixels:scale=0", "scale 0: expected a number above 0"),
-            ("pixels:size=3", "size"),
-        ):
-            with pytest.raises(InputError, match=told):
-                _codec(name, real)
-
-
 def test_the_command_is_listed_and_tells_wrong_sets_in_one_line(
     latents: Path, tmp_path: Path, capsys
 ) -> None:
