@@ -66,7 +66,8 @@ def evaluations_as_declared(subject: Any, trial: Trial) -> None:
 @check("solver")
 def declares_the_noise_that_it_draws(subject: Any, trial: Trial) -> None:
     """``draws_noise(step)`` is true where a step draws noise and false where none moves x, on any walk, rising and level too."""
-    if not isinstance(subject, DeclaresNoise):
+    declares: object = subject
+    if not isinstance(declares, DeclaresNoise):
         trial.skip("it declares no draws_noise(step): each of its steps may draw")
 
     @trial.given(schedule=st.sampled_from(SCHEDULES), times=grids(2, 7, falling=False))
@@ -76,7 +77,7 @@ def declares_the_noise_that_it_draws(subject: Any, trial: Trial) -> None:
         for step in steps:
             after, kept, drawn = _signed(subject, x, step, memory, 1.0)
             other, _, _ = _signed(subject, x, step, memory, -1.0)
-            declared = subject.draws_noise(step)
+            declared = declares.draws_noise(step)
             assert drawn or not declared, f"{ends(step)}: it declares noise and draws none"
             assert declared or torch.equal(after, other), (
                 f"{ends(step)}: it declares no noise and draws {drawn[0]!r}"
