@@ -6,8 +6,8 @@
 Oracles: two experts that disagree, errors against their exact flows; geometric means over two problems on two schedules, and the
 range of the orders measured between the two finest grids.
 Networks (``--ensemble actions-64``): guided as the ensemble is sampled, from t = 1 to t = 0.02, x* a run of 160 steps. Who
-predicts is a function of time, the same for every number of steps. Figures go to runs/switching.json; ``--write`` puts the tables into
-docs/solvers.md.
+predicts is a function of time, the same for every number of steps. Figures go to runs/switching.json; ``--write`` puts the
+tables into docs/solvers.md.
 """
 
 from __future__ import annotations
