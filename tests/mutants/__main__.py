@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from jvid.errors import JvidError
@@ -11,10 +12,14 @@ from tests.mutants import hunt
 
 def main() -> int:
     """Hunt the mutants of the kinds named on the command line, or of all."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.mutants", description="Run mutants against checks."
+    )
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)} (default: all)")
     try:
-        found = hunt(sys.argv[1:] or KINDS)
+        found = hunt(parser.parse_args().kinds or KINDS)
     except JvidError as error:
-        print(f"jvid: error: {error}", file=sys.stderr)
+        print(f"tests.mutants: error: {error}", file=sys.stderr)
         return 2
     print(found)
     return 0 if found.ok else 1
