@@ -93,7 +93,8 @@ def cases() -> tuple[Case, ...]:
     # To an eighth: where a grid has no level at the switch, that costs more than the solver does. Trailing grids of 8, 16, 24
     # and 40 steps have one there, and so have both references.
     at = round(8 * held_share(load("selector", strategy.selector))) / 8
-    gamma = {name: numbers[0] for name in EXPERTS if (numbers := noise_of(strategy, name))}
+    stated = {name: numbers[0] for name in EXPERTS if (numbers := noise_of(strategy, name))}
+    gamma = {name: number for name, number in stated.items() if number != 1.0}
     return (
         Case("mixture", Boundary(EXPERTS, (at,)), rows_of(MANY), gamma),
         Case("image alone", Always("image"), rows_of(FEW)),

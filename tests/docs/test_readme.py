@@ -134,7 +134,8 @@ def test_the_command_that_runs_whole_is_on_a_page() -> None:
 def test_command(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    words = shlex.split(command, comments=True)
+    # A comment follows white space, as in a shell: ENSEMBLE#EXPERT is a word.
+    words = shlex.split(re.sub(r"\s#\s.*$", "", command))
     if words[0] == "make":
         run(["make", "-n", *words[1:]], ROOT)
         return
