@@ -120,9 +120,7 @@ def _sets(folders: Sequence[Path], evaluated: Sequence[Evaluation], ensembles: _
     known = {name: one for name, one in found.items() if one is not None}
     if evaluated and not known:
         others = ", ".join(one.source for one in evaluated)
-        raise InputError(
-            f"--figures are of other clips ({others}): evaluate these sets, or leave them out"
-        )
+        raise InputError(f"--figures are of other clips ({others}): evaluate these sets, or leave them out")
     rows = [
         Named(
             clips.name,
