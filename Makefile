@@ -2,7 +2,7 @@
 
 PYTHON ?=
 SEED ?= 3
-PAIR ?=
+ENSEMBLE ?= $(PAIR)
 VENV := .venv
 BIN := $(VENV)/bin
 # The models' stamp is implied by the development one: `make demo` after `make test` installs nothing.
@@ -18,7 +18,7 @@ SETUP := pyproject.toml constraints.txt benchmarks/peers.txt | $(BIN)/python
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 14
 
-demo: $(MODELS) ## set up, then sample a video with the bundled pair into demo/
+demo: $(MODELS) ## set up, then sample a video with the bundled ensemble into demo/
 	@mkdir -p demo
 	@$(BIN)/jvid sample "a person waving two hands" --seed $(SEED) -o demo/wave.mp4 -o demo/wave.png
 	@$(BIN)/jvid plan -o demo/plan.png >/dev/null
@@ -33,8 +33,8 @@ lint: $(DEV) ## ruff, strict mypy, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(DEV) ## run the benchmarks; PAIR=FOLDER samples with another pair
-	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-quiet -q --pair="$(PAIR)"
+bench: $(DEV) ## run the benchmarks; ENSEMBLE=FOLDER samples with another ensemble
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-quiet -q --ensemble="$(ENSEMBLE)"
 
 docs: $(DOCS) ## build the documentation into site/
 	$(BIN)/sphinx-build -W --keep-going -q docs site

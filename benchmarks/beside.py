@@ -1,7 +1,7 @@
-"""Processes that sample beside each other, or in turn: ``python -m benchmarks.beside PAIR STEPS`` is one of them.
+"""Processes that sample beside each other, or in turn: ``python -m benchmarks.beside ENSEMBLE STEPS`` is one of them.
 
-Such a process loads the pair and takes its threads as ``jvid sample`` does, samples once, tells how many, and then samples a clip
-for each line that it reads and answers with a line. What is timed is thus the sampling alone.
+Such a process loads the ensemble and takes its threads as ``jvid sample`` does, samples once, tells how many, and then samples a
+clip for each line that it reads and answers with a line. What is timed is thus the sampling alone.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Process:
         self._threads: int | None = None
 
     @classmethod
-    def of(cls, pair: str, steps: int, processes: int, rank: int) -> Self:
+    def of(cls, ensemble: str, steps: int, processes: int, rank: int) -> Self:
         """Rank ``rank`` of ``processes`` that sample."""
         return cls(
-            [sys.executable, "-m", "benchmarks.beside", pair, str(steps)], environment(processes, rank)
+            [sys.executable, "-m", "benchmarks.beside", ensemble, str(steps)], environment(processes, rank)
         )
 
     @property
@@ -95,17 +95,17 @@ def in_turn(processes: Iterable[Process]) -> None:
         beside([process])
 
 
-def _main(pair: str, steps: str) -> None:
+def _main(ensemble: str, steps: str) -> None:
     import attrs
 
     from benchmarks.paper_strategy import paper_strategy
+    from jvid.ensemble import Composition, Source
     from jvid.machine.cores import set_threads
-    from jvid.plugins.choice import Choice
 
     threads = set_threads()
-    models = Choice.parse(pair).load("pair")
-    sampler = attrs.evolve(paper_strategy(), steps=int(steps)).sampler(models)
-    cond = models.text_encoder([models.prompts[0]])
+    models = Source(ensemble).load()
+    composition = Composition(attrs.evolve(paper_strategy(), steps=int(steps)), models)
+    sampler, cond = composition.sampler(), composition.condition([models.prompts[0]])
     sampler(models.shape, seeds=[0], cond=cond)  # what is loaded and kept at the first clip
     print(threads, flush=True)
     for seed, _ in enumerate(sys.stdin):

@@ -2,8 +2,8 @@
 
     python -m benchmarks.codec_floors RECIPE [--num 64] FOLDER...
 
-Each FOLDER is the ``out`` folder of a recipe of kind decoder, finished or not (then its last checkpoint), or a pair. The first
-line is the decoder of the recipe's own pair. Clips are spread over the reference, as in the row *video AE*.
+Each FOLDER is the ``out`` folder of a recipe of kind decoder, finished or not (then its last checkpoint), or an ensemble. The
+first line is the decoder of the recipe's own ensemble. Clips are spread over the reference, as in the row *video AE*.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from jvid_models.ensembles.folder import Pair
+from jvid_models.ensembles.folder import EnsembleFolder, is_ensemble_folder
 from jvid_models.networks.video_decoder import VideoDecoder
 from jvid_models.video_codec import VideoDecoderCodec
 from jvid_training.export import read_run
@@ -26,9 +26,9 @@ from jvid_training.search.tables import Row, markdown
 
 
 def decoder_of(folder: Path) -> VideoDecoder:
-    """The decoder of a pair or of a run."""
-    pair = (folder / "pair.json").is_file()
-    found: Any = Pair(folder).module("decoder") if pair else read_run(folder, "decoder")[1]
+    """The decoder of an ensemble or of a run."""
+    own = is_ensemble_folder(folder)
+    found: Any = EnsembleFolder(folder).module("decoder") if own else read_run(folder, "decoder")[1]
     return found
 
 
@@ -51,10 +51,10 @@ def main() -> None:
     options = parser.parse_intermixed_args()
     bench = Bench(load_study(options.recipe).study, print)
     torch.set_num_threads(bench.study.threads)
-    rows = [Row("of the pair", codec_row(bench, "video AE", options.num))]
+    rows = [Row("of the ensemble", codec_row(bench, "video AE", options.num))]
     for folder in options.folders:
         decoder = decoder_of(folder)
-        codec = VideoDecoderCodec(decoder, bench.pair.codec.encoder)
+        codec = VideoDecoderCodec(decoder, bench.ensemble.codec.encoder)
         judged = judge_codec(bench, f"decoder {fingerprint(decoder)}", lambda codec=codec: codec, options.num)
         rows.append(Row(str(folder), judged))
     print(markdown([], [], rows))

@@ -1,4 +1,4 @@
-"""``--pair``, ``--page``, and one table at the end in place of pytest-benchmark's statistics."""
+"""``--ensemble``, ``--page``, and one table at the end in place of pytest-benchmark's statistics."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 
 from benchmarks import tables
 
-PAIR = Path(__file__).parents[1] / "jvid_models" / "actions_64" / "pair.json"
+FOLDER = Path(__file__).parents[1] / "jvid_models" / "actions_64"
 MARK = "bench"
 _BEGUN = pytest.StashKey[float]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Which pair is sampled, and where the table goes."""
+    """Which ensemble is sampled, and where the table goes."""
     parser.addoption(
-        "--pair", default="", help="pair to sample with: a name or a folder (default: actions-64)"
+        "--ensemble", "--pair", default="", help="to sample with: a name or a folder (default: actions-64)"
     )
     parser.addoption(
         "--page",
@@ -41,12 +41,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def pair(request: pytest.FixtureRequest) -> str:
-    """The pair's name; skips where the bundled one is meant and is not there."""
-    chosen: str = request.config.getoption("--pair") or "actions-64"
-    if chosen == "actions-64" and not PAIR.is_file():
+def ensemble(request: pytest.FixtureRequest) -> str:
+    """The ensemble's name; skips where the bundled one is meant and is not there."""
+    chosen: str = request.config.getoption("--ensemble") or "actions-64"
+    if chosen == "actions-64" and not any(FOLDER.glob("*.safetensors")):
         pytest.skip(
-            "the weights of actions-64 are not in this checkout: name another pair, make bench PAIR=FOLDER"
+            "the weights of actions-64 are not in this checkout: name another ensemble, make bench ENSEMBLE=FOLDER"
         )
     return chosen
 

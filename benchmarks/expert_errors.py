@@ -1,6 +1,6 @@
 """How near to the clip each expert's x_0 is, at levels of noise, and which weights of both come nearest.
 
-    python -m benchmarks.expert_errors [--pair actions-64] [--clips 24] [--leave-out ACTOR ...]
+    python -m benchmarks.expert_errors [--ensemble actions-64] [--clips 24] [--leave-out ACTOR ...]
 
     w x_video + (1 - w) x_image     w = (E_i - C) / (E_v + E_i - 2 C)     E: mean squared errors, C: mean product of the errors
 
@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from jvid.core.conditions import for_expert
 from jvid.core.keyed import keyed_normal
-from jvid.denoisers.framewise import Framewise
-from jvid.plugins.registry import load
+from jvid.ensemble import Source
 from jvid_training.data.windows import Windows, generator
 from jvid_training.recipe import load_recipe
 
@@ -38,14 +38,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pair", default="actions-64")
+    parser.add_argument("--ensemble", "--pair", default="actions-64")
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument(
         "--leave-out", nargs="*", default=[], help="actors of the training split that are not shown"
     )
     options = parser.parse_args()
-    pair, data = load("pair", options.pair), load_recipe(RECIPE).data
-    experts = {"video": pair.video, "image": Framewise(pair.image)}
+    ensemble, data = Source(options.ensemble).load(), load_recipe(RECIPE).data
+    experts = {name: ensemble.clips(name) for name in ("video", "image")}
     for split in ("train", "holdout"):
         windows = Windows(Path(data.latents), split, leave_out=options.leave_out if split == "train" else ())
         drawn = [windows.draw(generator(99, index, 0)) for index in range(options.clips)]
@@ -56,15 +56,15 @@ def main() -> None:
         print("| ---: | ---: | ---: | ---: | ---: |")
         for level in LEVELS:
             t = torch.tensor(level, dtype=torch.float64)
-            alpha_t, sigma_t = (float(value) for value in pair.schedule(t))
-            x_t = alpha_t * x_0 + sigma_t * keyed_normal(range(len(x_0)), ("errors",), pair.shape)
+            alpha_t, sigma_t = (float(value) for value in ensemble.schedule(t))
+            x_t = alpha_t * x_0 + sigma_t * keyed_normal(range(len(x_0)), ("errors",), ensemble.shape)
             errors: dict[str, list[Tensor]] = {name: [] for name in experts}
             with torch.no_grad():
                 for start in range(0, len(x_t), ROWS):
                     rows = slice(start, start + ROWS)
-                    cond = pair.text_encoder(prompts[rows])
+                    cond = ensemble.condition(prompts[rows], experts)
                     for name, denoiser in experts.items():
-                        errors[name].append(x_0[rows] - denoiser(x_t[rows], t, cond))
+                        errors[name].append(x_0[rows] - denoiser(x_t[rows], t, for_expert(cond, name)))
             video, image = (torch.cat(errors[name]) for name in ("video", "image"))
             weight, error = least(video, image)
             alone = [float(part.square().mean()) for part in (video, image)]

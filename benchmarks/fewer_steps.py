@@ -1,4 +1,4 @@
-"""Quality against network cost with fewer steps, on the bundled pair: ``python -m benchmarks.fewer_steps [docs/performance.md]``.
+"""Quality against network cost with fewer steps: ``python -m benchmarks.fewer_steps [docs/performance.md]``.
 
     error  = |x - x*| / sqrt(elements), of the latents before smoothing
     x*     = the same solver family's fine run from the same noise: deterministic ones against UniPC at 250 steps,
@@ -34,6 +34,7 @@ from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import interleaved
 from jvid.core.keyed import keyed_normal
 from jvid.core.levels import level_at
+from jvid.ensemble import Ensemble, Source, compose
 from jvid.plugins.registry import load
 
 RESULTS = Path(__file__).parents[1] / "runs" / "fewer_steps.json"
@@ -51,22 +52,22 @@ def figures_of(x: Tensor, fine: Tensor) -> dict[str, float]:
 class Measurement:
     """One clip of a case: its networks' condition, its noise, its references, made when they are first needed."""
 
-    def __init__(self, pair: Any, denoisers: Mapping[str, Any], case: Case, seed: int) -> None:
-        self.pair, self.denoisers, self.case, self.seed = pair, denoisers, case, seed
-        self.prompt = pair.prompts[(1 + 9 * seed) % len(pair.prompts)]
-        self.cond = pair.text_encoder([self.prompt])
-        self.path = BrownianPath(pair.schedule, [seed], pair.shape)
+    def __init__(self, ensemble: Ensemble, denoisers: Mapping[str, Any], case: Case, seed: int) -> None:
+        self.ensemble, self.denoisers, self.case, self.seed = ensemble, denoisers, case, seed
+        self.prompt = ensemble.prompts[(1 + 9 * seed) % len(ensemble.prompts)]
+        self.cond = ensemble.condition([self.prompt])
+        self.path = BrownianPath(ensemble.schedule, [seed], ensemble.shape)
         self._fine: dict[bool, Tensor] = {}
 
     def latents(self, row: Row) -> Tensor:
         """The finished latents of a row, ``(1 c f h w)``."""
-        steps = plan_of(self.case, row, self.pair.schedule).steps
+        steps = plan_of(self.case, row, self.ensemble.schedule).steps
 
         def noise(index: int) -> Tensor:
             return self.path.increment(steps[index]) * self.case.gamma.get(steps[index].expert, 1.0)
 
         # Grids begin at different levels. Where noise is nearly all a flow keeps eps, and a walk keeps to its path.
-        first = self.path.initial(steps[0].start if row.stochastic else level_at(self.pair.schedule, 1.0))
+        first = self.path.initial(steps[0].start if row.stochastic else level_at(self.ensemble.schedule, 1.0))
         with torch.no_grad():
             return run(load("solver", row.solver), self.denoisers, steps, first, noise, self.cond)
 
@@ -89,10 +90,10 @@ class Measurement:
         return figures_of(self.fine(False), self.fine(True))
 
 
-def seconds_of(pair: Any, denoisers: Mapping[str, Any]) -> dict[str, float]:
+def seconds_of(ensemble: Ensemble, denoisers: Mapping[str, Any]) -> dict[str, float]:
     """Seconds per guided call of each expert, one clip, in turn with the other."""
-    cond = pair.text_encoder([pair.prompts[0]])
-    x, t = keyed_normal([0], ("timing",), pair.shape), torch.tensor(0.5, dtype=torch.float64)
+    cond = ensemble.condition([ensemble.prompts[0]])
+    x, t = keyed_normal([0], ("timing",), ensemble.shape), torch.tensor(0.5, dtype=torch.float64)
 
     def call(name: str) -> Any:
         return lambda: denoisers[name](x, t, cond)
@@ -101,16 +102,18 @@ def seconds_of(pair: Any, denoisers: Mapping[str, Any]) -> dict[str, float]:
         return interleaved({name: call(name) for name in EXPERTS}, rounds=9)
 
 
-def measure(pair: Any, clips: int, path: Path) -> None:
+def measure(ensemble: Ensemble, clips: int, path: Path) -> None:
     """Fill ``path`` with what is not in it yet: all cases with one clip, then the mixture with further ones."""
-    denoisers = {name: expert.denoiser for name, expert in paper_strategy().sampler(pair).experts.items()}
+    denoisers = {
+        name: expert.denoiser for name, expert in compose(paper_strategy(), ensemble).experts.items()
+    }
     known = json.loads(path.read_text()) if path.is_file() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
-    known.setdefault("seconds", seconds_of(pair, denoisers))
+    known.setdefault("seconds", seconds_of(ensemble, denoisers))
     begun = time.perf_counter()
     every = cases()
     for case, seed in [*((case, 0) for case in every), *((every[0], seed) for seed in range(1, clips))]:
-        measurement = Measurement(pair, denoisers, case, seed)
+        measurement = Measurement(ensemble, denoisers, case, seed)
         wanted: list[Row | None] = [*case.rows, None]
         for row in wanted:
             key = measurement.key(row)
@@ -130,19 +133,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "page", nargs="?", type=Path, help="a page with the marks, such as docs/performance.md"
     )
-    parser.add_argument("--pair", default="actions-64")
+    parser.add_argument("--ensemble", "--pair", default="actions-64")
     parser.add_argument("--clips", type=int, default=1, help="of the mixture; each expert alone has one")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    pair = load("pair", options.pair)
-    measure(pair, options.clips, options.results)
+    ensemble = Source(options.ensemble).load()
+    measure(ensemble, options.clips, options.results)
     known = json.loads(options.results.read_text())
-    text = section(known, cases(), pair.schedule)
+    text = section(known, cases(), ensemble.schedule)
     print(text)
     if options.page:
         paste(options.page, "fewer steps", text)
-        draw(known, cases(), pair.schedule, options.page.parent / FIGURE)
+        draw(known, cases(), ensemble.schedule, options.page.parent / FIGURE)
 
 
 def _rms(x: Tensor) -> float:

@@ -12,6 +12,7 @@ from jvid.core.plan import Plan
 from jvid.core.planning import draw_plan, levels_of
 from jvid.plugins.registry import load
 from jvid.selectors import Always, Boundary
+from jvid.strategy.shorthand import noise_of
 
 EXPERTS = ("video", "image")
 STOCHASTIC = ("ddpm", "dpmpp-2m-sde")
@@ -91,8 +92,8 @@ def cases() -> tuple[Case, ...]:
     strategy = paper_strategy()
     # To an eighth: where a grid has no level at the switch, that costs more than the solver does. Trailing grids of 8, 16, 24
     # and 40 steps have one there, and so have both references.
-    at = round(8 * held_share(strategy.selector.load("selector"))) / 8
-    gamma = {name: shape.gamma for name, shape in strategy.noise.items()}
+    at = round(8 * held_share(load("selector", strategy.selector))) / 8
+    gamma = {name: numbers[0] for name in EXPERTS if (numbers := noise_of(strategy, name))}
     return (
         Case("mixture", Boundary(EXPERTS, (at,)), rows_of(MANY), gamma),
         Case("image alone", Always("image"), rows_of(FEW)),

@@ -1,4 +1,4 @@
-"""The strategy that clips are measured with: the paper's form in 50 steps of DDPM, whatever a pair recommends."""
+"""The strategy that clips are measured with: the paper's form in 50 steps of DDPM, whatever an ensemble recommends."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import flop_registry
 from benchmarks.orders import paste
 from benchmarks.ratios import interleaved
 from benchmarks.test_fast_unets import CASES, FRAMES, _inputs, _unet
-from jvid import Framewise, Guided
+from jvid import Guided
 from jvid_models.ensembles.folder import actions_64
 from jvid_models.fast import accelerate
 
@@ -60,16 +60,16 @@ def best() -> float:
     return max(rates)
 
 
-def of_pair(kind: str) -> Sides:
-    """A guided call of the bundled pair's expert, stock and fast."""
+def of_ensemble(kind: str) -> Sides:
+    """A guided call of the bundled ensemble's expert, stock and fast."""
     x, t = (
         torch.randn(1, 4, FRAMES, 8, 8, generator=torch.Generator().manual_seed(0)),
         torch.tensor(0.5).double(),
     )
     sides: Sides = {}
-    for name, pair in (("stock", actions_64(fast=False)), ("fast", actions_64())):
-        denoiser = Guided(pair.video if kind == "video" else Framewise(pair.image), 2.0)
-        cond = pair.text_encoder(["a person running"])
+    for name, ensemble in (("stock", actions_64(fast=False)), ("fast", actions_64())):
+        denoiser = Guided(ensemble.clips(kind), 2.0)
+        cond = ensemble.condition(["a person running"])
         sides[name] = lambda denoiser=denoiser, cond=cond: denoiser(x, t, cond)
     return sides
 
@@ -95,7 +95,7 @@ def table() -> str:
     with torch.no_grad():
         for network, side in cases:
             for kind in ("video", "image"):
-                sides = of_pair(kind) if network == "actions-64" else of_case(network, side, kind)
+                sides = of_ensemble(kind) if network == "actions-64" else of_case(network, side, kind)
                 seconds = interleaved(sides, rounds=3 if network == "Table 1" else 7)
                 work = {name: gigaflops(run) for name, run in sides.items()}
                 speed = {name: work[name] / seconds[name] for name in sides}

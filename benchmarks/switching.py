@@ -5,9 +5,9 @@
 
 Oracles: two experts that disagree, errors against their exact flows; geometric means over two problems on two schedules, and the
 range of the orders measured between the two finest grids.
-Networks (``--pair actions-64``): guided as the pair is sampled, from t = 1 to t = 0.02, x* a run of 160 steps. Who predicts is
-a function of time, the same for every number of steps. Figures go to runs/switching.json; ``--write`` puts the tables into
-docs/solvers.md.
+Networks (``--ensemble actions-64``): guided as the ensemble is sampled, from t = 1 to t = 0.02, x* a run of 160 steps. Who
+predicts is a function of time, the same for every number of steps. Figures go to runs/switching.json; ``--write`` puts the
+tables into docs/solvers.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.orders import F64, PAGE, flow_of, levels_between, paste, run, sl
 from benchmarks.paper_strategy import paper_strategy
 from jvid.core.keyed import keyed_normal
 from jvid.core.protocols import NoiseSchedule, Step
-from jvid.plugins.registry import load
+from jvid.ensemble import Source, compose
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.solvers import DPMPP2M, PNDM, UniPC
 from jvid.solvers.history import Entry, Mode, log_snr, within_reach
@@ -147,7 +147,7 @@ TOP, BOTTOM = 1.0, 0.02
 REFERENCE = 160
 
 
-def pair_plans(seed: int = 0) -> dict[str, tuple[Choose, tuple[int, ...]]]:
+def network_plans(seed: int = 0) -> dict[str, tuple[Choose, tuple[int, ...]]]:
     """Who predicts, and the numbers of steps whose grids hold the switches."""
     from jvid.core.keyed import keyed_uniform
     from jvid.paper import TABLE_6
@@ -168,23 +168,25 @@ def pair_plans(seed: int = 0) -> dict[str, tuple[Choose, tuple[int, ...]]]:
     }
 
 
-def measure_pair(name: str, clips: int, path: Path) -> None:
+def measure_networks(name: str, clips: int, path: Path) -> None:
     """Fill ``path`` with what is not in it yet: the distance of each clip's latents to its reference."""
-    pair = load("pair", name)
-    experts = {key: expert.denoiser for key, expert in paper_strategy().sampler(pair).experts.items()}
+    ensemble = Source(name).load()
+    experts = {key: expert.denoiser for key, expert in compose(paper_strategy(), ensemble).experts.items()}
     known = json.loads(path.read_text()) if path.is_file() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     begun = time.perf_counter()
     for clip in range(clips):
-        prompt = pair.prompts[(1 + 9 * clip) % len(pair.prompts)]
-        cond = pair.text_encoder([prompt])
-        x = keyed_normal([clip], ("initial",), pair.shape, torch.float32)
-        for plan, (choose, counts) in pair_plans().items():
+        prompt = ensemble.prompts[(1 + 9 * clip) % len(ensemble.prompts)]
+        cond = ensemble.condition([prompt])
+        x = keyed_normal([clip], ("initial",), ensemble.shape, torch.float32)
+        for plan, (choose, counts) in network_plans().items():
 
             def made(
                 solver: Any, count: int, choose: Choose = choose, x: Tensor = x, cond: Any = cond
             ) -> Tensor:
-                steps = steps_of(pair.schedule, levels_between(pair.schedule, TOP, BOTTOM, count), choose)
+                steps = steps_of(
+                    ensemble.schedule, levels_between(ensemble.schedule, TOP, BOTTOM, count), choose
+                )
                 with torch.no_grad():
                     return run(solver, experts, steps, x, cond=cond)
 
@@ -214,11 +216,11 @@ def measure_pair(name: str, clips: int, path: Path) -> None:
                 )
 
 
-def pair_table(path: Path) -> str:
+def network_table(path: Path) -> str:
     """Markdown: the geometric mean of the distances, and each clip's."""
     known = json.loads(path.read_text())
     lines = [f"| who predicts | solver | steps | {' | '.join(MODES)} |", "|" + " --- |" * (3 + len(MODES))]
-    for plan, (_, counts) in pair_plans().items():
+    for plan, (_, counts) in network_plans().items():
         for solver in SOLVERS:
             for count in counts:
                 found = [_clips(known, f"{plan} | {solver} | {count} | {mode} | ") for mode in MODES]
@@ -247,17 +249,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.switching", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--pair", help="measure networks too, such as actions-64: half an hour")
+    parser.add_argument("--ensemble", "--pair", help="measure networks too, such as actions-64: half an hour")
     parser.add_argument("--clips", type=int, default=3)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--write", action="store_true", help="put the tables into docs/solvers.md")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    if options.pair:
-        measure_pair(options.pair, options.clips, options.results)
+    if options.ensemble:
+        measure_networks(options.ensemble, options.clips, options.results)
     tables = {"switching oracles": oracle_table(), "switching ages": age_table()}
     if options.results.is_file():
-        tables["switching pair"] = pair_table(options.results)
+        tables["switching networks"] = network_table(options.results)
     for name, table in tables.items():
         print(f"{name}\n\n{table}\n")
         if options.write:

@@ -1,4 +1,4 @@
-"""Four clips at once, as ``--batch 4`` computes them, against one by one: three steps of the pair's strategy, two threads."""
+"""Four clips at once, as ``--batch 4`` computes them, against one by one: three steps of the paper's strategy, two threads."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import torch
 
 from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import claim, interleaved, threads
-from jvid.plugins.choice import Choice
+from jvid.ensemble import Source, compose
 
 CLIPS, STEPS = 4, 3
 
 
-def test_clips_at_once(benchmark, pair):
-    models = Choice.parse(pair).load("pair")
-    sampler = attrs.evolve(paper_strategy(), steps=STEPS).sampler(models)
+def test_clips_at_once(benchmark, ensemble):
+    models = Source(ensemble).load()
+    sampler = compose(attrs.evolve(paper_strategy(), steps=STEPS), models)
     prompt = models.prompts[0]
 
     def sample(*seeds: int) -> torch.Tensor:
-        return sampler(models.shape, seeds=seeds, cond=models.text_encoder([prompt] * len(seeds)))
+        return sampler(models.shape, seeds=seeds, cond=models.condition([prompt] * len(seeds)))
 
     sides = {
         "one by one": lambda: [sample(seed) for seed in range(CLIPS)],

@@ -14,14 +14,14 @@ from benchmarks.fewer_steps_page import AIM, MUST, cheapest, points_of
 from benchmarks.fewer_steps_rows import BASE, Row, cases
 from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import claim
-from jvid.plugins.choice import Choice
+from jvid.ensemble import Source, compose
 
 FEW = Row("unipc", "by-angle", 16)
 
 
-def test_fewer_steps(benchmark, pair):
-    models = Choice.parse(pair).load("pair")
-    denoisers = {name: expert.denoiser for name, expert in paper_strategy().sampler(models).experts.items()}
+def test_fewer_steps(benchmark, ensemble):
+    models = Source(ensemble).load()
+    denoisers = {name: expert.denoiser for name, expert in compose(paper_strategy(), models).experts.items()}
     mixture = cases()[0]
     one = Measurement(models, denoisers, mixture, 0)
     known: dict[str, object] = {"seconds": seconds_of(models, denoisers)}

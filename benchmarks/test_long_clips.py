@@ -16,18 +16,16 @@ import torch
 
 from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import claim, interleaved
-from jvid.plugins.choice import Choice
-from jvid.strategy.windows import clip_shape
+from jvid.ensemble import Composition, Source
 
 SHORT, LONG, STEPS = 16, 128, 3
 MUST, AIM = 11.0, 10.0
 
 
-def _run(pair: Any, strategy: Any, frames: int, told: list[Mapping[str, float]]) -> Callable[[], None]:
+def _run(ensemble: Any, strategy: Any, frames: int, told: list[Mapping[str, float]]) -> Callable[[], None]:
     """A clip of so many frames; what its networks took, by expert and call, goes into ``told``."""
-    sampler = strategy.sampler(pair, frames)
-    shape = clip_shape(pair.shape, frames)
-    cond = pair.text_encoder(["a person running"])
+    composition, shape = Composition(strategy, ensemble), ensemble.latents(frames)
+    sampler, cond = composition.sampler(shape[1]), composition.condition(["a person running"])
     plan = sampler.plan(strategy.plan_seed)
 
     def run() -> None:
@@ -37,8 +35,8 @@ def _run(pair: Any, strategy: Any, frames: int, told: list[Mapping[str, float]])
     return run
 
 
-def test_128_frames_over_16(benchmark, pair):
-    loaded = Choice.parse(pair).load("pair")
+def test_128_frames_over_16(benchmark, ensemble):
+    loaded = Source(ensemble).load()
     whole = paper_strategy()
     few = attrs.evolve(whole, steps=STEPS)
     told: dict[int, list[Mapping[str, float]]] = {SHORT: [], LONG: []}
@@ -48,7 +46,8 @@ def test_128_frames_over_16(benchmark, pair):
     benchmark.pedantic(interleaved, args=(sides,), kwargs={"warmup": 0}, rounds=1)
 
     def networks(strategy: Any, frames: int) -> float:
-        plan, solver = strategy.plan(loaded.schedule), strategy.solver.load("solver")
+        composition = Composition(strategy, loaded)
+        plan, solver = composition.plan(), composition.solver
         return statistics.median(plan.price(each, solver) for each in told[frames])
 
     short, long = (networks(whole, frames) for frames in (SHORT, LONG))

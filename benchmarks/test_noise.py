@@ -1,31 +1,27 @@
-"""What a step's keyed noise costs beside the cheapest guided call of the bundled pair: at most a fiftieth."""
+"""What a step's keyed noise costs beside the cheapest guided call of the bundled ensemble: at most a fiftieth."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-import jvid
 from benchmarks.ratios import claim, interleaved, threads
 from jvid.core.keyed import keyed_normal
-from jvid.denoisers.framewise import Framewise
 from jvid.denoisers.guided import Guided
+from jvid.ensemble import Source
 
 MOST = 0.02
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_keyed_noise(benchmark, pair, count):
+def test_keyed_noise(benchmark, ensemble, count):
     with threads(count) as told:
-        models = jvid.load("pair", pair)
+        models = Source(ensemble).load()
         shape = tuple(models.shape)
-        cond = models.text_encoder([""])
+        cond = models.condition([""])
         x = keyed_normal([0], ("x",), shape)
         t = torch.tensor(0.5, dtype=torch.float64)
-        experts = {
-            "video": Guided(models.video, 2.0),
-            "image": Guided(Framewise(models.image), 2.0),
-        }
+        experts = {name: Guided(models.clips(name), 2.0) for name in ("video", "image")}
         indices = iter(range(10**9))
         with torch.no_grad():
             sides = {name: lambda expert=expert: expert(x, t, cond) for name, expert in experts.items()}
@@ -40,5 +36,5 @@ def test_keyed_noise(benchmark, pair, count):
         figure=f"a step's noise, over the cheapest guided call, {told}",
         remarks=f"latents {'x'.join(map(str, shape))}, {cheapest} expert",
     )  # fmt: skip
-    if pair == "actions-64":
+    if ensemble == "actions-64":
         assert share < MOST

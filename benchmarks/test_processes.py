@@ -1,7 +1,7 @@
 """Two processes that share the cores, as ``accelerate launch --num_processes 2`` starts them: clips a second.
 
 Against the same two clips in turn, each with all cores, and against two processes that take all cores each, as torch does where
-nobody says otherwise. Three steps of the pair's strategy; loading is not timed.
+nobody says otherwise. Three steps of the paper's strategy; loading is not timed.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ NOISE = 0.05
 """By which two equal runs differ on an idle machine."""
 
 
-def test_processes_that_share_the_cores(benchmark, pair):
+def test_processes_that_share_the_cores(benchmark, ensemble):
     with ExitStack() as stack:
         sharing, greedy = (
-            [stack.enter_context(Process.of(pair, STEPS, processes, rank)) for rank in range(CLIPS)]
+            [stack.enter_context(Process.of(ensemble, STEPS, processes, rank)) for rank in range(CLIPS)]
             for processes in (CLIPS, 1)
         )
         share, whole = sharing[0].threads, greedy[0].threads

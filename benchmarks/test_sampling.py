@@ -11,10 +11,10 @@ from benchmarks.measured import measured
 from benchmarks.paper_strategy import FILE
 
 
-def test_sample(benchmark, pair, tmp_path):
+def test_sample(benchmark, ensemble, tmp_path):
     output = tmp_path / "clip.mp4"
     command = [
-        sys.executable, "-m", "jvid", "sample", "a person waving two hands", "--pair", pair, "--seed", "3",
+        sys.executable, "-m", "jvid", "sample", "a person waving two hands", "--ensemble", ensemble, "--seed", "3",
         "--strategy", str(FILE), "-o", str(output),
     ]  # fmt: skip
     figures = benchmark.pedantic(measured, args=command, rounds=1)

@@ -1,4 +1,4 @@
-"""Table 1's exact pair: seconds and memory of the mixture's two kinds of step, at 64x64 pixels.
+"""Table 1's exact networks: seconds and memory of the mixture's two kinds of step, at 64x64 pixels.
 
 Latents 4x16x8x8, guidance 2 (a batch of two clips), random weights in float32 (5.9 GB). The step is
 the sampler's own: selection, guidance, network and DDPM together. Against what is in ``test_fast_unets``; three times only.
@@ -46,7 +46,7 @@ def test_one_step_of_table_1(benchmark, experts, name):
     weights = sum(
         weight.numel() for expert in experts.values() for weight in _network(expert.denoiser).parameters()
     )
-    benchmark.extra_info["million parameters in the pair"] = round(weights / 1e6)
+    benchmark.extra_info["million parameters of both"] = round(weights / 1e6)
     benchmark.extra_info["threads"] = torch.get_num_threads()
     benchmark.extra_info["gigabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 

@@ -1,4 +1,4 @@
-"""A whole clip of the bundled pair: jvid against the loop that one writes around diffusers' own UNets.
+"""A whole clip of the bundled ensemble: jvid against the loop that one writes around diffusers' own UNets.
 
 Both take one plan of the paper's form, noise, guidance and smoothing, 50 steps of DDPM. The loop asks a stock UNet about one
 batch of two at each step, of frames folded into the batch where the image model predicts; its noise is drawn before it is timed.
@@ -17,28 +17,32 @@ from benchmarks.paper_strategy import paper_strategy
 from benchmarks.ratios import claim, interleaved, threads
 from jvid import Guided
 from jvid.core.keyed import keyed_normal
+from jvid.ensemble import Composition, Ensemble, compose
 from jvid.postprocessors import TemporalSmoothing
+from jvid.strategy.shorthand import guidance_of, noise_of
 from jvid_models.ensembles.folder import actions_64
 
 PROMPT, SEED = "a person waving two hands", 3
 MUST, AIM = 1.6, 2.2
 
 
-def plain(pair: object) -> Callable[[], Tensor]:
-    """The loop, over the pair's networks as diffusers computes them."""
+def plain(ensemble: Ensemble) -> Callable[[], Tensor]:
+    """The loop, over the ensemble's networks as diffusers computes them."""
     strategy = paper_strategy()
-    plan = strategy.plan(pair.schedule)
-    unets = {name: getattr(pair, name).network.unet for name in ("video", "image")}
-    bar = torch.tensor((1.0, *pair.schedule.alphas_cumprod), dtype=torch.float64)
-    cond = pair.text_encoder([PROMPT])
+    composition = Composition(strategy, ensemble)
+    plan = composition.plan()
+    unets = {name: ensemble.denoiser(name).network.unet for name in ("video", "image")}
+    bar = torch.tensor((1.0, *ensemble.schedule.alphas_cumprod), dtype=torch.float64)
+    cond = ensemble.condition([PROMPT])
     text = torch.cat([cond["text"], cond["null"]["text"]])
-    f = pair.shape[1]
-    first = keyed_normal([SEED], ("initial",), pair.shape, torch.float64).float()
-    z = [keyed_normal([SEED], (step.index, "z", "independent"), pair.shape) for step in plan.steps]
-    gamma = {name: strategy.noise[name].gamma if name in strategy.noise else 1.0 for name in unets}
-    (smooth,) = strategy.sampler(pair).postprocessors
+    f = ensemble.shape[1]
+    first = keyed_normal([SEED], ("initial",), ensemble.shape, torch.float64).float()
+    z = [keyed_normal([SEED], (step.index, "z", "independent"), ensemble.shape) for step in plan.steps]
+    gamma = {name: (noise_of(strategy, name) or (1.0, 0.0))[0] for name in unets}
+    (smooth,) = composition.postprocessors
     assert isinstance(smooth, TemporalSmoothing)
-    scale, T = float(strategy.guidance), pair.schedule.timesteps
+    (scale,) = {guidance.scale for name in unets if (guidance := guidance_of(strategy, name))}
+    T = ensemble.schedule.timesteps
 
     def run() -> Tensor:
         x = first
@@ -70,8 +74,8 @@ def plain(pair: object) -> Callable[[], Tensor]:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_whole_clip(benchmark, count):
-    pair, stock = actions_64(), actions_64(fast=False)
-    sampler, cond = paper_strategy().sampler(pair), pair.text_encoder([PROMPT])
+    ensemble, stock = actions_64(), actions_64(fast=False)
+    sampler, cond = compose(paper_strategy(), ensemble), ensemble.condition([PROMPT])
     loop = plain(stock)
     made: dict[str, Tensor] = {}
 
@@ -79,7 +83,7 @@ def test_a_whole_clip(benchmark, count):
         made["plain"] = loop()
 
     def ours() -> None:
-        made["jvid"] = sampler(pair.shape, seeds=[SEED], cond=cond)
+        made["jvid"] = sampler(ensemble.shape, seeds=[SEED], cond=cond)
 
     with threads(count) as told:
         # Fifty steps are long enough to be their own warm-up.

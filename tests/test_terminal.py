@@ -16,7 +16,7 @@ import jvid
 from jvid.cli import main
 from jvid_training.evaluation import networks
 from tests.evaluation_tools import Means
-from tests.generation_tools import tiny_pair
+from tests.generation_tools import tiny_ensemble
 from tests.training_tools import document, pooled, prepare, write_recipe
 
 
@@ -67,12 +67,12 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 def test_every_command_with_a_progress_bar_draws_it(
     tmp_path: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pair = tiny_pair(tmp_path / "pair")
-    drawn = terminal.run("generate", "-o", tmp_path / "runs/g", "--num", 2, "--pair", pair)
+    ensemble = tiny_ensemble(tmp_path / "ensemble")
+    drawn = terminal.run("generate", "-o", tmp_path / "runs/g", "--num", 2, "--ensemble", ensemble)
     assert "2/2 clips" in drawn
-    drawn = terminal.run("sample", "A person running", "--pair", pair, "-o", tmp_path / "a.png")
+    drawn = terminal.run("sample", "A person running", "--ensemble", ensemble, "-o", tmp_path / "a.png")
     assert "/4 steps" in drawn
-    assert "steps" in terminal.run("plan", "--pair", pair)
+    assert "steps" in terminal.run("plan", "--ensemble", ensemble)
 
     prepare(tmp_path)
     values = document(tmp_path, steps=2)

@@ -84,8 +84,8 @@ experts = {"video": jvid.Expert(oracle), "image": jvid.Expert(Mine(), noise=jvid
 sampler = jvid.Sampler(experts, jvid.Random({"video": 0.5, "image": 0.5}), jvid.DDPM(), jvid.Leading(8))
 plan = sampler.plan(seed=1)
 assert set(plan.counts) == {"video", "image"} and "8 steps" in plan.summary()
-plan.save("plan.json")
-assert jvid.Plan.load("plan.json") == plan
+jvid.save_plan(plan, "plan.json")
+assert jvid.load_plan("plan.json") == plan
 latents = sampler((4, 2, 3, 3), seeds=[1, 2], plan=plan)
 assert latents.shape == (2, 4, 2, 3, 3) and torch.allclose(latents, torch.tensor(0.25), atol=1e-4)
 
@@ -220,8 +220,10 @@ def test_what_the_demo_runs_on(environment: Callable[..., Environment]) -> None:
 
 TRAINING = """
 import accelerate, tensorboard
-from jvid_training import crop, curves, ranks, threads
-from jvid_training.evaluation import recognition, statistics
+from jvid_training.data import crop
+from jvid_training.jobs import ranks, threads
+from jvid_training.train import curves
+from jvid_training.evaluation import statistics
 from jvid_training.report import page
 from jvid_training.search import plot, trials
 trials.optuna_module()

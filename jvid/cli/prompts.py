@@ -78,7 +78,8 @@ def read_prompts(path: Path) -> list[tuple[str, int | None]]:
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[str, int | None]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Of line feeds alone: a prompt may hold other characters that end lines.
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         if not line.lstrip().startswith("{"):

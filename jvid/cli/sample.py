@@ -21,7 +21,7 @@ from jvid.errors import InputError
 if TYPE_CHECKING:
     from jvid.pipeline.record import Record
 
-__all__ = ["sample"]
+__all__ = ["check_overlap", "sample"]
 
 Prompts = Annotated[list[str] | None, typer.Argument(metavar="PROMPT...", help="What the clips show.")]
 Outputs = Annotated[
@@ -133,7 +133,10 @@ def sample(
     if unconditional:
         if changes.guidance:
             raise InputError("--guidance beside --unconditional: there is nothing to guide by, leave one out")
-        changes = attrs.evolve(changes, guidance=["0"])
+        # An expert that takes no prompt has no null condition to predict with.
+        conditioned = [name for name, member in models.members.items() if member.conditioner is not None]
+        each = ["0"] if len(conditioned) == len(models.members) else [f"{name}=0" for name in conditioned]
+        changes = attrs.evolve(changes, guidance=each)
     used = changes.changed(base, models.frame_experts)
     wanted_frames = frames if frames is not None else record.frames if record else None
     check_overlap(changes.overlap, models, wanted_frames)

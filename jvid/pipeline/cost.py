@@ -177,7 +177,7 @@ def measured_seconds(
     )
     c, _, h, w = ensemble.shape
     # Two halves are what guidance makes: a network that saves work on them does so here too.
-    wanted = [call for each in calls for call in (_one_or_two(each))]
+    wanted = [call for each in calls for call in _one_or_two(each)]
     denoisers = {call: Guided(ensemble.clips(call.expert), float(call.rows)) for call in wanted}
     taken: dict[Call, list[float]] = {call: [] for call in denoisers}
     # Metal has no float64.

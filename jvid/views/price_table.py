@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from jvid.extras import extra
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -43,7 +45,8 @@ class PriceRow:
 
 def price_table(rows: Sequence[PriceRow]) -> Table:
     """A row for each expert and one for all; the sum of seconds only where every expert that is called has some."""
-    from rich.table import Table
+    with extra("cli"):
+        from rich.table import Table
 
     called = [row for row in rows if row.calls]
     differ = not all(row.alike for row in rows)

@@ -197,7 +197,7 @@ class Bench:
 
         They are kept by ``name``, which must say all that the clips depend on beside the reference.
         """
-        stem = f"{name.replace(' ', '-')}-{num}"
+        stem = f"{name.replace(' ', '-').replace('/', '-')}-{num}"
         return self._known(stem, None, num, None, lambda: self._evaluate(source(), None))
 
     def drop(self, strategy: Strategy, seed: int) -> None:

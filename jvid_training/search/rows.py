@@ -86,11 +86,12 @@ def _plain(strategy: Strategy) -> Strategy:
     return attrs.evolve(strategy, experts=experts, postprocessors=(), initial=None)
 
 
-def printed(strategy: Strategy, size: int) -> dict[str, Strategy]:
+def printed(strategy: Strategy, size: int, ensemble: Ensemble | None = None) -> dict[str, Strategy]:
     """The paper's at the tuned resolution nearest to ``size`` pixels, in as many steps; nothing if it is ``strategy``."""
     resolution = min(TABLE_6, key=lambda tuned: abs(tuned - size))
     found = attrs.evolve(paper.strategy(resolution), steps=strategy.steps)
-    return {} if found == strategy else {f"Table 6 at {resolution}": found}
+    same = canonical(found, ensemble) == canonical(strategy, ensemble)
+    return {} if same else {f"Table 6 at {resolution}": found}
 
 
 def whole(strategy: Strategy, size: int, ensemble: Ensemble | None = None) -> dict[str, Strategy | None]:
@@ -98,7 +99,7 @@ def whole(strategy: Strategy, size: int, ensemble: Ensemble | None = None) -> di
     rows: dict[str, Strategy | None] = {**ablation(strategy, ensemble)}
     if not is_papers(ensemble):
         return rows
-    return {**dict.fromkeys(CODECS), **rows, **printed(strategy, size)}
+    return {**dict.fromkeys(CODECS), **rows, **printed(strategy, size, ensemble)}
 
 
 def _selection(name: str) -> Change:

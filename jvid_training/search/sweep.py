@@ -44,7 +44,7 @@ def known_points(bench: Bench, sweep: Sweep) -> dict[str, Strategy]:
     if sweep.known:
         points = {"strategy": bench.base} | alone(bench.base, bench.ensemble)
         if is_papers(bench.ensemble):
-            points |= printed(bench.base, bench.reference.size[0])
+            points |= printed(bench.base, bench.reference.size[0], bench.ensemble)
     if twice := sorted(set(points) & set(sweep.points)):
         raise InputError(f"sweep.points: {twice[0]!r} is a known point's label: give it another")
     return points | {label: Strategy.load(path) for label, path in sweep.points.items()}

@@ -56,7 +56,7 @@ def test_the_page_registers_loads_and_proves(page: Path) -> None:
     assert kind == "command" or f'registry.load("{kind}", ' in "\n".join(code)
     assert any(proof(block) for block in code) is (kind not in WITHOUT_CHECKS)
     assert "\n## Proof\n" in page.read_text(encoding="utf-8")
-    assert 12 <= lines_of_code(code[0]) <= (30 if kind != "pair" else 50)
+    assert 12 <= lines_of_code(code[0]) <= (30 if kind != "ensemble" else 55)
 
 
 def test_every_kind_has_a_page() -> None:

@@ -20,8 +20,10 @@ from jvid import (
     Always,
     Blend,
     Boundary,
+    Composition,
     Corrected,
     Cycle,
+    Ensemble,
     Expert,
     Explicit,
     FlowMatching,
@@ -30,6 +32,7 @@ from jvid import (
     Guided,
     Known,
     Leading,
+    Member,
     MixedNoise,
     OffsetNoise,
     Parameterized,
@@ -45,6 +48,7 @@ from jvid import (
     Windowed,
     Zigzag,
     paper,
+    with_guidance,
 )
 from jvid.testing import GaussianOracle
 
@@ -241,9 +245,35 @@ def test_grids_that_step_back_up():
     assert abs(latents.mean().item() - 0.2) < 0.05
 
 
+def test_named_experts_with_encoders_of_their_own():
+    @attrs.frozen
+    class Reads:
+        key: str
+        schedule: object = VP
+
+        def __call__(self, x, t, cond):
+            return torch.zeros_like(x) + cond[self.key].reshape(-1, 1, 1, 1, 1)
+
+    def encoder(key, scale):
+        return lambda prompts: {key: torch.tensor([scale * len(prompt) for prompt in prompts])}
+
+    members = {
+        "high": Member(Reads("t5"), conditioner=encoder("t5", 1.0)),
+        "low": Member(Reads("clip"), conditioner=encoder("clip", 0.5)),
+    }
+    ensemble = Ensemble(members, SHAPE)
+    for strategy, expected in (
+        ("boundary:experts=high+low,at=.5", [2.0, 1.5]),
+        ("always:name=high", [4.0, 3.0]),
+    ):
+        composition = Composition(Strategy(strategy, "ddim", steps=4), ensemble)
+        clips = composition.sampler()(SHAPE, seeds=[0, 1], cond=composition.condition(["walk", "run"]))
+        assert clips.mean(dim=(1, 2, 3, 4)).tolist() == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_strategy_travels_as_json(tmp_path):
     guidance = {"video": Guidance(2, interval=(0.2, 0.8)), "image": 3}
-    for strategy in (Strategy.paper(128), attrs.evolve(Strategy.paper(128), guidance=guidance)):
+    for strategy in (paper.strategy(128), with_guidance(paper.strategy(128), guidance)):
         assert Strategy.from_dict(strategy.to_dict()) == strategy
         strategy.save(tmp_path / "strategy.json")
         assert Strategy.load(tmp_path / "strategy.json") == strategy

@@ -73,7 +73,7 @@ def test_blocks_are_equal_in_time():
     assert choose(0.3) == "c"
 
 
-def test_the_pairs_table_gathers_clips(tmp_path):
+def test_the_networks_table_gathers_clips(tmp_path):
     path = tmp_path / "switching.json"
     path.write_text(
         json.dumps(
@@ -81,13 +81,13 @@ def test_the_pairs_table_gathers_clips(tmp_path):
             | {"boundary | pndm | 10 | restart | p, seed 0": 1.0}
         )
     )
-    lines = switching.pair_table(path).splitlines()
+    lines = switching.network_table(path).splitlines()
     cell = "0.2000 (0.1000, 0.4000)"
     assert lines[2:] == [f"| boundary | `unipc` | 10 | {cell} | {cell} | {cell} |"]
 
 
-def test_the_pairs_plans_switch_on_every_grid():
-    for choose, counts in switching.pair_plans().values():
+def test_the_networks_plans_switch_on_every_grid():
+    for choose, counts in switching.network_plans().values():
         taken = set()
         for count in counts:
             length = (switching.TOP - switching.BOTTOM) / count

@@ -161,6 +161,30 @@ class names_by_content(Ancestral):
         return super().step(x, step, denoise, lambda key: noise(f"z{float(x.sum()):.3f}"), memory)
 
 
+@mutant("solver", "declares_the_noise_that_it_draws")
+class declares_none(Ancestral):
+    """It declares that it draws nothing, so that noise which shapes its steps is left out as unused."""
+
+    def draws_noise(self, step: Step) -> bool:
+        return False
+
+
+@mutant("solver", "declares_the_noise_that_it_draws")
+class declares_by_eta(Ancestral):
+    """Noise is declared at every step because eta is 1, at the last one and those of no length as well."""
+
+    def draws_noise(self, step: Step) -> bool:
+        return self.eta > 0.0
+
+
+@mutant("solver", "declares_the_noise_that_it_draws")
+class declares_downwards(FirstOrder):
+    """An ODE solver declares none, and forgets the steps from sigma = 0 upwards, where there is no eps to keep."""
+
+    def draws_noise(self, step: Step) -> bool:
+        return False
+
+
 @mutant("solver", "globals_untouched")
 class global_noise(Ancestral):
     """Noise of torch's global generator."""

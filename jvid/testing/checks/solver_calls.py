@@ -9,13 +9,16 @@ import math
 from typing import Any
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor
 
 from jvid.core.levels import level_at
+from jvid.core.protocols import DeclaresNoise, Level, NoiseSchedule, Step
 from jvid.schedules import FlowMatching
 from jvid.testing.checking import check, declare
 from jvid.testing.oracles import TwoModeOracle
-from jvid.testing.solving import ON, WALK, ends, keyed_draw, latents_at, path, run
+from jvid.testing.solving import F64, ON, WALK, ends, keyed_draw, latents_at, path, run
+from jvid.testing.strategies import SCHEDULES, grids
 from jvid.testing.trial import Trial
 
 declare("solver", beyond=False)  # beyond=True: it may evaluate at levels outside of its step, as churn does
@@ -58,6 +61,45 @@ def evaluations_as_declared(subject: Any, trial: Trial) -> None:
                 assert count == expected or (free and count < expected), (
                     f"{where}, step {step.index}, {ends(step)}: evaluated {count} times, declared {expected}"
                 )
+
+
+@check("solver")
+def declares_the_noise_that_it_draws(subject: Any, trial: Trial) -> None:
+    """``draws_noise(step)`` is true where a step draws noise and false where none moves x, on any walk, rising and level too."""
+    declares: object = subject
+    if not isinstance(declares, DeclaresNoise):
+        trial.skip("it declares no draws_noise(step): each of its steps may draw")
+
+    @trial.given(schedule=st.sampled_from(SCHEDULES), times=grids(2, 7, falling=False))
+    def _(schedule: NoiseSchedule, times: tuple[float, ...]) -> None:
+        steps = path(schedule, [round(t, 6) for t in times])
+        x, memory = latents_at(steps[0].start), subject.init()
+        for step in steps:
+            after, kept, drawn = _signed(subject, x, step, memory, 1.0)
+            other, _, _ = _signed(subject, x, step, memory, -1.0)
+            declared = declares.draws_noise(step)
+            assert drawn or not declared, f"{ends(step)}: it declares noise and draws none"
+            assert declared or torch.equal(after, other), (
+                f"{ends(step)}: it declares no noise and draws {drawn[0]!r}"
+            )
+            x, memory = after, kept
+
+
+def _signed(subject: Any, x: Tensor, step: Step, memory: Any, sign: float) -> tuple[Tensor, Any, list[str]]:
+    """One step with noise of a sign: x and memory after it, and the names of its draws."""
+    assert step.schedule is not None
+    oracle = TwoModeOracle(step.schedule, 0.9, 0.4)
+    drawn: list[str] = []
+
+    def denoise(x_t: Tensor, level: Level) -> Tensor:
+        return oracle(x_t, torch.tensor(level.t, dtype=F64), {})
+
+    def noise(key: str) -> Tensor:
+        drawn.append(key)
+        return sign * keyed_draw(x, step.index, key)
+
+    after, kept = subject.step(x, step, denoise, noise, memory)
+    return after, kept, drawn
 
 
 @check("solver")
