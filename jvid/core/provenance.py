@@ -33,17 +33,16 @@ def annotation(error: BaseException) -> str:
     return next((note for note in getattr(error, "__notes__", ()) if note.startswith(_RAISED)), "")
 
 
-def parts(component: object) -> Iterator[tuple[str, Any]]:
+def parts(component: object) -> tuple[tuple[str, Any], ...]:
     """The fields of a value class, attrs' or a dataclass; those that it is not compared by are left out."""
     kind = type(component)
     if attrs.has(kind):
-        for field in attrs.fields(kind):
-            if field.init and field.eq:
-                yield field.name, getattr(component, field.name)
+        names = [field.name for field in attrs.fields(kind) if field.init and field.eq]
     elif dataclasses.is_dataclass(component):
-        for one in dataclasses.fields(component):
-            if one.init and one.compare:
-                yield one.name, getattr(component, one.name)
+        names = [one.name for one in dataclasses.fields(component) if one.init and one.compare]
+    else:
+        names = []
+    return tuple((name, getattr(component, name)) for name in names)
 
 
 def origin(component: object) -> str:

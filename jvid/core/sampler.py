@@ -12,6 +12,7 @@ nor the experts' names matter. ``jvid.core.run`` takes the steps; here a strateg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -77,7 +78,6 @@ class Sampler:
     initial: NoiseSampler | None
     _denoisers: Mapping[str, Denoiser] = attrs.field(init=False, repr=False)
     _levels: tuple[Level, ...] = attrs.field(init=False, repr=False)
-    _fingerprint: Mapping[str, str] = attrs.field(init=False, repr=False)
 
     def __init__(
         self,
@@ -110,8 +110,13 @@ class Sampler:
         self.__attrs_init__(experts, selector, solver, grid, reference, tuple(postprocessors), initial)
         object.__setattr__(self, "_denoisers", denoisers)
         object.__setattr__(self, "_levels", levels)
-        public = {field.name: getattr(self, field.name) for field in attrs.fields(Sampler) if field.init}
-        object.__setattr__(self, "_fingerprint", fingerprint(public))
+
+    @cached_property
+    def _fingerprint(self) -> Mapping[str, str]:
+        """What states are known by; made when the first of them is."""
+        return fingerprint(
+            {field.name: getattr(self, field.name) for field in attrs.fields(Sampler) if field.init}
+        )
 
     def plan(self, seed: int = 0) -> Plan:
         """Draw which experts predict at each step. No network runs.

@@ -66,10 +66,11 @@ class Component:
     target: str | Callable[..., Any]
     help: str = ""
     distribution: str = "unknown"
+    qualified: str = attrs.field(init=False, eq=False, repr=False)
+    """``plugin/name``, which is unique within a kind."""
 
-    @property
-    def qualified(self) -> str:
-        """``plugin/name``, which is unique within a kind."""
+    @qualified.default
+    def _qualified(self) -> str:
         return f"{self.plugin}/{self.name}"
 
     def factory(self) -> Callable[..., Any]:
