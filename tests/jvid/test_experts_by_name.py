@@ -163,7 +163,7 @@ def test_each_of_wans_experts_has_guidance_of_its_own() -> None:
     turns = [*WAN, "boundary:experts=high+low,at=.875"]
     guided = [*turns, "--guidance", "high:scale=3,against=low", "--guidance", "low:scale=4,against=high"]
     stacked = [
-        *WAN,
+        *turns,
         "--wrapper",
         "high=guided:scale=3.0,against=low",
         "--wrapper",
