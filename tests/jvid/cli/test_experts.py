@@ -201,6 +201,7 @@ WRONG = {
     "no name": (["--expert", A], "--expert 'gaussian:mean=.5"), "empty": (["--expert", "a="], "--expert 'a='"),
     "twice": ([*TWO, "--expert", f"a={A}"], "--expert 'a' is given twice"),
     "encoder twice": ([*TWO, "--text", "minilm", "--text", "clip"], "a text encoder of * is given twice"),
+    "encoder of another": ([*TWO, "--shape", "3,4,8,8", "--text", "high=table:path=x"], "text for expert 'high': expected one"),
     "encoder's expert": ([*TWO, "--shape", "3,4,8,8", "--text", "a=table:path=x"], "unknown text 'table'"),
     "shape": ([*TWO, "--shape", "3,4,8"], "--shape '3,4,8': expected four sizes of latents"),
     "shape of text": ([*TWO, "--shape", "a,b,c,d"], "--shape 'a,b,c,d'"), "no size": ([*TWO, "--shape", "3,0,8,8"], "--shape"),
