@@ -6,6 +6,9 @@ the command line prints it without a traceback and exits with code 2.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class JvidError(Exception):
     """Base of every error that jvid raises on purpose."""
@@ -37,3 +40,12 @@ class JvidWarning(UserWarning):
 
 class PluginWarning(JvidWarning):
     """A plugin was left out because it is broken; everything else continues."""
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Put ``where`` before the message of an error of jvid that the block raises; the error keeps its type."""
+    try:
+        yield
+    except JvidError as error:
+        raise type(error)(f"{where}: {error}") from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import attrs
-import typer
 
+from jvid.cli.groups import option_of
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["EnsembleOptions", "default_source"]
 
 _PANEL = "Ensemble"
-
-
-def _option(*names: str, metavar: str, help: str) -> Any:
-    return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=_PANEL)
+_option = option_of(_PANEL)
 
 
 @attrs.frozen

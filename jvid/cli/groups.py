@@ -15,8 +15,14 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+import typer
 
-__all__ = ["expanded"]
+__all__ = ["expanded", "option_of"]
+
+
+def option_of(panel: str) -> Callable[..., Any]:
+    """``typer.Option`` whose help is in a panel of its own."""
+    return functools.partial(typer.Option, rich_help_panel=panel)
 
 
 def expanded(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -64,6 +64,7 @@ def plan(
     With --paper or --ensemble none, the paper's own schedule is used and no ensemble is needed. A plan from a file is shown
     as it is; it is checked against an ensemble where one is named. Only --time runs networks.
     """
+    from jvid import paper
     from jvid.ensemble.compose import Composition
     from jvid.files import check_file
     from jvid.machine.device import prepare
@@ -97,7 +98,7 @@ def plan(
     models = None if without else _models(ensemble, start, drawn, measure, device)
     if models is not None:
         check_overlap(changes.overlap, models, frames)
-    base = _paper_or(begun) if models is None else start.of(models, begun)
+    base = (begun or paper.strategy()) if models is None else start.of(models, begun)
     used = changes.changed(base, ("image",) if models is None else models.frame_experts)
     if drawn is not None and models is not None:
         used, drawn = replayed(used, drawn, models)
@@ -136,12 +137,6 @@ def _models(
     if source is None and not measure and (start.paper is not None or drawn is not None):
         return None
     return (source or default_source()).load(device)
-
-
-def _paper_or(begun: Any) -> Any:
-    from jvid import paper
-
-    return begun or paper.strategy()
 
 
 def _summary(

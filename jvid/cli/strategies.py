@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
-import typer
 
+from jvid.cli.groups import option_of
 from jvid.errors import InputError, JvidError
 
 if TYPE_CHECKING:
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["PANEL", "StartOptions", "StrategyOptions", "check_overlap"]
 
 PANEL = "Strategy (the ensemble's recommended one where nothing is given)"
-
-
-def _option(*names: str, metavar: str, help: str) -> Any:
-    return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=PANEL)
+_option = option_of(PANEL)
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""A strategy and an ensemble to a ``Sampler``; each component is loaded once.
+"""A strategy and an ensemble to a ``Sampler``; each component is loaded once, wrappers also around placeholders.
 
 for each expert    lifted = the denoiser, or Framewise(denoiser) of an expert of frames
 wrapped = wrappers of the strategy, or the ensemble's default ones, from the inside out
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from jvid.core.protocols import DeclaresExperts, DeclaresNoise, Expert, NoiseSchedule
 from jvid.ensemble.standin import StandIn
-from jvid.errors import InputError, JvidError, JvidWarning
+from jvid.errors import InputError, JvidWarning, located
 from jvid.plugins.choice import Choice
 from jvid.plugins.options import parameters
 from jvid.plugins.registry import Registry, current, imported
@@ -34,6 +34,8 @@ __all__ = ["Composition", "compose"]
 
 class Composition:
     """A strategy whose components are loaded at their first use, once; with an ensemble, all that a run needs.
+
+    A wrapper is built twice: around a placeholder, which checks its options before weights are read, and around its expert.
 
     Args:
         strategy: the choices.
@@ -118,10 +120,8 @@ class Composition:
         loaded: dict[str, NoiseSampler] = {}
         for name, choice in choices.items():
             if choice is not None:
-                try:
+                with located(f"expert {name!r}"):
                     loaded[name] = self._load("noise", choice)
-                except JvidError as error:
-                    raise type(error)(f"expert {name!r}: {error}") from error
         return {name: loaded.get(name) for name in choices}
 
     def plan(self) -> Plan:
@@ -144,8 +144,7 @@ class Composition:
             UnknownNameError: a component that no plugin registers.
         """
         _ = self.selector, self.solver, self.grid, self.postprocessors, self.initial, self.noises
-        for name in self.experts:
-            self._wrapped(name, StandIn(self.schedule), partial(self._named, name))
+        _ = self.references  # to find them builds each wrapper around a placeholder
 
     def wrappers(self, name: str) -> tuple[Choice, ...]:
         """The stack of one expert: the strategy's, or else the ensemble's default one."""
@@ -272,10 +271,8 @@ class Composition:
 
     def _wrapped(self, name: str, denoiser: Denoiser, other: Callable[[str], Denoiser]) -> Denoiser:
         for choice in self.wrappers(name):
-            try:
+            with located(f"expert {name!r}"):
                 denoiser = self._registry.wrap(choice, denoiser, other)
-            except JvidError as error:
-                raise type(error)(f"expert {name!r}: {error}") from error
         return denoiser
 
     def _other(self, name: str) -> Callable[[str], Denoiser]:

@@ -21,7 +21,7 @@ import attrs
 from jvid import documents
 from jvid.ensemble.deferred import Deferred
 from jvid.ensemble.ensemble import Ensemble, Member
-from jvid.errors import InputError, JvidError, UnknownNameError
+from jvid.errors import InputError, UnknownNameError, located
 from jvid.plugins.choice import Choice
 from jvid.plugins.options import parameters
 from jvid.plugins.registry import Registry, current, imported
@@ -169,9 +169,8 @@ class Source:
             fps=self.fps or (around.fps if around is not None else DEFAULT_FPS),
             codec=codec
             or (Deferred(lambda: around.codec) if around is not None and around.has_codec else None),
-            schedule=schedule
-            or (Deferred(lambda: around.schedule) if base is not None and around is not None else None),
-            space=around.space if base is not None and around is not None else None,
+            schedule=schedule or (Deferred(lambda: base.schedule) if base is not None else None),
+            space=base.space if base is not None else None,
             frames=around.frames if around is not None else None,
             prompts=around.prompts if around is not None and not self.text else (),
             strategy=base.strategy if base is not None else None,
@@ -207,14 +206,12 @@ class _Loader:
 
     def member(self, name: str, text: str) -> tuple[Member, Ensemble | None]:
         """The member of a source, and the ensemble that it comes from."""
-        try:
+        with located(f"expert {name!r}"):
             ensemble_text, mark, wanted = text.partition("#")
             if mark:
                 ensemble = self.ensemble(ensemble_text)
                 return ensemble.member(wanted), ensemble
             return self._alone(name, text)
-        except JvidError as error:
-            raise type(error)(f"expert {name!r}: {error}") from error
 
     def _alone(self, name: str, text: str) -> tuple[Member, Ensemble | None]:
         choice = Choice.parse(text)
