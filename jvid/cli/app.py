@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from jvid import __version__
 from jvid.errors import PluginError
 from jvid.plugins.registrar import Component
-from jvid.plugins.registry import current, imported
+from jvid.plugins.registry import current
 
 __all__ = ["command"]
 
@@ -43,7 +43,7 @@ class _Contributed(TyperCommand):
 
 
 def _target(component: Component) -> Any:
-    target = imported(component)
+    target = component.factory()
     if not (
         isinstance(target, typer.Typer) or hasattr(target, "make_context") or hasattr(target, "__code__")
     ):

@@ -83,13 +83,13 @@ def _subject(kind: str, choice: Choice) -> Any:
         )
     from functools import partial
 
-    from jvid.plugins.registry import current, imported
+    from jvid.plugins.registry import current
 
     if kind != "wrapper":
         return current().load(kind, choice)
 
     component = current().find(kind, choice.name)
-    factory = partial(imported(component), **choice.options)
+    factory = partial(component.factory(), **choice.options)
     try:
         inspect.signature(factory).bind("denoiser")
     except TypeError as error:

@@ -20,11 +20,11 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Bare, or plugin/name.")],
 ) -> None:
     """Show one component: where it comes from, its options with types and defaults, its documentation."""
-    from jvid.plugins.registry import current, imported
+    from jvid.plugins.registry import current
 
     registry = current()
     component = registry.find(kind, name)
-    factory = imported(component)
+    factory = component.factory()
     rows = [
         ("from", f"plugin {component.plugin} of {component.distribution}"),
         ("source", _source(component, factory)),

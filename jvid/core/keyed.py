@@ -26,7 +26,7 @@ from torch import Tensor
 
 from jvid.errors import InputError
 
-__all__ = ["check_seeds", "keyed_normal", "keyed_uniform"]
+__all__ = ["check_seeds", "keyed_normal", "keyed_uniform", "keyed_uniforms"]
 
 Key = tuple[int | str, ...]
 """What a draw is for, such as ``(step index, name)``; the seed comes before it."""
@@ -95,6 +95,11 @@ def _raw(seed: int, key: Key, count: int) -> np.ndarray:
 def keyed_uniform(seed: int, key: Key) -> float:
     """One number of U[0, 1) that depends on ``(seed, *key)`` alone."""
     return (_stream(seed, key).random_raw() >> 11) * 2.0**-53
+
+
+def keyed_uniforms(seed: int, key: Key, count: int) -> list[float]:
+    """``count`` numbers of U[0, 1); the i-th is ``keyed_uniform(seed, (*key, i))``, whatever the count."""
+    return [keyed_uniform(seed, (*key, index)) for index in range(count)]
 
 
 def _fill(out: np.ndarray, seed: int, key: Key) -> None:

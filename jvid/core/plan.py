@@ -165,11 +165,12 @@ class Plan:
 def _check(plan: Plan) -> None:
     # A run relies on steps that are numbered, joined, weighted, and marked where experts switch.
     before: Step | None = None
+    count = len(plan.steps)
     for number, step in enumerate(plan.steps, 1):
-        where = f"not a plan: step {number} of {len(plan)}"
-        if (step.index, step.count) != (number - 1, len(plan)):
+        where = f"not a plan: step {number} of {count}"
+        if (step.index, step.count) != (number - 1, count):
             raise InputError(
-                f"{where} has index {step.index} and count {step.count}; expected {number - 1} and {len(plan)}"
+                f"{where} has index {step.index} and count {step.count}; expected {number - 1} and {count}"
             )
         weights = step.weights.values()
         if not all(weight > 0.0 for weight in weights) or not math.isclose(sum(weights), 1.0, abs_tol=1e-6):
@@ -178,7 +179,7 @@ def _check(plan: Plan) -> None:
             raise InputError(
                 f"{where} starts at t {step.start.t:g}; expected {before.end.t:g}, where the one before ends"
             )
-        if step.switched is not (before is not None and before.active != step.active):
+        if step.switched is not (before is not None and before.weights.keys() != step.weights.keys()):
             expected = str(not step.switched).lower()
             raise InputError(
                 f"{where} has switched {str(step.switched).lower()}; expected {expected} by its experts"

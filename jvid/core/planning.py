@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from jvid.core.keyed import check_seeds, keyed_uniform
+from jvid.core.keyed import check_seeds, keyed_uniforms
 from jvid.core.plan import Plan
 from jvid.core.protocols import DeclaresExperts, DeclaresShares, Level, Step
 from jvid.core.provenance import annotate
@@ -84,11 +84,11 @@ def draw_plan(
     steps: list[Step] = []
     count = len(levels) - 1
     before: frozenset[str] | None = None
-    for index in range(count):
+    for index, u in enumerate(keyed_uniforms(seed, ("plan",), count)):
         start, end = levels[index], levels[index + 1]
         step = Step(index, count, start, end, schedule=schedule)
         try:
-            given = selector(step, keyed_uniform(seed, ("plan", index)))
+            given = selector(step, u)
         except Exception as error:
             annotate(error, f"the selector at step {index + 1} of {count}, t {start.t:.6g}", selector)
             raise

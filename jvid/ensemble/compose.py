@@ -17,8 +17,7 @@ from jvid.core.protocols import DeclaresExperts, DeclaresNoise, Expert, NoiseSch
 from jvid.ensemble.standin import StandIn
 from jvid.errors import InputError, JvidWarning, located
 from jvid.plugins.choice import Choice
-from jvid.plugins.options import parameters
-from jvid.plugins.registry import Registry, current, imported
+from jvid.plugins.registry import Registry, current
 from jvid.strategy.strategy import EVERY, Strategy
 from jvid.strategy.windows import windows
 
@@ -52,44 +51,45 @@ class Composition:
     @cached_property
     def selector(self) -> Selector:
         """The strategy's selector."""
-        selector: Selector = self._load("selector", self.strategy.selector)
+        selector: Selector = self._registry.build("selector", self.strategy.selector)
         return selector
 
     @cached_property
     def solver(self) -> Solver[Any]:
         """The strategy's solver."""
-        solver: Solver[Any] = self._load("solver", self.strategy.solver)
+        solver: Solver[Any] = self._registry.build("solver", self.strategy.solver)
         return solver
 
     @cached_property
     def grid(self) -> Callable[[NoiseSchedule], Sequence[float]]:
         """The strategy's grid, of its number of steps."""
-        # A grid of explicit times has as many steps as it has.
-        factory = imported(self._registry.find("grid", self.strategy.grid.name))
-        counted = {"steps": self.strategy.steps} if "steps" in parameters(factory) else {}
-        if both := sorted(set(counted) & set(self.strategy.grid.options)):
-            raise InputError(
-                f"grid {self.strategy.grid.name!r} got {both[0]!r} among its options: steps are the strategy's"
-            )
-        grid: Callable[[NoiseSchedule], Sequence[float]] = self._load("grid", self.strategy.grid, **counted)
+        choice = self.strategy.grid
+        if "steps" in choice.options:
+            raise InputError(f"grid {choice.name!r} got 'steps' among its options: steps are the strategy's")
+        # A grid of explicit times takes no number of steps: it has as many as it has.
+        grid: Callable[[NoiseSchedule], Sequence[float]] = self._registry.fitted(
+            "grid", choice, {"steps": self.strategy.steps}
+        )
         return grid
 
     @cached_property
     def postprocessors(self) -> tuple[LatentPostprocessor, ...]:
         """The strategy's postprocessors, in order."""
-        return tuple(self._load("postprocessor", each) for each in self.strategy.postprocessors)
+        return tuple(self._registry.build("postprocessor", each) for each in self.strategy.postprocessors)
 
     @cached_property
     def initial(self) -> NoiseSampler | None:
         """What shapes the first noise; None is independent noise."""
-        return None if self.strategy.initial is None else self._load("noise", self.strategy.initial)
+        return None if self.strategy.initial is None else self._registry.build("noise", self.strategy.initial)
 
     @cached_property
     def schedule(self) -> NoiseSchedule:
         """The reference: the strategy's, or else the ensemble's, or else the paper's."""
         if self.strategy.schedule is None and self.ensemble is not None:
             return self.ensemble.schedule
-        schedule: NoiseSchedule = self._load("schedule", self.strategy.schedule or Choice("scaled-linear"))
+        schedule: NoiseSchedule = self._registry.build(
+            "schedule", self.strategy.schedule or Choice("scaled-linear")
+        )
         return schedule
 
     @cached_property
@@ -121,7 +121,7 @@ class Composition:
         for name, choice in choices.items():
             if choice is not None:
                 with located(f"expert {name!r}"):
-                    loaded[name] = self._load("noise", choice)
+                    loaded[name] = self._registry.build("noise", choice)
         return {name: loaded.get(name) for name in choices}
 
     def plan(self) -> Plan:
@@ -265,9 +265,6 @@ class Composition:
         if self.ensemble is None:
             raise InputError("a strategy without an ensemble: expected one whose experts it is for")
         return self.ensemble
-
-    def _load(self, kind: str, choice: Choice, **more: Any) -> Any:
-        return self._registry.build(kind, choice, **more)
 
     def _wrapped(self, name: str, denoiser: Denoiser, other: Callable[[str], Denoiser]) -> Denoiser:
         for choice in self.wrappers(name):

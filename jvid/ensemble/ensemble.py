@@ -19,7 +19,7 @@ import attrs
 from jvid.ensemble.deferred import Deferred, made
 from jvid.ensemble.frames import FrameRule
 from jvid.errors import InputError
-from jvid.plugins.choice import Choice
+from jvid.plugins.choice import Choice, as_choices
 
 if TYPE_CHECKING:
     from jvid.core.conditions import PerExpert
@@ -31,10 +31,6 @@ __all__ = ["Ensemble", "Member"]
 
 BORROWED = "borrowed"
 """The key of a condition under which those of other experts are, where their conditioners are others."""
-
-
-def _choices(values: Iterable[Choice | str]) -> tuple[Choice, ...]:
-    return tuple(map(Choice.of, values))
 
 
 @attrs.frozen(eq=False)
@@ -53,7 +49,7 @@ class Member:
     denoiser: Denoiser | Deferred[Denoiser]
     denoises: Literal["clips", "frames"] = "clips"
     conditioner: TextEncoder | Deferred[TextEncoder] | None = None
-    wrappers: tuple[Choice, ...] = attrs.field(default=(), converter=_choices)
+    wrappers: tuple[Choice, ...] = attrs.field(default=(), converter=as_choices)
     schedule: NoiseSchedule | Deferred[NoiseSchedule] | None = None
 
     def __attrs_post_init__(self) -> None:

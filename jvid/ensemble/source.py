@@ -23,8 +23,7 @@ from jvid.ensemble.deferred import Deferred
 from jvid.ensemble.ensemble import Ensemble, Member
 from jvid.errors import InputError, UnknownNameError, located
 from jvid.plugins.choice import Choice
-from jvid.plugins.options import parameters
-from jvid.plugins.registry import Registry, current, imported
+from jvid.plugins.registry import Registry, current
 
 __all__ = ["DEFAULT_FPS", "Source"]
 
@@ -231,7 +230,7 @@ class _Loader:
         options = dict(choice.options)
         denoises = options.pop("denoises", None)
         choice = Choice(choice.name, options)
-        self._registry.check("denoiser", choice, **self._placed("denoiser", choice))
+        self._registry.check("denoiser", choice, self._place)
         loaded = Deferred(lambda: self._built("denoiser", choice))
         if denoises is None:
             # The network itself declares whether it denoises clips or frames, which loads it.
@@ -246,17 +245,5 @@ class _Loader:
         return True
 
     def _built(self, kind: str, choice: Choice) -> Any:
-        return self._registry.build(kind, choice, **self._placed(kind, choice))
-
-    def _placed(self, kind: str, choice: Choice) -> dict[str, Any]:
-        """Device and dtype, of factories that take them and are not given others."""
-        known = parameters(imported(self._registry.find(kind, choice.name)))
-        free = (
-            any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
-            and kind == "ensemble"
-        )
-        return {
-            key: value
-            for key, value in self._place.items()
-            if (key in known or free) and key not in choice.options
-        }
+        # An ensemble's factory that takes any option hands device and dtype on to its experts.
+        return self._registry.fitted(kind, choice, self._place, free=kind == "ensemble")

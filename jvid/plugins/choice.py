@@ -7,7 +7,7 @@ that looks like a number) is written as ``{"name": ..., "options": {...}}``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +15,7 @@ import attrs
 
 from jvid.errors import InputError
 
-__all__ = ["Choice", "parse_value"]
+__all__ = ["Choice", "as_choice", "as_choices", "as_optional_choice", "parse_value"]
 
 
 def _frozen(options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -39,11 +39,6 @@ class Choice:
     def __reduce__(self) -> tuple[type[Choice], tuple[object, ...]]:
         # A mapping proxy does not pickle, and strategies travel to other processes.
         return Choice, (self.name, dict(self.options))
-
-    @classmethod
-    def of(cls, value: Choice | str) -> Choice:
-        """The choice itself, or that of a text."""
-        return value if isinstance(value, Choice) else cls.parse(value)
 
     @classmethod
     def parse(cls, text: str) -> Choice:
@@ -74,7 +69,7 @@ class Choice:
             InputError: another form.
         """
         if isinstance(value, str | Choice):
-            return cls.of(value)
+            return as_choice(value)
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
             raise InputError(f"{_short(value)}: expected a component's name and options")
         if unknown := set(value) - {"name", "options"}:
@@ -105,6 +100,27 @@ class Choice:
     def __str__(self) -> str:
         shown = ",".join(f"{key}={_text(value)}" for key, value in self.options.items())
         return f"{self.name}:{shown}" if shown else self.name
+
+
+def as_choice(value: Choice | str) -> Choice:
+    """The choice itself, or that of a text."""
+    return value if isinstance(value, Choice) else Choice.parse(value)
+
+
+def as_optional_choice(value: Choice | str | None) -> Choice | None:
+    """The choice itself, or that of a text; None stays None."""
+    return None if value is None else as_choice(value)
+
+
+def as_choices(values: Iterable[Choice | str]) -> tuple[Choice, ...]:
+    """A stack of choices, each of which may be text.
+
+    Raises:
+        InputError: one choice or one text in place of a list.
+    """
+    if isinstance(values, str | Choice):
+        raise InputError(f"{str(values)!r}: expected a list of choices, in order")
+    return tuple(map(as_choice, values))
 
 
 def parse_value(text: str) -> Any:

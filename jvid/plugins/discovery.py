@@ -41,7 +41,7 @@ __all__ = [
     "allowed_plugins",
     "installed_sources",
     "is_strict",
-    "missing_source",
+    "wanted_sources",
 ]
 
 _BUILTIN = {"builtin": "jvid.plugins.builtins"}
@@ -144,7 +144,21 @@ def installed_sources() -> Iterator[PluginSource]:
     yield from (source for *_, source in sorted(found, key=lambda row: row[:3]))
 
 
-def missing_source(name: str, others: Iterable[str]) -> PluginSource:
+def wanted_sources(left_out: list[str]) -> Iterator[PluginSource]:
+    """What is installed, but for what ``JVID_PLUGINS`` leaves out: those names are appended to ``left_out``."""
+    allowed = allowed_plugins()
+    wanted = set(allowed or ())
+    for source in installed_sources():
+        wanted.discard(source.name)
+        if allowed is None or source.name in allowed:
+            yield source
+        else:
+            left_out.append(source.name)
+    for name in sorted(wanted - {"builtin"}):
+        yield _missing_source(name, left_out)
+
+
+def _missing_source(name: str, others: Iterable[str]) -> PluginSource:
     """A source for a name of ``JVID_PLUGINS`` that is not installed: loading it raises with the names that are."""
     there = ", ".join(others) or "no other"
     error = InputError(f"JVID_PLUGINS names {name!r}: expected the name of an installed plugin ({there})")

@@ -20,7 +20,7 @@ import attrs
 
 from jvid.errors import InputError
 
-__all__ = ["accepted", "check_options", "choices", "parameters", "plain_types"]
+__all__ = ["accepted", "check_options", "choices", "fitting", "parameters", "plain_types"]
 
 _PLAIN: dict[str, type | None] = {"bool": bool, "int": int, "float": float, "str": str, "None": None}
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "none"}
@@ -50,6 +50,22 @@ def parameters(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
                 annotation = getattr(module, annotation, annotation)
             shown[name] = parameter.replace(annotation=annotation)
     return shown
+
+
+def fitting(
+    factory: Callable[..., Any], options: Mapping[str, Any], offered: Mapping[str, Any], free: bool = False
+) -> dict[str, Any]:
+    """The options with those of the ``offered`` ones that they lack and the factory takes.
+
+    Args:
+        factory: the options are for.
+        options: stated ones.
+        offered: such as a device, which not every factory takes.
+        free: whether a factory that takes any option (``**options``) takes these.
+    """
+    known = parameters(factory)
+    free = free and any(each.kind is inspect.Parameter.VAR_KEYWORD for each in known.values())
+    return {**{name: value for name, value in offered.items() if free or name in known}, **options}
 
 
 def accepted(factory: Callable[..., Any]) -> str:

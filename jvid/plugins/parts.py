@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jvid.errors import InputError
+from jvid.errors import InputError, UnknownNameError
 from jvid.plugins.choice import Choice
+from jvid.plugins.options import parameters
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["is_part", "part_kind", "read_tensor"]
+__all__ = ["Experts", "is_part", "part_kind", "read_tensor", "with_parts"]
 
 _KINDS: Mapping[str, str] = {
     "Denoiser": "denoiser",
@@ -35,6 +36,51 @@ _KINDS: Mapping[str, str] = {
     "TextEncoder": "text",
     "Tensor": "tensor",
 }
+
+
+Experts = Callable[[str], Any]
+"""The denoiser of an expert by its name; a LookupError where there is none."""
+
+
+def with_parts(
+    who: str,
+    factory: Callable[..., Any],
+    options: Mapping[str, Any],
+    build: Callable[[str, Choice], Any],
+    expert: Experts | None = None,
+) -> dict[str, Any]:
+    """The options, those that name a component replaced by it.
+
+    Args:
+        who: is named in errors.
+        factory: that the options are for.
+        options: as stated.
+        build: the component of a kind and a choice.
+        expert: other denoisers by name, for options that take a denoiser.
+
+    Raises:
+        InputError, UnknownNameError: what ``build`` raises, a tensor that cannot be read, or an expert that is not there.
+    """
+    parts = dict(options)
+    candidates = [name for name, value in options.items() if is_part(value)]
+    known = parameters(factory) if candidates else {}
+    for name in candidates:
+        kind = part_kind(known[name]) if name in known else None
+        if kind is None:
+            continue
+        value = options[name]
+        try:
+            if kind == "tensor":
+                parts[name] = read_tensor(value, name)
+            elif kind == "denoiser" and isinstance(value, str) and expert is not None:
+                parts[name] = expert(value)
+            else:
+                parts[name] = build(kind, Choice.from_plain(value))
+        except (InputError, UnknownNameError) as error:
+            raise type(error)(f"{who}: {error}") from error
+        except LookupError as error:
+            raise InputError(f"{who} names expert {value!r}: {error.args[0]}") from error
+    return parts
 
 
 def part_kind(parameter: inspect.Parameter) -> str | None:
@@ -78,7 +124,3 @@ def read_tensor(value: object, option: str) -> Tensor:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise InputError(f"{option}={path!r}: {reason}; expected a safetensors file of one tensor") from error
     return tensor.float()
-
-
-Experts = Callable[[str], Any]
-"""The denoiser of an expert by its name; a LookupError where there is none."""

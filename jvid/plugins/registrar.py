@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import attrs
 
-from jvid.errors import InputError
+from jvid.errors import InputError, MissingDependencyError, PluginError
+from jvid.plugins.isolation import one_line
 
 if TYPE_CHECKING:
     from jvid.core.protocols import (
@@ -74,15 +75,29 @@ class Component:
         return f"{self.plugin}/{self.name}"
 
     def factory(self) -> Callable[..., Any]:
-        """The factory itself; a lazy target is imported now."""
+        """The factory itself; a lazy target is imported now.
+
+        Raises:
+            MissingDependencyError: a package that it needs is not there.
+            PluginError: its target fails to import, or is not there.
+        """
         if not isinstance(self.target, str):
             return self.target
         module, _, attribute = self.target.partition(":")
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-        if not callable(found):
-            raise TypeError(f"{self.target} is a {type(found).__name__}, not something to call")
+        try:
+            found: Any = importlib.import_module(module)
+            for part in attribute.split("."):
+                found = getattr(found, part)
+            if not callable(found):
+                raise TypeError(f"{self.target} is a {type(found).__name__}, not something to call")
+        except KeyboardInterrupt:
+            raise
+        except MissingDependencyError as error:
+            raise MissingDependencyError(f"{self}: {error}") from error
+        except ImportError as error:
+            raise MissingDependencyError(f"{self} cannot be imported: {one_line(error)}") from error
+        except BaseException as error:
+            raise PluginError(f"{self} cannot be imported: {one_line(error)}") from error
         return found  # type: ignore[no-any-return]
 
     def __str__(self) -> str:

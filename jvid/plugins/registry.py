@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -29,18 +29,16 @@ from jvid.plugins.discovery import (
     Plugin,
     PluginSource,
     admit,
-    allowed_plugins,
-    installed_sources,
     is_strict,
-    missing_source,
+    wanted_sources,
 )
 from jvid.plugins.isolation import one_line
-from jvid.plugins.options import check_options, parameters
-from jvid.plugins.parts import Experts, is_part, part_kind, read_tensor
+from jvid.plugins.options import check_options, fitting, parameters
+from jvid.plugins.parts import Experts, with_parts
 from jvid.plugins.registrar import KINDS, Component
 from jvid.plugins.shape import missing_members
 
-__all__ = ["KINDS", "Component", "Registry", "current", "imported", "load", "names", "using"]
+__all__ = ["KINDS", "Component", "Registry", "current", "load", "names", "using"]
 
 
 class Registry:
@@ -160,7 +158,18 @@ class Registry:
         """Build the component of a choice; ``more`` are options beside its own. Raises what ``load`` raises."""
         if both := sorted(set(more) & set(choice.options)):
             raise InputError(f"{kind} {choice.name!r} got {both[0]!r} among its options: it is set elsewhere")
-        return self._made(kind, choice.name, {**choice.options, **more}, None)
+        return self._made(self.find(kind, choice.name), choice.name, {**choice.options, **more})
+
+    def fitted(self, kind: str, choice: Choice, offered: Mapping[str, Any], /, free: bool = False) -> Any:
+        """Build the component of a choice with those of the ``offered`` options that its factory takes.
+
+        Args:
+            kind: of the component.
+            choice: its own options are stronger.
+            offered: options such as a device.
+            free: whether a factory that takes any option (``**options``) takes these. Raises what ``load`` raises.
+        """
+        return self._made(self.find(kind, choice.name), choice.name, choice.options, None, offered, free)
 
     def wrap(self, choice: Choice, denoiser: Any, expert: Experts | None = None, /) -> Any:
         """Build the wrapper of a choice around a denoiser.
@@ -173,35 +182,42 @@ class Registry:
         Raises:
             InputError, UnknownNameError, MissingDependencyError, PluginError: as ``load``.
         """
-        known = parameters(imported(self.find("wrapper", choice.name)))
-        first = next(iter(known), "denoiser")
+        component = self.find("wrapper", choice.name)
+        first = next(iter(parameters(component.factory())), "denoiser")
         if first in choice.options:
             raise InputError(
                 f"wrapper {choice.name!r} got {first!r} among its options: it is the expert's denoiser"
             )
-        return self._made("wrapper", choice.name, {first: denoiser, **choice.options}, expert)
+        return self._made(component, choice.name, {first: denoiser, **choice.options}, expert)
 
-    def check(self, kind: str, choice: Choice, /, **more: Any) -> None:
-        """Refuse a choice whose name or options are wrong, without building it.
+    def check(self, kind: str, choice: Choice, offered: Mapping[str, Any] | None = None, /) -> None:
+        """Refuse a choice whose name or options are wrong, without building it; ``offered`` as for ``fitted``.
 
         Raises:
             UnknownNameError: no such name, or an ambiguous one.
             InputError: an option that the factory does not take.
         """
-        check_options(
-            f"{kind} {choice.name!r}", imported(self.find(kind, choice.name)), {**choice.options, **more}
-        )
+        factory = self.find(kind, choice.name).factory()
+        check_options(f"{kind} {choice.name!r}", factory, fitting(factory, choice.options, offered or {}))
 
-    def _made(self, kind: str, name: str, options: Mapping[str, Any], expert: Experts | None) -> Any:
-        component = self.find(kind, name)
-        factory = imported(component)
-        who = f"{kind} {name!r}"
+    def _made(
+        self,
+        component: Component,
+        name: str,
+        options: Mapping[str, Any],
+        expert: Experts | None = None,
+        offered: Mapping[str, Any] | None = None,
+        free: bool = False,
+    ) -> Any:
+        who, factory = f"{component.kind} {name!r}", component.factory()
+        if offered:
+            options = fitting(factory, options, offered, free)
         check_options(who, factory, options)
-        parts = self._parts(who, factory, options, expert)
+        options = with_parts(who, factory, options, self.build, expert)
         try:
-            made = factory(**parts)
+            made = factory(**options)
         except InputError as error:
-            raise InputError(f"{kind} {name!r}: {error}") from error
+            raise InputError(f"{who}: {error}") from error
         except MissingDependencyError as error:
             raise MissingDependencyError(f"{component}: {error}") from error
         except (JvidError, KeyboardInterrupt):
@@ -212,32 +228,9 @@ class Registry:
             raise MissingDependencyError(f"{component} lacks something: {one_line(error)}") from error
         except BaseException as error:
             raise PluginError(f"{component} failed: {one_line(error)}") from error
-        if wrong := missing_members(kind, made):
+        if wrong := missing_members(component.kind, made):
             raise PluginError(f"{component} {wrong}")
         return made
-
-    def _parts(
-        self, who: str, factory: Callable[..., Any], options: Mapping[str, Any], expert: Experts | None
-    ) -> dict[str, Any]:
-        """The options with the components that they name."""
-        known = parameters(factory)
-        parts = dict(options)
-        for name, value in options.items():
-            kind = part_kind(known[name]) if name in known and is_part(value) else None
-            if kind is None:
-                continue
-            try:
-                if kind == "tensor":
-                    parts[name] = read_tensor(value, name)
-                elif kind == "denoiser" and isinstance(value, str) and expert is not None:
-                    parts[name] = expert(value)
-                else:
-                    parts[name] = self.build(kind, Choice.from_plain(value))
-            except (InputError, UnknownNameError) as error:
-                raise type(error)(f"{who}: {error}") from error
-            except LookupError as error:
-                raise InputError(f"{who} names expert {value!r}: {error.args[0]}") from error
-        return parts
 
     def _resolve(self, kind: str, name: str) -> tuple[list[Component], list[Failure]]:
         """What the plugins' ``jvid_resolve`` make of a name; of ``plugin/name``, that plugin's alone."""
@@ -267,24 +260,11 @@ class Registry:
                 return
             self._pending = False
             try:
-                failures = self._admit(self._sources())
+                failures = self._admit(wanted_sources(self._left_out))
             except BaseException:
                 self._forget()
                 raise
         self._tell(failures, forget=True)
-
-    def _sources(self) -> Iterator[PluginSource]:
-        """What is installed, but for what ``JVID_PLUGINS`` leaves out."""
-        allowed = allowed_plugins()
-        wanted = set(allowed or ())
-        for source in installed_sources():
-            wanted.discard(source.name)
-            if allowed is None or source.name in allowed:
-                yield source
-            else:
-                self._left_out.append(source.name)
-        for name in sorted(wanted - {"builtin"}):
-            yield missing_source(name, self._left_out)
 
     def _admit(self, sources: Iterable[PluginSource]) -> list[Failure]:
         failures = []
@@ -309,25 +289,6 @@ class Registry:
     def _forget(self) -> None:
         """As before the first question: what failed then fails again, rather than half of it going on."""
         self._plugins, self._failures, self._left_out, self._pending = [], [], [], True
-
-
-def imported(component: Component) -> Callable[..., Any]:
-    """The component's factory; a lazy target is imported now.
-
-    Raises:
-        MissingDependencyError: a package that it needs is not there.
-        PluginError: its target fails to import, or is not there.
-    """
-    try:
-        return component.factory()
-    except KeyboardInterrupt:
-        raise
-    except MissingDependencyError as error:
-        raise MissingDependencyError(f"{component}: {error}") from error
-    except ImportError as error:
-        raise MissingDependencyError(f"{component} cannot be imported: {one_line(error)}") from error
-    except BaseException as error:
-        raise PluginError(f"{component} cannot be imported: {one_line(error)}") from error
 
 
 _default: Registry | None = None

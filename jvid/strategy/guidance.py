@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.errors import InputError
-from jvid.plugins.choice import Choice
+from jvid.plugins.choice import Choice, as_choice
 
 if TYPE_CHECKING:
     from jvid.core.protocols import Denoiser
@@ -126,7 +126,7 @@ def as_guidance(value: float | Guidance | Choice | str) -> Guidance:
     if isinstance(value, Guidance):
         return value
     if isinstance(value, Choice | str):
-        return Guidance.of(Choice.of(value))
+        return Guidance.of(as_choice(value))
     return Guidance(value)
 
 

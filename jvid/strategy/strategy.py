@@ -22,7 +22,7 @@ import attrs
 from jvid import documents
 from jvid.errors import InputError
 from jvid.files import check_file, read_json, whole_file
-from jvid.plugins.choice import Choice
+from jvid.plugins.choice import Choice, as_choice, as_choices, as_optional_choice
 from jvid.strategy.legacy import upgraded
 
 __all__ = ["EVERY", "ExpertStrategy", "Strategy"]
@@ -33,22 +33,8 @@ EVERY = "*"
 _REMEDY = "write one with jvid sample --save-strategy"
 
 
-def _choice(value: Choice | str) -> Choice:
-    return Choice.of(value)
-
-
-def _optional(value: Choice | str | None) -> Choice | None:
-    return None if value is None else Choice.of(value)
-
-
-def _choices(values: Iterable[Choice | str]) -> tuple[Choice, ...]:
-    if isinstance(values, str | Choice):
-        raise InputError(f"{str(values)!r}: expected a list of choices, in order")
-    return tuple(map(Choice.of, values))
-
-
 def _wrappers(values: Iterable[Choice | str] | None) -> tuple[Choice, ...] | None:
-    return None if values is None else _choices(values)
+    return None if values is None else as_choices(values)
 
 
 @attrs.frozen
@@ -62,7 +48,7 @@ class ExpertStrategy:
     """
 
     wrappers: tuple[Choice, ...] | None = attrs.field(default=None, converter=_wrappers)
-    noise: Choice | None = attrs.field(default=None, converter=_optional)
+    noise: Choice | None = attrs.field(default=None, converter=as_optional_choice)
 
     def to_plain(self) -> dict[str, Any]:
         """What is stated, for JSON."""
@@ -93,9 +79,12 @@ class ExpertStrategy:
         )
 
 
+_NOTHING = ExpertStrategy()
+
+
 def _experts(values: Mapping[str, ExpertStrategy]) -> Mapping[str, ExpertStrategy]:
     # What states nothing is left out: equal strategies are written as equal text.
-    return MappingProxyType({name: each for name, each in values.items() if each != ExpertStrategy()})
+    return MappingProxyType({name: each for name, each in values.items() if each != _NOTHING})
 
 
 @attrs.frozen
@@ -118,14 +107,14 @@ class Strategy:
         InputError: a value out of range or of another form.
     """
 
-    selector: Choice = attrs.field(converter=_choice)
-    solver: Choice = attrs.field(default=Choice("ddpm"), converter=_choice)
-    grid: Choice = attrs.field(default=Choice("leading"), converter=_choice)
+    selector: Choice = attrs.field(converter=as_choice)
+    solver: Choice = attrs.field(default=Choice("ddpm"), converter=as_choice)
+    grid: Choice = attrs.field(default=Choice("leading"), converter=as_choice)
     steps: int = 50
     experts: Mapping[str, ExpertStrategy] = attrs.field(factory=dict, converter=_experts, hash=False)
-    postprocessors: tuple[Choice, ...] = attrs.field(default=(), converter=_choices)
-    schedule: Choice | None = attrs.field(default=None, converter=_optional)
-    initial: Choice | None = attrs.field(default=None, converter=_optional)
+    postprocessors: tuple[Choice, ...] = attrs.field(default=(), converter=as_choices)
+    schedule: Choice | None = attrs.field(default=None, converter=as_optional_choice)
+    initial: Choice | None = attrs.field(default=None, converter=as_optional_choice)
     plan_seed: int = 0
     overlap: int = 4
 
@@ -144,7 +133,9 @@ class Strategy:
 
     def of(self, expert: str) -> ExpertStrategy:
         """The wrappers and noise of one expert: its own, or those of ``"*"`` where it states none."""
-        own, every = self.experts.get(expert, ExpertStrategy()), self.experts.get(EVERY, ExpertStrategy())
+        own, every = self.experts.get(expert, _NOTHING), self.experts.get(EVERY, _NOTHING)
+        if _NOTHING in (own, every):
+            return every if own == _NOTHING else own
         return ExpertStrategy(
             every.wrappers if own.wrappers is None else own.wrappers, own.noise or every.noise
         )

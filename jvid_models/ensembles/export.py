@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from jvid.ensemble import Composition, Ensemble
 from jvid.errors import InputError
 from jvid.files import check_folder, whole_folder
-from jvid.plugins.choice import Choice
+from jvid.plugins.choice import Choice, as_choices
 from jvid_models.ensembles.folder import DOCUMENT, FORMAT, EnsembleFolder
 from jvid_models.ensembles.legacy import PAIR
 from jvid_models.networks.unets import options_of
@@ -37,10 +37,6 @@ _RESERVED = ("decoder", "prompts")
 """Files of a folder that are no expert's."""
 
 
-def _choices(values: Iterable[Choice | str]) -> tuple[Choice, ...]:
-    return tuple(map(Choice.of, values))
-
-
 @attrs.frozen(eq=False)
 class ExportedExpert:
     """One expert of an export.
@@ -53,7 +49,7 @@ class ExportedExpert:
 
     network: nn.Module
     denoises: Literal["clips", "frames"] = "clips"
-    wrappers: tuple[Choice, ...] = attrs.field(default=(), converter=_choices)
+    wrappers: tuple[Choice, ...] = attrs.field(default=(), converter=as_choices)
 
 
 def export_ensemble(

@@ -181,7 +181,7 @@ def _codec(name: str, real: RealClips) -> Any:
     from jvid.ensemble.source import Source
     from jvid.plugins.choice import Choice
     from jvid.plugins.options import parameters
-    from jvid.plugins.registry import current, imported
+    from jvid.plugins.registry import current
 
     registry, choice = current(), Choice.parse(name)
     try:
@@ -195,7 +195,7 @@ def _codec(name: str, real: RealClips) -> Any:
                 f"no codec or ensemble {name!r}: expected one of {known}, or an ensemble's folder"
             ) from None
     statistics = {"mean": real.manifest.mean, "std": real.manifest.std}
-    known_options = parameters(imported(codec))
+    known_options = parameters(codec.factory())
     return registry.build(
         "codec", choice, **{key: value for key, value in statistics.items() if key in known_options}
     )

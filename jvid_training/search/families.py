@@ -29,14 +29,14 @@ def known_options(part: str, kind: str, name: str) -> tuple[str, ...]:
         InputError: a component that no plugin registers.
     """
     from jvid.plugins.options import parameters
-    from jvid.plugins.registry import current, imported
+    from jvid.plugins.registry import current
 
     if part == "smoothing" and name == "none":
         return ()
     if (part, _bare(name)) == ("selector", "blend"):
         return _CURVE
     try:
-        factory = imported(current().find(kind, name))
+        factory = current().find(kind, name).factory()
     except UnknownNameError as error:
         raise InputError(f"{part}.{name}: {error}") from error
     return tuple(option for option in parameters(factory) if option not in _OUTSIDE)

@@ -22,7 +22,7 @@ from jvid.errors import InputError, JvidError, MissingDependencyError, PluginWar
 from jvid.plugins.hookspecs import PROJECT
 from jvid.plugins.options import parameters
 from jvid.plugins.registrar import Component
-from jvid.plugins.registry import Registry, imported
+from jvid.plugins.registry import Registry
 from jvid.testing.checking import check, declare
 from jvid.testing.trial import Trial
 
@@ -132,7 +132,7 @@ def components_have_help(subject: Any, trial: Trial) -> None:
         one_line = component.help.strip() != "" and "\n" not in component.help
         assert one_line, f"{told} has help {component.help!r}: expected one line"
         try:
-            factory = imported(component)
+            factory = component.factory()
         except MissingDependencyError:
             continue
         documented = inspect.getdoc(factory) or inspect.getdoc(getattr(factory, "func", None))
@@ -147,7 +147,7 @@ def factories_build_or_say_why(subject: Any, trial: Trial) -> None:
     for component in _components(subject):
         told = f"{component.kind} {component.name!r}"
         try:
-            factory = imported(component)
+            factory = component.factory()
         except MissingDependencyError:
             continue
         except JvidError as error:

@@ -73,9 +73,9 @@ class Recording(Registry):
         found.loader.exec_module(module)
         self.add(module, "cartoon", "jvid-cartoon 0.1.0")
 
-    def _made(self, kind: str, name: str, options: Any, expert: Any) -> Any:
-        made = super()._made(kind, name, options, expert)
-        self.made.append(label(self.find(kind, name)))
+    def _made(self, component: Component, *arguments: Any) -> Any:
+        made = super()._made(component, *arguments)
+        self.made.append(label(component))
         return made
 
 
