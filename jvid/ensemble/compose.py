@@ -9,7 +9,7 @@ Sampler            selector, solver, grid, reference schedule, noise by expert, 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -196,7 +196,7 @@ class Composition:
         ensemble = self._ensemble()
         self.check()
         self.warn_of_unused_noise()
-        window = windows(latent_frames or ensemble.shape[1], ensemble.shape[1], self.strategy.overlap)
+        window = self._window(self.experts, latent_frames)
         experts = {
             name: Expert(
                 self._long(name, self._wrapped(name, ensemble.clips(name), self._other(name)), window),
@@ -235,8 +235,7 @@ class Composition:
         own = self._wrapped(name, stand_in(name), other)
         if self.ensemble is None:
             return own
-        known = self.ensemble.shape[1]
-        return self._long(name, own, windows(latent_frames or known, known, self.strategy.overlap))
+        return self._long(name, own, self._window([name], latent_frames))
 
     def condition(self, prompts: Sequence[str]) -> Condition | PerExpert:
         """The condition of a batch of prompts, for the experts of ``sampler`` and those that their wrappers evaluate.
@@ -298,11 +297,22 @@ class Composition:
             raise InputError(f"{name} cannot be its own weaker model: name another expert")
         return StandIn(self.schedule)
 
+    def _window(self, experts: Iterable[str], latent_frames: int | None) -> tuple[int, int] | None:
+        """The windows of the experts that need some; clips of frame experts alone have any length."""
+        ensemble = self._ensemble()
+        if all(self._has_any_length(name) for name in experts):
+            return None
+        return windows(latent_frames or ensemble.shape[1], ensemble.shape[1], self.strategy.overlap)
+
+    def _has_any_length(self, name: str) -> bool:
+        """Whether an expert denoises frames alone, or has windows of its own."""
+        if self._ensemble().member(name).denoises == "frames":
+            return True
+        return any(choice.bare == "windowed" for choice in self.wrappers(name))
+
     def _long(self, name: str, denoiser: Denoiser, window: tuple[int, int] | None) -> Denoiser:
-        """The expert in windows where clips are longer than it knows; frames are denoised alone and need none."""
-        if window is None or self._ensemble().member(name).denoises == "frames":
-            return denoiser
-        if any(choice.bare == "windowed" for choice in self.wrappers(name)):
+        """The expert in windows where clips are longer than it knows."""
+        if window is None or self._has_any_length(name):
             return denoiser
         from jvid.denoisers.windowed import Windowed
 

@@ -364,3 +364,17 @@ def test_a_solver_that_declares_nothing_may_draw_at_each_step() -> None:
     steps = Composition(CYCLE).plan().steps
     assert all(draws_noise(object(), step) for step in steps)
     assert not any(draws_noise(jvid.DDIM(), step) for step in steps)
+
+
+@pytest.mark.parametrize("strategy", [
+    Strategy("cycle:experts=painter", "ddim", steps=2, overlap=SHAPE[1]),
+    Strategy("cycle:experts=cartoon", "ddim", steps=2, overlap=SHAPE[1],
+             experts={"cartoon": ExpertStrategy([f"windowed:size={SHAPE[1]},stride=1"])}),
+], ids=["frames alone", "windows of its own"])  # fmt: skip
+def test_an_overlap_that_nothing_uses_is_not_refused(strategy: Strategy) -> None:
+    """Experts of frames have no windows, and a stack with ``windowed`` has its own; the overlap may be any number."""
+    ensemble = Ensemble({"painter": Member(ORACLE, "frames"), "cartoon": ORACLE}, SHAPE)
+    c, f, h, w = SHAPE
+    clip = compose(strategy, ensemble, frames=2 * f)((c, 2 * f, h, w), seeds=[0])
+    assert clip.shape == (1, c, 2 * f, h, w)
+    assert Composition(strategy, ensemble).outline(strategy.selector.options["experts"], 2 * f)
