@@ -75,20 +75,18 @@ class Guided(Wrapper):
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> guided x_0 of x's shape and dtype."""
         require_latents(x, "Guided")
         b = x.shape[0]
-        plain = {name: value for name, value in cond.items() if name != "null"}
         if self.scale == 1.0 or self._outside(t).all():
-            return self.denoiser(x, t, self._alone(plain, b))
+            return self._alone(self.denoiser, x, t, cond)
         if self.against is not None:
-            other = self.against(x, t, self._alone(plain, b))
-            return (
-                other
-                if self.scale == 0.0
-                else self._combined(x, t, self.denoiser(x, t, self._alone(plain, b)), other)
-            )
+            other = self._alone(self.against, x, t, cond)
+            if self.scale == 0.0:
+                return other
+            return self._combined(x, t, self._alone(self.denoiser, x, t, cond), other)
+        plain = _without_null(cond)
         null = self.null if self.null is not None else require(cond, "null", "Guided")
         if self.scale == 0.0:
             alone = self._kept(
-                {"alone": plain, "null": null, "rows": b}, lambda: expand_rows({**plain, **null}, b)
+                {"empty": plain, "null": null, "rows": b}, lambda: expand_rows({**plain, **null}, b)
             )
             return self.denoiser(x, t, alone)
         missing = [name for name in null if name not in plain]
@@ -116,9 +114,15 @@ class Guided(Wrapper):
             return own
         return [attrs.evolve(each, rows=2 * each.rows) for each in own]
 
-    def _alone(self, plain: Condition, b: int) -> Condition:
-        """The condition of b rows."""
-        return self._kept({"plain": plain, "rows": b}, lambda: expand_rows(plain, b))
+    @property
+    def _leads_from_null(self) -> bool:
+        return self.against is None and self.null is None and self.scale != 1.0
+
+    def _alone(self, denoiser: Denoiser, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        """The denoiser's own prediction; the null condition is passed on to guidance further inside alone."""
+        given = cond if _needs_null(denoiser) else _without_null(cond)
+        b = x.shape[0]
+        return denoiser(x, t, self._kept({"alone": given, "rows": b}, lambda: expand_rows(given, b)))
 
     def _combined(self, x: Tensor, t: Tensor, conditional: Tensor, other: Tensor) -> Tensor:
         """Equation (4), rescaled, where guidance acts; the conditional elsewhere."""
@@ -139,6 +143,19 @@ class Guided(Wrapper):
         if self.interval is None:
             return torch.zeros_like(t, dtype=torch.bool)
         return (t < self.interval[0]) | (t > self.interval[1])
+
+
+def _without_null(cond: Condition) -> dict[str, Any]:
+    return {name: value for name, value in cond.items() if name != "null"}
+
+
+def _needs_null(denoiser: object) -> bool:
+    """Whether a denoiser, or one that it wraps, is guided away from the condition's own null value."""
+    while denoiser is not None:
+        if isinstance(denoiser, Guided) and (_needs_null(denoiser.against) or denoiser._leads_from_null):
+            return True
+        denoiser = getattr(denoiser, "denoiser", None)
+    return False
 
 
 def _halves(plain: Condition, null: Condition, b: int) -> dict[str, Any]:

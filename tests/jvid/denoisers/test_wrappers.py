@@ -94,6 +94,17 @@ def test_guidance_acts_within_its_interval_alone():
     assert torch.equal(mixed[1:], plain(x, T, cond)[1:])
 
 
+def test_guidance_inside_of_autoguidance_still_finds_its_null_condition():
+    """Equation (4) twice: x_0 of the prompt against the empty one, then against the weaker model, which is guided too."""
+    x, cond = randn(2, 3, 4, 5, 5), conds()
+    strong, weak = Guided(Conditioned(), 2.0), Guided(Conditioned(), 0.5)
+    auto = Guided(strong, 3.0, against=weak, interval=(0.2, 0.8))
+    one, other = strong(x, T, cond), weak(x, T, cond)
+    torch.testing.assert_close(auto(x, T, cond), other + 3.0 * (one - other), rtol=0, atol=1e-12)
+    late = torch.tensor(0.9, dtype=F64)
+    assert torch.equal(auto(x, late, cond), strong(x, late, cond))
+
+
 @pytest.mark.parametrize("phi", [0.0, 0.7, 1.0])
 def test_rescaled_guidance_is_the_papers_formula(phi):
     x, cond = randn(2, 3, 4, 2, 2), conds()
