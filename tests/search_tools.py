@@ -1,11 +1,13 @@
-"""A study on the toy ensemble, with networks and real clips that take no time; and a worker of its own process."""
+"""A study on the toy ensemble, with networks and real clips that take no time; and a worker for a process of its own."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
+import os
+import signal
 from collections.abc import Iterator, Mapping
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -135,26 +137,23 @@ def swept(found: dict[str, Any], count: int) -> Bench:
     return bench
 
 
-def main() -> None:
-    """``python -m tests.search_tools OUT COUNT [STOP]``: one worker; killed by itself in the middle of the STOP-th trial."""
-    import os
-    import signal
+def worker(out: Path, count: int, stop: int | None = None, meet: Barrier | None = None) -> None:
+    """The body of a process: a worker of a sweep.
 
-    out, count, *stop = sys.argv[1:]
+    It is killed by itself in the middle of its ``stop``-th trial, and waits in its first for the others of ``meet``.
+    """
     with using(toy_registry()):
-        recipe, bench = opened(document(Path(out)))
-        if stop:
-            judge, made = bench.judge, iter(range(1, 1000))
+        recipe, bench = opened(document(out))
+        judge, made = bench.judge, iter(range(1, 1000))
 
-            def killed(*arguments: Any, **options: Any) -> Any:
-                if next(made) == int(stop[0]):
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return judge(*arguments, **options)
+        def judged(*arguments: Any, **options: Any) -> Any:
+            number = next(made)
+            if number == stop:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if number == 1 and meet is not None:
+                meet.wait()
+            return judge(*arguments, **options)
 
-            bench.judge = killed  # type: ignore[method-assign]
+        bench.judge = judged  # type: ignore[method-assign]
         assert recipe.sweep is not None
-        work(bench, open_trials(bench, recipe.sweep), int(count))
-
-
-if __name__ == "__main__":
-    main()
+        work(bench, open_trials(bench, recipe.sweep), count)

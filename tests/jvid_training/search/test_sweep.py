@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import signal
-import subprocess
 import sys
+from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from jvid_training.search.bench import Bench
 from jvid_training.search.front import front
 from jvid_training.search.judged import Judged
 from jvid_training.search.recipe import load_study
-from tests.search_tools import Means, Real, call, document, opened, swept, write
+from tests.search_tools import Means, Real, call, document, opened, swept, worker, write
 from tests.toy import STRATEGY, toy_ensemble
 
 ROOT = Path(__file__).parents[3]
@@ -42,9 +44,14 @@ def asked(bench: Bench) -> list[dict[str, Any]]:
     return [json.loads(path.read_text())["strategy"] for path in sorted(bench.folder.glob("trials/*.json"))]
 
 
-def child(out: Path, count: int, *stop: int) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "tests.search_tools", str(out), str(count), *map(str, stop)]
-    return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+FORK = multiprocessing.get_context("fork")
+"""A worker in a process of its own imports nothing again."""
+
+
+def child(out: Path, count: int, stop: int | None = None, meet: Barrier | None = None) -> BaseProcess:
+    process = FORK.Process(target=worker, args=(out, count, stop, meet))
+    process.start()
+    return process
 
 
 def test_a_sweep_that_is_gone_on_with_is_the_unbroken_one(tmp_path: Path) -> None:
@@ -62,7 +69,8 @@ def test_a_sweep_that_is_gone_on_with_is_the_unbroken_one(tmp_path: Path) -> Non
 def test_a_killed_worker_loses_nothing_and_changes_nobodys_draws(tmp_path: Path) -> None:
     killed = child(tmp_path / "killed", 4, 3)
     whole = told(swept(document(tmp_path / "whole"), 4))
-    assert killed.wait() == -signal.SIGKILL
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     before = len(list((tmp_path / "killed/trials").iterdir()))
     assert before == 2
     bench = swept(document(tmp_path / "killed"), 4)
@@ -75,8 +83,11 @@ def test_a_killed_worker_loses_nothing_and_changes_nobodys_draws(tmp_path: Path)
 
 def test_two_workers_share_one_storage(tmp_path: Path) -> None:
     opened(document(tmp_path))  # prices
-    both = [child(tmp_path, 5), child(tmp_path, 5)]
-    assert [process.wait() for process in both] == [0, 0], [process.stderr.read() for process in both]
+    meet = FORK.Barrier(2)  # both have a trial at hand
+    both = [child(tmp_path, 5, meet=meet) for _ in range(2)]
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
     recipe, bench = opened(document(tmp_path))
     finished = sweep.open_trials(bench, recipe.sweep).finished()
     assert len(finished) == 5
