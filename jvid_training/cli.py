@@ -14,6 +14,7 @@ from jvid.cli.groups import expanded
 from jvid.cli.strategies import StartOptions, StrategyOptions
 from jvid.errors import InputError
 from jvid.extras import extra
+from jvid.media.files import PLOTS, STILLS, listed
 
 if TYPE_CHECKING:
     from jvid_training.export import Part
@@ -123,7 +124,7 @@ def sheets(
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Of the first prompt; the next takes the next.")
     ] = 0,
-    ending: Annotated[str, typer.Option("--ending", help=".png, .jpg or .webp")] = ".png",
+    ending: Annotated[str, typer.Option("--ending", help=listed(STILLS))] = ".png",
 ) -> None:
     """Contact sheets of a strategy and the parts it is made of, one per prompt."""
     from jvid_training.sheets import make_sheets
@@ -228,7 +229,7 @@ def _parts(parts: Sequence[str], named: Sequence[str], decoder: str | None) -> t
 @extra("training")
 def curves(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="`out` folders of recipes.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Picture: .png, .svg or .pdf.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help=f"Picture: {listed(PLOTS)}.")],
 ) -> None:
     """Plot the losses of runs."""
     from jvid_training.train.curves import plot_curves

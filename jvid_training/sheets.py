@@ -18,6 +18,7 @@ import numpy as np
 
 from jvid.errors import InputError
 from jvid.files import check_file, safe_name, whole_file
+from jvid.media.files import STILLS, listed
 from jvid.media.frames import to_frames
 from jvid.pipeline.batches import Batching
 from jvid.pipeline.make import decoded, make
@@ -55,7 +56,7 @@ def sample_rows(
 
 
 def write_sheet(path: Path, title: str, rows: dict[str, np.ndarray]) -> None:
-    """One labelled row of frames ``(f, H, W, 3)`` for each entry, as PNG, JPEG or WebP by the ending."""
+    """One labelled row of frames ``(f, H, W, 3)`` for each entry, in the format of the ending, one of `STILLS`."""
     from PIL import Image, ImageDraw, ImageFont
 
     first = next(iter(rows.values()))
@@ -70,9 +71,8 @@ def write_sheet(path: Path, title: str, rows: dict[str, np.ndarray]) -> None:
         draw.text((4, top + height // 2 - 8), label, fill="black", font=font)
         for column, frame in enumerate(frames):
             page.paste(Image.fromarray(frame), (LABEL + column * (width + GAP), top))
-    options = {"quality": 92} if path.suffix.lower() in {".jpg", ".jpeg", ".webp"} else {"optimize": True}
     with whole_file(path) as part:
-        page.save(part, **options)
+        page.save(part, **STILLS[path.suffix.lower()])
 
 
 def make_sheets(
@@ -101,8 +101,8 @@ def make_sheets(
         InputError: no prompt, an ending that is not a picture's, or a sheet that cannot be written; before anything is
             sampled.
     """
-    if ending not in {".png", ".jpg", ".webp"}:
-        raise InputError(f"ending {ending!r}: expected .png, .jpg or .webp")
+    if ending not in STILLS:
+        raise InputError(f"ending {ending!r}: expected {listed(STILLS)}")
     shown = list(prompts or (prompt for prompt in ensemble.prompts if prompt.startswith(f"{prefix} ")))
     if not shown:
         has = (

@@ -15,6 +15,7 @@ from jvid.cli.strategies import StartOptions, StrategyOptions, check_overlap
 from jvid.cli.summary import AsJson, print_json
 from jvid.errors import InputError
 from jvid.extras import extra
+from jvid.media.files import PLOTS
 
 if TYPE_CHECKING:
     from jvid.core.plan import Plan
@@ -27,7 +28,7 @@ __all__ = ["plan"]
 
 Outputs = Annotated[
     list[Path] | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Plot (.png, .svg, .pdf) or values (.json); may be repeated."),
+    typer.Option("-o", "--output", metavar="FILE", help=f"Plot ({', '.join(PLOTS)}) or values (.json); may be repeated."),
 ]  # fmt: skip
 Seconds = Annotated[
     str | None,
@@ -72,7 +73,7 @@ def plan(
     from jvid.pipeline.replay import replayed
     from jvid.strategy.plan_file import load_plan, save_plan
 
-    paths = [check_file(path, (".png", ".svg", ".pdf", ".json")) for path in output or ()]
+    paths = [check_file(path, (*PLOTS, ".json")) for path in output or ()]
     if any(path.suffix.lower() != ".json" for path in paths):
         with extra("media"):  # before anything is printed or measured
             import matplotlib  # noqa: F401

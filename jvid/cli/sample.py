@@ -17,6 +17,7 @@ from jvid.cli.replaying import PlanFile, check_alone
 from jvid.cli.strategies import StartOptions, StrategyOptions, check_overlap
 from jvid.cli.summary import AsJson, print_summary
 from jvid.errors import InputError
+from jvid.media.files import described
 
 if TYPE_CHECKING:
     from jvid.pipeline.record import Record
@@ -26,7 +27,7 @@ __all__ = ["check_overlap", "sample"]
 Prompts = Annotated[list[str] | None, typer.Argument(metavar="PROMPT...", help="What the clips show.")]
 Outputs = Annotated[
     list[Path],
-    typer.Option("-o", "--output", metavar="FILE", help="The ending picks the form; may be repeated."),
+    typer.Option("-o", "--output", metavar="FILE", help=f"The ending selects the format: {described()}. May be repeated."),
 ]  # fmt: skip
 Num = Annotated[int | None, typer.Option("--num", "-n", min=1, help="Clips of each prompt (default: 1).")]
 Seed = Annotated[
@@ -81,22 +82,22 @@ def sample(
 ) -> None:
     """Sample clips from prompts.
 
-    FILE ends in .mp4, .gif, .webp, .png (contact sheet: a row a clip) or .safetensors (latents). Several clips
-    go into one sheet or one file of latents, and into wave-0.mp4, wave-1.mp4, ... where they play. Strategy,
-    seeds and versions are stored in each file's metadata.
+    Several clips go into one sheet or one file of latents, and into wave-0.mp4, wave-1.mp4, ... where they play.
+    Strategy, seeds and versions are stored in each file's metadata.
     """
     from jvid.cli.progress import steps_bar
     from jvid.core.plan import Plan
     from jvid.files import check_file
     from jvid.machine.device import prepare
-    from jvid.media import ENDINGS, check_library
+    from jvid.media import check_library, check_path
+    from jvid.media.files import format_of
     from jvid.pipeline.batches import Batching
     from jvid.pipeline.make import make
     from jvid.pipeline.record import Record
     from jvid.pipeline.write import targets, write_clips
     from jvid.strategy.plan_file import load_plan
 
-    paths = [check_file(path, ENDINGS) for path in output]
+    paths = [check_path(path) for path in output]
     for path in paths:
         check_library(path)
     if save_strategy is not None:
@@ -141,7 +142,7 @@ def sample(
     wanted_frames = frames if frames is not None else record.frames if record else None
     check_overlap(changes.overlap, models, wanted_frames)
 
-    decoding = any(path.suffix.lower() != ".safetensors" for path, _ in wanted)
+    decoding = any(format_of(path).holds != "latents" for path, _ in wanted)
     with steps_bar() as advance:
         made = make(
             models,

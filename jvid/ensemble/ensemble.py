@@ -19,6 +19,7 @@ import attrs
 from jvid.ensemble.deferred import Deferred, made
 from jvid.ensemble.frames import FrameRule
 from jvid.errors import InputError
+from jvid.media.files import endings, listed
 from jvid.plugins.choice import Choice, as_choices
 
 if TYPE_CHECKING:
@@ -146,9 +147,8 @@ class Ensemble:
             InputError: the ensemble has none.
         """
         if self._codec is None:
-            raise InputError(
-                f"ensemble {self.name!r} has no codec: keep latents (.safetensors), or give it one"
-            )
+            kept = listed(endings("latents"))
+            raise InputError(f"ensemble {self.name!r} has no codec: keep latents ({kept}), or give it one")
         return made(self._codec)
 
     @property

@@ -6,18 +6,19 @@
     .png            contact sheet          text chunk "jvid"
     .safetensors    latents                header "jvid"
 
-Metadata is JSON under the one key "jvid". A file is written whole or not at all.
+Metadata is JSON under the one key "jvid". A file is written whole or not at all. `FORMATS` is the table of formats.
 """
 
 from __future__ import annotations
 
-from jvid.media.files import ENDINGS, MOVING, check_path
+from jvid.media.files import ENDINGS, FORMATS, Format, check_path
 from jvid.media.reading import read_latents, read_metadata
 from jvid.media.writing import check_library, default_scale, write_latents, write_video
 
 __all__ = [
     "ENDINGS",
-    "MOVING",
+    "FORMATS",
+    "Format",
     "check_library",
     "check_path",
     "default_scale",

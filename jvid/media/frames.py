@@ -8,21 +8,20 @@ where they play and pixel by pixel (nearest) on a sheet.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jvid.errors import InputError
 from jvid.extras import extra
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from PIL.Image import Image
     from torch import Tensor
 
 __all__ = ["Frames", "enlarged", "sheet", "to_frames"]
 
-Frames = npt.NDArray[np.uint8]
+Frames: TypeAlias = "npt.NDArray[np.uint8]"
 """``(b f H W 3)``."""
 
 _GAP = 2
@@ -38,6 +37,8 @@ def to_frames(video: Tensor | Frames) -> Frames:
     Raises:
         InputError: another shape or type, or a value that is not finite.
     """
+    import numpy as np
+
     if isinstance(video, np.ndarray):
         frames = video[None] if video.ndim == 4 else video
         if frames.dtype != np.uint8 or frames.ndim != 5 or frames.shape[-1] != 3:

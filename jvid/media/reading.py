@@ -1,4 +1,4 @@
-"""Reading back what ``jvid.media`` wrote into a file beside the pictures."""
+"""Reading back what ``jvid.media`` wrote: metadata and latents."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError, MissingDependencyError
-from jvid.extras import extra
-from jvid.media.files import ENDINGS
+from jvid.media.files import endings, format_of
 from jvid.refusals import openable, refusal
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["read_latents", "read_metadata"]
-
-_IMAGE_DESCRIPTION = 0x010E
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -27,9 +24,9 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         MissingDependencyError: the library that reads it is not installed.
     """
     path = _existing(path)
-    readers = {".mp4": _mp4, ".gif": _gif, ".webp": _webp, ".png": _png, ".safetensors": _safetensors}
+    form = format_of(path)
     try:
-        text = readers[path.suffix.lower()](path)
+        text = form.read(path)
     except MissingDependencyError:
         raise
     except Exception as error:  # each library has its own errors for a damaged file
@@ -38,7 +35,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{str(path)!r} holds no jvid metadata: expected a file that jvid wrote")
     try:
         value = json.loads(text)
-        value = value if path.suffix.lower() in (".png", ".safetensors") else value["jvid"]
+        value = value if form.own_key else value["jvid"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{str(path)!r} holds a comment that is not jvid's: expected a jvid file") from error
     if not isinstance(value, dict):
@@ -47,26 +44,26 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 
 def read_latents(path: str | Path) -> Tensor:
-    """The latents ``(b c f h w)`` of a .safetensors file.
+    """The latents ``(b c f h w)`` of a file of latents.
 
     Raises:
         InputError: no such file, a damaged one, or one without latents.
     """
-    from safetensors.torch import load_file
-
     path = _existing(path)
+    load = format_of(path).load
+    if load is None:
+        raise InputError(f"{str(path)!r} holds no latents: expected {', '.join(endings('latents'))}")
     try:
-        return load_file(path)["latents"]
+        latents: Tensor = load(path)
     except Exception as error:
         raise _damaged(path, error) from error
+    return latents
 
 
 def _existing(path: str | Path) -> Path:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no file {str(path)!r}: expected a file that jvid wrote")
-    if path.suffix.lower() not in ENDINGS:
-        raise InputError(f"{str(path)!r} ends in {path.suffix!r}: expected {', '.join(ENDINGS)}")
     return path
 
 
@@ -79,43 +76,3 @@ def _damaged(path: Path, error: Exception) -> InputError:
         return found
     reason = " ".join(str(error).split())
     return InputError(f"cannot read {str(path)!r}: {type(error).__name__}: {reason}; is it whole?")
-
-
-def _mp4(path: Path) -> str:
-    with extra("media"):
-        import av
-
-    with av.open(str(path)) as container:
-        return str(container.metadata.get("comment", ""))
-
-
-def _gif(path: Path) -> str:
-    with extra("media"):
-        from PIL import Image
-
-    with Image.open(path) as image:
-        comment = image.info.get("comment", b"")
-        return comment.decode("ascii") if isinstance(comment, bytes) else str(comment)
-
-
-def _webp(path: Path) -> str:
-    with extra("media"):
-        from PIL import Image
-
-    with Image.open(path) as image:
-        return str(image.getexif().get(_IMAGE_DESCRIPTION, ""))
-
-
-def _png(path: Path) -> str:
-    with extra("media"):
-        from PIL import Image
-
-    with Image.open(path) as image:
-        return str(image.info.get("jvid", ""))
-
-
-def _safetensors(path: Path) -> str:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        return str((file.metadata() or {}).get("jvid", ""))

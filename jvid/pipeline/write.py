@@ -14,10 +14,7 @@ if TYPE_CHECKING:
     from jvid.pipeline.make import Made
     from jvid.pipeline.record import Record
 
-__all__ = ["LATENTS", "targets", "write_clips"]
-
-LATENTS = ".safetensors"
-"""The ending of files that hold latents as they are."""
+__all__ = ["targets", "write_clips"]
 
 
 def targets(paths: Sequence[Path], count: int) -> list[tuple[Path, slice]]:
@@ -26,11 +23,11 @@ def targets(paths: Sequence[Path], count: int) -> list[tuple[Path, slice]]:
     Raises:
         InputError: a file that would be written twice.
     """
-    from jvid.media.files import MOVING
+    from jvid.media.files import format_of
 
     found: list[tuple[Path, slice]] = []
     for path in paths:
-        if count > 1 and path.suffix.lower() in MOVING:
+        if count > 1 and format_of(path).holds == "clip":
             numbered = [path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(count)]
             found += [(each, slice(i, i + 1)) for i, each in enumerate(numbered)]
         else:
@@ -47,6 +44,7 @@ def write_clips(
     """Write every file; returns the seconds of decoding. A decoded clip is held until its last file is written."""
     import torch
 
+    from jvid.media.files import format_of
     from jvid.media.writing import write_latents, write_video
     from jvid.pipeline.make import decoded
 
@@ -56,12 +54,12 @@ def write_clips(
         i: path
         for path, part in files
         for i in range(part.start, part.stop)
-        if path.suffix.lower() != LATENTS
+        if format_of(path).holds != "latents"
     }
     seconds = 0.0
     for path, part in files:
         metadata = record.of(part, fps)
-        if path.suffix.lower() == LATENTS:
+        if format_of(path).holds == "latents":
             write_latents(path, made.latents[part], metadata)
             continue
         for i in range(part.start, part.stop):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jvid.extras import extra
 from jvid.files import check_file, whole_file
+from jvid.media.files import PLOTS
 from jvid.selectors import PiecewiseAffine
 
 if TYPE_CHECKING:
@@ -29,13 +30,12 @@ __all__ = ["plan_figure", "plot_plan"]
 
 # Okabe and Ito's colours: distinct for colour-blind readers as well; yellow, the palest on white, comes last.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
-_ENDINGS = (".png", ".svg", ".pdf")
 _LETTERS = 104
 """About as many letters, the handles among them, fit into a row of the legend."""
 
 
 def plot_plan(plan: Plan, path: str | Path) -> Path:
-    """Draw a plan into a png, svg or pdf file, whichever the ending of ``path`` names.
+    """Draw a plan into a file of the format that the ending of ``path`` selects, one of `jvid.media.files.PLOTS`.
 
     Returns:
         The path that was written.
@@ -43,7 +43,7 @@ def plot_plan(plan: Plan, path: str | Path) -> Path:
     Raises:
         InputError: another ending, or a folder that is not there or cannot be written to.
     """
-    path = check_file(path, _ENDINGS)
+    path = check_file(path, PLOTS)
     with whole_file(path) as part:
         plan_figure(plan).savefig(part, format=path.suffix.lower()[1:], dpi=160)
     return path

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError
 from jvid.files import whole_file
+from jvid.media.files import PLOTS, listed
 from jvid_training.search.judged import Judged
 from jvid_training.search.labels import number_points
 
@@ -24,7 +25,7 @@ AXES = ("clip", "frame")
 
 
 def plot_front(found: Mapping[str, Any], path: Path) -> Path:
-    """Draw ``front.json``'s content into .png or .svg.
+    """Draw ``front.json``'s content into a file of one of `PLOTS`.
 
     Raises:
         InputError: another ending, or nothing to draw.
@@ -33,8 +34,8 @@ def plot_front(found: Mapping[str, Any], path: Path) -> Path:
     from matplotlib.figure import Figure
     from matplotlib.ticker import ScalarFormatter
 
-    if path.suffix.lower() not in {".png", ".svg"}:
-        raise InputError(f"plot {str(path)!r}: expected .png or .svg")
+    if path.suffix.lower() not in PLOTS:
+        raise InputError(f"plot {str(path)!r}: expected {listed(PLOTS)}")
     points = [(point, Judged.from_dict(_judged(point))) for point in found["points"]]
     shown = [
         (point, judged, [known[1].value for known in places if known])

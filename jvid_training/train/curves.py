@@ -10,6 +10,7 @@ import numpy as np
 
 from jvid.errors import InputError
 from jvid.files import check_file, read_json, whole_file
+from jvid.media.files import PLOTS
 from jvid_training.train.checkpoints import checkpoints
 
 
@@ -28,7 +29,7 @@ def _curve(document: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, flo
 
 def plot_curves(folders: Sequence[Path], out: Path) -> None:
     """Training loss (thin, with its running mean) and held-out loss over steps, a panel for each run."""
-    check_file(out, (".png", ".svg", ".pdf"), parents=True)
+    check_file(out, PLOTS, parents=True)
     import matplotlib as mpl
 
     mpl.use("Agg")

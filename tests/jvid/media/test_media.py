@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import torch
 
-from jvid.errors import InputError
+from jvid.errors import InputError, MissingDependencyError
 from jvid.media import (
     ENDINGS,
+    FORMATS,
+    Format,
+    check_library,
     check_path,
     default_scale,
     read_latents,
     read_metadata,
     write_latents,
     write_video,
-    writing,
 )
+from jvid.media.files import described
 from jvid.media.frames import to_frames
+from jvid.pipeline.write import targets
+from tests.environments import ROOT
 
 METADATA = {
     "prompt": 'a person, naïve — "quoted" {braces} \n line',
@@ -177,8 +183,7 @@ def test_an_interrupted_write_leaves_the_old_file(
         part.write_bytes(b"half")
         raise trouble
 
-    for name in ("_write_mp4", "_write_animation", "_write_sheet"):
-        monkeypatch.setattr(writing, name, fail)
+    monkeypatch.setitem(FORMATS, ending, attrs.evolve(FORMATS[ending], write=fail))
     with pytest.raises((KeyboardInterrupt, InputError)):
         write_video(path, clip(), 10)
     assert path.read_bytes() == b"old"
@@ -204,3 +209,52 @@ def test_a_file_without_our_metadata_is_told(tmp_path: Path) -> None:
         read_metadata(tmp_path / "plain.png")
     with pytest.raises(InputError, match="not jvid's"):
         read_metadata(tmp_path / "plain.gif")
+
+
+@pytest.fixture
+def npz(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more row of the table: latents that numpy writes."""
+
+    def write(part: Path, latents: torch.Tensor, text: str) -> None:
+        with part.open("wb") as file:
+            np.savez(file, latents=latents.numpy(), jvid=text)
+
+    row = Format(
+        ".npz", "latents", write, lambda path: str(np.load(path)["jvid"]), ("absent_library",),
+        own_key=True, load=lambda path: torch.from_numpy(np.load(path)["latents"]),
+    )  # fmt: skip
+    monkeypatch.setitem(FORMATS, row.ending, row)
+
+
+@pytest.mark.usefixtures("npz")
+def test_an_output_format_is_a_row_of_the_table(tmp_path: Path) -> None:
+    path, latents = tmp_path / "made.npz", torch.arange(8.0).reshape(1, 1, 2, 2, 2)
+    write_latents(check_path(path), latents, METADATA)
+    assert torch.equal(read_latents(path), latents)
+    assert read_metadata(path) == METADATA
+    assert targets([path, path.with_suffix(".gif")], 2) == [
+        (path, slice(0, 2)), (tmp_path / "made-0.gif", slice(0, 1)), (tmp_path / "made-1.gif", slice(1, 2)),
+    ]  # fmt: skip
+    assert described().endswith(".safetensors (latents) or .npz (latents)")
+    with pytest.raises(InputError, match=r"expected .mp4, .gif, .webp, .png, .safetensors, .npz"):
+        check_path("made.avi")
+    with pytest.raises(InputError, match=r"expected .safetensors, .npz"):
+        write_latents(tmp_path / "made.gif", latents)
+    with pytest.raises(MissingDependencyError, match=r"absent_library is not installed: .*jvid\[media\]"):
+        check_library(path)
+
+
+def test_latents_are_read_from_files_of_latents_alone(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.gif", clip(), 10)
+    with pytest.raises(InputError, match=r"holds no latents: expected .safetensors"):
+        read_latents(path)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/command-line.md"])
+def test_pages_list_every_format(page: str) -> None:
+    (line,) = [
+        line
+        for line in (ROOT / page).read_text(encoding="utf-8").splitlines()
+        if "ending selects the format" in line
+    ]
+    assert [ending for ending in ENDINGS if f"`{ending}`" not in line] == []
