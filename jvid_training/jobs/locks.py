@@ -1,7 +1,12 @@
-"""Locks among processes: the system's on an open file, which goes with the processes that hold it, however they die.
+"""Locks among processes: the system's on an open file (flock), which ends with the processes that hold it, however they die.
 
-`held` has others wait. `Lock` refuses them: the process that begins a run in a folder holds it alone, then every process of the
-run may share it, and no other run begins before the last of them is gone.
+    held      one process at a time; others wait
+    is_held   whether a process that is alive holds the file
+    Lock      of a folder; others are refused
+
+The process that begins a run in a folder holds its `Lock` alone, then every process of the run may share it, and no other
+run begins before the last of them is gone. The library filelock has no lock that becomes shared without a moment between
+in which nobody holds it; so these are the project's own, and every lock is one of them.
 """
 
 from __future__ import annotations
@@ -12,10 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from jvid.errors import InputError
 
-__all__ = ["Lock", "held"]
+__all__ = ["Lock", "held", "is_held"]
 
 
 @contextmanager
@@ -23,7 +29,7 @@ def held(path: Path) -> Iterator[None]:
     """One process at a time within the block; others wait.
 
     Raises:
-        InputError: the file cannot be made.
+        InputError: the file cannot be made or locked.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,8 +37,33 @@ def held(path: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}; give another folder") from error
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        _flock(file, path, fcntl.LOCK_EX)
         yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process is within `held` of this file; the file of one that died is removed."""
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:  # held, or not to be known
+        return True
+    path.unlink(missing_ok=True)
+    return False
+
+
+def _flock(file: IO[str], path: Path, how: int) -> None:
+    """Lock an open file; raises BlockingIOError where it would have to wait and ``how`` forbids it."""
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be locked ({error.strerror or error}): give a folder on another file system"
+        ) from error
 
 
 class Lock:
@@ -75,7 +106,7 @@ class Lock:
 
     def _take(self, how: int) -> None:
         try:
-            fcntl.flock(self._file, how | fcntl.LOCK_NB)
+            _flock(self._file, self._path, how | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._file.seek(0)
             who = self._file.read().strip()
@@ -84,8 +115,6 @@ class Lock:
                 f"another run{f' (process {who})' if who else ''} is writing to {self._path.parent}: "
                 "wait for it, or give another folder"
             ) from error
-        except OSError as error:
+        except InputError:
             self._file.close()
-            raise InputError(
-                f"{self._path} cannot be locked ({error.strerror or error}): give a folder on another file system"
-            ) from error
+            raise

@@ -1,17 +1,16 @@
-"""Who does what, among processes that may be killed at any moment.
+"""The workers of a sweep, each of which may be killed at any moment.
 
-Locks are the system's on open files: they go with the process that holds them, however it dies. So a trial whose owner's
-lock can be taken is nobody's, and no heartbeat, clock or process id is asked.
+Each holds a lock that ends with its process. So a trial whose worker's lock is free belongs to no worker; no heartbeat, clock or
+process number is needed.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import uuid
 from pathlib import Path
 
-from jvid_training.jobs.locks import held
+from jvid_training.jobs.locks import held, is_held
 
 __all__ = ["Workers"]
 
@@ -36,15 +35,7 @@ class Workers:
         """Whether the worker of that name still runs."""
         if name == self.name:
             return True
-        try:
-            with self._path(name).open() as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        self._path(name).unlink(missing_ok=True)  # what a killed one left
-        return False
+        return is_held(self._path(name))
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.lock"
