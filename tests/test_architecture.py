@@ -190,3 +190,24 @@ def test_the_core_depends_on_nothing_but_errors() -> None:
         name: others - {"jvid.errors"} for name, others in users.items() if name.startswith("jvid.core")
     }
     assert not {name: others for name, others in reached.items() if others}
+
+
+ONCE = {
+    "fcntl": {"jvid_training/jobs/locks.py"},
+    "filelock": set(),
+    "multiprocessing": set(),
+    "concurrent.futures": set(),
+    "subprocess": {"jvid_training/jobs/pool.py", "jvid/testing/checks/plugin.py"},
+}
+"""Modules that are the means of a mechanism, with the files that have it; the kit imports a plugin in a new interpreter."""
+
+
+@pytest.mark.parametrize("module", ONCE)
+def test_a_mechanism_is_in_one_place(module: str) -> None:
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if imported(path.read_text(encoding="utf-8"), [module])
+    }
+    assert users == ONCE[module]

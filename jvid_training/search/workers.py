@@ -1,24 +1,23 @@
-"""Several workers on one sweep: processes of this machine, each with networks and threads of its own.
+"""Several workers on one sweep, each with networks and threads of its own; see `jvid_training.jobs.pool`.
 
-A worker that dies leaves a trial that the next to ask begins again; the sweep ends when the asked number is finished,
-or when a whole round of workers got nowhere.
+A worker that dies leaves a trial that the next worker begins again; the sweep ends when the requested number is finished,
+or when a whole round of workers finished none.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from jvid.errors import InputError, JvidError
+from jvid.errors import InputError
+from jvid_training.jobs.pool import Ended, Pool, Worker
 
 if TYPE_CHECKING:
     from jvid_training.search.bench import Bench
     from jvid_training.search.recipe import StudyRecipe
     from jvid_training.search.trials import Trials
 
-__all__ = ["run_workers"]
+__all__ = ["run_workers", "take_trials"]
 
 
 def run_workers(
@@ -29,55 +28,41 @@ def run_workers(
     Raises:
         InputError: every worker of a round ended with an error and no trial was finished.
     """
+    from jvid.documents import plain
     from jvid_training.search.sweep import work
 
     if workers == 1:
         work(bench, trials, count, tell)
         return
-    # Once, and while nobody else computes: what all workers need.
+    # Once, and while no other process computes: what all workers need.
     _ = bench.prices, bench.real
-    context = multiprocessing.get_context("spawn")
+    arguments = {"recipe": plain(recipe), "count": count}
     while (before := len(trials.finished())) < count:
         number = min(workers, count - before)
-        processes = [context.Process(target=_worker, args=(recipe, count, k)) for k in range(number)]
-        try:
-            for process in processes:
-                process.start()
-            for process in processes:
-                process.join()
-        except KeyboardInterrupt:
-            for process in processes:  # they heard it too
-                process.join()
-            raise
-        for k, process in enumerate(processes):
-            if process.exitcode:
-                how = (
-                    f"signal {-process.exitcode}" if process.exitcode < 0 else f"exit code {process.exitcode}"
-                )
-                tell(f"worker {k} ended with {how}: its trial is begun again")
-        if len(trials.finished()) == before and all(process.exitcode for process in processes):
+        failed = 0
+        with Pool(f"{__name__}:{take_trials.__name__}", [arguments] * number) as pool:
+            for k, event in pool:
+                if not isinstance(event, Ended):
+                    tell(f"worker {k}: {event['text']}")
+                elif event.code:
+                    failed += 1
+                    tell(f"worker {k} ended with {event}: its trial is begun again")
+        if len(trials.finished()) == before and failed == number:
             raise InputError(
-                f"all {number} workers ended with an error, {before} of {count} trials are finished: the lines above say why; "
-                "the same command goes on"
+                f"all {number} workers ended with an error, {before} of {count} trials are finished: the lines above give the "
+                "reasons; the same command goes on"
             )
 
 
-def _worker(recipe: StudyRecipe, count: int, number: int) -> None:
-    """One process; errors are a line, as on the command line."""
+def take_trials(worker: Worker, recipe: dict[str, Any], count: int) -> None:
+    """Evaluate trials until ``count`` are finished or in work."""
     from jvid_training.jobs.threads import limit_threads
     from jvid_training.search.bench import Bench
+    from jvid_training.search.recipe import structure_study
     from jvid_training.search.sweep import open_trials, work
 
-    def tell(text: str) -> None:
-        print(f"worker {number}: {text}", file=sys.stderr, flush=True)
-
-    try:
-        limit_threads(recipe.study.threads)
-        bench = Bench(recipe.study)
-        assert recipe.sweep is not None
-        work(bench, open_trials(bench, recipe.sweep), count, tell)
-    except JvidError as error:
-        tell(f"error: {error}")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    found = structure_study(recipe)
+    assert found.sweep is not None
+    limit_threads(found.study.threads)
+    bench = Bench(found.study)
+    work(bench, open_trials(bench, found.sweep), count, lambda text: worker.send(text=text))

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from jvid.errors import InputError, JvidError
-from jvid_training.generation import ClipSet, generate, workers
+from jvid_training.generation import ClipSet, generate
+from jvid_training.jobs import pool
 from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import cpu_job
 from tests.generation_tools import content, stamps, tiny_ensemble
@@ -169,8 +170,8 @@ def test_a_worker_that_dies_is_told_and_the_other_ends_its_batch(
         started.append(real(*args))
         return started[-1]
 
-    real = workers._started
-    monkeypatch.setattr(workers, "_started", start)
+    real = pool._started
+    monkeypatch.setattr(pool, "_started", start)
 
     def kill(progress):
         if progress.clips > 0 and started[0].poll() is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
 import signal
 import sys
 from multiprocessing.process import BaseProcess
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from jvid import paper
+from jvid.documents import plain
 from jvid.ensemble import Composition, Source
 from jvid.ensemble.canonical import canonical
 from jvid.errors import InputError, MissingDependencyError
@@ -24,7 +26,7 @@ from jvid_training.search import sweep, trials, workers
 from jvid_training.search.bench import Bench
 from jvid_training.search.front import front
 from jvid_training.search.judged import Judged
-from jvid_training.search.recipe import load_study
+from jvid_training.search.recipe import load_study, structure_study
 from tests.search_tools import Means, Real, call, document, opened, swept, worker, write
 from tests.toy import STRATEGY, toy_ensemble
 
@@ -305,13 +307,21 @@ def test_a_trial_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
 
 
 def test_workers_that_get_nowhere_are_told(tmp_path: Path) -> None:
-    """Spawned workers know the installed ensembles only: "toy" is not among them."""
+    """Workers are interpreters of their own, which know the installed ensembles only: "toy" is not among them."""
     recipe, bench = opened(document(tmp_path))
     heard: list[str] = []
     opened_trials = sweep.open_trials(bench, recipe.sweep)
     with pytest.raises(InputError, match="all 2 workers ended with an error, 0 of 2 trials are finished"):
         workers.run_workers(recipe, bench, opened_trials, 2, 2, heard.append)
-    assert [text for text in heard if "exit code 2" in text] == heard
+    assert len(heard) == 2
+    for text in heard:
+        assert re.fullmatch(r"worker [01] ended with error: .*'toy'.*: its trial is begun again", text)
+
+
+@pytest.mark.parametrize("name", ["ablation", "early", "final", "half", "sweep"])
+def test_workers_get_the_recipe_as_it_is(name: str) -> None:
+    recipe = load_study(ROOT / f"recipes/actions-64/{name}.toml")
+    assert structure_study(json.loads(json.dumps(plain(recipe)))) == recipe
 
 
 def test_the_bundled_recipes_load() -> None:
