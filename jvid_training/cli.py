@@ -28,10 +28,8 @@ RecipeArgument = Annotated[
 @extra("training")
 def encode(recipe: RecipeArgument) -> None:
     """Encode the recipe's clips into latents, once, ahead of training."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     import jvid
+    from jvid.cli.progress import progress_bar
     from jvid_models.paths import shared_root
     from jvid_training.data import latents
     from jvid_training.recipe import load_recipe
@@ -40,16 +38,13 @@ def encode(recipe: RecipeArgument) -> None:
     data = chosen.data
     root = Path(data.root)
     codec = jvid.load("codec", chosen.codec.name, **chosen.codec.options)
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("clips", total=None)
+    with progress_bar("clips") as bar:
         manifest = latents.encode(
             data,
             chosen.codec,
             root if root.is_absolute() else shared_root() / root,
             codec.encode,
-            lambda done, total, clip: bar.update(task, completed=done, total=total, description=clip),
+            bar.update,
         )
     frames = sum(sequence.length for sequence in manifest.sequences)
     windows = sum(sequence.length - manifest.frames + 1 for sequence in manifest.sequences)
@@ -63,34 +58,20 @@ def encode(recipe: RecipeArgument) -> None:
 @extra("training")
 def train(recipe: RecipeArgument) -> None:
     """Train the recipe's network; goes on from the last checkpoint when there is one."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from jvid.cli.progress import progress_bar
     from jvid_training.jobs.ranks import first_process
     from jvid_training.recipe import load_recipe
     from jvid_training.train.trainer import train as run
 
     chosen = load_recipe(recipe)
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description} {task.completed}/{task.total}"),
-        BarColumn(bar_width=10),
-        TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(chosen.name, total=chosen.training.steps, figures="")
+    with progress_bar("steps") as bar:
+        bar.update(0, chosen.training.steps, chosen.name)
 
         def tell(progress: Far) -> None:
             figures = _figures(progress)
-            bar.update(task, completed=progress.step, figures=figures)
-            if not console.is_terminal:
-                left = (progress.steps - progress.step) / progress.rate / 60
-                console.print(
-                    f"{chosen.name} {progress.step}/{progress.steps} {figures}, {left:.0f} min left",
-                    highlight=False,
-                    soft_wrap=True,
-                )
+            bar.update(progress.step, progress.steps, chosen.name, figures=figures)
+            left = (progress.steps - progress.step) / progress.rate / 60
+            bar.line(f"{chosen.name} {progress.step}/{progress.steps} {figures}, {left:.0f} min left")
 
         final = run(chosen, tell)
     if not first_process():

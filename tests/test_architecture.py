@@ -196,6 +196,8 @@ ONCE = {
     "fcntl": {"jvid_training/jobs/locks.py"},
     "filelock": set(),
     "multiprocessing": set(),
+    "rich.progress": {"jvid/cli/progress.py"},
+    "tqdm": set(),
     "concurrent.futures": set(),
     "subprocess": {"jvid_training/jobs/pool.py", "jvid/testing/checks/plugin.py"},
 }

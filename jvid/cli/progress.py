@@ -1,4 +1,7 @@
-"""The progress bar of a run, on stderr."""
+"""The progress bar of every command, on stderr: drawn where that is a terminal, nothing elsewhere.
+
+video 12/34 steps ━━━━━━━━━━━━━━ 0:01:02
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,74 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, Task
+
     from jvid.core.state import State
     from jvid.pipeline.make import Advance
 
-__all__ = ["steps_bar"]
+__all__ = ["ProgressBar", "progress_bar", "steps_bar"]
+
+
+class ProgressBar:
+    """Rows of progress, one for each name."""
+
+    def __init__(self, drawn: Progress) -> None:
+        self._drawn = drawn
+        self._rows: dict[str, int] = {}
+
+    def update(
+        self, done: float, total: float, description: str = "", *, row: str = "", figures: str = ""
+    ) -> None:
+        """Draw ``done`` of ``total`` in a row, between its description and its figures."""
+        from rich.progress import TaskID
+
+        if row not in self._rows:
+            self._rows[row] = self._drawn.add_task(description, total=total, figures="")
+        number = TaskID(self._rows[row])
+        self._drawn.update(number, completed=done, total=total, description=description, figures=figures)
+
+    def line(self, text: str) -> None:
+        """Print a line on stderr where no bar is drawn."""
+        if self._drawn.disable:
+            self._drawn.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bar(unit: str, *, remaining: bool = True, transient: bool = False) -> Iterator[ProgressBar]:
+    """A bar within the block.
+
+    Args:
+        unit: what is counted, in the plural.
+        remaining: whether to estimate the time that is left; figures may have it.
+        transient: whether the bar goes at the end.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Count(ProgressColumn):
+        """The description, and so many of so many, in whole numbers."""
+
+        def render(self, task: Task) -> Text:
+            words = f"{task.completed:.0f}/{task.total:.0f} {unit}"
+            return Text.assemble((f"{task.description} ", "bold") if task.description else "", words)
+
+    console = Console(stderr=True)
+    columns = [Count(), BarColumn(bar_width=20), TextColumn("{task.fields[figures]}", markup=False)]
+    left = [TimeRemainingColumn(compact=True)] if remaining else []
+    with Progress(
+        *columns, *left, console=console, disable=not console.is_terminal, transient=transient
+    ) as drawn:
+        yield ProgressBar(drawn)
 
 
 @contextmanager
 def steps_bar() -> Iterator[Advance]:
-    """A bar over the steps of all batches that names the expert at work, or nothing where stderr is not a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    name = TextColumn("[bold]{task.description:>8}")
-    columns = (name, BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("", total=None)
+    """A bar over the steps of all batches that names the expert at work."""
+    with progress_bar("steps", transient=True) as bar:
 
         def advance(done: int, total: int, state: State) -> None:
             # The expert at work from here on; after a clip's last step that of the next clip's first.
-            following = (state.next or state.plan.steps[0]).expert
-            bar.update(task, completed=done, total=total, description=following)
+            bar.update(done, total, (state.next or state.plan.steps[0]).expert)
 
         yield advance

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jvid.cli.progress import progress_bar
 from jvid.cli.summary import AsJson, print_json
 from jvid.errors import InputError, UnknownNameError
 from jvid.extras import extra
@@ -213,17 +214,5 @@ def _one_line() -> Iterator[None]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int, str], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        tasks: dict[str, Any] = {}
-
-        def tell(done: int, total: int, name: str) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(f"features of {name}", total=total)
-            bar.update(tasks[name], completed=done)
-
-        yield tell
+    with progress_bar("clips") as bar:
+        yield lambda done, total, name: bar.update(done, total, f"features of {name}", row=name)

@@ -14,6 +14,7 @@ import typer
 from jvid.cli.devices import Device, Dtype
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
+from jvid.cli.progress import progress_bar
 from jvid.cli.prompts import PromptFile
 from jvid.cli.sample import check_overlap
 from jvid.cli.strategies import StartOptions, StrategyOptions
@@ -111,7 +112,7 @@ def generate(
         check_overlap(changes.overlap, models, frames)
         return changes.changed(start.of(models, begun), models.frame_experts)
 
-    with _progress(num) as tell:
+    with _progress() as tell:
         made = run(
             out, num=num, ensemble=source, strategy=strategy, prompts=prompts, seed=seed, batch=batch,
             micro_batch=micro_batch, frames=frames, threads=threads, processes=processes, device=device,
@@ -175,30 +176,19 @@ def _show(made: ClipSet, as_json: bool) -> None:
 
 
 @contextmanager
-def _progress(num: int) -> Iterator[Tell]:
+def _progress() -> Iterator[Tell]:
     """A bar on a terminal; elsewhere a line a minute. On stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.completed:.0f}/{task.total:.0f} clips"),
-        BarColumn(),
-        TextColumn("{task.fields[rate]}"),
-    )
     shown = time.monotonic()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=num, rate="")
+    # The rate has the time that is left: a run that goes on has made a part of the set before.
+    with progress_bar("clips", remaining=False) as bar:
 
         def tell(progress: Far) -> None:
             nonlocal shown
             rate = _rate(progress)
-            bar.update(task, completed=progress.clips, total=progress.num, rate=rate)
-            if not console.is_terminal and time.monotonic() - shown >= _EVERY:
+            bar.update(progress.clips, progress.num, figures=rate)
+            if time.monotonic() - shown >= _EVERY:
                 shown = time.monotonic()
-                console.print(
-                    f"{int(progress.clips)}/{progress.num} clips {rate}", highlight=False, soft_wrap=True
-                )
+                bar.line(f"{int(progress.clips)}/{progress.num} clips {rate}")
 
         yield tell
 
