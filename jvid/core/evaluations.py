@@ -6,19 +6,24 @@
     Framewise(network)         once with f rows of 1 frame
     Windowed(network)          once for each window, with 1 row of the window's frames
 
-A price of a run is the sum of these over the steps of its plan (``jvid.pipeline.cost``).
+A price of a run is the sum of these over the steps of its plan, as often as the solver calls (``jvid.pipeline.cost``).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from jvid.core.protocols import DeclaresEvaluations, Evaluation
+from jvid.core.protocols import DeclaresCost, DeclaresEvaluations, Evaluation
+from jvid.errors import InputError
 
 if TYPE_CHECKING:
-    from jvid.core.protocols import Denoiser
+    from jvid.core.protocols import Denoiser, Solver, Step
 
-__all__ = ["evaluations_of"]
+__all__ = ["calls_at", "evaluations_of", "total_seconds"]
+
+C = TypeVar("C")
 
 
 def evaluations_of(denoiser: Denoiser, t: float, frames: int) -> tuple[Evaluation, ...]:
@@ -33,3 +38,33 @@ def evaluations_of(denoiser: Denoiser, t: float, frames: int) -> tuple[Evaluatio
     if isinstance(declared, DeclaresEvaluations):
         return tuple(declared.evaluations(t, frames))
     return (Evaluation(denoiser, 1, frames),)
+
+
+def calls_at(solver: Solver[Any] | None, step: Step) -> int:
+    """How often a solver calls the denoiser of a step: once where it does not declare it."""
+    declared: object = solver
+    return declared.evaluations(step) if isinstance(declared, DeclaresCost) else 1
+
+
+def total_seconds(
+    calls: Mapping[C, int], seconds: Mapping[C, float], expert: Callable[[C], str] = str
+) -> float:
+    """The sum over ``calls`` of their number times the seconds of one.
+
+    Args:
+        calls: how many of each.
+        seconds: of one of each; those that are not called need none.
+        expert: whose call it is, for errors.
+
+    Raises:
+        InputError: a call without seconds, or seconds that are negative or not finite.
+    """
+    total = 0.0
+    for call, count in calls.items():
+        each = seconds.get(call)
+        if not count:
+            continue
+        if each is None or not 0 <= each < math.inf:
+            raise InputError(f"seconds per call of {expert(call)!r}: got {each!r}, expected 0 or more")
+        total += count * each
+    return total

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from jvid.core.evaluations import calls_at, total_seconds
 from jvid.core.plan_values import numbers_of, step_of, step_values, text_of, whole_of
-from jvid.core.protocols import DeclaresCost, Step
+from jvid.core.protocols import Step
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,26 +85,17 @@ class Plan:
         Args:
             solver: one that declares no ``evaluations``, and None, call once a step.
         """
-        declared: object = solver
-        return self._sums(declared.evaluations) if isinstance(declared, DeclaresCost) else self.counts
+        return self._sums(lambda step: calls_at(solver, step))
 
     def price(self, seconds_per_call: Mapping[str, float], solver: Solver[Any] | None = None) -> float:
         """Expected seconds of the networks, for ``calls(solver)`` that all cost the same for an expert.
 
-        What a strategy's wrappers make of a call, ``jvid.pipeline.cost`` knows.
+        ``jvid.pipeline.cost`` counts what the wrappers of a strategy make of a call.
 
         Raises:
             InputError: an expert that is called has no figure, or a figure is negative or not finite.
         """
-        total = 0.0
-        for name, count in self.calls(solver).items():
-            if not count:
-                continue
-            seconds = seconds_per_call.get(name)
-            if seconds is None or not 0 <= seconds < math.inf:
-                raise InputError(f"seconds per call of {name!r}: got {seconds!r}, expected 0 or more")
-            total += count * seconds
-        return total
+        return total_seconds(self.calls(solver), seconds_per_call)
 
     def _sums(self, of: Callable[[Step], int]) -> Mapping[str, int]:
         sums = dict.fromkeys(self.experts, 0)

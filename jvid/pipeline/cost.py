@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from jvid.core.evaluations import evaluations_of
-from jvid.core.protocols import DeclaresCost
+from jvid.core.evaluations import calls_at, evaluations_of, total_seconds
 from jvid.ensemble.standin import StandIn
 from jvid.errors import InputError
 from jvid.views.price_table import PriceRow
@@ -61,12 +60,12 @@ def calls_of(composition: Composition, plan: Plan, frames: int | None = None) ->
     from jvid.core.bridged import Bridged
 
     latents = 1 if composition.ensemble is None else composition.ensemble.latents(frames)[1]
-    solver: object = composition.solver
+    solver = composition.solver
     names = dict.fromkeys(name for step in plan.steps for name in step.weights)
     outlines = {name: Bridged(composition.outline(name, latents), composition.schedule) for name in names}
     found: Counter[Call] = Counter()
     for step in plan.steps:
-        times = solver.evaluations(step) if isinstance(solver, DeclaresCost) else 1
+        times = calls_at(solver, step)
         for name, weight in step.weights.items():
             for each in evaluations_of(outlines[name], step.start.t, latents) if weight > 0 else ():
                 # A wrapper that does not declare what it evaluates counts as its expert's network.
@@ -98,13 +97,7 @@ def price(calls: Mapping[Call, int], seconds: Mapping[Call, float]) -> float:
     Raises:
         InputError: a call without seconds, or seconds that are negative or not finite.
     """
-    total = 0.0
-    for call, count in calls.items():
-        each = seconds.get(call)
-        if each is None or not 0 <= each < math.inf:
-            raise InputError(f"seconds per call of {call.expert!r}: got {each!r}, expected 0 or more")
-        total += count * each
-    return total
+    return total_seconds(calls, seconds, lambda call: call.expert)
 
 
 def scaled_seconds(calls: Iterable[Call], given: Mapping[str, float]) -> dict[Call, float]:
