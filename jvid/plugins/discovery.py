@@ -100,7 +100,7 @@ class Plugin:
             with preserving_process_state():
                 target = self.manager.hook.jvid_resolve(kind=kind, name=name)
             return None if target is None else registrar.component(kind, name, target)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, MemoryError):
             raise
         except BaseException as error:
             return Failure(self.name, self.distribution, f"resolve of {kind} {name!r}", error)
@@ -186,7 +186,7 @@ def admit(source: PluginSource, taken: Iterable[Plugin]) -> Plugin | Failure:
         if returned:
             what = type(returned[0]).__name__
             raise InputError(f"jvid_register returned a {what}: expected nothing, call register.<kind>(...)")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as error:
         return Failure(source.name, source.distribution, stage, error)

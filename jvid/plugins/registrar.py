@@ -90,7 +90,7 @@ class Component:
                 found = getattr(found, part)
             if not callable(found):
                 raise TypeError(f"{self.target} is a {type(found).__name__}, not something to call")
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, MemoryError):
             raise
         except MissingDependencyError as error:
             raise MissingDependencyError(f"{self}: {error}") from error

@@ -8,7 +8,6 @@ question (see ``jvid.plugins.discovery``); torch and its like load with the fact
 from __future__ import annotations
 
 import difflib
-import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +31,7 @@ from jvid.plugins.discovery import (
     is_strict,
     wanted_sources,
 )
-from jvid.plugins.isolation import one_line
+from jvid.plugins.isolation import LOCK, one_line
 from jvid.plugins.options import check_options, fitting, parameters
 from jvid.plugins.parts import Experts, with_parts
 from jvid.plugins.registrar import KINDS, Component
@@ -56,7 +55,7 @@ class Registry:
         self._plugins: list[Plugin] = []
         self._failures: list[Failure] = []
         self._left_out: list[str] = []
-        self._lock = threading.RLock()  # a plugin may look up names while it is imported
+        self._lock = LOCK  # a plugin may look up names while it is imported
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
@@ -220,7 +219,7 @@ class Registry:
             raise InputError(f"{who}: {error}") from error
         except MissingDependencyError as error:
             raise MissingDependencyError(f"{component}: {error}") from error
-        except (JvidError, KeyboardInterrupt):
+        except (JvidError, KeyboardInterrupt, MemoryError):
             raise
         except ValueError as error:
             raise InputError(f"{component}: {one_line(error)}") from error

@@ -151,6 +151,19 @@ def test_a_factory_that_fails_is_named_with_its_distribution(
     assert caught.value.__cause__ is error
 
 
+@pytest.mark.parametrize("error", [MemoryError("4 GB"), KeyboardInterrupt()])
+def test_no_memory_and_an_interrupt_pass_as_they_are(error: BaseException) -> None:
+    """Neither is a fault of the plugin."""
+    with pytest.raises(type(error)) as caught:
+        registry_of("selector", raiser(error)).load("selector", "mine")
+    assert caught.value is error
+    registry = Registry(entry_points=False)
+    registry.add(resolver(lambda kind, name: raiser(error)()), "large", "large 1")
+    with pytest.raises(type(error)) as caught:
+        registry.load("selector", "any")
+    assert caught.value is error
+
+
 @pytest.mark.parametrize(
     ("target", "kind", "words"),
     [
