@@ -13,7 +13,7 @@ import attrs
 
 from jvid.errors import InputError
 
-__all__ = ["differences", "flat", "plain", "short", "structured"]
+__all__ = ["check_same", "differences", "flat", "plain", "short", "structured"]
 
 T = TypeVar("T")
 
@@ -60,6 +60,23 @@ def differences(then: Any, now: Any) -> list[str]:
         for path in {**before, **after}
         if path not in before or path not in after or before[path] != after[path]
     ]
+
+
+def check_same(then: Any, now: Any, what: str, remedy: str) -> None:
+    """Refuse to go on with what was made with other settings; the first three that differ are named.
+
+    Args:
+        then: plain values that it was made with.
+        now: those requested.
+        what: a clause for the error, such as "FOLDER holds latents of other settings".
+        remedy: what to do, such as "give another folder".
+
+    Raises:
+        InputError: the values differ.
+    """
+    if found := differences(then, now):
+        more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
+        raise InputError(f"{what}; {'; '.join(found[:3])}{more}: {remedy}")
 
 
 def short(value: Any) -> str:

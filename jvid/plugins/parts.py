@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from jvid.errors import InputError, UnknownNameError
 from jvid.plugins.choice import Choice
 from jvid.plugins.options import parameters
+from jvid.plugins.shape import PROTOCOLS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,17 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["Experts", "is_part", "part_kind", "read_tensor", "with_parts"]
 
 _KINDS: Mapping[str, str] = {
-    "Denoiser": "denoiser",
-    "NoiseSchedule": "schedule",
-    "NoiseSampler": "noise",
+    **{protocol.__name__: kind for kind, protocol in PROTOCOLS.items() if kind != "wrapper"},
     "DeclaredNoise": "noise",
-    "LatentPostprocessor": "postprocessor",
-    "Selector": "selector",
-    "Solver": "solver",
-    "Codec": "codec",
-    "TextEncoder": "text",
     "Tensor": "tensor",
 }
+"""Kinds by the names of their protocols, as annotations have them."""
 
 
 Experts = Callable[[str], Any]

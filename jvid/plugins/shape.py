@@ -12,22 +12,47 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["missing_members"]
+from jvid.core.protocols import (
+    Codec,
+    Denoiser,
+    LatentPostprocessor,
+    NoiseSampler,
+    NoiseSchedule,
+    Selector,
+    Solver,
+    TextEncoder,
+)
+
+__all__ = ["PROTOCOLS", "missing_members"]
+
+PROTOCOLS: Mapping[str, type] = {
+    "denoiser": Denoiser,
+    "wrapper": Denoiser,
+    "selector": Selector,
+    "solver": Solver,
+    "schedule": NoiseSchedule,
+    "noise": NoiseSampler,
+    "postprocessor": LatentPostprocessor,
+    "codec": Codec,
+    "text": TextEncoder,
+}
+"""What the components of a kind are; a grid is a function of a schedule."""
 
 _CALL = "__call__"
 
-# Method to its arguments; an attribute that is no method has None.
+
+def _members(protocol: type) -> Mapping[str, tuple[str, ...] | None]:
+    """Each method of a protocol with its arguments; an attribute has None."""
+    return {
+        name: tuple(inspect.signature(member).parameters)[1:] if inspect.isfunction(member) else None
+        for name, member in vars(protocol).items()
+        if name == _CALL or not name.startswith("_")
+    }
+
+
 _NEEDS: Mapping[str, Mapping[str, tuple[str, ...] | None]] = {
-    "denoiser": {"schedule": None, _CALL: ("x", "t", "cond")},
-    "wrapper": {"schedule": None, _CALL: ("x", "t", "cond")},
-    "selector": {_CALL: ("step", "u")},
-    "solver": {"order": None, "init": (), "step": ("x", "step", "denoise", "noise", "memory")},
+    **{kind: _members(protocol) for kind, protocol in PROTOCOLS.items()},
     "grid": {_CALL: ("schedule",)},
-    "schedule": {_CALL: ("t",), "time_at": ("angle",)},
-    "noise": {_CALL: ("shape", "draw")},
-    "postprocessor": {_CALL: ("x",)},
-    "codec": {"decode": ("latents",)},
-    "text": {_CALL: ("prompts",)},
     "ensemble": {},
 }
 

@@ -24,6 +24,7 @@ import cattrs
 import numpy as np
 import torch
 
+from jvid.documents import check_same
 from jvid.errors import InputError
 from jvid.files import clean, make_folder, read_json, whole_file, write_json
 from jvid.refusals import unreadable
@@ -34,6 +35,7 @@ from jvid_training.recipe import Codec, Data
 
 FORMAT = 1
 SHARD_FRAMES = 4096
+_REMEDY = "give data.latents another folder, or delete that one"
 T = TypeVar("T")
 Encode = Callable[[torch.Tensor], torch.Tensor]  # video (1 3 f H W) in [-1, 1] -> latents (1 c f h w)
 
@@ -135,10 +137,7 @@ def encode(
     key = json.loads(json.dumps(key_of(data, codec)))
     if (folder / "manifest.json").is_file():
         manifest = load_manifest(folder)
-        if manifest.key != key:
-            raise InputError(
-                f"{folder} holds latents of other settings: give data.latents another folder, or delete that one"
-            )
+        check_same(manifest.key, key, f"{folder} holds latents of other settings", _REMEDY)
         return manifest
     with Lock(make_folder(folder), alone=True):
         if (folder / "manifest.json").is_file():  # the process that held the lock before has finished
@@ -157,10 +156,9 @@ def _encode(
     clean(folder, locked=True)
     before = folder / "key.json"
     what = "what `jvid encode` wrote", "give data.latents another folder"
-    if before.is_file() and read_json(before, *what) != key:
-        raise InputError(
-            f"{folder} holds an unfinished encoding of other settings: give data.latents another folder, or delete it"
-        )
+    if before.is_file():
+        unfinished = f"{folder} holds an unfinished encoding of other settings"
+        check_same(read_json(before, *what), key, unfinished, _REMEDY)
     clips = find_clips(root, data.actor)
     unknown = sorted(set(data.holdout) - {clip.actor for clip in clips})
     if unknown:

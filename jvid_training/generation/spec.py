@@ -167,9 +167,5 @@ class Spec:
                 f"num {self.num}: the set holds {before.num} already, ask for as many or more; or give another folder"
             )
         then, now = ({**spec.to_dict(), "num": 0, "ensemble": ""} for spec in (before, self))
-        if found := documents.differences(then, now):
-            more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
-            raise InputError(
-                f"the set was made by another request; {'; '.join(found[:3])}{more}: give another folder, or ask for "
-                "the same"
-            )
+        remedy = "give another folder, or ask for the same"
+        documents.check_same(then, now, "the set was made by another request", remedy)

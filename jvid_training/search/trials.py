@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from jvid.documents import check_same
 from jvid.ensemble.canonical import canonical
 from jvid.errors import InputError, JvidError
 from jvid.extras import extra
@@ -199,11 +200,8 @@ class Trials:
             study.set_user_attr("settings", settings)
             return study
         then, now = (self._comparable(each) for each in (before, settings))
-        if then != now:
-            names = ", ".join(name for name in {**then, **now} if then.get(name) != now.get(name))
-            raise InputError(
-                f"{path} holds a sweep of other settings ({names}): give study.out another folder, or take them back"
-            )
+        remedy = "give study.out another folder, or take them back"
+        check_same(then, now, f"{path} holds a sweep of other settings", remedy)
         return study
 
     def _comparable(self, settings: Mapping[str, Any]) -> dict[str, Any]:

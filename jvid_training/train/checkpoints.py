@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jvid.documents import check_same
 from jvid.errors import InputError, JvidError, MissingDependencyError
 from jvid.files import read_json, remove, whole_folder, write_json
 from jvid.refusals import refusal, unreadable
@@ -161,11 +162,10 @@ def load_checkpoint(
         optimizer = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
     # Structured first: a key that is newer than the checkpoint stands in it with its default.
     before = to_document(structure_recipe(state["recipe"], f"{path / 'state.json'}"))
-    differing = sorted(_differences(*(json.loads(json.dumps(each)) for each in (before, recipe))))
-    if differing:
-        raise InputError(
-            f"{path} was made by another recipe ({', '.join(differing)} differ): give `out` another folder, or restore those keys"
-        )
+    then, now = (_lasting(json.loads(json.dumps(each))) for each in (before, recipe))
+    check_same(
+        then, now, f"{path} was made by another recipe", "give `out` another folder, or restore those keys"
+    )
     return model, ema, optimizer, state
 
 
@@ -191,12 +191,11 @@ def start_from(network: torch.nn.Module, weights: dict[str, Tensor]) -> int:
     return len(taken)
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    differing = []
-    for name in old.keys() | new.keys():
-        a, b = old.get(name), new.get(name)
-        if isinstance(a, dict) and isinstance(b, dict):
-            differing += _differences(a, b, f"{prefix}{name}.")
-        elif a != b and name not in MAY_CHANGE.get(prefix.rstrip("."), set()):
-            differing.append(f"{prefix}{name}")
-    return differing
+def _lasting(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe without what may change."""
+    return {
+        section: {name: value for name, value in values.items() if name not in MAY_CHANGE.get(section, ())}
+        if isinstance(values, dict)
+        else values
+        for section, values in recipe.items()
+    }

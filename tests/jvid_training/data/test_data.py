@@ -186,7 +186,9 @@ def test_encoding_is_resumed_and_shared_and_refuses_other_settings(tmp_path: Pat
     for path in names:
         np.testing.assert_array_equal(np.load(path), np.load(tmp_path / "again" / path.name))
 
-    with pytest.raises(InputError, match="latents of other settings"):
+    with pytest.raises(
+        InputError, match=r"latents of other settings; .*fps: \S+ then, 25\.0 now: give data\.latents"
+    ):
         encode(attrs.evolve(whole.data, fps=25.0), whole.codec, tmp_path / "clips", pooled)
 
 

@@ -260,5 +260,8 @@ def test_a_sweep_of_version_0_1_goes_on(tmp_path: Path, toys: None) -> None:
     trials.study.set_user_attr(
         "settings", {**settings, "strategy": {**settings["strategy"], "guidance": 3.0}}
     )
-    with pytest.raises(InputError, match=r"sweep of other settings \(strategy\)"):
+    with pytest.raises(
+        InputError,
+        match=r"sweep of other settings; strategy\.experts\.\*\.wrappers: \['guided:scale=3\.0'\] then",
+    ):
         open_trials(bench, recipe.sweep)

@@ -251,7 +251,9 @@ def test_a_reference_of_other_size_or_rate(tmp_path: Path, real: Real, message: 
 
 def test_a_sweep_of_other_settings_is_refused(tmp_path: Path) -> None:
     swept(document(tmp_path), 1)
-    with pytest.raises(InputError, match=r"sweep of other settings \(num\): give study.out another folder"):
+    with pytest.raises(
+        InputError, match=r"sweep of other settings; num: 4 then, 6 now: give study.out another folder"
+    ):
         swept(document(tmp_path, study={"num": 6}), 2)
     # The number of trials is no such setting.
     assert len(asked(swept(document(tmp_path, sweep={"trials": 9}), 2))) == 2

@@ -335,7 +335,7 @@ def test_a_signal_leaves_a_checkpoint_and_the_command_goes_on(
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     recipe = prepare(tmp_path, "image")
     train(recipe)
-    with pytest.raises(InputError, match=r"another recipe \(training.seed differ\)"):
+    with pytest.raises(InputError, match=r"another recipe; training\.seed: 0 then, 1 now: give"):
         train(attrs.evolve(recipe, training=attrs.evolve(recipe.training, seed=1)))
     weights = checkpoints(tmp_path / "run")[-1] / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
