@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+from einops import rearrange
 from torch import Tensor
 
 from jvid.core.conditions import fold_frames
@@ -40,8 +41,8 @@ class Framewise(Wrapper):
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype."""
         require_latents(x, "Framewise")
-        b, c, f, h, w = x.shape
-        frames = x.transpose(1, 2).reshape(b * f, c, 1, h, w)
+        b, _, f, _, _ = x.shape
+        frames = rearrange(x, "b c f h w -> (b f) c 1 h w")
         times = t.repeat_interleave(f) if t.ndim else t
         # The same tensors at each step of a run: what is kept for them further inside is found again.
         folded = self._folded({"cond": cond, "rows": b, "frames": f}, lambda: fold_frames(cond, b, f))
@@ -51,7 +52,7 @@ class Framewise(Wrapper):
                 f"the denoiser of frames returned shape {tuple(x_0.shape)} for frames of shape {tuple(frames.shape)}; "
                 "expected the same shape"
             )
-        return x_0.reshape(b, f, c, h, w).transpose(1, 2)
+        return rearrange(x_0, "(b f) c 1 h w -> b c f h w", f=f)
 
     def evaluations(self, t: float, frames: int) -> Sequence[Evaluation]:
         """Those of the inner denoiser, with a row for each frame."""

@@ -38,6 +38,7 @@ def to_frames(video: Tensor | Frames) -> Frames:
         InputError: another shape or type, or a value that is not finite.
     """
     import numpy as np
+    from einops import rearrange
 
     if isinstance(video, np.ndarray):
         frames = video[None] if video.ndim == 4 else video
@@ -49,7 +50,7 @@ def to_frames(video: Tensor | Frames) -> Frames:
     if not bool(video.isfinite().all()):
         raise InputError("the video holds NaN or infinity: expected values in [-1, 1]; check the decoder")
     scaled = ((video.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round()
-    bytes_: Frames = scaled.permute(0, 2, 3, 4, 1).numpy().astype(np.uint8)
+    bytes_: Frames = rearrange(scaled, "b c f h w -> b f h w c").numpy().astype(np.uint8)
     return bytes_
 
 

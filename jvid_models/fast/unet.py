@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from jvid.errors import InputError
@@ -123,9 +124,9 @@ class AcceleratedUNet(nn.Module):
         rows = Rows(halves, clips, inner, text, time)
         x = sample if own or halves == 1 else sample[: len(sample) // halves]
         if video:
-            x = x.transpose(1, 2).flatten(0, 1)
+            x = rearrange(x, "b c f h w -> (b f) c h w")
         x = walk(unet, x, rows, self.kept, self.checkpointing)
-        return x.unflatten(0, (-1, inner)).transpose(1, 2) if video else x
+        return rearrange(x, "(b f) c h w -> b c f h w", f=inner) if video else x
 
     def _time(
         self, sample: Tensor, timestep: Tensor | float, text: Tensor, options: dict[str, Any]

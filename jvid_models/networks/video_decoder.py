@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from jvid.errors import InputError
@@ -69,7 +70,7 @@ class VideoDecoder(nn.Module):
             raise InputError(f"latents of shape {tuple(latents.shape)}: expected (b {expected} f h w)")
         frames = latents.shape[2]
         # Generated latents reach further than encoded ones; TAESD bounds them the same way.
-        h = self.entry(torch.tanh(latents.movedim(2, 1).flatten(0, 1) / 4) * 4)
+        h = self.entry(torch.tanh(rearrange(latents, "b c f h w -> (b f) c h w") / 4) * 4)
         h = self.attention(h, frames)
         stages: Iterable[Any] = self.stages
         for index, stage in enumerate(stages):
@@ -78,7 +79,7 @@ class VideoDecoder(nn.Module):
             for block in stage:
                 h = block(h, frames)
         h = self.exit(F.silu(self.exit_norm(h)))
-        return h.unflatten(0, (-1, frames)).movedim(2, 1)
+        return rearrange(h, "(b f) c h w -> b c f h w", f=frames)
 
 
 class _Block(nn.Module):
@@ -105,9 +106,9 @@ class _Block(nn.Module):
 
     def forward(self, h: Tensor, frames: int) -> Tensor:
         h = h + self.spatial(h)
-        clip = h.unflatten(0, (-1, frames)).movedim(2, 1)
+        clip = rearrange(h, "(b f) c h w -> b c f h w", f=frames)
         clip = clip + self.temporal(clip)
-        return clip.movedim(1, 2).flatten(0, 1)
+        return rearrange(clip, "b c f h w -> (b f) c h w")
 
 
 class _OverTime(nn.Conv3d):
@@ -131,14 +132,16 @@ class _TemporalAttention(nn.Module):
 
     def forward(self, h: Tensor, frames: int) -> Tensor:
         _, _, height, breadth = h.shape
-        rows = self.norm(h).unflatten(0, (-1, frames)).permute(0, 3, 4, 1, 2)  # b h w f c
-        added = self.mixed(rows.flatten(0, 2)).unflatten(0, (-1, height, breadth)).permute(0, 3, 4, 1, 2)
-        return h + added.flatten(0, 1)
+        added = self.mixed(rearrange(self.norm(h), "(b f) c h w -> (b h w) f c", f=frames))
+        return h + rearrange(added, "(b h w) f c -> (b f) c h w", h=height, w=breadth)
 
     def mixed(self, rows: Tensor) -> Tensor:
         """Normalised frames of each place ``(places f c)`` -> what is added to them."""
-        q, k, v = self.qkv(rows).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed: Tensor = self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        q, k, v = rearrange(
+            self.qkv(rows), "p f (three heads c) -> three p heads f c", three=3, heads=self.heads
+        )
+        attended = F.scaled_dot_product_attention(q, k, v)
+        mixed: Tensor = self.out(rearrange(attended, "p heads f c -> p f (heads c)"))
         return mixed
 
 
