@@ -74,7 +74,7 @@ class Data:
 
 
 @attrs.frozen
-class Codec:
+class CodecChoice:
     """The autoencoder of the latent space, by its registered name."""
 
     name: str = "taesd"
@@ -157,7 +157,7 @@ class Recipe:
     training: Training
     network: dict[str, Any] = attrs.field(factory=dict)
     """Options of the network's factory: `jvid_models.networks.unets` or `jvid_models.networks.video_decoder`."""
-    codec: Codec = Codec()
+    codec: CodecChoice = CodecChoice()
     text: Text = Text()
     schedule: Schedule = Schedule()
     optimiser: Optimiser = Optimiser()

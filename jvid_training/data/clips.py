@@ -35,7 +35,7 @@ class ClipFile:
 
 
 @attrs.frozen(eq=False)
-class Clip:
+class VideoClip:
     """Decoded frames ``(f, h, w, 3)``, uint8 RGB, and the rate they are shown at (frames per second)."""
 
     frames: np.ndarray
@@ -70,7 +70,7 @@ def find_clips(root: Path, actor_pattern: str) -> list[ClipFile]:
     return found
 
 
-def read_clip(path: Path) -> Clip:
+def read_clip(path: Path) -> VideoClip:
     """Decode a whole clip. Raises `ClipError` on a corrupt, truncated or empty file.
 
     Raises `InputError` on one that the system refuses to read.
@@ -96,7 +96,7 @@ def read_clip(path: Path) -> Clip:
         raise ClipError(f"clip {path.name}: truncated, {len(frames)} of {declared} frames could be decoded")
     if not rate:
         raise ClipError(f"clip {path.name}: it declares no frame rate")
-    return Clip(np.stack(frames), float(rate))
+    return VideoClip(np.stack(frames), float(rate))
 
 
 def resample_times(count: int, source_fps: float, fps: float, phase: int = 0) -> np.ndarray:

@@ -28,10 +28,18 @@ from jvid.documents import check_same
 from jvid.errors import InputError
 from jvid.files import clean, make_folder, read_json, whole_file, write_json
 from jvid.refusals import unreadable
-from jvid_training.data.clips import Clip, ClipError, ClipFile, find_clips, phases, read_clip, resample_times
+from jvid_training.data.clips import (
+    ClipError,
+    ClipFile,
+    VideoClip,
+    find_clips,
+    phases,
+    read_clip,
+    resample_times,
+)
 from jvid_training.data.crop import Crop, apply_crop, centre_crop, person_crop
 from jvid_training.jobs.locks import Lock
-from jvid_training.recipe import Codec, Data
+from jvid_training.recipe import CodecChoice, Data
 
 FORMAT = 1
 SHARD_FRAMES = 4096
@@ -74,7 +82,7 @@ class Manifest:
         return tuple(sorted({sequence.action for sequence in self.sequences}))
 
 
-def key_of(data: Data, codec: Codec) -> dict[str, Any]:
+def key_of(data: Data, codec: CodecChoice) -> dict[str, Any]:
     """What the latents depend on: two recipes with the same key share one encoding."""
     plain: dict[str, Any] = cattrs.unstructure(data)
     for name in ("latents", "phrases", "prefixes"):
@@ -123,7 +131,7 @@ def mapped(path: Path) -> np.ndarray:
 
 def encode(
     data: Data,
-    codec: Codec,
+    codec: CodecChoice,
     root: Path,
     encoder: Encode,
     advance: Callable[[int, int, str], None] = lambda done, total, clip: None,
@@ -187,7 +195,7 @@ def _encode(
     return manifest
 
 
-def _sequences(file: ClipFile, clip: Clip, data: Data) -> Iterator[tuple[Sequence, np.ndarray]]:
+def _sequences(file: ClipFile, clip: VideoClip, data: Data) -> Iterator[tuple[Sequence, np.ndarray]]:
     crop = _crop(clip, data)
     picture = apply_crop(clip.frames, crop, data.size)
     lengths = []
@@ -205,7 +213,7 @@ def _sequences(file: ClipFile, clip: Clip, data: Data) -> Iterator[tuple[Sequenc
         )
 
 
-def _crop(clip: Clip, data: Data) -> Crop:
+def _crop(clip: VideoClip, data: Data) -> Crop:
     if data.crop == "centre":
         return centre_crop(clip.frames, data.crop_size)
     size = data.crop_size or min(clip.frames.shape[1:3])

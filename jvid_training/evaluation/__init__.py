@@ -1,6 +1,6 @@
 """How good samples are, by the field's own figures: FVD, FID, IS by StyleGAN-V's protocol, flicker, action recognised.
 
-    evaluate(source, reference, networks)     sources of clips -> `Evaluation`, figures with intervals and floors
+    evaluate(source, reference, networks)     sources of clips -> `EvaluationResult`, figures with intervals and floors
 
 `jvid_training.evaluation.sources` holds real clips and codecs' floors; `jvid_training.generation.sets` generated sets.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jvid_training.evaluation.evaluating import evaluate as evaluate
     from jvid_training.evaluation.evaluating import real_floor as real_floor
     from jvid_training.evaluation.evaluating import recogniser_of as recogniser_of
-    from jvid_training.evaluation.figures import Evaluation as Evaluation
+    from jvid_training.evaluation.figures import EvaluationResult as EvaluationResult
     from jvid_training.evaluation.figures import Figure as Figure
     from jvid_training.evaluation.networks import load_network as load_network
     from jvid_training.evaluation.sources import ClipSource as ClipSource
@@ -27,7 +27,7 @@ _HOMES = {
     "evaluate": "evaluating",
     "real_floor": "evaluating",
     "recogniser_of": "evaluating",
-    "Evaluation": "figures",
+    "EvaluationResult": "figures",
     "Figure": "figures",
     "load_network": "networks",
     "ClipSource": "sources",

@@ -18,7 +18,7 @@ from jvid.extras import extra
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from jvid_training.evaluation.figures import Evaluation, Figure
+    from jvid_training.evaluation.figures import EvaluationResult, Figure
     from jvid_training.evaluation.sources import ClipSource, RealClips
 
 __all__ = ["evaluate", "table"]
@@ -96,7 +96,7 @@ def evaluate(
         with _one_line():
             for name, coded in codecs.items():
                 floors[name] = _by_base(run(coded, real, networks, floors={}, **options))
-            done: list[Evaluation] = []
+            done: list[EvaluationResult] = []
             for source in sources:
                 done.append(run(source, real, networks, floors=floors, **options))
                 if out is not None:  # after each set: what is finished is kept
@@ -118,7 +118,7 @@ def evaluate(
         typer.echo(str(out))
 
 
-def table(evaluations: Sequence[Evaluation]) -> Table:
+def table(evaluations: Sequence[EvaluationResult]) -> Table:
     """A row for each figure, a column for each floor and source."""
     from rich.table import Table
 
@@ -155,7 +155,7 @@ def _cell(figure: Figure | None) -> str:
     return rf"{value} \[{number(figure.low)}, {number(figure.high)}]"
 
 
-def _by_base(evaluation: Evaluation) -> dict[str, Figure]:
+def _by_base(evaluation: EvaluationResult) -> dict[str, Figure]:
     from jvid_training.evaluation.figures import base_of
 
     return {base_of(name): figure for name, figure in evaluation.figures.items()}

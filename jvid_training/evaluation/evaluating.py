@@ -20,7 +20,7 @@ import numpy as np
 from jvid.errors import InputError
 from jvid_training.data.windows import generator
 from jvid_training.evaluation.cache import FeatureCache
-from jvid_training.evaluation.figures import PROTOCOL, Evaluation, Figure, base_of, named
+from jvid_training.evaluation.figures import PROTOCOL, EvaluationResult, Figure, base_of, named
 from jvid_training.evaluation.networks.pixels import Pixels
 from jvid_training.evaluation.networks.protocol import FeatureNetwork
 from jvid_training.evaluation.recognition import Recogniser, proportion, train_recogniser
@@ -57,7 +57,7 @@ def evaluate(
     seed: int = 0,
     floors: Floors | None = None,
     recogniser: Recogniser | None = None,
-) -> Evaluation:
+) -> EvaluationResult:
     """Figures of ``source``; see the module's head.
 
     ``bootstrap``: resamplings behind an interval, 0 for none. ``floors`` by name; `real_floor` is computed when None.
@@ -88,7 +88,7 @@ def evaluate(
     if recogniser is not None and recogniser.network in own:
         figures |= action(recogniser, source, own[recogniser.network])
     _warn(source, figures)
-    return Evaluation(
+    return EvaluationResult(
         source=source.name,
         clips=len(source),
         frames=source.frames,

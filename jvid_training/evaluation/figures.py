@@ -19,7 +19,7 @@ import cattrs
 from jvid.errors import InputError
 from jvid.files import read_json, write_json
 
-__all__ = ["PROTOCOL", "Evaluation", "Figure", "base_of", "named", "number"]
+__all__ = ["PROTOCOL", "EvaluationResult", "Figure", "base_of", "named", "number"]
 
 FORMAT = 1
 PROTOCOL = {"FVD": (2048, "clips"), "FID": (50_000, "frames"), "IS": (50_000, "frames")}
@@ -72,7 +72,7 @@ def number(value: float) -> str:
 
 
 @attrs.frozen
-class Evaluation:
+class EvaluationResult:
     """Figures of a source against a reference; ``floors``: name of the floor -> base name -> figure."""
 
     source: str
@@ -109,7 +109,7 @@ class Evaluation:
         return plain
 
     @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Evaluation:
+    def from_dict(cls, document: Mapping[str, Any]) -> EvaluationResult:
         """Of `to_dict`. Raises InputError for anything else."""
         try:
             if document["format"] != FORMAT:
@@ -120,17 +120,17 @@ class Evaluation:
             raise InputError(f"these are no figures of `jvid evaluate` ({reason}): evaluate again") from None
 
 
-def save(evaluations: list[Evaluation], path: Path) -> None:
+def save(evaluations: list[EvaluationResult], path: Path) -> None:
     """As JSON, whole or not at all."""
     write_json(path, {"format": FORMAT, "evaluations": [one.to_dict() for one in evaluations]})
 
 
-def load(path: Path) -> list[Evaluation]:
+def load(path: Path) -> list[EvaluationResult]:
     """What `save` wrote. Raises InputError for anything else."""
-    found: list[Evaluation] = read_json(
+    found: list[EvaluationResult] = read_json(
         path,
         "figures of `jvid evaluate`",
         "evaluate again",
-        lambda values: [Evaluation.from_dict(one) for one in values["evaluations"]],
+        lambda values: [EvaluationResult.from_dict(one) for one in values["evaluations"]],
     )
     return found

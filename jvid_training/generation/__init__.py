@@ -11,6 +11,6 @@ from __future__ import annotations
 from jvid_training.generation.finishing import finish, finishes
 from jvid_training.generation.run import generate
 from jvid_training.generation.sets import ClipSet
-from jvid_training.generation.spec import Progress, Spec
+from jvid_training.generation.spec import GenerationProgress, Spec
 
-__all__ = ["ClipSet", "Progress", "Spec", "finish", "finishes", "generate"]
+__all__ = ["ClipSet", "GenerationProgress", "Spec", "finish", "finishes", "generate"]

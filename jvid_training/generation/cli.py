@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jvid.ensemble.ensemble import Ensemble
     from jvid.strategy.strategy import Strategy
     from jvid_training.generation.sets import ClipSet
-    from jvid_training.generation.spec import Progress as Far
+    from jvid_training.generation.spec import GenerationProgress
     from jvid_training.generation.watch import Tell
 
 __all__ = ["generate"]
@@ -182,7 +182,7 @@ def _progress() -> Iterator[Tell]:
     # The rate has the time that is left: a run that goes on has made a part of the set before.
     with progress_bar("clips", remaining=False) as bar:
 
-        def tell(progress: Far) -> None:
+        def tell(progress: GenerationProgress) -> None:
             nonlocal shown
             rate = _rate(progress)
             bar.update(progress.clips, progress.num, figures=rate)
@@ -193,7 +193,7 @@ def _progress() -> Iterator[Tell]:
         yield tell
 
 
-def _rate(progress: Far) -> str:
+def _rate(progress: GenerationProgress) -> str:
     if not math.isfinite(progress.left):
         return ""
     hours, rest = divmod(round(progress.left), 3600)

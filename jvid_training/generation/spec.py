@@ -21,14 +21,14 @@ from jvid.files import read_json
 from jvid.pipeline.record import Clip
 from jvid.strategy.strategy import Strategy
 
-__all__ = ["FORMAT", "NAME", "Progress", "Spec"]
+__all__ = ["FORMAT", "NAME", "GenerationProgress", "Spec"]
 
 FORMAT = 2
 NAME = "set.json"
 
 
 @attrs.frozen
-class Progress:
+class GenerationProgress:
     """What a run tells: ``clips`` of the ``num`` wanted (a part of one counts), clips per second of this run, seconds left."""
 
     clips: float

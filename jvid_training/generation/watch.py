@@ -6,11 +6,11 @@ import math
 import time
 from collections.abc import Callable
 
-from jvid_training.generation.spec import Progress, Spec
+from jvid_training.generation.spec import GenerationProgress, Spec
 
 __all__ = ["Tell", "Watch"]
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[GenerationProgress], None]
 
 
 class Watch:
@@ -47,4 +47,4 @@ class Watch:
         made, seconds = (done - self._before) * spec.batch, time.monotonic() - self._begun
         rate = made / seconds if seconds > 0 else 0.0
         left = (spec.batches - done) * spec.batch / rate if rate > 0 else math.inf
-        self._tell(Progress(min(done * spec.batch, float(spec.num)), spec.num, rate, left))
+        self._tell(GenerationProgress(min(done * spec.batch, float(spec.num)), spec.num, rate, left))

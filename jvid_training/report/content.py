@@ -16,7 +16,7 @@ from jvid_training.evaluation.figures import Figure
 
 
 @attrs.frozen(eq=False)
-class Clip:
+class ReportClip:
     """A clip that is shown: ``frames`` uint8 ``(f, H, W, 3)``, None where it is not made; ``remark`` is text below it."""
 
     prompt: str
@@ -26,7 +26,7 @@ class Clip:
 
 
 @attrs.frozen(eq=False)
-class Row:
+class ReportRow:
     """A strategy: its clips, and the figures of its whole set.
 
     ``strategy`` is None for what is no sampling (real clips, the codec's floor). ``highest`` and ``lowest`` are clips of
@@ -36,9 +36,9 @@ class Row:
 
     name: str
     strategy: Strategy | None = None
-    clips: tuple[Clip, ...] = ()
-    highest: tuple[Clip, ...] = ()
-    lowest: tuple[Clip, ...] = ()
+    clips: tuple[ReportClip, ...] = ()
+    highest: tuple[ReportClip, ...] = ()
+    lowest: tuple[ReportClip, ...] = ()
     ranked_by: str = ""
     figures: Mapping[str, Figure] = attrs.field(factory=dict)
     facts: Mapping[str, str] = attrs.field(factory=dict)
@@ -50,7 +50,7 @@ class Row:
 
 
 @attrs.frozen
-class Objective:
+class ReportObjective:
     """What a search looked for; ``better`` is "lower" or "higher"."""
 
     name: str
@@ -71,7 +71,7 @@ class Point:
 class Front:
     """Strategies in the plane of objectives, and those that no other beats in every one; ``title`` names whose."""
 
-    objectives: tuple[Objective, ...]
+    objectives: tuple[ReportObjective, ...]
     points: tuple[Point, ...]
     title: str = ""
 
@@ -81,8 +81,8 @@ class Extra:
     """A further table, of rows without clips."""
 
     title: str
-    rows: tuple[Row, ...]
-    floors: tuple[Row, ...] = ()
+    rows: tuple[ReportRow, ...]
+    floors: tuple[ReportRow, ...] = ()
 
 
 @attrs.frozen(eq=False)
@@ -90,9 +90,9 @@ class Content:
     """A page. ``notes`` are what a reader must know before the figures: incomplete sets, unequal numbers of clips."""
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[ReportRow, ...]
     fps: float
-    floors: tuple[Row, ...] = ()
+    floors: tuple[ReportRow, ...] = ()
     fronts: tuple[Front, ...] = ()
     extras: tuple[Extra, ...] = ()
     commands: tuple[str, ...] = ()

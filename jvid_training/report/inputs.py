@@ -16,11 +16,11 @@ from jvid.ensemble.source import Source
 from jvid.errors import InputError, JvidError
 from jvid.pipeline.record import versions
 from jvid_training.evaluation import figures as evaluations
-from jvid_training.evaluation.figures import Evaluation
+from jvid_training.evaluation.figures import EvaluationResult
 from jvid_training.generation.sets import ClipSet
 from jvid_training.report import sets, studies
 from jvid_training.report.commands import generate_command
-from jvid_training.report.content import Content, Extra, Front, Row
+from jvid_training.report.content import Content, Extra, Front, ReportRow
 from jvid_training.report.sets import Named
 
 _EXPECTED = "a set of jvid generate, or a study of jvid ablation or jvid sweep"
@@ -31,7 +31,7 @@ class _Part:
     """What one folder, or all sets together, bring to a page."""
 
     rows: tuple[Named, ...] = ()
-    floors: tuple[Row, ...] = ()
+    floors: tuple[ReportRow, ...] = ()
     fronts: tuple[Front, ...] = ()
     extras: tuple[Extra, ...] = ()
     searched: bool = False
@@ -112,7 +112,7 @@ class _Ensembles:
         return self._known[source]
 
 
-def _sets(folders: Sequence[Path], evaluated: Sequence[Evaluation], ensembles: _Ensembles) -> _Part:
+def _sets(folders: Sequence[Path], evaluated: Sequence[EvaluationResult], ensembles: _Ensembles) -> _Part:
     names = sets.names(folders)
     opened = [ClipSet.open(folder, name) for folder, name in zip(folders, names, strict=True)]
     by_clips = {one.fingerprints.get("source", ""): one for one in evaluated}
@@ -132,7 +132,9 @@ def _sets(folders: Sequence[Path], evaluated: Sequence[Evaluation], ensembles: _
         for clips in opened
     ]
     floors = {name: values for one in known.values() for name, values in one.floors.items()}
-    return _Part(tuple(rows), tuple(Row(_floor(name), figures=values) for name, values in floors.items()))
+    return _Part(
+        tuple(rows), tuple(ReportRow(_floor(name), figures=values) for name, values in floors.items())
+    )
 
 
 def _floor(name: str) -> str:
@@ -167,11 +169,11 @@ def _study(folder: Path, ensembles: _Ensembles) -> _Part:
     )
 
 
-def _row(line: studies.Line) -> Row:
-    return Row(line.label, line.strategy, figures=line.figures)
+def _row(line: studies.StudyRow) -> ReportRow:
+    return ReportRow(line.label, line.strategy, figures=line.figures)
 
 
-def _named(line: studies.Line, study: Path, seed: int, ensembles: _Ensembles) -> Named:
+def _named(line: studies.StudyRow, study: Path, seed: int, ensembles: _Ensembles) -> Named:
     clips = None if line.folder is None else ClipSet.open(line.folder, line.label)
     if clips is not None and clips.spec.seed != seed:
         raise InputError(
@@ -194,7 +196,7 @@ def _unique(rows: Sequence[Named]) -> list[Named]:
     return found
 
 
-def _distinct(floors: Sequence[Row]) -> tuple[Row, ...]:
+def _distinct(floors: Sequence[ReportRow]) -> tuple[ReportRow, ...]:
     return tuple({floor.name: floor for floor in floors}.values())
 
 

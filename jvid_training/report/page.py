@@ -19,10 +19,10 @@ from jvid.files import whole_file
 from jvid_training.evaluation.figures import number
 from jvid_training.report import scatter
 from jvid_training.report.commands import file_name
-from jvid_training.report.content import Content, Front, Row
+from jvid_training.report.content import Content, Front, ReportRow
 from jvid_training.report.sprites import sprite
 from jvid_training.report.strips import COLOURS, experts_of, strip
-from jvid_training.report.tables import ARROWS, Table, figures_table
+from jvid_training.report.tables import ARROWS, FigureTable, figures_table
 from jvid_training.report.words import words
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -128,7 +128,7 @@ def _front(front: Front) -> dict[str, Any]:
     }
 
 
-def _file(row: Row) -> str:
+def _file(row: ReportRow) -> str:
     return "" if row.strategy is None else json.dumps(row.strategy.to_dict(), indent=1)
 
 
@@ -152,7 +152,7 @@ def _subtitle(content: Content, shown: list[np.ndarray]) -> str:
     return "; ".join(parts)
 
 
-def _tables(content: Content) -> list[tuple[str, Table]]:
+def _tables(content: Content) -> list[tuple[str, FigureTable]]:
     """The page's own, then the others under their titles; none of nothing."""
     every = [("", content.rows, content.floors), *((e.title, e.rows, e.floors) for e in content.extras)]
     made = [(title, figures_table(rows, floors)) for title, rows, floors in every]

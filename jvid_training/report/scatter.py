@@ -12,7 +12,7 @@ from itertools import combinations
 
 import attrs
 
-from jvid_training.report.content import Front, Objective, Point
+from jvid_training.report.content import Front, Point, ReportObjective
 
 WIDTH, HEIGHT = 560.0, 360.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 36.0, 48.0
@@ -40,8 +40,8 @@ class Dot:
 class Plane:
     """A drawing of ``WIDTH`` x ``HEIGHT`` pixels."""
 
-    across: Objective
-    up: Objective
+    across: ReportObjective
+    up: ReportObjective
     dots: tuple[Dot, ...]
     stairs: str
     x_ticks: tuple[Tick, ...]
@@ -80,7 +80,7 @@ def _title(front: Front, point: Point) -> str:
     return "\n".join([point.name, *lines, *([point.words] if point.words else [])])
 
 
-def _stairs(dots: list[Dot], across: Objective) -> str:
+def _stairs(dots: list[Dot], across: ReportObjective) -> str:
     """The edge of what the front's points beat, as an SVG path."""
     if len(dots) < 2:
         return ""

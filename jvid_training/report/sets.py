@@ -17,7 +17,7 @@ from jvid.errors import InputError
 from jvid.strategy.strategy import Strategy
 from jvid_training.evaluation.figures import Figure
 from jvid_training.generation.sets import ClipSet
-from jvid_training.report.content import Clip, Row
+from jvid_training.report.content import ReportClip, ReportRow
 from jvid_training.report.ranking import ranked
 
 
@@ -88,19 +88,19 @@ def _requested(clips: ClipSet) -> list[tuple[int, str, int]]:
     return [(i, spec.prompts[i % len(spec.prompts)], spec.seed + i) for i in range(len(clips))]
 
 
-def row(one: Named, shown: Sequence[tuple[str, int]], extremes: int) -> Row:
+def row(one: Named, shown: Sequence[tuple[str, int]], extremes: int) -> ReportRow:
     """The page's row: the clips ``shown``, and ``extremes`` of each end where the clips can be ranked.
 
     Raises:
         InputError: a file of the set that is damaged.
     """
     if one.clips is None:
-        return Row(one.name, one.strategy, figures=one.figures, ensemble=one.ensemble)
+        return ReportRow(one.name, one.strategy, figures=one.figures, ensemble=one.ensemble)
     places = {(prompt, seed): i for i, prompt, seed in _requested(one.clips)}
     made = tuple(_clip(one.clips, places[clip], *clip) for clip in shown)
     found = ranked(one.features, one.clips) if one.features and extremes else None
     by, highest, lowest = _ends(one.clips, *found, extremes) if found else ("", (), ())
-    return Row(
+    return ReportRow(
         one.name,
         one.strategy,
         made,
@@ -113,19 +113,19 @@ def row(one: Named, shown: Sequence[tuple[str, int]], extremes: int) -> Row:
     )
 
 
-def _clip(clips: ClipSet, index: int, prompt: str, seed: int, remark: str = "") -> Clip:
+def _clip(clips: ClipSet, index: int, prompt: str, seed: int, remark: str = "") -> ReportClip:
     absent = index // clips.spec.batch in clips.missing()
-    return Clip(prompt, seed, None if absent else clips.clip(index), remark)
+    return ReportClip(prompt, seed, None if absent else clips.clip(index), remark)
 
 
 def _ends(
     clips: ClipSet, name: str, values: np.ndarray, count: int
-) -> tuple[str, tuple[Clip, ...], tuple[Clip, ...]]:
+) -> tuple[str, tuple[ReportClip, ...], tuple[ReportClip, ...]]:
     """The clips of the highest and of the lowest values, the outermost first; no clip is in both."""
     order = np.argsort(-values, kind="stable").tolist()
     count = min(count, len(order) // 2)
 
-    def clip(place: int) -> Clip:
+    def clip(place: int) -> ReportClip:
         index, prompt, seed = _requested(clips)[place]
         return _clip(clips, index, prompt, seed, f"{prompt or 'unconditional'}, {values[place]:.3f}")
 

@@ -23,7 +23,7 @@ from jvid.errors import InputError
 from jvid.files import read_json
 from jvid.strategy.strategy import Strategy
 from jvid_training.evaluation.figures import Figure
-from jvid_training.report.content import Front, Objective, Point
+from jvid_training.report.content import Front, Point, ReportObjective
 from jvid_training.report.words import one_line
 from jvid_training.search.front import front as front_of
 from jvid_training.search.judged import PREFIXES, Judged
@@ -35,7 +35,7 @@ _TABLES = "*-clips-seed-*.json"
 
 
 @attrs.frozen
-class Line:
+class StudyRow:
     """A row of a table; ``folder`` holds its clips, None where there are none here; ``strategy`` None is of real clips."""
 
     label: str
@@ -46,15 +46,15 @@ class Line:
 
 
 @attrs.frozen
-class Table:
+class StudyTable:
     """``name`` is its file's; ``kind`` "ablation", "confirmed" or "grid-...", all of ``num`` clips from ``seed``."""
 
     name: str
     kind: str
     num: int
     seed: int
-    lines: tuple[Line, ...]
-    floors: tuple[Line, ...]
+    lines: tuple[StudyRow, ...]
+    floors: tuple[StudyRow, ...]
 
 
 def is_study(folder: Path) -> bool:
@@ -62,7 +62,7 @@ def is_study(folder: Path) -> bool:
     return (folder / "front.json").is_file() or any(folder.glob(_TABLES))
 
 
-def tables(folder: Path) -> list[Table]:
+def tables(folder: Path) -> list[StudyTable]:
     """The study's tables, the page's own first.
 
     Raises:
@@ -78,7 +78,7 @@ def tables(folder: Path) -> list[Table]:
     )
 
 
-def front(folder: Path, ensemble: Ensemble | None = None) -> tuple[Front, tuple[Line, ...]] | None:
+def front(folder: Path, ensemble: Ensemble | None = None) -> tuple[Front, tuple[StudyRow, ...]] | None:
     """What a sweep found, and the floors that it was judged beside; None before any sweep.
 
     ``ensemble`` is the study's, whose default wrappers are described.
@@ -102,7 +102,7 @@ def _read(path: Path, of: Callable[[dict[str, Any]], T]) -> T:
     return found
 
 
-def _table(path: Path, values: Mapping[str, Any]) -> Table:
+def _table(path: Path, values: Mapping[str, Any]) -> StudyTable:
     unit = _unit(values)
     kind = path.name.removesuffix(f"-{values['num']}-clips-seed-{values['seed']}.json")
     lines, floors = (
@@ -117,7 +117,7 @@ def _table(path: Path, values: Mapping[str, Any]) -> Table:
     codecs = [_line(row, path.parent, unit) for row in values["rows"] if row["strategy"] is None]
     labels = {line.label for line in floors}
     floors += tuple(line for line in codecs if line.label not in labels)
-    return Table(path.stem, kind, int(values["num"]), int(values["seed"]), lines, floors)
+    return StudyTable(path.stem, kind, int(values["num"]), int(values["seed"]), lines, floors)
 
 
 def _unit(values: Mapping[str, Any]) -> str:
@@ -125,9 +125,9 @@ def _unit(values: Mapping[str, Any]) -> str:
     return str(values.get("unit", "video"))
 
 
-def _line(row: Mapping[str, Any], folder: Path, unit: str) -> Line:
+def _line(row: Mapping[str, Any], folder: Path, unit: str) -> StudyRow:
     strategy = None if row["strategy"] is None else Strategy.from_dict(row["strategy"])
-    return Line(
+    return StudyRow(
         str(row["label"]), strategy, figures_of(row, unit), int(row["clips"]), _home(row["set"], folder)
     )
 
@@ -149,15 +149,17 @@ def figures_of(values: Mapping[str, Any], unit: str) -> dict[str, Figure]:
     return {**judged.figures, "network cost": Figure(judged.cost, better="lower", note=note)}
 
 
-def _front(values: Mapping[str, Any], ensemble: Ensemble | None) -> tuple[Front, tuple[Line, ...]]:
+def _front(values: Mapping[str, Any], ensemble: Ensemble | None) -> tuple[Front, tuple[StudyRow, ...]]:
     kinds = [str(objective["name"]) for objective in values["objectives"]]
     better = [str(objective["better"]) for objective in values["objectives"]]
     if not set(better) <= {"lower", "higher"}:
         raise ValueError(f"objectives that are better {better}")
     first = Judged.from_dict(values["points"][0]) if values["points"] else None
-    objectives = tuple(Objective(_named(kind, first), way) for kind, way in zip(kinds, better, strict=True))
+    objectives = tuple(
+        ReportObjective(_named(kind, first), way) for kind, way in zip(kinds, better, strict=True)
+    )
     floors = (
-        Line(
+        StudyRow(
             "real clips, in halves",
             None,
             figures_of(values["real"], _unit(values)),
@@ -171,7 +173,7 @@ def _front(values: Mapping[str, Any], ensemble: Ensemble | None) -> tuple[Front,
     ), floors
 
 
-def rows_front(own: Table, lines: Sequence[Line], ensemble: Ensemble | None = None) -> Front | None:
+def rows_front(own: StudyTable, lines: Sequence[StudyRow], ensemble: Ensemble | None = None) -> Front | None:
     """The page's own rows by clip figure, frame figure and cost; None of fewer than two that have all three."""
     found = []
     for line in lines:
@@ -187,7 +189,7 @@ def rows_front(own: Table, lines: Sequence[Line], ensemble: Ensemble | None = No
         if line.strategy is not None
     ]
     title = f"the strategies of this page, {own.num} clips from seed {own.seed}"
-    return Front(tuple(map(Objective, found[0][1])), tuple(points), title)
+    return Front(tuple(map(ReportObjective, found[0][1])), tuple(points), title)
 
 
 def _point(point: Mapping[str, Any], count: int, ensemble: Ensemble | None) -> Point:
@@ -210,7 +212,7 @@ def _named(kind: str, judged: Judged | None) -> str:
     return f"|{name} - 1|" if kind == "flicker" else name
 
 
-def joined(every: Sequence[Table]) -> tuple[list[Table], list[Table]]:
+def joined(every: Sequence[StudyTable]) -> tuple[list[StudyTable], list[StudyTable]]:
     """The page's own table with those of the same clips, and the others; grids are never joined."""
     if not every:
         return [], []

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 import attrs
 
 from jvid_training.evaluation.figures import Figure, base_of, number
-from jvid_training.report.content import Row
+from jvid_training.report.content import ReportRow
 
 ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 
 
 @attrs.frozen
-class Entry:
+class TableCell:
     """A cell: ``mark`` is "best", "level" (its interval reaches the best) or ""."""
 
     value: str = "\N{EN DASH}"
@@ -28,11 +28,11 @@ class Entry:
 
 
 @attrs.frozen
-class Line:
+class TableLine:
     """A row of the table; the one before of another kind is ruled off."""
 
     name: str
-    entries: tuple[Entry, ...]
+    entries: tuple[TableCell, ...]
     floor: bool
 
 
@@ -45,15 +45,15 @@ class Heading:
 
 
 @attrs.frozen
-class Table:
+class FigureTable:
     """Headings and lines of the same width; ``notes`` are those of the figures, once each."""
 
     headings: tuple[Heading, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[TableLine, ...]
     notes: tuple[str, ...]
 
 
-def figures_table(rows: Sequence[Row], floors: Sequence[Row]) -> Table | None:
+def figures_table(rows: Sequence[ReportRow], floors: Sequence[ReportRow]) -> FigureTable | None:
     """The table; None where no row has a figure.
 
     A column is of one base name, so that floors, which are of other numbers of clips, are below the figure that they
@@ -65,16 +65,16 @@ def figures_table(rows: Sequence[Row], floors: Sequence[Row]) -> Table | None:
         return None
     columns = [_column(base, rows, floors) for base in bases]
     lines = [
-        Line(row.name, tuple(entries[place] for _, entries in columns), place >= len(rows))
+        TableLine(row.name, tuple(entries[place] for _, entries in columns), place >= len(rows))
         for place, row in enumerate(every)
     ]
     notes = [
         note for place, (heading, _) in enumerate(columns) for note in _notes(heading.name, place, lines)
     ]
-    return Table(tuple(heading for heading, _ in columns), tuple(lines), tuple(notes))
+    return FigureTable(tuple(heading for heading, _ in columns), tuple(lines), tuple(notes))
 
 
-def _notes(heading: str, place: int, lines: Sequence[Line]) -> list[str]:
+def _notes(heading: str, place: int, lines: Sequence[TableLine]) -> list[str]:
     """The notes on the figures of a column, once each; of floors with their names, where no row has the same."""
     rows: dict[str, list[str]] = {}
     floors: dict[str, list[str]] = {}
@@ -92,7 +92,9 @@ def _notes(heading: str, place: int, lines: Sequence[Line]) -> list[str]:
     return notes + [f"{heading}: {note}" for note in own]
 
 
-def _column(base: str, rows: Sequence[Row], floors: Sequence[Row]) -> tuple[Heading, list[Entry]]:
+def _column(
+    base: str, rows: Sequence[ReportRow], floors: Sequence[ReportRow]
+) -> tuple[Heading, list[TableCell]]:
     found = [_figure(row, base) for row in (*rows, *floors)]
     own = [each for each in found[: len(rows)] if each is not None]
     full = {name for name, _ in own}
@@ -101,9 +103,9 @@ def _column(base: str, rows: Sequence[Row], floors: Sequence[Row]) -> tuple[Head
     rivals = [figure for _, figure in own]
     best = _best(rivals) if len(rivals) > 1 else None
     entries = [
-        Entry()
+        TableCell()
         if each is None
-        else Entry(
+        else TableCell(
             number(each[1].value),
             _interval(each[1]),
             "" if best is None or place >= len(rows) else _mark(each[1], best),
@@ -116,7 +118,7 @@ def _column(base: str, rows: Sequence[Row], floors: Sequence[Row]) -> tuple[Head
     return Heading(heading, better or ""), entries
 
 
-def _figure(row: Row, base: str) -> tuple[str, Figure] | None:
+def _figure(row: ReportRow, base: str) -> tuple[str, Figure] | None:
     return next(((name, figure) for name, figure in row.figures.items() if base_of(name) == base), None)
 
 

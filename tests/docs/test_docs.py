@@ -48,7 +48,7 @@ def test_every_key_of_a_recipe_is_explained_with_its_default(heading: str, part:
 def test_the_recipes_own_keys_are_explained() -> None:
     needed = {field.name: field.default is attrs.NOTHING for field in attrs.fields(recipe.Recipe)}
     assert {key: default == "*needed*" for key, default in table("The recipe").items()} == needed
-    parts = [recipe.Codec, recipe.Text, recipe.Schedule]
+    parts = [recipe.CodecChoice, recipe.Text, recipe.Schedule]
     names = ", ".join(toml(part().name) for part in parts)
     assert table("`codec`, `text`, `schedule`") == {"name": names, "options": "`{}`"}
     assert all([field.name for field in attrs.fields(part)] == ["name", "options"] for part in parts)

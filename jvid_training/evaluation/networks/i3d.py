@@ -58,7 +58,7 @@ class I3D(nn.Module):
             names += [f"Mixed_{block}/Branch_{place}" for place in (*inner, "3/Conv3d_0b_1x1")]
         for name in names:
             stride = 2 if name == "Conv3d_1a_7x7" else 1
-            self.units[name] = _Unit(*_folded(tensors, name), stride, still)
+            self.units[name] = _Unit3D(*_folded(tensors, name), stride, still)
         top = "params/Logits/Conv3d_0c_1x1/Conv_0"
         self.top = nn.Linear(_WIDTH, _CLASSES)
         self.top.load_state_dict(
@@ -119,7 +119,7 @@ class I3D(nn.Module):
         return x
 
 
-class _Unit(nn.Module):
+class _Unit3D(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor, stride: int, still: bool) -> None:
         super().__init__()
         if still:

@@ -12,7 +12,15 @@ import pytest
 
 from jvid.errors import InputError
 from jvid.plugins import hookimpl
-from jvid_training.evaluation import Coded, Evaluation, FeatureCache, Figure, RealClips, evaluate, real_floor
+from jvid_training.evaluation import (
+    Coded,
+    EvaluationResult,
+    FeatureCache,
+    Figure,
+    RealClips,
+    evaluate,
+    real_floor,
+)
 from jvid_training.evaluation.consistency import agreement, identity
 from jvid_training.evaluation.evaluating import ProtocolWarning
 from jvid_training.evaluation.figures import base_of, load, named, save
@@ -298,7 +306,7 @@ def test_evaluation_of_clips_with_floors_and_back_from_json(latents: Path, tmp_p
     assert found.recognition["held_out"][1] == 4
     save([found], tmp_path / "figures.json")
     assert load(tmp_path / "figures.json") == [found]
-    assert Evaluation.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert EvaluationResult.from_dict(json.loads(json.dumps(found.to_dict()))) == found
     with pytest.raises(KeyError, match="no figure 'FVD'"):
         found["FVD"]
 
@@ -343,7 +351,7 @@ def test_wrong_json_is_told(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="evaluate again"):
             load(tmp_path / "x.json")
     with pytest.raises(InputError, match="format 7: expected 1"):
-        Evaluation.from_dict({"format": 7})
+        EvaluationResult.from_dict({"format": 7})
 
 
 def test_the_command_prints_a_table_and_writes_json(
@@ -387,7 +395,7 @@ def test_the_summary_is_one_json_object_on_stdout(latents: Path, tmp_path: Path,
     shown = capsys.readouterr()
     (line,) = shown.out.splitlines()
     told = json.loads(line)
-    (one,) = map(Evaluation.from_dict, told["evaluations"])
+    (one,) = map(EvaluationResult.from_dict, told["evaluations"])
     assert (told["file"], one.source) == (None, "codec:pixels")
     assert list(one.floors) == ["real", "codec pixels:scale=2"]
     assert one["FID[means]"].value == pytest.approx(0.0, abs=1e-6), "pixels in, pixels out"

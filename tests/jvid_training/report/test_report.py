@@ -22,9 +22,9 @@ from jvid.cli import main
 from jvid.errors import InputError
 from jvid.plugins.registry import Registry, using
 from jvid.strategy import Strategy
-from jvid_training.evaluation.figures import Evaluation, Figure, number, save
+from jvid_training.evaluation.figures import EvaluationResult, Figure, number, save
 from jvid_training.generation import ClipSet
-from jvid_training.report.content import Clip, Content, Front, Objective, Point, Row
+from jvid_training.report.content import Content, Front, Point, ReportClip, ReportObjective, ReportRow
 from jvid_training.report.inputs import read
 from jvid_training.report.page import page, write_page
 from jvid_training.report.scatter import planes
@@ -49,9 +49,9 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return toy_sets(tmp_path_factory.mktemp("sets"))
 
 
-def clip(seed: int = 0, prompt: str = "a person", frames: int = 5) -> Clip:
+def clip(seed: int = 0, prompt: str = "a person", frames: int = 5) -> ReportClip:
     random = np.random.Generator(np.random.Philox(seed))
-    return Clip(prompt, seed, random.integers(0, 256, (frames, 8, 12, 3)).astype(np.uint8))
+    return ReportClip(prompt, seed, random.integers(0, 256, (frames, 8, 12, 3)).astype(np.uint8))
 
 
 def test_sets_side_by_side(sets: list[Path]) -> None:
@@ -105,12 +105,14 @@ def test_sprite_holds_the_frames() -> None:
 
 
 def test_everything_is_escaped() -> None:
-    row = Row(
+    row = ReportRow(
         HOSTILE, paper.strategy(64), (attrs.evolve(clip(), prompt=HOSTILE, remark=HOSTILE),),
         highest=(clip(),), lowest=(clip(),), ranked_by=HOSTILE,
         figures={HOSTILE: Figure(1.0, 0.5, 1.5, "lower", HOSTILE)}, facts={HOSTILE: HOSTILE},
     )  # fmt: skip
-    front = Front((Objective(HOSTILE), Objective("b")), (Point(HOSTILE, (1.0, 2.0), True, HOSTILE),))
+    front = Front(
+        (ReportObjective(HOSTILE), ReportObjective("b")), (Point(HOSTILE, (1.0, 2.0), True, HOSTILE),)
+    )
     content = Content(
         HOSTILE, (row,), 12.5, floors=(attrs.evolve(row, strategy=None),), fronts=(front,), commands=(HOSTILE,),
         versions={HOSTILE: HOSTILE}, notes=(HOSTILE,),
@@ -129,7 +131,7 @@ def test_same_page_for_the_same_content(sets: list[Path]) -> None:
 
 
 def test_figures_of_evaluate(sets: list[Path], tmp_path: Path) -> None:
-    made = Evaluation(
+    made = EvaluationResult(
         "mixture", 6, 5, (64, 64), 12.5, "real", 9, {"FVD[i3d, 6 clips]": Figure(98.7, 90.0, 110.0, "lower")},
         {"real": {"FVD[i3d]": Figure(30.0, 20.0, 40.0, "lower", "halves")}},
         {"source": ClipSet.open(sets[0]).fingerprint},
@@ -148,8 +150,8 @@ def test_figures_of_evaluate(sets: list[Path], tmp_path: Path) -> None:
 
 
 def test_best_of_a_column_and_those_level_with_it() -> None:
-    def row(name: str, value: float, low: float, better: Any = "lower") -> Row:
-        return Row(name, figures={"FVD[n, 8 clips]": Figure(value, low, value + 10, better)})
+    def row(name: str, value: float, low: float, better: Any = "lower") -> ReportRow:
+        return ReportRow(name, figures={"FVD[n, 8 clips]": Figure(value, low, value + 10, better)})
 
     rows = [row("a", 100.0, 90.0), row("b", 105.0, 99.0), row("c", 120.0, 110.0)]
     floor = row("real", 1.0, 0.5)
@@ -163,7 +165,7 @@ def test_best_of_a_column_and_those_level_with_it() -> None:
     assert [line.entries[0].mark for line in figures_table(higher, []).lines] == ["", "", "best"]
     neither = [row(name, 1.0, 0.5, None) for name in "ab"]
     assert [line.entries[0].mark for line in figures_table(neither, []).lines] == ["", ""]
-    assert figures_table([Row("a")], []) is None
+    assert figures_table([ReportRow("a")], []) is None
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def test_the_stairs_bound_what_the_front_beats(across: str, up: str) -> None:
     points = [
         Point(str(i), tuple(v), not b) for i, (v, b) in enumerate(zip(values.tolist(), beaten, strict=True))
     ]
-    (plane,) = planes(Front((Objective("a", across), Objective("b", up)), tuple(points)))
+    (plane,) = planes(Front((ReportObjective("a", across), ReportObjective("b", up)), tuple(points)))
     at = np.array([float(part) for part in plane.stairs[1:].split("H")[0].split("V")[0].split()])
     corners = [at.copy()]
     for letter, value in re.findall(r"([HV])([\d.]+)", plane.stairs):
@@ -205,7 +207,7 @@ def test_the_stairs_bound_what_the_front_beats(across: str, up: str) -> None:
 
 def test_three_objectives_are_three_planes_without_stairs() -> None:
     front = Front(
-        tuple(map(Objective, "abc")),
+        tuple(map(ReportObjective, "abc")),
         (Point("p", (1.0, 2.0, 3.0), True), Point("q", (2.0, 1.0, float("nan")), False)),
     )
     drawn = planes(front)

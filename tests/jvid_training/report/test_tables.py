@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from jvid_training.evaluation.figures import Figure
-from jvid_training.report.content import Row
+from jvid_training.report.content import ReportRow
 from jvid_training.report.tables import figures_table
 
 
 def test_what_figures_say_of_themselves_stands_once() -> None:
     """A floor's note with its name, where no row says the same; floors that say the same together."""
 
-    def row(name: str, note: str) -> Row:
-        return Row(name, figures={"flicker": Figure(1.0, note=note)})
+    def row(name: str, note: str) -> ReportRow:
+        return ReportRow(name, figures={"flicker": Figure(1.0, note=note)})
 
     floors = [
         row("real", "of halves"),
