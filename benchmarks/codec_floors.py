@@ -19,8 +19,8 @@ from jvid_models.ensembles.folder import EnsembleFolder, is_ensemble_folder
 from jvid_models.networks.video_decoder import VideoDecoder
 from jvid_models.video_codec import VideoDecoderCodec
 from jvid_training.export import read_run
-from jvid_training.search.ablation import codec_row, judge_codec
-from jvid_training.search.bench import Bench
+from jvid_training.search.ablation import codec_row, score_codec
+from jvid_training.search.evaluator import Evaluator
 from jvid_training.search.recipe import load_study
 from jvid_training.search.tables import Row, markdown
 
@@ -49,14 +49,16 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="*")
     parser.add_argument("--num", type=int, default=64)
     options = parser.parse_intermixed_args()
-    bench = Bench(load_study(options.recipe).study, print)
-    torch.set_num_threads(bench.study.threads)
-    rows = [Row("of the ensemble", codec_row(bench, "video AE", options.num))]
+    evaluator = Evaluator(load_study(options.recipe).study, print)
+    torch.set_num_threads(evaluator.study.threads)
+    rows = [Row("of the ensemble", codec_row(evaluator, "video AE", options.num))]
     for folder in options.folders:
         decoder = decoder_of(folder)
-        codec = VideoDecoderCodec(decoder, bench.ensemble.codec.encoder)
-        judged = judge_codec(bench, f"decoder {fingerprint(decoder)}", lambda codec=codec: codec, options.num)
-        rows.append(Row(str(folder), judged))
+        codec = VideoDecoderCodec(decoder, evaluator.ensemble.codec.encoder)
+        scores = score_codec(
+            evaluator, f"decoder {fingerprint(decoder)}", lambda codec=codec: codec, options.num
+        )
+        rows.append(Row(str(folder), scores))
     print(markdown([], [], rows))
 
 

@@ -20,7 +20,7 @@ from jvid.errors import InputError
 from jvid_training.generation import ClipSet
 from jvid_training.report.ranking import ranked
 from jvid_training.search.ablation import chosen_rows
-from jvid_training.search.bench import Bench
+from jvid_training.search.evaluator import Evaluator
 from jvid_training.search.recipe import load_study
 
 ENDS = 3
@@ -47,13 +47,13 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("extremes.png"))
     options = parser.parse_args()
     recipe = load_study(options.recipe)
-    bench = Bench(recipe.study, print)
-    strategy = chosen_rows(recipe, bench, [options.label])[options.label]
+    evaluator = Evaluator(recipe.study, print)
+    strategy = chosen_rows(recipe, evaluator, [options.label])[options.label]
     if strategy is None:
         raise InputError(f"row {options.label!r} is a codec's: expected one of a strategy")
-    bench.judge(strategy, options.num, recipe.study.report_seed, processes=recipe.study.processes)
-    clips = ClipSet.open(bench.set_folder(strategy, recipe.study.report_seed))
-    found, recogniser = ranked(bench.store.folder, clips), bench.recogniser
+    evaluator.score(strategy, options.num, recipe.study.report_seed, processes=recipe.study.processes)
+    clips = ClipSet.open(evaluator.set_folder(strategy, recipe.study.report_seed))
+    found, recogniser = ranked(evaluator.store.folder, clips), evaluator.recogniser
     if found is None or recogniser is None:
         raise InputError("no ends to show: the recipe needs study.networks.frame and study.networks.clip")
     name, agreement = found
@@ -62,8 +62,8 @@ def main() -> None:
     for index in chosen:
         print(f"{name} {agreement[index]:.3f}: clip {index}, {clips.labels[index]}")
 
-    network = next(each for each in bench.networks if each.name == recogniser.network)
-    features = bench.store.features(clips, [network])[network.name][recogniser.layer]
+    network = next(each for each in evaluator.networks if each.name == recogniser.network)
+    features = evaluator.store.features(clips, [network])[network.name][recogniser.layer]
     classes = recogniser.linear.classes
     asked = [classes.index(label) for label in recogniser.asked(clips.labels)]
     each = softmax(recogniser.linear.scores(features), axis=1)

@@ -67,13 +67,13 @@ def train(recipe: RecipeArgument) -> None:
     with progress_bar("steps") as bar:
         bar.update(0, chosen.training.steps, chosen.name)
 
-        def tell(progress: Far) -> None:
+        def show(progress: Far) -> None:
             figures = _figures(progress)
             bar.update(progress.step, progress.steps, chosen.name, figures=figures)
             left = (progress.steps - progress.step) / progress.rate / 60
             bar.line(f"{chosen.name} {progress.step}/{progress.steps} {figures}, {left:.0f} min left")
 
-        final = run(chosen, tell)
+        final = run(chosen, show)
     if not first_process():
         return
     if final.name == "final":

@@ -51,7 +51,7 @@ class Data:
     """Where the clips are and how they become windows of frames."""
 
     root: str
-    """Folder of ``<class>/<clip>``; relative paths stand below the shared root (``JVID_SHARED``)."""
+    """Folder of ``<class>/<clip>``; relative paths are below the shared root (``JVID_SHARED``)."""
     latents: str
     """Folder for the encoded shards; relative to the working directory."""
     fps: float = attrs.field(default=10.0, validator=positive)
@@ -168,7 +168,7 @@ def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
 
     # TOML's numbers and strings are typed already: cattrs' default coercion would turn "abc" into an error without
-    # the key's name and 0.5 into 0 where an integer is asked for.
+    # the key's name and 0.5 into 0 where an integer is expected.
     def number(value: Any, kind: type) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"got {value!r}, expected a number")

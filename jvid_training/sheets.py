@@ -41,7 +41,7 @@ def sample_rows(
     prompts: Sequence[str],
     rows: dict[str, Strategy],
     seeds: Sequence[int],
-    tell: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> dict[str, np.ndarray]:
     """Each row's clips ``(prompts, f, H, W, 3)`` uint8, prompt k from ``seeds[k]`` in every row."""
     import torch
@@ -49,7 +49,7 @@ def sample_rows(
     wanted = [Clip(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
     clips = {}
     for label, strategy in rows.items():
-        tell(label)
+        progress(label)
         made = make(ensemble, strategy, wanted, Batching(len(wanted)), decoding=True)
         clips[label] = to_frames(torch.cat(list(decoded(ensemble, made.latents))))
     return clips
@@ -81,7 +81,7 @@ def make_sheets(
     prefix: str,
     seed: int,
     ending: str = ".png",
-    tell: Callable[[str], None] = lambda row: None,
+    progress: Callable[[str], None] = lambda row: None,
     strategy: Strategy | None = None,
     prompts: Sequence[str] | None = None,
 ) -> list[Path]:
@@ -93,7 +93,7 @@ def make_sheets(
         prefix: of the ensemble's prompts.
         seed: of the first prompt; the next takes the next.
         ending: of the files.
-        tell: called with each row's label before it is sampled.
+        progress: called with each row's label before it is sampled.
         strategy: whose parts are shown; the ensemble's recommended one if None.
         prompts: in place of the ensemble's.
 
@@ -118,7 +118,7 @@ def make_sheets(
     if is_papers(ensemble):
         rows |= printed(whole, 8 * ensemble.shape[-1])
     files = _paths(out, [prompt if prompts else prompt.removeprefix(prefix) for prompt in shown], ending)
-    clips = sample_rows(ensemble, shown, rows, [seed + number for number in range(len(shown))], tell)
+    clips = sample_rows(ensemble, shown, rows, [seed + number for number in range(len(shown))], progress)
     for number, (prompt, path) in enumerate(zip(shown, files, strict=True)):
         write_sheet(path, f"{prompt} (seed {seed + number})", {label: clips[label][number] for label in rows})
     return files

@@ -87,11 +87,11 @@ def toy_study(folder: Path) -> Path:
     from jvid_training.search.sweep import open_trials, work
     from tests.search_tools import document, opened
 
-    recipe, bench = opened(document(folder, ablation={"values": {"steps": [2, 3]}}))
-    rows = chosen_rows(recipe, bench, ["video model", "image model", "mixture", "+ smoothing"])
-    make_table(bench, "ablation", rows, 4, 0)
-    make_table(bench, "grid-steps", grid_rows(recipe, bench, "steps"), 4, 0)
-    work(bench, open_trials(bench, recipe.sweep), 4)
+    recipe, evaluator = opened(document(folder, ablation={"values": {"steps": [2, 3]}}))
+    rows = chosen_rows(recipe, evaluator, ["video model", "image model", "mixture", "+ smoothing"])
+    make_table(evaluator, "ablation", rows, 4, 0)
+    make_table(evaluator, "grid-steps", grid_rows(recipe, evaluator, "steps"), 4, 0)
+    work(evaluator, open_trials(evaluator, recipe.sweep), 4)
     return folder
 
 
@@ -100,8 +100,8 @@ def toy_sweep(folder: Path) -> Path:
     from jvid_training.search.sweep import open_trials, work
     from tests.search_tools import document, opened
 
-    recipe, bench = opened(document(folder))
-    work(bench, open_trials(bench, recipe.sweep), 2)
+    recipe, evaluator = opened(document(folder))
+    work(evaluator, open_trials(evaluator, recipe.sweep), 2)
     return folder
 
 

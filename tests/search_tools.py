@@ -17,7 +17,7 @@ from jvid import cli
 from jvid.files import write_json
 from jvid.plugins.registry import using
 from jvid_training import plugin
-from jvid_training.search.bench import Bench
+from jvid_training.search.evaluator import Evaluator
 from jvid_training.search.recipe import StudyRecipe, structure_study
 from jvid_training.search.sweep import open_trials, work
 from tests.toy import PROMPTS, toy_ensemble, toy_registry
@@ -97,14 +97,14 @@ class Real:
             yield self._frames[start : start + size]
 
 
-def opened(found: dict[str, Any], **given: Any) -> tuple[StudyRecipe, Bench]:
-    """A recipe and its bench; prices are known, so that costs are the same everywhere."""
+def opened(found: dict[str, Any], **given: Any) -> tuple[StudyRecipe, Evaluator]:
+    """A recipe and its evaluator; prices are known, so that costs are the same everywhere."""
     recipe = structure_study(found, "study.toml")
     parts = {"ensemble": toy_ensemble(), "reference": Real(), "networks": [Means("clip"), Means("frame")]}
-    bench = Bench(recipe.study, **{**parts, **given})
-    if not (bench.folder / "prices.json").is_file():
-        write_json(bench.folder / "prices.json", {"ensemble": bench.fingerprint, "seconds": SECONDS})
-    return recipe, bench
+    evaluator = Evaluator(recipe.study, **{**parts, **given})
+    if not (evaluator.folder / "prices.json").is_file():
+        write_json(evaluator.folder / "prices.json", {"ensemble": evaluator.fingerprint, "seconds": SECONDS})
+    return recipe, evaluator
 
 
 def write(folder: Path, found: dict[str, Any]) -> str:
@@ -129,12 +129,12 @@ def call(*words: str) -> int:
         return cli.main(list(words))
 
 
-def swept(found: dict[str, Any], count: int) -> Bench:
+def swept(found: dict[str, Any], count: int) -> Evaluator:
     """A sweep of one worker, gone on with until it has ``count`` trials."""
-    recipe, bench = opened(found)
+    recipe, evaluator = opened(found)
     assert recipe.sweep is not None
-    work(bench, open_trials(bench, recipe.sweep), count)
-    return bench
+    work(evaluator, open_trials(evaluator, recipe.sweep), count)
+    return evaluator
 
 
 def worker(out: Path, count: int, stop: int | None = None, meet: Barrier | None = None) -> None:
@@ -143,17 +143,17 @@ def worker(out: Path, count: int, stop: int | None = None, meet: Barrier | None 
     It is killed by itself in the middle of its ``stop``-th trial, and waits in its first for the others of ``meet``.
     """
     with using(toy_registry()):
-        recipe, bench = opened(document(out))
-        judge, made = bench.judge, iter(range(1, 1000))
+        recipe, evaluator = opened(document(out))
+        score, made = evaluator.score, iter(range(1, 1000))
 
-        def judged(*arguments: Any, **options: Any) -> Any:
+        def scored(*arguments: Any, **options: Any) -> Any:
             number = next(made)
             if number == stop:
                 os.kill(os.getpid(), signal.SIGKILL)
             if number == 1 and meet is not None:
                 meet.wait()
-            return judge(*arguments, **options)
+            return score(*arguments, **options)
 
-        bench.judge = judged  # type: ignore[method-assign]
+        evaluator.score = scored  # type: ignore[method-assign]
         assert recipe.sweep is not None
-        work(bench, open_trials(bench, recipe.sweep), count)
+        work(evaluator, open_trials(evaluator, recipe.sweep), count)

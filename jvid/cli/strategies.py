@@ -51,8 +51,8 @@ class StartOptions:
             raise InputError("--paper beside --strategy: each is a whole strategy, leave one out")
         return Strategy.load(self.strategy)
 
-    def of(self, ensemble: Ensemble, begun: Strategy | None) -> Strategy:
-        """``begun``, which is what ``started`` gave, or else the ensemble's recommended strategy.
+    def of(self, ensemble: Ensemble, stated: Strategy | None) -> Strategy:
+        """``stated``, which is what ``started`` gave, or else the ensemble's recommended strategy.
 
         Raises:
             InputError: a strategy of a file that does not fit the ensemble.
@@ -60,14 +60,14 @@ class StartOptions:
         from jvid.ensemble.compose import Composition
         from jvid.strategy.simple import simple
 
-        if begun is None:
+        if stated is None:
             return ensemble.strategy or simple(ensemble.experts)
         if self.strategy is not None:
             try:
-                Composition(begun, ensemble).check()
+                Composition(stated, ensemble).check()
             except JvidError as error:
                 raise type(error)(f"strategy {str(self.strategy)!r}: {error}") from error
-        return begun
+        return stated
 
 
 @attrs.frozen

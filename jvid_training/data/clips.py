@@ -21,7 +21,7 @@ SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", "
 
 
 class ClipError(InputError):
-    """A clip that cannot be used; the message says why."""
+    """A clip that cannot be used; the message gives the reason."""
 
 
 @attrs.frozen

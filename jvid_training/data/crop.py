@@ -2,7 +2,7 @@
 
 The person is found as what moves: ``e[f, x] = sum_y |frame - median over time|``. The crop's centre is the
 energy's midpoint per frame, smoothed by a Gaussian over time; when the whole track stays within a tenth of the
-crop it is replaced by its mean, so that a person who acts on the spot stands before a still background. The track
+crop it is replaced by its mean, so that a person who acts on the spot has a still background. The track
 is clamped to the picture: a crop never needs padding.
 """
 

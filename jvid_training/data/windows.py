@@ -37,7 +37,7 @@ class Window:
 class Windows:
     """All windows of a split but those of the actors in ``leave_out``, drawn with equal weight for each action.
 
-    Arrays are memory maps: nothing is read before it is asked for.
+    Arrays are memory maps: nothing is read before it is used.
     """
 
     def __init__(self, folder: Path, split: Split = "train", leave_out: Iterable[str] = ()) -> None:

@@ -38,7 +38,7 @@ __all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: a command's module stands in this package, and listing it is light.
+    # Imported when used: a command's module is in this package, and listing commands is light.
     if name in _HOMES:
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,8 +2,8 @@
 
     CACHE/<network>-<its fingerprint>/<source's fingerprint>/meta.json, features.npy, pooled.npy, ...
 
-One pass over a source serves all networks that lack its features; a pass that was stopped is gone on with (`Growing`), and of
-processes that ask for the same features one computes them. Arrays are read by memory map, so that what is held does not
+One pass over a source serves all networks that lack its features; a stopped pass is resumed (`ResumableArrays`), and of
+processes that need the same features one computes them. Arrays are read by memory map, so that what is held does not
 grow with the number of clips. Without a cache a temporary folder does the same.
 """
 
@@ -23,8 +23,8 @@ import numpy as np
 
 from jvid.errors import InputError
 from jvid.refusals import unreadable
-from jvid_training.evaluation.growing import Growing
 from jvid_training.evaluation.networks.protocol import FeatureNetwork
+from jvid_training.evaluation.resumable import ResumableArrays
 from jvid_training.evaluation.sources import ClipSource
 from jvid_training.jobs.locks import held
 
@@ -119,13 +119,15 @@ class FeatureCache:
                 network for network in networks if not (folders[network.name] / "meta.json").is_file()
             ]
             try:
-                growing = {network.name: Growing(folders[network.name], len(source)) for network in networks}
-                for one in growing.values():
+                arrays = {
+                    network.name: ResumableArrays(folders[network.name], len(source)) for network in networks
+                }
+                for one in arrays.values():
                     stack.callback(one.close)
-                if growing:
-                    self._grow(source, networks, growing)
+                if arrays:
+                    self._grow(source, networks, arrays)
                 for network in networks:
-                    growing[network.name].finish(
+                    arrays[network.name].finish(
                         {
                             "format": _FORMAT,
                             "network": {"name": network.name, "fingerprint": network.fingerprint},
@@ -140,14 +142,14 @@ class FeatureCache:
                 ) from error
 
     def _grow(
-        self, source: ClipSource, networks: Sequence[FeatureNetwork], growing: Mapping[str, Growing]
+        self, source: ClipSource, networks: Sequence[FeatureNetwork], arrays: Mapping[str, ResumableArrays]
     ) -> None:
         """One pass over the clips; each network sees those that it has not seen."""
         done = 0
         for batch in source.batches(_BATCH):
             done += len(batch)
             for network in networks:
-                if growing[network.name].done < done:
-                    growing[network.name].add(network(batch))
+                if arrays[network.name].done < done:
+                    arrays[network.name].add(network(batch))
             if self.progress is not None:
                 self.progress(done, len(source), source.name)

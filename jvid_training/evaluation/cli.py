@@ -60,7 +60,7 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Figures of clips against real ones: FVD, FID, IS, flicker, agreement of frames, action recognised.
 
-    Figures that depart from the protocol say so in their names. In brackets: 95 % intervals over clips.
+    Names of figures state departures from the protocol. In brackets: 95 % intervals over clips.
     """
     from rich.console import Console
 
@@ -84,8 +84,8 @@ def evaluate(
         check_agreement(source, real)
     networks = [load_network(text) for text in dict.fromkeys(network or NETWORKS)]
 
-    with _progress() as tell:
-        store = FeatureCache(cache, tell)
+    with _progress() as progress:
+        store = FeatureCache(cache, progress)
         recogniser = recogniser_of(real, networks, store)
         floors: dict[str, Mapping[str, Figure]] = {
             "real": real_floor(real, networks, cache=store, seed=seed, recogniser=recogniser)
@@ -109,9 +109,9 @@ def evaluate(
     console.print(table(done))
     if recogniser is not None:
         (left, of_left), (held, of_held) = recogniser.left_out, recogniser.held_out
-        told = f", {held} of {of_held} of the actors held out" if of_held else ""
+        others = f", {held} of {of_held} of the actors held out" if of_held else ""
         console.print(
-            f"action classifier on real clips: {left} of {of_left} right with the actor left out{told}",
+            f"action classifier on real clips: {left} of {of_left} right with the actor left out{others}",
             highlight=False,
         )
     if out is not None:
@@ -138,7 +138,7 @@ def table(evaluations: Sequence[EvaluationResult]) -> Table:
         full = {f for one in evaluations for f in one.figures if base_of(f) == name}
         cells = [evaluations[0].floors[floor].get(name) for floor in floors]
         cells += [one[name] if name in map(base_of, one.figures) else None for one in evaluations]
-        # Where the numbers of clips differ they stand in the columns' heads.
+        # Where the numbers of clips differ they are in the columns' heads.
         label = full.pop() if len(full) == 1 else name
         shown.add_row(label.replace("[", r"\["), *map(_cell, cells))
     return shown

@@ -4,7 +4,7 @@
     per frame network   FID[...], IS[...] where it knows classes, agreement[...], identity[...]
     pixels              flicker, jerk, and their ratios to the reference's
 
-Floors stand beside them. "real": random halves of the reference's files against each other (a file's phases,
+Floors are beside them. "real": random halves of the reference's files against each other (a file's phases,
 mirror images and windows always on one side), mean and range over several; its own flicker and agreement; the
 classifier on held-out actors. A codec's floor is the reference, encoded and decoded, as a source.
 """
@@ -44,7 +44,7 @@ RESAMPLINGS = 200
 
 
 class ProtocolWarning(UserWarning):
-    """A figure departs from the protocol; its name says how."""
+    """A figure departs from the protocol, as its name states."""
 
 
 def evaluate(
@@ -62,7 +62,7 @@ def evaluate(
 
     ``bootstrap``: resamplings behind an interval, 0 for none. ``floors`` by name; `real_floor` is computed when None.
     ``recogniser``: `recogniser_of` the reference when None. Raises InputError where the two are of different size,
-    length or frame rate. Warns once where there are fewer clips than the protocol asks for.
+    length or frame rate. Warns once where there are fewer clips than the protocol requires.
     """
     check_agreement(source, reference)
     names = [network.name for network in networks]
@@ -111,7 +111,7 @@ def evaluate(
 def recogniser_of(
     reference: ClipSource, networks: Sequence[FeatureNetwork], cache: FeatureCache
 ) -> Recogniser | None:
-    """An action classifier on the first clip network; None without one, or where the clips tell no actors and actions."""
+    """An action classifier on the first clip network; None without one, or of clips without actors and actions."""
     network = next((network for network in networks if network.kind == "clip"), None)
     actors = getattr(reference, "actors", None)
     if network is None or actors is None or len(set(reference.labels)) < 2:
@@ -168,8 +168,8 @@ def _warn(source: ClipSource, figures: Mapping[str, Figure]) -> None:
     if short:
         wanted = ", ".join(f"{count} {unit} for {kind}" for kind, (count, unit) in PROTOCOL.items())
         warnings.warn(
-            f"{source.name} has {len(source)} clips, fewer than the protocol asks for ({wanted}): figures are biased "
-            "upwards and compare only at an equal number, which their names tell",
+            f"{source.name} has {len(source)} clips, fewer than the protocol requires ({wanted}): figures are biased "
+            "upwards and compare only at an equal number, which their names state",
             ProtocolWarning,
             stacklevel=3,
         )

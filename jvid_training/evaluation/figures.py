@@ -1,7 +1,7 @@
 """A figure with its interval, and an evaluation: all figures of one source of clips, with the floors beside them.
 
-A figure's full name says what departs from the protocol: its network, and how many clips or frames where the
-protocol asks for more: "FVD[i3d, 96 clips]". Its base, "FVD[i3d]", is what floors and other sources have in
+A figure's full name states what departs from the protocol: its network, and how many clips or frames where the
+protocol requires more: "FVD[i3d, 96 clips]". Its base, "FVD[i3d]", is what floors and other sources have in
 common with it.
 """
 

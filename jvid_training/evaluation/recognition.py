@@ -4,7 +4,7 @@
 
 Trained on the training actors' windows. The strength s and the layer are those that name most clips right when
 one training actor after another is left out; the actors held out of the models' training are never part of
-that, and tell how good it is. No noise is added to the clips: a classifier that forgives noise goes blind to
+that, and measure how good it is. No noise is added to the clips: a classifier that forgives noise goes blind to
 flicker.
 """
 
@@ -100,7 +100,7 @@ class Linear:
 
 @attrs.frozen(eq=False)
 class Recogniser:
-    """A trained classifier and its right answers on real clips, as (right, asked)."""
+    """A trained classifier and its accuracy on real clips, as (right answers, clips)."""
 
     network: str
     layer: str

@@ -81,7 +81,7 @@ def motion(own: Features, real: Features, bootstrap: int, seed: int) -> dict[str
 
 
 def action(recogniser: Recogniser, source: ClipSource, features: Features) -> dict[str, Figure]:
-    """The share of clips in which the action asked for is seen; of real clips only those of actors that it was not trained on."""
+    """The share of clips that show the prompted action; of real clips only those of actors that it was not trained on."""
     asked = recogniser.asked(source.labels)
     actors = getattr(source, "actors", None) or [None] * len(asked)
     rows = [

@@ -111,6 +111,7 @@ class RealClips:
 
     @cached_property
     def fingerprint(self) -> str:
+        """Hex digest of the clips, a key of the feature cache."""
         digest = hashlib.sha256(f"{self.fps} {len(self)} {self.size}".encode())
         for batch in self.batches():
             digest.update(batch.tobytes())
@@ -120,6 +121,7 @@ class RealClips:
         return len(self._windows)
 
     def batches(self, size: int = 8) -> Iterator[np.ndarray]:
+        """The clips in order, uint8 ``(n f H W 3)``, at most ``size`` at once."""
         for start in range(0, len(self), size):
             yield np.stack([self._window(index) for index in range(start, min(start + size, len(self)))])
 

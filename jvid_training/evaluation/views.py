@@ -32,8 +32,9 @@ class Coded:
 
     @cached_property
     def fingerprint(self) -> str:
+        """Hex digest of the clips, a key of the feature cache."""
         digest = hashlib.sha256(f"coded {self.source.fingerprint}".encode())
-        # What it does to one batch tells codecs apart, whatever they are made of.
+        # Its output for one batch distinguishes codecs, whatever they are made of.
         digest.update(next(self.batches(1)).tobytes())
         return digest.hexdigest()
 
@@ -41,6 +42,7 @@ class Coded:
         return len(self.source)
 
     def batches(self, size: int = 8) -> Iterator[np.ndarray]:
+        """The clips in order, uint8 ``(n f H W 3)``, at most ``size`` at once."""
         for batch in self.source.batches(size):
             made = []
             for clip in batch:  # one by one: the same bits at any size of batch
@@ -65,12 +67,14 @@ class Subset:
 
     @cached_property
     def fingerprint(self) -> str:
+        """Hex digest of the clips, a key of the feature cache."""
         return hashlib.sha256(f"subset {self.source.fingerprint} {self.chosen}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.chosen)
 
     def batches(self, size: int = 8) -> Iterator[np.ndarray]:
+        """The clips in order, uint8 ``(n f H W 3)``, at most ``size`` at once."""
         wanted, first = set(self.chosen), 0
         for batch in self.source.batches(size):
             kept = [clip for index, clip in enumerate(batch, first) if index in wanted]

@@ -8,7 +8,7 @@ What is missing is what has no file: there is no other state to save, to lose or
 
 from __future__ import annotations
 
-from jvid_training.generation.finishing import finish, finishes
+from jvid_training.generation.reuse import finish, finishes
 from jvid_training.generation.run import generate
 from jvid_training.generation.sets import ClipSet
 from jvid_training.generation.spec import GenerationProgress, Spec

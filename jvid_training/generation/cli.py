@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jvid.strategy.strategy import Strategy
     from jvid_training.generation.sets import ClipSet
     from jvid_training.generation.spec import GenerationProgress
-    from jvid_training.generation.watch import Tell
+    from jvid_training.generation.watch import ProgressCallback
 
 __all__ = ["generate"]
 
@@ -106,17 +106,17 @@ def generate(
         raise InputError(f"--dtype {dtype!r}: expected float32 or bfloat16")
     prompts = _prompts(prompt, prompt_file)
     source = ensemble.source() or default_source()
-    begun = start.started()  # a file that is no strategy is reported before anything loads
+    stated = start.started()  # a file that is no strategy is reported before anything loads
 
     def strategy(models: Ensemble) -> Strategy:
         check_overlap(changes.overlap, models, frames)
-        return changes.changed(start.of(models, begun), models.frame_experts)
+        return changes.changed(start.of(models, stated), models.frame_experts)
 
-    with _progress() as tell:
+    with _progress() as progress:
         made = run(
             out, num=num, ensemble=source, strategy=strategy, prompts=prompts, seed=seed, batch=batch,
             micro_batch=micro_batch, frames=frames, threads=threads, processes=processes, device=device,
-            dtype=dtype or "float32", tell=tell,
+            dtype=dtype or "float32", progress=progress,
         )  # fmt: skip
     if first_process():
         _show(made, as_json)
@@ -176,13 +176,13 @@ def _show(made: ClipSet, as_json: bool) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Tell]:
+def _progress() -> Iterator[ProgressCallback]:
     """A bar on a terminal; elsewhere a line a minute. On stderr."""
     shown = time.monotonic()
     # The rate has the time that is left: a run that goes on has made a part of the set before.
     with progress_bar("clips", remaining=False) as bar:
 
-        def tell(progress: GenerationProgress) -> None:
+        def show(progress: GenerationProgress) -> None:
             nonlocal shown
             rate = _rate(progress)
             bar.update(progress.clips, progress.num, figures=rate)
@@ -190,7 +190,7 @@ def _progress() -> Iterator[Tell]:
                 shown = time.monotonic()
                 bar.line(f"{int(progress.clips)}/{progress.num} clips {rate}")
 
-        yield tell
+        yield show
 
 
 def _rate(progress: GenerationProgress) -> str:

@@ -62,7 +62,7 @@ def write_batch(
 
 
 def read_record(folder: Path, batch: int, spec: Spec) -> dict[str, Any]:
-    """A batch's record, when its file is whole and holds the clips that the spec says; only the header is read.
+    """The record of a batch, read from the header of its file; the clips must be those of the spec.
 
     Raises:
         InputError: a damaged file, or one of another set.

@@ -2,7 +2,7 @@
 
 alone              the batches without a file, in order
 processes=K        the same list, handed out batch by batch to K workers of this machine
-accelerate launch  the main process makes the list, all hear it; of n processes the r-th takes every n-th from the r-th
+accelerate launch  the main process makes the list and broadcasts it; of n processes the r-th takes every n-th from the r-th
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jvid.files import clean, make_folder, write_json
 from jvid_training.generation.files import finished, read_record
 from jvid_training.generation.sets import ClipSet
 from jvid_training.generation.spec import NAME, Spec
-from jvid_training.generation.watch import Tell, Watch
+from jvid_training.generation.watch import ProgressCallback, Watch
 from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import Ranks, computing, device_of, ranks
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jvid.ensemble.source import Source
     from jvid.strategy.strategy import Strategy
 
-__all__ = ["begun", "generate", "recommended", "usual_prompts"]
+__all__ = ["generate", "locked_set", "recommended", "usual_prompts"]
 
 _BATCH = 8
 _BEGINS = "A person "
@@ -48,7 +48,7 @@ def generate(
     dtype: str = "float32",
     device: str = "cpu",
     loaded: Ensemble | None = None,
-    tell: Tell = lambda progress: None,
+    progress: ProgressCallback = lambda progress: None,
 ) -> ClipSet:
     """Make ``num`` clips into ``folder``, or go on with them; returns the complete set.
 
@@ -68,12 +68,12 @@ def generate(
         frames: of each clip; the set's own if None, or the ensemble's.
         dtype: of the networks.
         device: such as "cpu" or "cuda"; processes that share a machine take its GPUs in turn.
-        loaded: the ensemble, where the caller has it already: as ``ensemble``, ``dtype`` and ``device`` say.
-        tell: hears of progress, in the main process.
+        loaded: the ensemble, where the caller has it already, of the same ``ensemble``, ``dtype`` and ``device``.
+        progress: called in the main process after each step.
 
     Raises:
-        InputError: arguments that do not fit each other or the set that is there, a folder that another run writes to, or
-            nobody can, a full disk, a damaged file. What is finished stays.
+        InputError: arguments that do not fit each other or the set that is there, a folder that another run writes to or
+            that is read-only, a full disk, a damaged file. What is finished stays.
         NonFiniteError: NaN or infinity, in the clips that the message names. The run ends: the set could never be whole.
         JvidError: a worker died. What is finished stays.
     """
@@ -84,7 +84,7 @@ def generate(
         if job.world > 1 and processes > 1:
             raise InputError(f"processes {processes} in a job of {job.world}: leave one of them out")
         from jvid.ensemble.source import Source
-        from jvid_training.generation.making import Maker
+        from jvid_training.generation.maker import Maker
 
         own, source = device_of(device, job.local), Source.from_plain(ensemble)
         models: Ensemble = loaded or source.load(own, dtype)
@@ -106,8 +106,8 @@ def generate(
             )  # fmt: skip
             return resumed(spec, before, models)
 
-        with begun(folder, job, request) as (spec, missing):
-            watch = Watch(spec, len(missing), tell if job.rank == 0 else lambda progress: None, job.world)
+        with locked_set(folder, job, request) as (spec, missing):
+            watch = Watch(spec, len(missing), progress if job.rank == 0 else lambda progress: None, job.world)
             if processes > 1 and missing:
                 from jvid.ensemble.compose import Composition
                 from jvid_training.generation.workers import hand_out
@@ -124,29 +124,29 @@ def generate(
 
 
 @contextmanager
-def begun(
+def locked_set(
     folder: Path, job: Ranks, request: Callable[[Spec | None], Spec]
 ) -> Iterator[tuple[Spec, list[int]]]:
-    """The folder locked, with its ``set.json``, and what is missing in it; the others hear it from the main process."""
+    """Lock the folder and write its ``set.json``; gives the spec and the missing batches, in every process of the job."""
     with ExitStack() as held:
-        told: Any = None
+        settled: Any = None
         if job.rank == 0:
             try:
                 lock = held.enter_context(Lock(make_folder(folder), alone=True))
-                told = _settled(folder, request)
+                settled = _settled(folder, request)
                 lock.share()
             except JvidError as error:
-                told = error
-        told = job.heard(told)
-        if isinstance(told, JvidError):
-            raise told
+                settled = error
+        settled = job.broadcast(settled)
+        if isinstance(settled, JvidError):
+            raise settled
         if job.rank:
             held.enter_context(Lock(folder, alone=False))
-        yield told
+        yield settled
 
 
 def _settled(folder: Path, request: Callable[[Spec | None], Spec]) -> tuple[Spec, list[int]]:
-    """What the set is from now on, and its missing batches. Nobody else writes to the folder."""
+    """What the set is from now on, and its missing batches. No other process writes to the folder."""
     clean(folder, locked=True)
     there = finished(folder)
     before = Spec.load(folder) if there else None  # a request of which nothing was made binds nobody

@@ -29,7 +29,7 @@ def action_of(prompt: str) -> str:
 
 @attrs.frozen(eq=False)
 class ClipSet:
-    """The clips of a folder that ``generate`` wrote. Opening reads headers; frames are read as they are asked for.
+    """The clips of a folder that ``generate`` wrote. Opening it reads headers; frames are read when they are used.
 
     Its length is the spec's ``num``: clips beyond it, with which the last batch was filled, are not shown.
     """
@@ -86,8 +86,8 @@ class ClipSet:
         """
         self._check_complete()
         digests = [clip["digest"] for k in sorted(self._records) for clip in self._records[k]["clips"]]
-        told = json.dumps([self.fps, self.frames, *self.size, *digests[: self.spec.num]])
-        return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+        facts = json.dumps([self.fps, self.frames, *self.size, *digests[: self.spec.num]])
+        return hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
 
     def missing(self) -> list[int]:
         """The batches that have no file yet."""

@@ -29,7 +29,7 @@ NAME = "set.json"
 
 @attrs.frozen
 class GenerationProgress:
-    """What a run tells: ``clips`` of the ``num`` wanted (a part of one counts), clips per second of this run, seconds left."""
+    """The progress of a run: ``clips`` of ``num`` (parts count), clips per second of this run, seconds left."""
 
     clips: float
     num: int
@@ -164,8 +164,8 @@ class Spec:
         """
         if self.num < before.num:
             raise InputError(
-                f"num {self.num}: the set holds {before.num} already, ask for as many or more; or give another folder"
+                f"num {self.num}: the set holds {before.num} already, give as many or more, or another folder"
             )
         then, now = ({**spec.to_dict(), "num": 0, "ensemble": ""} for spec in (before, self))
-        remedy = "give another folder, or ask for the same"
+        remedy = "give another folder, or request the same"
         documents.check_same(then, now, "the set was made by another request", remedy)

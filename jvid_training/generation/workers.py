@@ -27,7 +27,7 @@ def hand_out(folder: Path, spec: Spec, missing: Sequence[int], processes: int, w
     When a worker dies or cannot go on, no more batches are handed out; the others finish what they have at hand.
 
     Raises:
-        JvidError: what ended the first such worker.
+        JvidError: the error of the first such worker, or how it died.
     """
     waiting, busy = deque(missing), set(range(processes))
     failed: JvidError | None = None
@@ -57,7 +57,7 @@ def hand_out(folder: Path, spec: Spec, missing: Sequence[int], processes: int, w
 
 def make_batches(worker: Worker, folder: str, device: str) -> None:
     """Make the batches whose numbers come in."""
-    from jvid_training.generation.making import Maker
+    from jvid_training.generation.maker import Maker
     from jvid_training.jobs.locks import Lock
     from jvid_training.jobs.ranks import computing
 

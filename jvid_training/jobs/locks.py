@@ -71,7 +71,7 @@ class Lock:
 
     Args:
         folder: that is written to.
-        alone: whether to begin a run; else to take part in one that has begun.
+        alone: whether to begin a run; else to take part in one that is under way.
 
     Raises:
         InputError: another run holds it, or the folder cannot be written to.

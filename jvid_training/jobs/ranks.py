@@ -24,7 +24,7 @@ class Ranks:
     world: int = 1
     local: int = 0
 
-    def heard(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """The main process's value, in every process."""
         if self.world == 1:
             return value
@@ -32,8 +32,8 @@ class Ranks:
 
         held: list[Any] = [value]
         broadcast_object_list(held)
-        heard: T = held[0]
-        return heard
+        received: T = held[0]
+        return received
 
     def wait(self) -> None:
         """Until every process has come here."""
@@ -48,13 +48,13 @@ def _world() -> int:
 
 
 def first_process() -> bool:
-    """Whether this process is the one of its job that writes and prints; a process alone is, whatever RANK says."""
+    """Whether this process is the one of its job that writes and prints; a process alone is, whatever RANK is."""
     return _world() < 2 or int(os.environ.get("RANK") or 0) == 0
 
 
 @contextmanager
 def ranks(device: str) -> Iterator[Ranks]:
-    """The job of this process; its processes can hear each other within the block."""
+    """The job of this process; its processes can send values to each other within the block."""
     if _world() < 2:
         yield Ranks()
         return
@@ -91,9 +91,9 @@ def computing(threads: int, device: str) -> Iterator[None]:
 
 
 def cpu_job(device: str | None = None) -> bool:
-    """Whether this process is one of several whose ``device`` (or the best there is) lets them hear each other by gloo alone.
+    """Whether this process is one of several whose ``device`` (or the best there is) connects them by gloo alone.
 
-    accelerate has to be told: it joins processes over the network of their GPUs or, told ``cpu``, by gloo; else it lets
+    accelerate needs it as an argument: it joins processes over the network of their GPUs or, with ``cpu``, by gloo; else it lets
     each of them run as if it were alone.
     """
     import torch

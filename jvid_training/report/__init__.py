@@ -2,5 +2,5 @@
 
     folders -> inputs -> Content -> page -> one file
 
-The page asks nothing of any other place: pictures and script are in it, a policy forbids requests.
+The page requests nothing from elsewhere: pictures and script are in it, a policy forbids requests.
 """

@@ -51,7 +51,7 @@ def report(
 ) -> None:
     """Strategies side by side on one page of HTML: clips, plans, figures with intervals, and the front.
 
-    The page is one file that opens from the disk and asks nothing of any other place.
+    The page is one file that opens from the disk and requests nothing from elsewhere.
     """
     from jvid.files import check_file
     from jvid_training.report.inputs import read

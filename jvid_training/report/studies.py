@@ -26,7 +26,7 @@ from jvid_training.evaluation.figures import Figure
 from jvid_training.report.content import Front, Point, ReportObjective
 from jvid_training.report.words import one_line
 from jvid_training.search.front import front as front_of
-from jvid_training.search.judged import PREFIXES, Judged
+from jvid_training.search.scores import PREFIXES, Scores
 
 T = TypeVar("T")
 _FIRST = ("confirmed", "ablation")
@@ -79,7 +79,7 @@ def tables(folder: Path) -> list[StudyTable]:
 
 
 def front(folder: Path, ensemble: Ensemble | None = None) -> tuple[Front, tuple[StudyRow, ...]] | None:
-    """What a sweep found, and the floors that it was judged beside; None before any sweep.
+    """The front of a sweep, and its floors; None before any sweep.
 
     ``ensemble`` is the study's, whose default wrappers are described.
 
@@ -142,11 +142,11 @@ def _home(made: str, folder: Path) -> Path | None:
 
 def figures_of(values: Mapping[str, Any], unit: str) -> dict[str, Figure]:
     """A row's or a point's figures, with its cost as the last; 50 guided steps of the expert ``unit`` cost 1."""
-    judged = Judged.from_dict(values)
-    if judged.cost is None:
-        return dict(judged.figures)
+    scores = Scores.from_dict(values)
+    if scores.cost is None:
+        return dict(scores.figures)
     note = f"of one clip, as a share of the {unit} model alone in 50 guided steps"
-    return {**judged.figures, "network cost": Figure(judged.cost, better="lower", note=note)}
+    return {**scores.figures, "network cost": Figure(scores.cost, better="lower", note=note)}
 
 
 def _front(values: Mapping[str, Any], ensemble: Ensemble | None) -> tuple[Front, tuple[StudyRow, ...]]:
@@ -154,7 +154,7 @@ def _front(values: Mapping[str, Any], ensemble: Ensemble | None) -> tuple[Front,
     better = [str(objective["better"]) for objective in values["objectives"]]
     if not set(better) <= {"lower", "higher"}:
         raise ValueError(f"objectives that are better {better}")
-    first = Judged.from_dict(values["points"][0]) if values["points"] else None
+    first = Scores.from_dict(values["points"][0]) if values["points"] else None
     objectives = tuple(
         ReportObjective(_named(kind, first), way) for kind, way in zip(kinds, better, strict=True)
     )
@@ -203,11 +203,11 @@ def _point(point: Mapping[str, Any], count: int, ensemble: Ensemble | None) -> P
     )
 
 
-def _named(kind: str, judged: Judged | None) -> str:
+def _named(kind: str, scores: Scores | None) -> str:
     """An objective by the figure that it is read from."""
     if kind == "cost":
         return "network cost"
-    found = None if judged is None else judged.find(kind)
+    found = None if scores is None else scores.find(kind)
     name = kind if found is None else found[0]
     return f"|{name} - 1|" if kind == "flicker" else name
 

@@ -2,5 +2,5 @@
 
     recipe -> rows (ablation) or trials (sweep) -> a set of clips each -> figures -> a table or a front
 
-A set and its figures are known by what they depend on, not by who asked: what several tables share is made once.
+A set and its figures are known by what they depend on, not by the command: what several tables share is made once.
 """

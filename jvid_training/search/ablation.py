@@ -18,23 +18,23 @@ from jvid_training.search.tables import Row, write_table
 
 if TYPE_CHECKING:
     from jvid_training.evaluation.sources import ClipSource
-    from jvid_training.search.bench import Bench
-    from jvid_training.search.judged import Judged
+    from jvid_training.search.evaluator import Evaluator
     from jvid_training.search.recipe import StudyRecipe
+    from jvid_training.search.scores import Scores
 
-__all__ = ["chosen_rows", "floors", "grid_rows", "judge_codec", "make_table"]
+__all__ = ["chosen_rows", "floors", "grid_rows", "make_table", "score_codec"]
 
 
 def chosen_rows(
-    recipe: StudyRecipe, bench: Bench, labels: Sequence[str] | None
+    recipe: StudyRecipe, evaluator: Evaluator, labels: Sequence[str] | None
 ) -> dict[str, Strategy | None]:
     """The rows of the ablation and the recipe's strategies, or those of them that ``labels`` names, in its order.
 
     Raises:
         InputError: an unknown label, or a file that holds no strategy.
     """
-    size = bench.reference.size[0]
-    known: dict[str, Strategy | None] = whole(bench.base, size, bench.ensemble)
+    size = evaluator.reference.size[0]
+    known: dict[str, Strategy | None] = whole(evaluator.base, size, evaluator.ensemble)
     known |= {label: Strategy.load(path) for label, path in recipe.ablation.strategies.items()}
     wanted = labels or recipe.ablation.rows or tuple(known)
     if unknown := [label for label in wanted if label not in known]:
@@ -42,87 +42,87 @@ def chosen_rows(
     return {label: known[label] for label in wanted}
 
 
-def grid_rows(recipe: StudyRecipe, bench: Bench, name: str) -> dict[str, Strategy | None]:
+def grid_rows(recipe: StudyRecipe, evaluator: Evaluator, name: str) -> dict[str, Strategy | None]:
     """The rows of one grid, by the recipe's values or the paper's."""
-    return dict(grid(name, bench.base, recipe.ablation.values.get(name), bench.ensemble))
+    return dict(grid(name, evaluator.base, recipe.ablation.values.get(name), evaluator.ensemble))
 
 
-def floors(bench: Bench, num: int, tell: Callable[[str], None] = lambda text: None) -> list[Row]:
+def floors(evaluator: Evaluator, num: int, progress: Callable[[str], None] = lambda text: None) -> list[Row]:
     """What real clips reach: against each other, and through the codecs that can be had here."""
-    found = [Row(f"real clips, in halves of {len(bench.reference) // 2}", bench.real)]
-    for label in CODECS if is_papers(bench.ensemble) else ("codec",):
+    found = [Row(f"real clips, in halves of {len(evaluator.reference) // 2}", evaluator.real)]
+    for label in CODECS if is_papers(evaluator.ensemble) else ("codec",):
         try:
-            found.append(Row(label, codec_row(bench, label, num)))
+            found.append(Row(label, codec_row(evaluator, label, num)))
         except (MissingDependencyError, LookupError) as error:
-            tell(f"{label}: left out, {error}")
+            progress(f"{label}: left out, {error}")
     return found
 
 
-def codec_row(bench: Bench, label: str, num: int) -> Judged:
+def codec_row(evaluator: Evaluator, label: str, num: int) -> Scores:
     """The figures of ``num`` of the reference's clips (all if it has fewer), encoded and decoded by a row's codec.
 
     Raises:
         MissingDependencyError: the codec cannot be had here.
     """
-    from jvid_training.search.judging import codec_of
+    from jvid_training.search.components import codec_of
 
     # The image codec is the latents' own, which the reference's fingerprint holds; the ensemble's changes with it.
-    name = label if label == "image AE" else f"{label} {bench.fingerprint[:12]}"
-    return judge_codec(bench, name, lambda: codec_of(label, bench.reference, bench.ensemble), num)
+    name = label if label == "image AE" else f"{label} {evaluator.fingerprint[:12]}"
+    return score_codec(evaluator, name, lambda: codec_of(label, evaluator.reference, evaluator.ensemble), num)
 
 
-def judge_codec(bench: Bench, name: str, codec: Callable[[], Any], num: int) -> Judged:
+def score_codec(evaluator: Evaluator, name: str, codec: Callable[[], Any], num: int) -> Scores:
     """The figures of what ``codec`` makes of ``num`` of the reference's clips, kept by ``name``."""
     from jvid_training.evaluation.views import Coded, Subset
 
-    every = len(bench.reference)
+    every = len(evaluator.reference)
     # Spread over the reference, which is sorted by class; as many as a row has, since figures compare at an equal number.
     chosen = {i * every // num for i in range(num)} if num < every else set(range(every))
 
     def source() -> ClipSource:
-        return Coded(Subset(bench.reference, lambda _, i: i in chosen), codec(), name)
+        return Coded(Subset(evaluator.reference, lambda _, i: i in chosen), codec(), name)
 
-    return bench.judge_source(name, source, len(chosen))
+    return evaluator.score_source(name, source, len(chosen))
 
 
 def make_table(
-    bench: Bench,
+    evaluator: Evaluator,
     name: str,
     rows: Mapping[str, Strategy | None],
     num: int,
     seed: int,
-    tell: Callable[[str], None] = lambda text: None,
+    progress: Callable[[str], None] = lambda text: None,
     beside: Mapping[str, Strategy | None] | None = None,
 ) -> Path:
-    """Make and judge each row in turn; returns the markdown file, ``<name>-<num>-clips-seed-<seed>.md`` in the study's folder.
+    """Make and score each row in turn; returns the markdown file, ``<name>-<num>-clips-seed-<seed>.md`` in the study's folder.
 
-    Rows of ``beside`` that were judged before stand in it too, in its order, so that asking for fewer rows loses none.
+    Rows of ``beside`` that were scored before are in the table too, in its order, so that a run of fewer rows loses none.
 
     Raises:
         InputError: what generation and evaluation raise; rows that are finished stay in the table.
     """
-    study = bench.study
-    path = bench.folder / f"{name}-{num}-clips-seed-{seed}"
+    study = evaluator.study
+    path = evaluator.folder / f"{name}-{num}-clips-seed-{seed}"
     heading = [
         f"# {study.name}: {name}",
         "",
-        f"Ensemble {bench.ensemble.name}; {num} clips a row, seeds {seed} to {seed + num - 1}, the same in every row; "
-        f"{len(bench.prompts)} prompts in turn; reference {bench.reference.name}, {len(bench.reference)} clips.",
+        f"Ensemble {evaluator.ensemble.name}; {num} clips a row, seeds {seed} to {seed + num - 1}, the same in every row; "
+        f"{len(evaluator.prompts)} prompts in turn; reference {evaluator.reference.name}, {len(evaluator.reference)} clips.",
     ]
-    tell("floors")
-    beneath = floors(bench, num, tell)
+    progress("floors")
+    beneath = floors(evaluator, num, progress)
     done = {row.label: row for row in beneath if row.label in (beside or {})}
     for label, strategy in (beside or {}).items():
-        if strategy is not None and (judged := bench.known(strategy, num, seed)) is not None:
-            done[label] = _row(bench, label, strategy, seed, judged)
+        if strategy is not None and (scores := evaluator.known(strategy, num, seed)) is not None:
+            done[label] = _row(evaluator, label, strategy, seed, scores)
     order = [*(beside or {}), *(label for label in rows if label not in (beside or {}))]
     for label, strategy in rows.items():
-        tell(label)
+        progress(label)
         if strategy is None:
-            done[label] = Row(label, codec_row(bench, label, num))
+            done[label] = Row(label, codec_row(evaluator, label, num))
         else:
-            judged = bench.judge(strategy, num, seed, processes=study.processes)
-            done[label] = _row(bench, label, strategy, seed, judged)
+            scores = evaluator.score(strategy, num, seed, processes=study.processes)
+            done[label] = _row(evaluator, label, strategy, seed, scores)
         shown = [done[label] for label in order if label in done]
         write_table(
             path,
@@ -132,10 +132,10 @@ def make_table(
             num=num,
             seed=seed,
             study=study.name,
-            unit=unit_expert(bench.ensemble),
+            unit=unit_expert(evaluator.ensemble),
         )
     return path.with_name(f"{path.name}.md")
 
 
-def _row(bench: Bench, label: str, strategy: Strategy, seed: int, judged: Judged) -> Row:
-    return Row(label, judged, strategy, str(bench.set_folder(strategy, seed)))
+def _row(evaluator: Evaluator, label: str, strategy: Strategy, seed: int, scores: Scores) -> Row:
+    return Row(label, scores, strategy, str(evaluator.set_folder(strategy, seed)))

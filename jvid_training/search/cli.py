@@ -11,7 +11,7 @@ from jvid.errors import InputError
 from jvid.extras import extra
 
 if TYPE_CHECKING:
-    from jvid_training.search.bench import Bench
+    from jvid_training.search.evaluator import Evaluator
     from jvid_training.search.recipe import StudyRecipe, Sweep
 
 __all__ = ["ablation", "sweep"]
@@ -42,27 +42,27 @@ def ablation(
 ) -> None:  # fmt: skip
     """The rows that lead to a strategy (Table 2's), and the grids of section 4.2, as tables with intervals.
 
-    Goes on with what an earlier run left; each row is a set of clips that is made once, and stands in the table from then on.
+    Resumes an earlier run; each row is a set of clips that is made once, and is in the table from then on.
     """
     from jvid_training.search.ablation import chosen_rows, grid_rows, make_table
     from jvid_training.search.rows import grids
 
-    loaded, bench = _opened(recipe, num)
+    loaded, evaluator = _opened(recipe, num)
     study = loaded.study
     if rows and grid:
         raise InputError("--rows beside --grid: a grid has rows of its own, leave one out")
-    names = list(grids(bench.ensemble)) if grid == ["all"] else grid or []
-    tables = {f"grid-{name}": grid_rows(loaded, bench, name) for name in names}
+    names = list(grids(evaluator.ensemble)) if grid == ["all"] else grid or []
+    tables = {f"grid-{name}": grid_rows(loaded, evaluator, name) for name in names}
     if not names:
-        tables = {"ablation": chosen_rows(loaded, bench, rows)}
+        tables = {"ablation": chosen_rows(loaded, evaluator, rows)}
         tables |= {
-            f"grid-{name}": grid_rows(loaded, bench, name) for name in loaded.ablation.grids if not rows
+            f"grid-{name}": grid_rows(loaded, evaluator, name) for name in loaded.ablation.grids if not rows
         }
     seed = study.report_seed if report_seed else study.seed
-    # Of the rows that are not asked for, those that are there.
-    beside = chosen_rows(loaded, bench, None) if rows else None
+    # Of the rows that are not requested, those that exist already.
+    beside = chosen_rows(loaded, evaluator, None) if rows else None
     for name, wanted in tables.items():
-        path = make_table(bench, name, wanted, study.num, seed, bench.tell, beside)
+        path = make_table(evaluator, name, wanted, study.num, seed, evaluator.progress, beside)
         typer.echo(path.read_text(encoding="utf-8"))
         typer.echo("\n".join(map(str, (path, *_drawn(path)))))
 
@@ -90,9 +90,9 @@ def sweep(
 ) -> None:  # fmt: skip
     """Search strategies for several objectives at once; goes on with what an earlier run left.
 
-    The folder of the study has front.json and front.png: what was judged, and what no other strategy beats.
+    The folder of the study has front.json and front.png: every strategy with its figures, and which no other beats.
     """
-    loaded, bench = _opened(recipe, None)
+    loaded, evaluator = _opened(recipe, None)
     found = loaded.sweep
     if found is None:
         raise InputError(
@@ -101,21 +101,21 @@ def sweep(
     if (choose is None) is not (output is None):
         raise InputError("--choose TRIAL and -o FILE go together: give both or none")
     if choose is not None and output is not None:
-        typer.echo(_chosen(bench, choose, output))
+        typer.echo(_chosen(evaluator, choose, output))
     elif confirm:
-        typer.echo(_confirmed(loaded, bench, confirm, num))
+        typer.echo(_confirmed(loaded, evaluator, confirm, num))
     elif num is not None:
         raise InputError("--num without --confirm: the clips of a trial are the recipe's study.num")
     else:
-        typer.echo(_swept(loaded, bench, found, trials or found.trials, workers))
+        typer.echo(_swept(loaded, evaluator, found, trials or found.trials, workers))
 
 
-def _opened(path: Path, num: int | None) -> tuple[StudyRecipe, Bench]:
-    """The recipe, with another number of clips if asked, and its bench."""
+def _opened(path: Path, num: int | None) -> tuple[StudyRecipe, Evaluator]:
+    """The recipe, with another number of clips if one is given, and its evaluator."""
     import attrs
 
     from jvid_training.jobs.threads import limit_threads
-    from jvid_training.search.bench import Bench
+    from jvid_training.search.evaluator import Evaluator
     from jvid_training.search.recipe import check_study, load_study
 
     loaded = load_study(path)
@@ -123,7 +123,7 @@ def _opened(path: Path, num: int | None) -> tuple[StudyRecipe, Bench]:
         loaded = attrs.evolve(loaded, study=attrs.evolve(loaded.study, num=num))
         check_study(loaded, f"{path} with --num {num}")
     limit_threads(loaded.study.threads)
-    return loaded, Bench(loaded.study, lambda text: typer.echo(text, err=True))
+    return loaded, Evaluator(loaded.study, lambda text: typer.echo(text, err=True))
 
 
 def _drawn(table: Path) -> list[Path]:
@@ -137,40 +137,40 @@ def _drawn(table: Path) -> list[Path]:
     return [plot_front(found, table.with_suffix(".png"))] if found["points"] else []
 
 
-def _swept(recipe: StudyRecipe, bench: Bench, found: Sweep, trials: int, workers: int) -> str:
+def _swept(recipe: StudyRecipe, evaluator: Evaluator, found: Sweep, trials: int, workers: int) -> str:
     from jvid_training.search.plot import plot_front
     from jvid_training.search.sweep import load_front, open_trials, write_front
     from jvid_training.search.workers import run_workers
 
-    opened = open_trials(bench, found)
-    run_workers(recipe, bench, opened, trials, workers, bench.tell)
-    path = write_front(bench, opened)
-    front = load_front(bench.folder)
+    opened = open_trials(evaluator, found)
+    run_workers(recipe, evaluator, opened, trials, workers, evaluator.progress)
+    path = write_front(evaluator, opened)
+    front = load_front(evaluator.folder)
     lines = [f"{front['trials']['finished']} trials, {front['trials']['judged']} judged whole; the front:"]
     names = [objective["name"] for objective in front["objectives"]]
     for point in front["points"]:
         if point["front"]:
-            told = ", ".join(
+            values = ", ".join(
                 f"{name} {value:.4g}" for name, value in zip(names, point["values"], strict=True)
             )
             known = f" ({point['known']})" if point["known"] else ""
-            lines.append(f"{point['number']:>5}{known}: {told}")
+            lines.append(f"{point['number']:>5}{known}: {values}")
     drawn = []
-    if all(bench.real.find(kind) for kind in ("clip", "frame")):
-        drawn = [plot_front(front, bench.folder / name) for name in ("front.png", "front.svg")]
+    if all(evaluator.real.find(kind) for kind in ("clip", "frame")):
+        drawn = [plot_front(front, evaluator.folder / name) for name in ("front.png", "front.svg")]
     return "\n".join([*lines, *map(str, (path, *drawn))])
 
 
-def _chosen(bench: Bench, number: int, output: Path) -> str:
+def _chosen(evaluator: Evaluator, number: int, output: Path) -> str:
     from jvid.strategy.strategy import Strategy
     from jvid_training.search.sweep import load_front, point_of
 
-    point = point_of(load_front(bench.folder), number, bench.folder)
+    point = point_of(load_front(evaluator.folder), number, evaluator.folder)
     Strategy.from_dict(point["strategy"]).save(output)
     return f"{output}: strategy of trial {number}"
 
 
-def _confirmed(recipe: StudyRecipe, bench: Bench, numbers: list[int], num: int | None) -> str:
+def _confirmed(recipe: StudyRecipe, evaluator: Evaluator, numbers: list[int], num: int | None) -> str:
     import attrs
 
     from jvid.strategy.strategy import Strategy
@@ -178,14 +178,14 @@ def _confirmed(recipe: StudyRecipe, bench: Bench, numbers: list[int], num: int |
     from jvid_training.search.recipe import check_seeds
     from jvid_training.search.sweep import known_points, load_front, point_of
 
-    front = load_front(bench.folder)
+    front = load_front(evaluator.folder)
     assert recipe.sweep is not None
     # Beside what it is to be better than, also where the search left that out.
-    rows = known_points(bench, attrs.evolve(recipe.sweep, known=True))
+    rows = known_points(evaluator, attrs.evolve(recipe.sweep, known=True))
     for number in numbers:
-        point = point_of(front, number, bench.folder)
+        point = point_of(front, number, evaluator.folder)
         rows[f"trial {number}"] = Strategy.from_dict(point["strategy"])
     clips = num or recipe.study.num
     check_seeds(recipe.study, clips)
-    path = make_table(bench, "confirmed", rows, clips, recipe.study.report_seed, bench.tell)
+    path = make_table(evaluator, "confirmed", rows, clips, recipe.study.report_seed, evaluator.progress)
     return f"{path.read_text(encoding='utf-8')}\n{path}"

@@ -48,15 +48,15 @@ def guided(strategy: Strategy, values: Mapping[str, Any], ensemble: Ensemble) ->
     if "guidance" in values:
         return with_guidance(strategy, values["guidance"])
     changed: dict[str, Guidance] = {}
-    for expert, told in _of("guidance", values).items():
+    for expert, stated in _of("guidance", values).items():
         held = _guidance(strategy, expert, ensemble)
         low, high = held.interval or (0.0, 1.0)
-        ends = sorted((told.get("low", low), told.get("high", high)))
+        ends = sorted((stated.get("low", low), stated.get("high", high)))
         changed[expert] = Guidance(
-            told.get("scale", held.scale),
+            stated.get("scale", held.scale),
             (ends[0], ends[1]),
-            told.get("rescale", held.rescale),
-            told.get("against", held.against),
+            stated.get("rescale", held.rescale),
+            stated.get("against", held.against),
         )
     # What an expert inherits, it keeps beside its guidance.
     for expert in changed:

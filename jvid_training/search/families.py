@@ -54,22 +54,22 @@ def choice_of(
         held: what the strategy has there now.
         experts: of selectors of several, where nothing is stated.
     """
-    told = dict(options)
+    chosen = dict(options)
     if held is not None and held.name == name:
-        told = {**options_of(part, held), **told}
+        chosen = {**options_of(part, held), **chosen}
     if part != "selector":
-        return Choice(name, told)
-    if told.get("t_e") is not None and told.get("t_v") is not None:
-        told["t_v"], told["t_e"] = sorted((told["t_v"], told["t_e"]))
+        return Choice(name, chosen)
+    if chosen.get("t_e") is not None and chosen.get("t_v") is not None:
+        chosen["t_v"], chosen["t_e"] = sorted((chosen["t_v"], chosen["t_e"]))
     if _bare(name) == "blend":
-        told = {"knots": _knots(told, experts), "experts": "+".join(experts)}
+        chosen = {"knots": _knots(chosen, experts), "experts": "+".join(experts)}
     elif _bare(name) in _OF_MANY:
-        told.setdefault("experts", "+".join(experts))
-    return Choice(name, told)
+        chosen.setdefault("experts", "+".join(experts))
+    return Choice(name, chosen)
 
 
 def options_of(part: str, choice: Choice) -> dict[str, Any]:
-    """A component's options as a search speaks of them; a blend that no curve describes has none."""
+    """A component's options as the axes of a search name them; a blend that no curve describes has none."""
     if (part, _bare(choice.name)) != ("selector", "blend"):
         return dict(choice.options)
     try:
@@ -93,7 +93,7 @@ def _knots(curve: Mapping[str, float], experts: Sequence[str]) -> str:
             f"selector blend of {', '.join(experts)}: its curve is of two experts; search another selector"
         )
     t_v, t_e, p_e, p_f = (float(curve[name]) for name in _CURVE)
-    # Knots rise: one at 0 or at 1 stands for the curve's own there.
+    # Knots rise: one at 0 or at 1 replaces the curve's own there.
     knots = [(0.0, 1.0), (max(t_v, 1e-6), 1.0), (min(t_e, 1.0 - 1e-6), p_e), (1.0, p_f)]
     return "+".join(f"{at!r}:{weight!r}:{1.0 - weight!r}" for at, weight in knots)
 

@@ -1,4 +1,4 @@
-"""Numbers beside the points of a plot, each where it covers the least of what stands there already."""
+"""Places of numbers beside the points of a plot, where each covers the least of what is drawn already."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["number_points"]
 
-# Points (1/72 inch): a marker's size, a digit's width and height, and how far a number may stand without a line.
+# Points (1/72 inch): a marker's size, a digit's width and height, and how far a number may be without a line.
 MARKER = 10.0
 DIGIT = (5.0, 8.0)
 NEAR = 16.0
-# Where a number may stand, from its point's centre: the earlier the better.
+# Where a number may be, from its point's centre: the earlier the better.
 OFFSETS = [
     (radius * across, radius * up)
     for radius in (9.0, 14.0, 22.0, 30.0)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from jvid.errors import InputError
 from jvid.files import whole_file
 from jvid.media.files import PLOTS, listed
-from jvid_training.search.judged import Judged
 from jvid_training.search.labels import number_points
+from jvid_training.search.scores import Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,18 +36,18 @@ def plot_front(found: Mapping[str, Any], path: Path) -> Path:
 
     if path.suffix.lower() not in PLOTS:
         raise InputError(f"plot {str(path)!r}: expected {listed(PLOTS)}")
-    points = [(point, Judged.from_dict(_judged(point))) for point in found["points"]]
+    points = [(point, Scores.from_dict(_scored(point))) for point in found["points"]]
     shown = [
-        (point, judged, [known[1].value for known in places if known])
-        for point, judged in points
-        if all(places := [judged.find(kind) for kind in AXES])
+        (point, scores, [known[1].value for known in places if known])
+        for point, scores in points
+        if all(places := [scores.find(kind) for kind in AXES])
     ]
     if not shown:
         raise InputError("nothing to plot: no trial has both a clip figure and a frame figure")
     names = [shown[0][1].find(kind)[0] for kind in AXES]  # type: ignore[index]
     chosen = [point for point, _, _ in shown]
     clips, frames = ([values[axis] for _, _, values in shown] for axis in (0, 1))
-    costs = [judged.cost or 0.0 for _, judged, _ in shown]
+    costs = [scores.cost or 0.0 for _, scores, _ in shown]
     figure = Figure(figsize=(11.0, 5.0), layout="constrained")
     FigureCanvasAgg(figure)
     left, right, key = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.62))
@@ -112,5 +112,5 @@ def _name(key: Axes, points: Sequence[Any]) -> None:
         key.annotate(f"{point['number']:>3}  {point['known']}", place, xycoords="axes fraction", fontsize=7.5)
 
 
-def _judged(point: Mapping[str, Any]) -> dict[str, Any]:
+def _scored(point: Mapping[str, Any]) -> dict[str, Any]:
     return {name: point[name] for name in ("figures", "clips", "cost", "seconds")}

@@ -25,7 +25,7 @@ __all__ = [
 
 _BUNDLED = Source("actions-64")
 KINDS = ("clip", "frame", "flicker", "accuracy", "cost")
-"""What a strategy is judged by, and what a sweep may aim at; see `jvid_training.search.judged`."""
+"""The figures of a strategy, and what a sweep may aim at; see `jvid_training.search.scores`."""
 
 
 @attrs.frozen
@@ -74,7 +74,7 @@ class Study:
 
 @attrs.frozen
 class Ablation:
-    """Which rows, and which grids where ``--grid`` says nothing."""
+    """The rows of an ablation, and its grids where ``--grid`` is not given."""
 
     rows: tuple[str, ...] | None = None
     """Of `jvid_training.search.rows`; all when absent."""

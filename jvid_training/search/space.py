@@ -12,7 +12,7 @@
     high = ["none", "windowed:size=8"]          the expert's whole stack, of one wrapper or none
 
 What the space does not name stays as in the study's strategy. t_v and t_e, or an interval's low and high, are taken in
-rising order whichever is drawn larger: no trial is lost to an order, and the search sees two ways to say the same.
+rising order whichever is drawn larger: no trial is lost to an order, and the search has two ways to express the same.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Space:
     def suggest(self, trial: BaseTrial, every: bool = False) -> dict[str, Any]:
         """Values by path from an Optuna trial: of the axes that the components drawn have, or of ``every`` axis."""
         values: dict[str, Any] = {}
-        # Components first, wherever they stand in the file: the others depend on them.
+        # Components first, in whatever order the file has them: the others depend on them.
         for path in sorted(self.axes, key=lambda path: path not in COMPONENTS):
             if every or self._used(path, values):
                 values[path] = self.axes[path].suggest(trial, path)

@@ -1,10 +1,10 @@
-"""``jvid sweep``: trials are claimed, made, judged and told, by one worker or by several on one storage.
+"""``jvid sweep``: one worker, or several on one storage, claim trials, evaluate them and record their values.
 
     trials/0007.json   a trial's strategy and figures, and those of its early looks
-    front.json         every trial that was judged, with whether it is on the front
+    front.json         every trial with figures, and whether it is on the front
 
 A trial is stopped at an early look when a whole trial was clearly better on as many clips (several objectives), or when
-Optuna's median pruner says so (one). All trials start from the same seeds, so that arms are compared on the same noise.
+Optuna's median pruner decides so (one). All trials start from the same seeds, so that arms are compared on the same noise.
 """
 
 from __future__ import annotations
@@ -21,36 +21,37 @@ from jvid.strategy.strategy import Strategy
 from jvid_training.jobs.locks import held
 from jvid_training.search.cost import unit_expert
 from jvid_training.search.front import clearly_beaten, front
-from jvid_training.search.judged import Judged
 from jvid_training.search.rows import alone, is_papers, printed
+from jvid_training.search.scores import Scores
 from jvid_training.search.space import Space
 from jvid_training.search.trials import BETTER, Claimed, Trials
 
 if TYPE_CHECKING:
-    from jvid_training.search.bench import Bench
+    from jvid_training.search.evaluator import Evaluator
     from jvid_training.search.recipe import Sweep
 
 __all__ = ["known_points", "load_front", "open_trials", "point_of", "work", "write_front"]
 
 
-def known_points(bench: Bench, sweep: Sweep) -> dict[str, Strategy]:
-    """Where a sweep begins: the study's strategy, each expert alone, the paper's as printed (of its experts); and
-    the recipe's points.
+def known_points(evaluator: Evaluator, sweep: Sweep) -> dict[str, Strategy]:
+    """The strategies that a sweep evaluates first, by label.
+
+    The study's strategy, each expert alone, the paper's as printed (of its experts), and the recipe's points.
 
     Raises:
         InputError: a point has a known point's label, or its file holds no strategy.
     """
     points: dict[str, Strategy] = {}
     if sweep.known:
-        points = {"strategy": bench.base} | alone(bench.base, bench.ensemble)
-        if is_papers(bench.ensemble):
-            points |= printed(bench.base, bench.reference.size[0], bench.ensemble)
+        points = {"strategy": evaluator.base} | alone(evaluator.base, evaluator.ensemble)
+        if is_papers(evaluator.ensemble):
+            points |= printed(evaluator.base, evaluator.reference.size[0], evaluator.ensemble)
     if twice := sorted(set(points) & set(sweep.points)):
         raise InputError(f"sweep.points: {twice[0]!r} is a known point's label: give it another")
     return points | {label: Strategy.load(path) for label, path in sweep.points.items()}
 
 
-def open_trials(bench: Bench, sweep: Sweep) -> Trials:
+def open_trials(evaluator: Evaluator, sweep: Sweep) -> Trials:
     """The sweep in the study's folder; one of other settings is refused.
 
     Raises:
@@ -58,48 +59,50 @@ def open_trials(bench: Bench, sweep: Sweep) -> Trials:
             settings in the folder.
         MissingDependencyError: no optuna.
     """
-    study = bench.study
-    space = Space.of(sweep.space, bench.base, bench.ensemble)
-    kinds = {network.kind for network in bench.networks}
+    study = evaluator.study
+    space = Space.of(sweep.space, evaluator.base, evaluator.ensemble)
+    kinds = {network.kind for network in evaluator.networks}
     for name, needed in (("clip", "clip"), ("accuracy", "clip"), ("frame", "frame")):
         if name in sweep.objectives and needed not in kinds:
             raise InputError(
                 f"sweep.objectives: {name!r} needs study.networks.{needed}: name one, or leave it out"
             )
     settings = {
-        "ensemble": bench.fingerprint, "strategy": bench.base.to_dict(), "reference": bench.reference.fingerprint,
-        "networks": [network.fingerprint for network in bench.networks], "prompts": list(bench.prompts),
+        "ensemble": evaluator.fingerprint, "strategy": evaluator.base.to_dict(), "reference": evaluator.reference.fingerprint,
+        "networks": [network.fingerprint for network in evaluator.networks], "prompts": list(evaluator.prompts),
         "num": study.num, "seed": study.seed, "batch": [study.batch, study.micro_batch],
         "space": sweep.space, "objectives": sweep.objectives, "pruning": attrs.asdict(sweep.pruning),
         "sampler": [sweep.sampler, sweep.startup, sweep.seed],
     }  # fmt: skip
-    return Trials(bench.folder, sweep, space, known_points(bench, sweep), settings)
+    return Trials(evaluator.folder, sweep, space, known_points(evaluator, sweep), settings)
 
 
-def work(bench: Bench, trials: Trials, count: int, tell: Callable[[str], None] = lambda text: None) -> None:
+def work(
+    evaluator: Evaluator, trials: Trials, count: int, progress: Callable[[str], None] = lambda text: None
+) -> None:
     """Evaluate trials until ``count`` are finished or in work; other workers may do the same.
 
     Raises:
-        InputError: what generation and evaluation raise. The trial at hand is begun again by whoever goes on.
+        InputError: what generation and evaluation raise. The next worker repeats the trial at hand.
     """
-    with trials, trials.told():
-        while (claimed := trials.ask(count)) is not None:
-            tell(f"trial {claimed.number}: {claimed.known or claimed.strategy.selector}")
-            _evaluate(bench, trials, claimed)
-            with held(bench.folder / "front.lock"):
-                write_front(bench, trials)
+    with trials, trials.storage_errors():
+        while (claimed := trials.claim(count)) is not None:
+            progress(f"trial {claimed.number}: {claimed.known or claimed.strategy.selector}")
+            _evaluate(evaluator, trials, claimed)
+            with held(evaluator.folder / "front.lock"):
+                write_front(evaluator, trials)
 
 
-def _evaluate(bench: Bench, trials: Trials, claimed: Claimed) -> None:
-    """Make, judge and tell one trial."""
-    study, sweep, trial = bench.study, trials.sweep, claimed.trial
+def _evaluate(evaluator: Evaluator, trials: Trials, claimed: Claimed) -> None:
+    """Sample one trial, compute its figures and record them."""
+    study, sweep, trial = evaluator.study, trials.sweep, claimed.trial
     kinds, parts = sweep.objectives, {}
-    reason, judged = "", None
+    reason, scores = "", None
     try:
         for look in (*sweep.pruning.clips, study.num):
             whole = look == study.num
-            judged = bench.judge(claimed.strategy, look, study.seed, None if whole else 0)
-            parts[str(look)] = judged.objectives(kinds)
+            scores = evaluator.score(claimed.strategy, look, study.seed, None if whole else 0)
+            parts[str(look)] = scores.objectives(kinds)
             trial.set_user_attr("parts", parts)
             # Known points are shown whole: they are what the others are compared with.
             if not whole and not claimed.known and _hopeless(trials, trial, look, parts[str(look)]):
@@ -114,14 +117,14 @@ def _evaluate(bench: Bench, trials: Trials, claimed: Claimed) -> None:
     record = {
         "format": 1, "number": claimed.number, "known": claimed.known, "reason": reason, "parts": parts,
         "strategy": claimed.strategy.to_dict(), "parameters": trial.params,
-        "judged": None if reason or judged is None else judged.to_dict(),
+        "judged": None if reason or scores is None else scores.to_dict(),
     }  # fmt: skip
-    write_json(_file(bench, claimed.number), record)
+    write_json(_file(evaluator, claimed.number), record)
     # The known points' clips stay: tables show them too.
-    if not sweep.keep_frames and bench.key(claimed.strategy, study.seed) not in {
-        bench.key(point, study.seed) for point in known_points(bench, sweep).values()
+    if not sweep.keep_frames and evaluator.key(claimed.strategy, study.seed) not in {
+        evaluator.key(point, study.seed) for point in known_points(evaluator, sweep).values()
     }:
-        bench.drop(claimed.strategy, study.seed)
+        evaluator.drop(claimed.strategy, study.seed)
     if reason:
         trials.prune(trial, reason)
     elif claimed.outside:
@@ -136,9 +139,9 @@ def _hopeless(trials: Trials, trial: Any, look: int, values: Sequence[float]) ->
     if len(sweep.objectives) == 1:
         trial.report(values[0], look)
         return bool(trial.should_prune())
-    told = [other.user_attrs.get("parts", {}) for other in trials.finished() if not other.user_attrs.get("reason")
+    parts_of_others = [other.user_attrs.get("parts", {}) for other in trials.finished() if not other.user_attrs.get("reason")
             or other.user_attrs.get("strategy")]  # fmt: skip
-    others = [_losses(sweep.objectives, parts[str(look)]) for parts in told if str(look) in parts]
+    others = [_losses(sweep.objectives, parts[str(look)]) for parts in parts_of_others if str(look) in parts]
     if len(others) < sweep.pruning.after:
         return False
     margins = [0.0 if kind == "cost" else sweep.pruning.margin for kind in sweep.objectives]
@@ -150,16 +153,16 @@ def _losses(kinds: Sequence[str], values: Sequence[float]) -> list[float]:
     return [1.0 - value if kind in BETTER else value for kind, value in zip(kinds, values, strict=True)]
 
 
-def write_front(bench: Bench, trials: Trials) -> Path:
+def write_front(evaluator: Evaluator, trials: Trials) -> Path:
     """``front.json`` of what is finished; the order is the trials'."""
     kinds = trials.sweep.objectives
     points = []
     for trial in trials.finished():
-        record = _record(_file(bench, trial.number))
+        record = _record(_file(evaluator, trial.number))
         if record is None or record["judged"] is None:
             continue
-        judged = Judged.from_dict(record["judged"])
-        values = judged.objectives(kinds)
+        scores = Scores.from_dict(record["judged"])
+        values = scores.objectives(kinds)
         points.append(
             {
                 "number": trial.number,
@@ -167,20 +170,20 @@ def write_front(bench: Bench, trials: Trials) -> Path:
                 "known": record["known"],
                 "values": values,
                 "strategy": record["strategy"],
-                **judged.to_dict(),
+                **scores.to_dict(),
             }
         )
     flags = front([_losses(kinds, point["values"]) for point in points])
     for point, flag in zip(points, flags, strict=True):
         point["front"] = flag
-    path = bench.folder / "front.json"
-    study = bench.study
+    path = evaluator.folder / "front.json"
+    study = evaluator.study
     better = [{"name": kind, "better": "higher" if kind in BETTER else "lower"} for kind in kinds]
     finished = {"finished": len(trials.finished()), "judged": len(points)}
     write_json(
         path,
         {"format": 1, "study": study.name, "num": study.num, "seed": study.seed, "objectives": better,
-         "unit": unit_expert(bench.ensemble), "trials": finished, "real": bench.real.to_dict(), "points": points},
+         "unit": unit_expert(evaluator.ensemble), "trials": finished, "real": evaluator.real.to_dict(), "points": points},
     )  # fmt: skip
     return path
 
@@ -202,7 +205,7 @@ def point_of(found: Mapping[str, Any], number: int, folder: Path) -> dict[str, A
     """The point of a trial.
 
     Raises:
-        InputError: no such trial was judged whole; the message names those on the front.
+        InputError: no such trial has figures of all its clips; the message names those on the front.
     """
     for point in found["points"]:
         if point["number"] == number:
@@ -211,8 +214,8 @@ def point_of(found: Mapping[str, Any], number: int, folder: Path) -> dict[str, A
     raise InputError(f"trial {number} is not in {folder / 'front.json'}: the front has {on or 'none yet'}")
 
 
-def _file(bench: Bench, number: int) -> Path:
-    return bench.folder / "trials" / f"{number:04d}.json"
+def _file(evaluator: Evaluator, number: int) -> Path:
+    return evaluator.folder / "trials" / f"{number:04d}.json"
 
 
 def _record(path: Path) -> dict[str, Any] | None:

@@ -12,14 +12,14 @@ import attrs
 from jvid.files import whole_file, write_json
 from jvid_training.evaluation.figures import base_of, number
 from jvid_training.search.front import front
-from jvid_training.search.judged import Judged
+from jvid_training.search.scores import Scores
 
 if TYPE_CHECKING:
     from jvid.strategy.strategy import Strategy
 
 __all__ = ["Row", "markdown", "table_front", "write_table"]
 
-JUDGED = tuple(field.name for field in attrs.fields(Judged))
+SCORES = tuple(field.name for field in attrs.fields(Scores))
 COLUMNS = ("clip", "frame", "flicker", "accuracy")
 _LEGEND = (
     "In brackets: 95 % intervals over clips (of real clips in halves: the range). flicker ratio: to the real clips'. "
@@ -32,7 +32,7 @@ class Row:
     """One line of a table; ``strategy`` None is of real clips."""
 
     label: str
-    judged: Judged
+    scores: Scores
     strategy: Strategy | None = None
     set: str = ""
     """Folder of its clips."""
@@ -45,19 +45,19 @@ def markdown(heading: Sequence[str], floors: Sequence[Row], rows: Sequence[Row],
     lines = [*heading, ""]
     if floors:
         lines.append("Floors, of real clips:")
-        lines += [f"- {row.label}: {_told(row.judged)}" for row in floors]
+        lines += [f"- {row.label}: {_floor(row.scores)}" for row in floors]
         lines.append("")
     head = ["row", *(names[kind] for kind in kinds), "network cost"]
     lines += [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
     for row in rows:
-        cost = "-" if row.judged.cost is None else f"{row.judged.cost:.3f}"
-        lines.append(_line([row.label, *(_cell(row.judged, kind) for kind in kinds), cost]))
+        cost = "-" if row.scores.cost is None else f"{row.scores.cost:.3f}"
+        lines.append(_line([row.label, *(_cell(row.scores, kind) for kind in kinds), cost]))
     return "\n".join([*lines, "", _LEGEND.format(unit=unit)]) + "\n"
 
 
-def _told(judged: Judged) -> str:
-    found = {kind: name for kind in COLUMNS if (name := judged.find(kind))}
-    return ", ".join(f"{name} {_cell(judged, kind)}" for kind, (name, _) in found.items()) or "no figure"
+def _floor(scores: Scores) -> str:
+    found = {kind: name for kind in COLUMNS if (name := scores.find(kind))}
+    return ", ".join(f"{name} {_cell(scores, kind)}" for kind, (name, _) in found.items()) or "no figure"
 
 
 def write_table(
@@ -88,11 +88,11 @@ def table_front(table: Mapping[str, Any]) -> dict[str, Any]:
     Rows without one of the three, such as a codec's, are left out.
     """
     kinds = ("clip", "frame", "cost")
-    every = [(row, Judged.from_dict({name: row[name] for name in JUDGED})) for row in table["rows"]]
-    whole = [(row, values) for row, judged in every if not isnan(sum(values := judged.objectives(kinds)))]
+    every = [(row, Scores.from_dict({name: row[name] for name in SCORES})) for row in table["rows"]]
+    whole = [(row, values) for row, scores in every if not isnan(sum(values := scores.objectives(kinds)))]
     flags = front([values for _, values in whole])
     points = [
-        {"number": number, "known": row["label"], "front": flag, **{name: row[name] for name in JUDGED}}
+        {"number": number, "known": row["label"], "front": flag, **{name: row[name] for name in SCORES}}
         for number, ((row, _), flag) in enumerate(zip(whole, flags, strict=True), 1)
     ]
     kept = {name: table[name] for name in ("study", "num", "seed", "unit") if name in table}
@@ -101,14 +101,14 @@ def table_front(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _name(kind: str, rows: Sequence[Row]) -> str:
     """A column's heading: the figure's name, its base where rows are of different numbers of clips."""
-    found = [name[0] for row in rows if (name := row.judged.find(kind))]
+    found = [name[0] for row in rows if (name := row.scores.find(kind))]
     if not found:
         return ""
     return found[0] if len(set(found)) == 1 else base_of(found[0])
 
 
-def _cell(judged: Judged, kind: str) -> str:
-    found = judged.find(kind)
+def _cell(scores: Scores, kind: str) -> str:
+    found = scores.find(kind)
     if found is None:
         return "-"
     value = found[1]
@@ -123,4 +123,4 @@ def _line(cells: Sequence[str]) -> str:
 
 def _plain(row: Row) -> Mapping[str, Any]:
     strategy = None if row.strategy is None else row.strategy.to_dict()
-    return {"label": row.label, "strategy": strategy, "set": row.set, **row.judged.to_dict()}
+    return {"label": row.label, "strategy": strategy, "set": row.set, **row.scores.to_dict()}

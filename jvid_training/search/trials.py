@@ -1,11 +1,11 @@
-"""The trials of a sweep: an Optuna study in SQLite, shared by workers, gone on with at any time.
+"""The trials of a sweep: an Optuna study in SQLite, shared by workers, resumed at any time.
 
-    ask    under one lock: what dead workers left goes back into the queue, trials are counted, one is claimed and drawn
-    tell   whole trials are COMPLETE; those stopped early, and known points outside of the space, are PRUNED
+    claim      under one lock: what dead workers left goes back into the queue, trials are counted, one is claimed and drawn
+    complete   whole trials are COMPLETE; those stopped early, and known points outside of the space, are PRUNED
 
 A trial's draws are keyed by (sweep seed, its place in the sweep) and by the trials before it, never streamed: one worker that is
-stopped and goes on asks for the same strategies as one that was left alone. Known points outside of the space have no
-parameters to learn from; their figures stand in the study's folder like everybody's.
+stopped and resumed draws the same strategies as one that was left alone. Known points outside of the space have no
+parameters to learn from; their figures are in the study's folder like those of the others.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 __all__ = ["ATTEMPTS", "Claimed", "Trials", "optuna_module"]
 
 ATTEMPTS = 3
-"""How often a trial whose worker died is begun again before it is given up."""
+"""The number of attempts at a trial whose worker died, before it is given up."""
 BETTER = {"accuracy": "maximize"}
 
 
 def optuna_module() -> Any:
-    """Optuna, quiet; a line that says how to get it where it is not installed."""
+    """Optuna without its log. Raises MissingDependencyError where it is not installed."""
     with extra("training"):
         import optuna
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -50,7 +50,7 @@ def optuna_module() -> Any:
 
 @attrs.frozen
 class Claimed:
-    """A trial that this worker has to evaluate. ``outside``: a known point that the space does not hold."""
+    """A trial that this worker has to evaluate. ``outside`` is set of a known point that the space does not contain."""
 
     trial: optuna.Trial
     strategy: Strategy
@@ -97,8 +97,8 @@ class Trials:
         self.workers.__exit__(*error)
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """What the storage raises, as a line.
+    def storage_errors(self) -> Iterator[None]:
+        """Turns an error of the storage into an `InputError` of one line.
 
         Raises:
             InputError: the storage cannot be read or written.
@@ -111,25 +111,25 @@ class Trials:
                 "space, and the same command goes on"
             ) from error
 
-    def ask(self, trials: int) -> Claimed | None:
+    def claim(self, trials: int) -> Claimed | None:
         """The next trial to evaluate; None when ``trials`` are finished or in work."""
         states = self._optuna.trial.TrialState
         while True:
             with held(self._lock):
                 self._recover()
                 every = self.study.get_trials(deepcopy=False)
-                begun = [t for t in every if t.state in (states.COMPLETE, states.PRUNED, states.RUNNING)]
-                if len(begun) >= trials:
+                counted = [t for t in every if t.state in (states.COMPLETE, states.PRUNED, states.RUNNING)]
+                if len(counted) >= trials:
                     return None
                 waiting = [t.number for t in every if t.state == states.WAITING]
-                # Less those that were begun again under another number: so a killed worker changes nobody's draws.
+                # Less those that are repeated under another number: a killed worker does not change the draws of others.
                 failed = sum(t.state == states.FAIL and _attempt(t) < ATTEMPTS for t in every)
                 self.study.sampler = self._sampler(min(waiting, default=len(every)) - failed)
                 trial = self.study.ask()
                 trial.set_user_attr("worker", self.workers.name)
                 known = trial.user_attrs.get("known", "")
-                if told := trial.user_attrs.get("strategy"):
-                    return Claimed(trial, Strategy.from_dict(told), known, outside=True)
+                if stated := trial.user_attrs.get("strategy"):
+                    return Claimed(trial, Strategy.from_dict(stated), known, outside=True)
                 values = self.space.suggest(trial, every=self.sweep.sampler == "nsga-ii")
                 try:
                     return Claimed(trial, self.space.strategy(values), known, outside=False)
@@ -137,11 +137,11 @@ class Trials:
                     self.prune(trial, str(error))
 
     def complete(self, trial: optuna.Trial, values: Sequence[float]) -> None:
-        """All clips made and judged."""
+        """Record the values of a trial whose clips are all made and evaluated."""
         self.study.tell(trial, list(values))
 
     def prune(self, trial: optuna.Trial, reason: str) -> None:
-        """Stopped early."""
+        """Record that a trial was stopped early."""
         trial.set_user_attr("reason", reason)
         self.study.tell(trial, state=self._optuna.trial.TrialState.PRUNED)
 

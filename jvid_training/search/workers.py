@@ -1,6 +1,6 @@
 """Several workers on one sweep, each with networks and threads of its own; see `jvid_training.jobs.pool`.
 
-A worker that dies leaves a trial that the next worker begins again; the sweep ends when the requested number is finished,
+The next worker repeats the trial of one that died; the sweep ends when the requested number is finished,
 or when a whole round of workers finished none.
 """
 
@@ -13,7 +13,7 @@ from jvid.errors import InputError
 from jvid_training.jobs.pool import Ended, Pool, Worker
 
 if TYPE_CHECKING:
-    from jvid_training.search.bench import Bench
+    from jvid_training.search.evaluator import Evaluator
     from jvid_training.search.recipe import StudyRecipe
     from jvid_training.search.trials import Trials
 
@@ -21,7 +21,12 @@ __all__ = ["run_workers", "take_trials"]
 
 
 def run_workers(
-    recipe: StudyRecipe, bench: Bench, trials: Trials, count: int, workers: int, tell: Callable[[str], None]
+    recipe: StudyRecipe,
+    evaluator: Evaluator,
+    trials: Trials,
+    count: int,
+    workers: int,
+    progress: Callable[[str], None],
 ) -> None:
     """Evaluate trials until ``count`` are finished.
 
@@ -32,10 +37,10 @@ def run_workers(
     from jvid_training.search.sweep import work
 
     if workers == 1:
-        work(bench, trials, count, tell)
+        work(evaluator, trials, count, progress)
         return
     # Once, and while no other process computes: what all workers need.
-    _ = bench.prices, bench.real
+    _ = evaluator.prices, evaluator.real
     arguments = {"recipe": plain(recipe), "count": count}
     while (before := len(trials.finished())) < count:
         number = min(workers, count - before)
@@ -43,10 +48,10 @@ def run_workers(
         with Pool(f"{__name__}:{take_trials.__name__}", [arguments] * number) as pool:
             for k, event in pool:
                 if not isinstance(event, Ended):
-                    tell(f"worker {k}: {event['text']}")
+                    progress(f"worker {k}: {event['text']}")
                 elif event.code:
                     failed += 1
-                    tell(f"worker {k} ended with {event}: its trial is begun again")
+                    progress(f"worker {k} ended with {event}: its trial is repeated")
         if len(trials.finished()) == before and failed == number:
             raise InputError(
                 f"all {number} workers ended with an error, {before} of {count} trials are finished: the lines above give the "
@@ -57,12 +62,12 @@ def run_workers(
 def take_trials(worker: Worker, recipe: dict[str, Any], count: int) -> None:
     """Evaluate trials until ``count`` are finished or in work."""
     from jvid_training.jobs.threads import limit_threads
-    from jvid_training.search.bench import Bench
+    from jvid_training.search.evaluator import Evaluator
     from jvid_training.search.recipe import structure_study
     from jvid_training.search.sweep import open_trials, work
 
     found = structure_study(recipe)
     assert found.sweep is not None
     limit_threads(found.study.threads)
-    bench = Bench(found.study)
-    work(bench, open_trials(bench, found.sweep), count, lambda text: worker.send(text=text))
+    evaluator = Evaluator(found.study)
+    work(evaluator, open_trials(evaluator, found.sweep), count, lambda text: worker.send(text=text))

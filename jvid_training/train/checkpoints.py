@@ -160,7 +160,7 @@ def load_checkpoint(
         model = read_weights(path / "model.safetensors")
         ema = read_weights(path / "ema.safetensors")
         optimizer = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
-    # Structured first: a key that is newer than the checkpoint stands in it with its default.
+    # Structured first: a key that is newer than the checkpoint gets its default.
     before = to_document(structure_recipe(state["recipe"], f"{path / 'state.json'}"))
     then, now = (_lasting(json.loads(json.dumps(each))) for each in (before, recipe))
     check_same(

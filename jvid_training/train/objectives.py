@@ -5,7 +5,7 @@
                        + w sum_l |phi_l(v) - phi_l(D)|_1 / mean |phi_l(v)|
 
 phi_l are features of the codec's own image encoder, its latents last: L1 alone averages what the latents leave
-open into a blur, which another encoding tells from the real frames.
+open into a blur, which another encoding distinguishes from the real frames.
 
 Noise offset: eps = z + offset * z', z' one number per sample and channel (the paper's 0.1).
 """

@@ -64,7 +64,7 @@ class TrainingError(JvidError, ArithmeticError):
 
 @attrs.frozen
 class Progress:
-    """What a run tells its caller at each logged step."""
+    """The state of a run at a logged step."""
 
     step: int
     steps: int
@@ -88,12 +88,12 @@ def learning_rate(optimiser: Optimiser, step: int, steps: int) -> float:
 def computable(precision: str) -> str:
     """``precision``, or "no" with a warning where the CPU that trains has no instructions for it.
 
-    Without them oneDNN emulates bf16: ten times slower a step. A GPU, and a torch without oneDNN, are left to say for themselves.
+    Without them oneDNN emulates bf16: ten times slower a step. A GPU, and a torch without oneDNN, decide for themselves.
     """
     if precision == "no" or torch.accelerator.is_available() or not torch.backends.mkldnn.is_available():
         return precision
-    asked = getattr(torch.ops.mkldnn, f"_is_mkldnn_{precision}_supported")
-    if asked():
+    supported = getattr(torch.ops.mkldnn, f"_is_mkldnn_{precision}_supported")
+    if supported():
         return precision
     warnings.warn(
         f"training.precision {precision!r}: this processor has no instructions for it, float32 is used instead",
@@ -103,7 +103,7 @@ def computable(precision: str) -> str:
     return "no"
 
 
-def train(recipe: Recipe, tell: Callable[[Progress], None] = lambda progress: None) -> Path:
+def train(recipe: Recipe, progress: Callable[[Progress], None] = lambda progress: None) -> Path:
     """Run a recipe to its end, or on from its last checkpoint; returns the folder of the final weights.
 
     ``final/`` holds ``model.safetensors`` (the moving average), ``network.json`` and ``run.json``. Raises
@@ -115,7 +115,7 @@ def train(recipe: Recipe, tell: Callable[[Progress], None] = lambda progress: No
             held.enter_context(Lock(make_folder(Path(recipe.out)), alone=True))
             clean(Path(recipe.out), locked=True)
             check_folder(Path(recipe.out) / "final", MARKER, OWNED)
-        run = _Run(recipe, tell)
+        run = _Run(recipe, progress)
         # It ends the process group too: nothing that waits for other processes may come after.
         held.callback(run.accelerator.end_training)
         return run.finish() if run.loop() else run.out
@@ -124,8 +124,8 @@ def train(recipe: Recipe, tell: Callable[[Progress], None] = lambda progress: No
 class _Run:
     """The state of one run between its start and its end."""
 
-    def __init__(self, recipe: Recipe, tell: Callable[[Progress], None]) -> None:
-        self.recipe, self.tell = recipe, tell
+    def __init__(self, recipe: Recipe, progress: Callable[[Progress], None]) -> None:
+        self.recipe, self.progress = recipe, progress
         training = recipe.training
         set_threads(training.threads or None)
         if training.checkpointing and recipe.kind == "decoder":
@@ -354,7 +354,7 @@ class _Run:
         if self.accelerator.is_main_process:
             with _one_line(self.out), (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(self.curve[-1]) + "\n")
-            self.tell(progress)
+            self.progress(progress)
 
     def _stop(self, number: int, frame: object) -> None:
         self.stopped = True

@@ -5,7 +5,7 @@
     efficientnet-lite0[:PATH]            ImageNet features of frames
     torchscript:PATH                     the standard detectors: Inception-2015, I3D
 
-How each prepares frames stands in its module.
+Its module describes how each prepares frames.
 """
 
 from __future__ import annotations

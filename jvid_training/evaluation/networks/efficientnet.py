@@ -71,6 +71,7 @@ class EfficientNetLite0(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames ``(n 3 H W)`` to features ``(n 1280)`` and logits ``(n 1000)``."""
         x = self.stem(x)
         for block in self.blocks:
             made = block(x)

@@ -67,6 +67,7 @@ class I3D(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Clips ``(n 3 f 224 224)`` to pooled features ``(n 1024)`` and logits ``(n 400)``."""
         x = self.maps(x)
         if x.shape[-2:] != (7, 7):
             raise InputError(f"I3D got frames that end as {tuple(x.shape[-2:])}: expected 224x224 pixels")

@@ -1,4 +1,4 @@
-"""Motion of a clip in its pixels, without a network: what says whether frames hold together.
+"""Motion of a clip in its pixels, without a network: it shows whether frames hold together.
 
     flicker    mean |x_{t+1} - x_t|               of all pixels, channels and frames, in 0..255
     jerk       mean |x_{t+1} - 2 x_t + x_{t-1}|   the second difference: 0 for brightness that changes evenly

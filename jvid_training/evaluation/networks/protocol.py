@@ -2,8 +2,8 @@
 
     frames uint8 (n f H W 3)  ->  {"features": (n d) or (n f d), ...}  float32
 
-What else a network can tell goes under further keys: "logits" or "probabilities" of its classes (for the inception
-score), "pooled" (for the action classifier). Each network resizes frames itself and says how: codes differ in that,
+Other outputs of a network have further keys: "logits" or "probabilities" of its classes (for the inception
+score), "pooled" (for the action classifier). Each network resizes frames itself, in a way of its own: codes differ in that,
 and figures with them.
 """
 

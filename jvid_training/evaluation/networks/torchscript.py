@@ -1,6 +1,6 @@
 """Detectors as TorchScript files, by path: those that StyleGAN-V and StyleGAN2-ADA compute their figures with.
 
-The arguments of the file's ``forward`` tell what it is:
+The arguments of the file's ``forward`` show what it is:
 
     (rescale, resize, return_features)    I3D: uint8 (n 3 f H W) -> (n 400), the logits; it resizes inside
     (return_features, no_output_bias)     Inception: uint8 (n 3 H W) -> (n 2048) features, or class probabilities without the

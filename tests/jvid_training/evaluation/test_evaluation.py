@@ -196,7 +196,7 @@ def test_of_two_that_ask_for_the_same_features_one_computes_them(tmp_path: Path)
 
 
 def test_a_full_disk_is_told_and_what_is_finished_stays(tmp_path: Path, monkeypatch) -> None:
-    from jvid_training.evaluation.growing import Growing
+    from jvid_training.evaluation.resumable import ResumableArrays
 
     store = FeatureCache(tmp_path)
     store.features(Clips(noise(4)), [Means()])
@@ -205,7 +205,7 @@ def test_a_full_disk_is_told_and_what_is_finished_stays(tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Growing, "add", full)
+        patched.setattr(ResumableArrays, "add", full)
         with pytest.raises(
             InputError, match=r"cannot write features.*No space left on device; free the space"
         ):
@@ -286,7 +286,7 @@ def test_evaluation_of_clips_with_floors_and_back_from_json(latents: Path, tmp_p
     real = RealClips(latents)
     source = Clips(noise(9, frames=8, side=32), "noise", ["walk", "stand", ""] * 3)
     networks = [Means("clip", "clip-means"), Means()]
-    with pytest.warns(ProtocolWarning, match="noise has 9 clips, fewer than the protocol asks for") as told:
+    with pytest.warns(ProtocolWarning, match="noise has 9 clips, fewer than the protocol requires") as told:
         found = evaluate(source, real, networks, cache=tmp_path, bootstrap=20)
     assert len([one for one in told if one.category is ProtocolWarning]) == 1
     assert list(found.figures) == [
@@ -378,7 +378,7 @@ def test_the_command_prints_a_table_and_writes_json(
         "action classifier on real clips",
     ):
         assert text in shown.out
-    assert shown.err.count("fewer than the protocol asks for") == 2
+    assert shown.err.count("fewer than the protocol requires") == 2
     evaluations = load(out)
     assert [one.source for one in evaluations] == ["real, held-out", "codec:dark"]
     assert evaluations[1]["FVD[i3d]"].value == evaluations[0].floor("FVD[i3d]", "codec dark").value

@@ -22,7 +22,7 @@ from jvid.media import write_video
 from jvid.media.frames import to_frames
 from jvid_training.generation import ClipSet, generate
 from jvid_training.generation.files import batch_path
-from jvid_training.generation.making import Maker
+from jvid_training.generation.maker import Maker
 from jvid_training.generation.sets import action_of
 from jvid_training.generation.spec import Spec
 from jvid_training.jobs.locks import Lock
@@ -333,12 +333,12 @@ def test_reading_in_any_size_gives_the_same_clips(finished, size):
 
 def test_progress_never_falls_and_ends_at_all(tmp_path):
     told = []
-    toy(tmp_path / "set", 5, batch=2, tell=told.append)
+    toy(tmp_path / "set", 5, batch=2, progress=told.append)
     clips = [progress.clips for progress in told]
     assert clips == sorted(clips)
     assert (clips[0], clips[-1], told[-1].left) == (0, 5, 0)
     again = []
-    toy(tmp_path / "set", 7, tell=again.append)
+    toy(tmp_path / "set", 7, progress=again.append)
     assert again[0].clips == 6
 
 

@@ -59,7 +59,9 @@ def free(folder):
 
 def told_over(pipe, folder, ensemble):
     """A run whose every report of progress goes through a pipe: an event at which it may be killed."""
-    generate(folder, num=NUM, ensemble=ensemble, batch=BATCH, tell=lambda progress: pipe.send(progress.clips))
+    generate(
+        folder, num=NUM, ensemble=ensemble, batch=BATCH, progress=lambda progress: pipe.send(progress.clips)
+    )
 
 
 def test_a_run_killed_again_and_again_loses_nothing_and_makes_nothing_twice(tmp_path, tiny, undisturbed):
@@ -100,7 +102,7 @@ def test_a_run_killed_again_and_again_loses_nothing_and_makes_nothing_twice(tmp_
 def test_two_processes_make_the_same_bits(tmp_path, tiny, undisturbed, environment):
     told = []
     made = generate(
-        tmp_path / "workers", num=NUM, ensemble=str(tiny), batch=BATCH, processes=2, tell=told.append
+        tmp_path / "workers", num=NUM, ensemble=str(tiny), batch=BATCH, processes=2, progress=told.append
     )
     assert content(made) == undisturbed
     assert told[-1].clips == NUM
@@ -125,12 +127,12 @@ PARENT = """
 import sys
 from jvid_training.generation import generate
 
-def tell(progress):
+def show(progress):
     if progress.clips > 2:
         print(progress.clips, flush=True)
         sys.stdin.read()  # for ever: its workers wait for it, or are at work
 
-generate(sys.argv[1], num=24, ensemble=sys.argv[2], batch=2, processes=2, tell=tell)
+generate(sys.argv[1], num=24, ensemble=sys.argv[2], batch=2, processes=2, progress=show)
 """
 
 
@@ -178,7 +180,7 @@ def test_a_worker_that_dies_is_told_and_the_other_ends_its_batch(
             os.kill(started[0].pid, signal.SIGKILL)
 
     with pytest.raises(JvidError, match=r"process 1 of 2 died \(signal 9\): finished batches stay") as caught:
-        generate(folder, num=NUM, ensemble=str(tiny), batch=BATCH, processes=2, tell=kill)
+        generate(folder, num=NUM, ensemble=str(tiny), batch=BATCH, processes=2, progress=kill)
     assert "\n" not in str(caught.value)
     assert all(worker.poll() is not None for worker in started)
     assert free(folder)

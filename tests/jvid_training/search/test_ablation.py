@@ -21,7 +21,7 @@ from jvid.strategy.shorthand import noise_of, with_noise
 from jvid.strategy.strategy import Strategy
 from jvid_training.generation import ClipSet
 from jvid_training.search.ablation import chosen_rows, grid_rows, make_table
-from jvid_training.search.bench import Bench
+from jvid_training.search.evaluator import Evaluator
 from jvid_training.search.rows import GRIDS, ablation, grid
 from tests.search_tools import Means, Real, document, opened
 from tests.toy import SHAPE, STRATEGY, codec, encode, toy_ensemble
@@ -82,8 +82,8 @@ def test_a_grid_of_selection_needs_its_selector() -> None:
 
 
 def test_a_stop_keeps_what_is_done_and_nothing_is_made_twice(tmp_path: Path) -> None:
-    recipe, bench = opened(document(tmp_path))
-    rows = chosen_rows(recipe, bench, LABELS)
+    recipe, evaluator = opened(document(tmp_path))
+    rows = chosen_rows(recipe, evaluator, LABELS)
 
     class Stop(Exception):
         pass
@@ -93,22 +93,24 @@ def test_a_stop_keeps_what_is_done_and_nothing_is_made_twice(tmp_path: Path) -> 
             raise Stop
 
     with pytest.raises(Stop):
-        make_table(bench, "ablation", rows, 4, 0, stop)
+        make_table(evaluator, "ablation", rows, 4, 0, stop)
     table = json.loads((tmp_path / "ablation-4-clips-seed-0.json").read_text())
     assert [row["label"] for row in table["rows"]] == LABELS[:2]
     before = sets(tmp_path)
     assert len(before) == 4
 
-    asked = bench.networks[0].asked
-    recipe, again = opened(document(tmp_path), networks=bench.networks)
+    asked = evaluator.networks[0].asked
+    recipe, again = opened(document(tmp_path), networks=evaluator.networks)
     path = make_table(again, "ablation", rows, 4, 0)
     after = sets(tmp_path)
     assert {name: after[name] for name in before} == before
     assert len(after) == 8
-    assert bench.networks[0].asked == asked + 8  # the two new rows; not the reference, not the rows before
+    assert (
+        evaluator.networks[0].asked == asked + 8
+    )  # the two new rows; not the reference, not the rows before
     assert path.read_text().count("\n| ") == 1 + 1 + len(LABELS) - 1 + 1
     # A grid that holds one of these rows takes its clips and figures, and so does a table of more clips.
-    base = {"smoothing temporal": bench.base}
+    base = {"smoothing temporal": evaluator.base}
     assert grid_rows(recipe, again, "smoothing")["smoothing temporal"] is not None
     make_table(again, "other", base, 4, 0)
     assert sets(tmp_path) == after
@@ -137,14 +139,14 @@ def test_a_part_that_a_strategy_does_not_have_adds_no_row() -> None:
 
 def test_asking_for_a_row_keeps_those_that_are_there(tmp_path: Path) -> None:
     """In the recipe's order, with the figures that they had; nothing is made but what is asked for."""
-    recipe, bench = opened(document(tmp_path))
-    every = chosen_rows(recipe, bench, None)
+    recipe, evaluator = opened(document(tmp_path))
+    every = chosen_rows(recipe, evaluator, None)
     path = tmp_path / "ablation-4-clips-seed-0.json"
-    make_table(bench, "ablation", chosen_rows(recipe, bench, ["mixture"]), 4, 0, beside=every)
+    make_table(evaluator, "ablation", chosen_rows(recipe, evaluator, ["mixture"]), 4, 0, beside=every)
     (mixture,) = json.loads(path.read_text())["rows"]
     made = sets(tmp_path)
     assert len(made) == 2
-    make_table(bench, "ablation", chosen_rows(recipe, bench, ["video model"]), 4, 0, beside=every)
+    make_table(evaluator, "ablation", chosen_rows(recipe, evaluator, ["video model"]), 4, 0, beside=every)
     rows = json.loads(path.read_text())["rows"]
     assert [row["label"] for row in rows] == ["video model", "mixture"]
     assert rows[1] == mixture
@@ -152,38 +154,38 @@ def test_asking_for_a_row_keeps_those_that_are_there(tmp_path: Path) -> None:
 
 
 def test_rows_that_differ_in_smoothing_are_sampled_once(tmp_path: Path, monkeypatch: Any) -> None:
-    """Judged as if they had been sampled, whichever comes first."""
-    _, bench = opened(document(tmp_path / "one"))
-    smoothed = attrs.evolve(bench.base, postprocessors=("temporal:threshold=1.0",))
-    alone = bench.judge(smoothed, 4, 0)
+    """The figures are those of sampled clips, whichever comes first."""
+    _, evaluator = opened(document(tmp_path / "one"))
+    smoothed = attrs.evolve(evaluator.base, postprocessors=("temporal:threshold=1.0",))
+    alone = evaluator.score(smoothed, 4, 0)
     _, other = opened(document(tmp_path / "two"))
-    other.judge(attrs.evolve(smoothed, postprocessors=()), 4, 0)
+    other.score(attrs.evolve(smoothed, postprocessors=()), 4, 0)
     monkeypatch.setattr("jvid_training.generation.generate", None)
-    assert other.judge(smoothed, 4, 0).figures == alone.figures
+    assert other.score(smoothed, 4, 0).figures == alone.figures
     # A plain set of fewer clips is not enough.
     with pytest.raises(TypeError):
-        other.judge(smoothed, 6, 0)
+        other.score(smoothed, 6, 0)
 
 
 def test_rows_that_differ_in_noise_that_nobody_draws_are_sampled_once(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
     """gamma does nothing under a deterministic solver, whatever schedule the ensemble has; where noise is drawn it does."""
-    _, bench = opened(document(tmp_path))
-    shaped = with_noise(attrs.evolve(bench.base, solver="unipc"), "image", gamma=0.02)
+    _, evaluator = opened(document(tmp_path))
+    shaped = with_noise(attrs.evolve(evaluator.base, solver="unipc"), "image", gamma=0.02)
     plain = with_noise(shaped, "image", gamma=1.0)
     drawn = attrs.evolve(shaped, solver="ddpm", selector="always:name=image")
-    assert bench.key(shaped, 0) == bench.key(plain, 0)
-    assert bench.key(drawn, 0) != bench.key(with_noise(drawn, "image", gamma=1.0), 0)
-    made = bench.judge(plain, 4, 0)
+    assert evaluator.key(shaped, 0) == evaluator.key(plain, 0)
+    assert evaluator.key(drawn, 0) != evaluator.key(with_noise(drawn, "image", gamma=1.0), 0)
+    made = evaluator.score(plain, 4, 0)
     monkeypatch.setattr("jvid_training.generation.generate", None)
-    assert bench.judge(shaped, 4, 0) == made
+    assert evaluator.score(shaped, 4, 0) == made
 
 
 def test_a_row_recomputed_from_scratch(tmp_path: Path) -> None:
     """Clips sampled one by one, features and Frechet distance by their definitions, cost by its own."""
-    recipe, bench = opened(document(tmp_path))
-    make_table(bench, "ablation", chosen_rows(recipe, bench, ["+ reduced entropy"]), 4, 0)
+    recipe, evaluator = opened(document(tmp_path))
+    make_table(evaluator, "ablation", chosen_rows(recipe, evaluator, ["+ reduced entropy"]), 4, 0)
     (row,) = json.loads((tmp_path / "ablation-4-clips-seed-0.json").read_text())["rows"]
 
     ensemble = toy_ensemble()
@@ -215,15 +217,15 @@ def test_a_row_recomputed_from_scratch(tmp_path: Path) -> None:
 
 
 def test_rows_that_are_not_there_are_told(tmp_path: Path) -> None:
-    recipe, bench = opened(document(tmp_path))
+    recipe, evaluator = opened(document(tmp_path))
     with pytest.raises(InputError, match="row 'mix': expected one of image AE, video AE, video model"):
-        chosen_rows(recipe, bench, ["mix"])
+        chosen_rows(recipe, evaluator, ["mix"])
     strategies = {"ablation": {"strategies": {"mine": str(tmp_path / "mine.json")}}}
-    recipe, bench = opened(document(tmp_path, **strategies))
+    recipe, evaluator = opened(document(tmp_path, **strategies))
     with pytest.raises(InputError, match=r"mine\.json"):
-        chosen_rows(recipe, bench, None)
+        chosen_rows(recipe, evaluator, None)
     paper.strategy(128).save(tmp_path / "mine.json")
-    rows = chosen_rows(recipe, bench, ["mine", "image AE"])
+    rows = chosen_rows(recipe, evaluator, ["mine", "image AE"])
     assert rows == {"mine": paper.strategy(128), "image AE": None}
 
 
@@ -237,8 +239,8 @@ def coding(lighter: float = 0.0) -> Any:
 
 
 def test_a_codec_is_a_row_of_real_clips(tmp_path: Path) -> None:
-    recipe, bench = opened(document(tmp_path), ensemble=toy_ensemble(made=coding))
-    path = make_table(bench, "ablation", chosen_rows(recipe, bench, ["video AE"]), 4, 0)
+    recipe, evaluator = opened(document(tmp_path), ensemble=toy_ensemble(made=coding))
+    path = make_table(evaluator, "ablation", chosen_rows(recipe, evaluator, ["video AE"]), 4, 0)
     table = json.loads((tmp_path / "ablation-4-clips-seed-0.json").read_text())
     assert [row["label"] for row in table["floors"]] == ["real clips, in halves of 6", "video AE"]
     (row,) = table["rows"]
@@ -253,19 +255,19 @@ def test_a_new_decoder_is_judged_anew(tmp_path: Path) -> None:
     for lighter in (0.0, 0.5, 0.0):
         ensemble = toy_ensemble(made=partial(coding, lighter))
         ensemble.name = f"toy {lighter}"  # another fingerprint, as a folder of other weights has
-        recipe, bench = opened(document(tmp_path), ensemble=ensemble)
-        make_table(bench, "ablation", chosen_rows(recipe, bench, ["video AE"]), 4, 0)
+        recipe, evaluator = opened(document(tmp_path), ensemble=ensemble)
+        make_table(evaluator, "ablation", chosen_rows(recipe, evaluator, ["video AE"]), 4, 0)
         (row,) = json.loads((tmp_path / "ablation-4-clips-seed-0.json").read_text())["rows"]
         found.append(row["figures"])
     assert found[0] == found[2] != found[1]
 
 
 def test_damaged_figures_are_told(tmp_path: Path) -> None:
-    _, bench = opened(document(tmp_path))
-    bench.judge(bench.base, 4, 0)
+    _, evaluator = opened(document(tmp_path))
+    evaluator.score(evaluator.base, 4, 0)
     (path,) = [path for path in (tmp_path / "figures").iterdir() if not path.name.startswith("real")]
     path.write_text("{")
     with pytest.raises(InputError, match=r"is not JSON .*delete it, and the figures are computed again"):
-        Bench(bench.study, ensemble=toy_ensemble(), reference=Real(), networks=bench.networks).judge(
-            bench.base, 4, 0
-        )
+        Evaluator(
+            evaluator.study, ensemble=toy_ensemble(), reference=Real(), networks=evaluator.networks
+        ).score(evaluator.base, 4, 0)

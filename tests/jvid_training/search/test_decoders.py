@@ -44,29 +44,29 @@ def test_rows_of_another_decoder_are_those_of_sampling_anew(
     """Smoothed or not, and in whatever order; nothing is sampled."""
     changed = other_part(tmp_path / "changed", tiny, "decoder")
     former, ensemble = jvid.load("ensemble", str(tiny)), jvid.load("ensemble", str(changed))
-    _, bench = opened(study(tmp_path / "anew", changed), ensemble=ensemble, reference=real())
-    anew = [bench.judge(strategy, 2, 0) for strategy in strategies()]
-    _, bench = opened(study(tmp_path / "kept", tiny), ensemble=former, reference=real())
-    before = bench.judge(strategies()[0], 2, 0)
+    _, evaluator = opened(study(tmp_path / "anew", changed), ensemble=ensemble, reference=real())
+    anew = [evaluator.score(strategy, 2, 0) for strategy in strategies()]
+    _, evaluator = opened(study(tmp_path / "kept", tiny), ensemble=former, reference=real())
+    before = evaluator.score(strategies()[0], 2, 0)
     assert before.figures != anew[0].figures
     monkeypatch.setattr("jvid_training.generation.generate", None)
     (tmp_path / "kept/prices.json").unlink()
     recipe = study(tmp_path / "kept", changed, sampled_by=str(tiny))
-    _, bench = opened(recipe, ensemble=ensemble, reference=real())
+    _, evaluator = opened(recipe, ensemble=ensemble, reference=real())
     for i in (1, 0):
-        judged = bench.judge(strategies()[i], 2, 0)
-        assert (judged.figures, judged.cost) == (anew[i].figures, anew[i].cost)
-    assert bench.judge(strategies()[0], 2, 0).figures == anew[0].figures
+        scores = evaluator.score(strategies()[i], 2, 0)
+        assert (scores.figures, scores.cost) == (anew[i].figures, anew[i].cost)
+    assert evaluator.score(strategies()[0], 2, 0).figures == anew[0].figures
 
 
 def test_an_ensemble_that_samples_other_latents_is_told(tiny: Path, tmp_path: Path) -> None:
     changed = other_part(tmp_path / "changed", tiny, "video")
-    _, bench = opened(
+    _, evaluator = opened(
         study(tmp_path / "kept", tiny), ensemble=jvid.load("ensemble", str(tiny)), reference=real()
     )
-    bench.judge(strategies()[0], 2, 0)
+    evaluator.score(strategies()[0], 2, 0)
     (tmp_path / "kept/prices.json").unlink()
     recipe = study(tmp_path / "kept", changed, sampled_by=str(tiny))
-    _, bench = opened(recipe, ensemble=jvid.load("ensemble", str(changed)), reference=real())
+    _, evaluator = opened(recipe, ensemble=jvid.load("ensemble", str(changed)), reference=real())
     with pytest.raises(InputError, match="differ in more than their decoder"):
-        bench.judge(strategies()[0], 2, 0)
+        evaluator.score(strategies()[0], 2, 0)

@@ -11,7 +11,7 @@ import pytest
 from jvid.ensemble import Ensemble, Member
 from jvid.strategy import Strategy
 from jvid.strategy.shorthand import with_guidance
-from jvid_training.search.bench import Bench
+from jvid_training.search.evaluator import Evaluator
 from tests.search_tools import document, opened
 from tests.toy import PROMPTS, SCHEDULE, SHAPE, STRATEGY, encode
 
@@ -53,7 +53,7 @@ DIGESTS = {
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def evaluator(tmp_path: Path) -> Evaluator:
     """Of an ensemble with the experts of the final study."""
     members = {name: Member(Stand(), conditioner=encode, wrappers=("guided:scale=2.0",)) for name in EXPERTS}
     ensemble = Ensemble(members, SHAPE, fps=12.5, schedule=SCHEDULE, prompts=PROMPTS, strategy=STRATEGY)
@@ -70,19 +70,19 @@ class Stand:
 
 
 @pytest.mark.parametrize("name", DIGESTS)
-def test_keys_are_those_of_version_0_1(name: str, bench: Bench) -> None:
+def test_keys_are_those_of_version_0_1(name: str, evaluator: Evaluator) -> None:
     """Of its strategies, so that the sets of a study are found again."""
     path = RECIPES / ("" if name == "strategy" else "strategies") / f"{name}.json"
-    values = bench.written(Strategy.load(path))
+    values = evaluator.written(Strategy.load(path))
     assert (
         hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()[:16]
         == DIGESTS[name]
     )
 
 
-def test_a_strategy_has_one_key(bench: Bench) -> None:
+def test_a_strategy_has_one_key(evaluator: Evaluator) -> None:
     keys = {
-        bench.key(strategy, 0)
+        evaluator.key(strategy, 0)
         for strategy in (
             STRATEGY,
             Strategy.from_dict(STRATEGY.to_dict()),
@@ -91,13 +91,13 @@ def test_a_strategy_has_one_key(bench: Bench) -> None:
         )
     }
     assert len(keys) == 1
-    assert bench.key(with_guidance(STRATEGY, {"video": 3.0}), 0) not in keys
-    assert bench.key(STRATEGY, 1) not in keys
+    assert evaluator.key(with_guidance(STRATEGY, {"video": 3.0}), 0) not in keys
+    assert evaluator.key(STRATEGY, 1) not in keys
 
 
-def test_strategies_that_version_0_1_had_no_words_for_have_keys(bench: Bench) -> None:
+def test_strategies_that_version_0_1_had_no_words_for_have_keys(evaluator: Evaluator) -> None:
     first, second = (
-        bench.key(Strategy(f"boundary:experts={experts},at=.5", steps=4), 0)
+        evaluator.key(Strategy(f"boundary:experts={experts},at=.5", steps=4), 0)
         for experts in ("early+video", "video+early")
     )
     assert first != second

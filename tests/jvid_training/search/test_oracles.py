@@ -15,7 +15,7 @@ from jvid.errors import InputError
 from jvid.strategy import ExpertStrategy, Strategy
 from jvid.strategy.shorthand import guidance_of, noise_of
 from jvid_training.generation import ClipSet
-from jvid_training.search.bench import Bench
+from jvid_training.search.evaluator import Evaluator
 from jvid_training.search.recipe import load_study, structure_study
 from jvid_training.search.rows import ablation, grid, grids
 from jvid_training.search.space import Space
@@ -58,26 +58,26 @@ def study(folder: Path, **changes: Any) -> dict[str, Any]:
     return found
 
 
-def of(found: dict[str, Any]) -> Bench:
-    """Its bench, with known prices."""
+def of(found: dict[str, Any]) -> Evaluator:
+    """Its evaluator, with known prices."""
     recipe = structure_study(found)
-    bench = Bench(recipe.study, reference=Real(size=(8, 8)), networks=[Means("clip"), Means("frame")])
-    bench.folder.mkdir(parents=True, exist_ok=True)
-    values = {"ensemble": bench.fingerprint, "seconds": PRICES}
-    (bench.folder / "prices.json").write_text(json.dumps(values))
-    return bench
+    evaluator = Evaluator(recipe.study, reference=Real(size=(8, 8)), networks=[Means("clip"), Means("frame")])
+    evaluator.folder.mkdir(parents=True, exist_ok=True)
+    values = {"ensemble": evaluator.fingerprint, "seconds": PRICES}
+    (evaluator.folder / "prices.json").write_text(json.dumps(values))
+    return evaluator
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def evaluator(tmp_path: Path) -> Evaluator:
     return of(study(tmp_path))
 
 
 @pytest.fixture
-def judging(monkeypatch: pytest.MonkeyPatch) -> None:
+def stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks and real clips that take no time, for the commands."""
     networks = (Means("clip"), Means("frame"))
-    monkeypatch.setattr("jvid_training.search.judging.networks_of", lambda names: networks)
+    monkeypatch.setattr("jvid_training.search.components.networks_of", lambda names: networks)
     monkeypatch.setattr(
         "jvid_training.evaluation.sources.real_clips", lambda reference, **options: Real(size=(8, 8))
     )
@@ -105,8 +105,8 @@ def test_a_recipe_names_an_ensemble_in_three_ways(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_rows_lead_to_the_strategy_one_part_at_a_time(bench: Bench) -> None:
-    rows = ablation(BASE, bench.ensemble)
+def test_rows_lead_to_the_strategy_one_part_at_a_time(evaluator: Evaluator) -> None:
+    rows = ablation(BASE, evaluator.ensemble)
     alone = [f"{name} alone" for name in ("high", "mid", "low")]
     assert list(rows) == [*alone, "mixture", "+ noise", "+ temporal", "+ gaussian"]
     assert str(rows["mid alone"].selector) == "always:name=mid"
@@ -115,33 +115,33 @@ def test_rows_lead_to_the_strategy_one_part_at_a_time(bench: Bench) -> None:
     assert rows["+ temporal"] == attrs.evolve(BASE, postprocessors=BASE.postprocessors[:1])
     assert rows["+ gaussian"] == BASE
     twice = attrs.evolve(BASE, postprocessors=("gaussian:std=.5", "gaussian:std=1"))
-    assert list(ablation(twice, bench.ensemble))[-2:] == ["+ gaussian", "+ gaussian 2"]
+    assert list(ablation(twice, evaluator.ensemble))[-2:] == ["+ gaussian", "+ gaussian 2"]
 
 
-def test_grids_are_of_the_ensembles_own_experts(bench: Bench) -> None:
-    names = list(grids(bench.ensemble))
+def test_grids_are_of_the_ensembles_own_experts(evaluator: Evaluator) -> None:
+    names = list(grids(evaluator.ensemble))
     assert [name for name in names if name.startswith("gamma")] == ["gamma-high", "gamma-mid", "gamma-low"]
-    rows = grid("gamma-mid", BASE, [0.5, 0.1], bench.ensemble)
+    rows = grid("gamma-mid", BASE, [0.5, 0.1], evaluator.ensemble)
     assert [noise_of(row, "mid") for row in rows.values()] == [(0.5, 0.0), (0.1, 0.0)]
-    rows = grid("guidance-low", BASE, [2.0], bench.ensemble)
+    rows = grid("guidance-low", BASE, [2.0], evaluator.ensemble)
     assert [guidance_of(row, "low").scale for row in rows.values()] == [2.0]  # type: ignore[union-attr]
     with pytest.raises(
         InputError, match="grid 'gamma': expected one of guidance, solver, steps, guidance-high"
     ):
-        grid("gamma", BASE, None, bench.ensemble)
+        grid("gamma", BASE, None, evaluator.ensemble)
 
 
-def test_a_cost_is_a_share_of_the_first_expert_alone(bench: Bench) -> None:
-    assert bench.prices.cost(Strategy("always:name=high", steps=50)) == 1.0
-    assert bench.prices.cost(Strategy("always:name=low", steps=50)) == 0.25
-    assert bench.prices.price(BASE) == pytest.approx(1 * 2.0 + 2 * 1.0 + 3 * 0.5)
+def test_a_cost_is_a_share_of_the_first_expert_alone(evaluator: Evaluator) -> None:
+    assert evaluator.prices.cost(Strategy("always:name=high", steps=50)) == 1.0
+    assert evaluator.prices.cost(Strategy("always:name=low", steps=50)) == 0.25
+    assert evaluator.prices.price(BASE) == pytest.approx(1 * 2.0 + 2 * 1.0 + 3 * 0.5)
     # Two windows of 3 of 5 frames at each of the high expert's steps.
     windows = attrs.evolve(BASE, experts={"high": ExpertStrategy(("windowed:size=3,stride=2",))})
-    assert bench.prices.price(windows) == pytest.approx(1 * 2 * 2.0 * 3 / 5 + 2 * 1.0 + 3 * 0.5)
+    assert evaluator.prices.price(windows) == pytest.approx(1 * 2 * 2.0 * 3 / 5 + 2 * 1.0 + 3 * 0.5)
 
 
-def test_what_the_space_draws_comes_back(bench: Bench) -> None:
-    space = Space.of(SPACE, BASE, bench.ensemble)
+def test_what_the_space_draws_comes_back(evaluator: Evaluator) -> None:
+    space = Space.of(SPACE, BASE, evaluator.ensemble)
     for selector, option, value in (
         ("boundary", "at", "0.2+0.5"),
         ("cycle", "lengths", "2+1+1"),
@@ -159,7 +159,7 @@ def test_what_the_space_draws_comes_back(bench: Bench) -> None:
         assert strategy.of("low").wrappers == ()
         found = space.values(strategy)
         assert found is not None
-        assert space.strategy(found) == strategy == canonical(strategy, bench.ensemble)
+        assert space.strategy(found) == strategy == canonical(strategy, evaluator.ensemble)
     plain = space.strategy({"noise.mid": "independent", "wrappers.high": "none"})
     assert plain == space.strategy({})
     other = attrs.evolve(BASE, experts={**BASE.experts, "mid": ExpertStrategy(noise="progressive:alpha=1")})
@@ -179,14 +179,14 @@ def test_what_the_space_draws_comes_back(bench: Bench) -> None:
         ({"selector": {"blend": {"t_v": [0.1], "t_e": [0.2], "p_e": [0.5], "p_f": [0.5]}}}, r"its curve is of two experts"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_names_the_expert(bench: Bench, space: dict[str, Any], message: str) -> None:
+def test_what_is_wrong_names_the_expert(evaluator: Evaluator, space: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        Space.of(space, BASE, bench.ensemble)
+        Space.of(space, BASE, evaluator.ensemble)
     assert str(caught.value).startswith("sweep.space.")
     assert "\n" not in str(caught.value)
 
 
-def test_a_sweep_goes_on_where_it_was(tmp_path: Path, toys: None, judging: None) -> None:
+def test_a_sweep_goes_on_where_it_was(tmp_path: Path, toys: None, stubbed: None) -> None:
     """Known points first, then trials over the three experts; what it chooses samples with the same experts."""
     path = write(tmp_path, study(tmp_path, sweep={"known": True, "trials": 6}))
     of(study(tmp_path))  # prices
@@ -214,15 +214,15 @@ def test_a_sweep_goes_on_where_it_was(tmp_path: Path, toys: None, judging: None)
     ]
 
 
-def test_an_ablation_and_its_grids(tmp_path: Path, toys: None, judging: None, capsys: Any) -> None:
+def test_an_ablation_and_its_grids(tmp_path: Path, toys: None, stubbed: None, capsys: Any) -> None:
     path = write(tmp_path, study(tmp_path))
-    bench = of(study(tmp_path))
+    evaluator = of(study(tmp_path))
     assert call("ablation", path) == 0
     text = (tmp_path / "out/ablation-4-clips-seed-0.md").read_text()
     assert "Ensemble composed" in text
     assert "as a share of the high model alone" in text
     table = json.loads((tmp_path / "out/ablation-4-clips-seed-0.json").read_text())
-    assert [row["label"] for row in table["rows"]] == list(ablation(BASE, bench.ensemble))
+    assert [row["label"] for row in table["rows"]] == list(ablation(BASE, evaluator.ensemble))
     assert [row["label"] for row in table["floors"]] == ["real clips, in halves of 6", "codec"]
     made = ClipSet.open(table["rows"][3]["set"])
     assert made.calls == {"high": 2, "mid": 4, "low": 6}
@@ -236,11 +236,11 @@ def test_an_ablation_and_its_grids(tmp_path: Path, toys: None, judging: None, ca
 
 
 def test_known_points_of_the_papers_experts_are_the_papers(tmp_path: Path, toys: None) -> None:
-    recipe, bench = opened(document(tmp_path, sweep={"known": True}))
+    recipe, evaluator = opened(document(tmp_path, sweep={"known": True}))
     assert recipe.sweep is not None
-    assert list(known_points(bench, recipe.sweep)) == ["strategy", "video model", "image model"]
-    bench.base = attrs.evolve(bench.base, postprocessors=())
-    assert list(known_points(bench, recipe.sweep))[3:] == ["Table 6 at 64"]
+    assert list(known_points(evaluator, recipe.sweep)) == ["strategy", "video model", "image model"]
+    evaluator.base = attrs.evolve(evaluator.base, postprocessors=())
+    assert list(known_points(evaluator, recipe.sweep))[3:] == ["Table 6 at 64"]
 
 
 def test_a_sweep_of_version_0_1_goes_on(tmp_path: Path, toys: None) -> None:
@@ -249,14 +249,14 @@ def test_a_sweep_of_version_0_1_goes_on(tmp_path: Path, toys: None) -> None:
     from jvid_training.search.sweep import open_trials
 
     swept(document(tmp_path), 1)
-    recipe, bench = opened(document(tmp_path))
+    recipe, evaluator = opened(document(tmp_path))
     assert recipe.sweep is not None
-    trials = open_trials(bench, recipe.sweep)
+    trials = open_trials(evaluator, recipe.sweep)
     settings = dict(trials.study.user_attrs["settings"])
     settings["pair"] = settings.pop("ensemble")
-    settings["strategy"] = downgraded(bench.base.to_dict(), ("video", "image"))
+    settings["strategy"] = downgraded(evaluator.base.to_dict(), ("video", "image"))
     trials.study.set_user_attr("settings", settings)
-    assert len(open_trials(bench, recipe.sweep).finished()) == 1
+    assert len(open_trials(evaluator, recipe.sweep).finished()) == 1
     trials.study.set_user_attr(
         "settings", {**settings, "strategy": {**settings["strategy"], "guidance": 3.0}}
     )
@@ -264,4 +264,4 @@ def test_a_sweep_of_version_0_1_goes_on(tmp_path: Path, toys: None) -> None:
         InputError,
         match=r"sweep of other settings; strategy\.experts\.\*\.wrappers: \['guided:scale=3\.0'\] then",
     ):
-        open_trials(bench, recipe.sweep)
+        open_trials(evaluator, recipe.sweep)

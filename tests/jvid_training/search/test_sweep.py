@@ -1,4 +1,4 @@
-"""A sweep: gone on with, shared, killed; what it chooses samples; what it cannot do is told in a line."""
+"""A sweep: gone on with, shared, killed; what it chooses samples; what it cannot do is front_of in a line."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from jvid.ensemble.canonical import canonical
 from jvid.errors import InputError, MissingDependencyError
 from jvid.strategy.strategy import Strategy
 from jvid_training.search import sweep, trials, workers
-from jvid_training.search.bench import Bench
+from jvid_training.search.evaluator import Evaluator
 from jvid_training.search.front import front
-from jvid_training.search.judged import Judged
 from jvid_training.search.recipe import load_study, structure_study
+from jvid_training.search.scores import Scores
 from tests.search_tools import Means, Real, call, document, opened, swept, worker, write
 from tests.toy import STRATEGY, toy_ensemble
 
@@ -38,12 +38,14 @@ def _toys(toys: None) -> None:
     pass
 
 
-def told(bench: Bench) -> dict[str, Any]:
-    return json.loads((bench.folder / "front.json").read_text())
+def front_of(evaluator: Evaluator) -> dict[str, Any]:
+    return json.loads((evaluator.folder / "front.json").read_text())
 
 
-def asked(bench: Bench) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text())["strategy"] for path in sorted(bench.folder.glob("trials/*.json"))]
+def strategies(evaluator: Evaluator) -> list[dict[str, Any]]:
+    return [
+        json.loads(path.read_text())["strategy"] for path in sorted(evaluator.folder.glob("trials/*.json"))
+    ]
 
 
 FORK = multiprocessing.get_context("fork")
@@ -59,27 +61,29 @@ def child(out: Path, count: int, stop: int | None = None, meet: Barrier | None =
 def test_a_sweep_that_is_gone_on_with_is_the_unbroken_one(tmp_path: Path) -> None:
     unbroken = swept(document(tmp_path / "a"), 6)
     broken = tmp_path / "b"
-    assert len(asked(swept(document(broken), 2))) == 2
+    assert len(strategies(swept(document(broken), 2))) == 2
     again = swept(document(broken), 6)
-    assert len(asked(again)) == 6
-    assert asked(again) == asked(unbroken)
-    assert [p["values"] for p in told(again)["points"]] == [p["values"] for p in told(unbroken)["points"]]
+    assert len(strategies(again)) == 6
+    assert strategies(again) == strategies(unbroken)
+    assert [p["values"] for p in front_of(again)["points"]] == [
+        p["values"] for p in front_of(unbroken)["points"]
+    ]
     # Nothing is left to do, and nothing is done.
-    assert told(swept(document(broken), 6)) == told(again)
+    assert front_of(swept(document(broken), 6)) == front_of(again)
 
 
 def test_a_killed_worker_loses_nothing_and_changes_nobodys_draws(tmp_path: Path) -> None:
     killed = child(tmp_path / "killed", 4, 3)
-    whole = told(swept(document(tmp_path / "whole"), 4))
+    whole = front_of(swept(document(tmp_path / "whole"), 4))
     killed.join()
     assert killed.exitcode == -signal.SIGKILL
     before = len(list((tmp_path / "killed/trials").iterdir()))
     assert before == 2
-    bench = swept(document(tmp_path / "killed"), 4)
-    assert told(bench)["trials"] == {"finished": 4, "judged": 4}
-    assert [p["strategy"] for p in told(bench)["points"]] == [p["strategy"] for p in whole["points"]]
+    evaluator = swept(document(tmp_path / "killed"), 4)
+    assert front_of(evaluator)["trials"] == {"finished": 4, "judged": 4}
+    assert [p["strategy"] for p in front_of(evaluator)["points"]] == [p["strategy"] for p in whole["points"]]
     # The dead worker's lock is gone, and its trial is there once, with a new number.
-    assert [p["number"] for p in told(bench)["points"]] == [0, 1, 3, 4]
+    assert [p["number"] for p in front_of(evaluator)["points"]] == [0, 1, 3, 4]
     assert list((tmp_path / "killed/workers").iterdir()) == []
 
 
@@ -90,22 +94,23 @@ def test_two_workers_share_one_storage(tmp_path: Path) -> None:
     for process in both:
         process.join()
     assert [process.exitcode for process in both] == [0, 0]
-    recipe, bench = opened(document(tmp_path))
-    finished = sweep.open_trials(bench, recipe.sweep).finished()
+    recipe, evaluator = opened(document(tmp_path))
+    finished = sweep.open_trials(evaluator, recipe.sweep).finished()
     assert len(finished) == 5
     assert len({trial.user_attrs["worker"] for trial in finished}) == 2
     assert sorted(trial.number for trial in finished) == list(range(5))
-    assert len(told(bench)["points"]) == 5
+    assert len(front_of(evaluator)["points"]) == 5
 
 
 def test_known_points_come_first_and_only_those_of_the_space_teach(tmp_path: Path) -> None:
     base = {"known": True, "space": {"steps": [2, 8]}}
-    bench = swept(document(tmp_path, sweep=base), 4)
-    points = told(bench)["points"]
+    evaluator = swept(document(tmp_path, sweep=base), 4)
+    points = front_of(evaluator)["points"]
     assert [point["known"] for point in points] == ["strategy", "video model", "image model", ""]
     recipe, _ = opened(document(tmp_path, sweep=base))
     states = {
-        t.user_attrs.get("known", ""): t.state.name for t in sweep.open_trials(bench, recipe.sweep).finished()
+        t.user_attrs.get("known", ""): t.state.name
+        for t in sweep.open_trials(evaluator, recipe.sweep).finished()
     }
     # The ensemble's strategy has 8 steps; each expert alone has no selector of the space's.
     assert states["strategy"] == "COMPLETE"
@@ -117,8 +122,8 @@ def test_points_of_the_recipe_are_judged_beside_the_known_ones(tmp_path: Path) -
     mine = canonical(attrs.evolve(STRATEGY, steps=3), toy_ensemble())
     mine.save(tmp_path / "mine.json")
     asked_for = {"known": False, "points": {"mine": str(tmp_path / "mine.json")}}
-    bench = swept(document(tmp_path / "a", sweep=asked_for), 2)
-    first, second = told(bench)["points"]
+    evaluator = swept(document(tmp_path / "a", sweep=asked_for), 2)
+    first, second = front_of(evaluator)["points"]
     assert (first["known"], second["known"]) == ("mine", "")
     assert Strategy.from_dict(first["strategy"]) == mine
     taken = {"known": True, "points": {"video model": str(tmp_path / "mine.json")}}
@@ -129,13 +134,13 @@ def test_points_of_the_recipe_are_judged_beside_the_known_ones(tmp_path: Path) -
 
 
 def test_the_front_is_that_of_the_figures(tmp_path: Path) -> None:
-    bench = swept(document(tmp_path), 5)
-    points = told(bench)["points"]
+    evaluator = swept(document(tmp_path), 5)
+    points = front_of(evaluator)["points"]
     assert [point["front"] for point in points] == front([point["values"] for point in points])
     for point in points:
-        judged = Judged.from_dict({name: point[name] for name in ("figures", "clips", "cost", "seconds")})
-        assert judged.objectives(["clip", "frame", "cost"]) == point["values"]
-        assert judged.clips == 4
+        scores = Scores.from_dict({name: point[name] for name in ("figures", "clips", "cost", "seconds")})
+        assert scores.objectives(["clip", "frame", "cost"]) == point["values"]
+        assert scores.clips == 4
     # The clips of trials are not kept, their figures are.
     assert list((tmp_path / "sets").iterdir()) == []
     assert len(list((tmp_path / "trials").iterdir())) == 5
@@ -144,13 +149,13 @@ def test_the_front_is_that_of_the_figures(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sampler", ["nsga-ii", "random"])
 def test_other_samplers(tmp_path: Path, sampler: str) -> None:
     found = document(tmp_path, sweep={"sampler": sampler, "startup": 2})
-    assert len(told(swept(found, 5))["points"]) == 5
+    assert len(front_of(swept(found, 5))["points"]) == 5
 
 
 def test_a_trial_that_is_clearly_worse_on_a_part_is_stopped_there(tmp_path: Path) -> None:
     pruning = {"clips": [2], "margin": 0.0, "after": 2}
     found = document(tmp_path, sweep={"pruning": pruning, "objectives": ["clip", "frame"]})
-    bench = swept(found, 8)
+    evaluator = swept(found, 8)
     records = [json.loads(path.read_text()) for path in sorted((tmp_path / "trials").iterdir())]
     stopped = [record for record in records if record["judged"] is None]
     assert 0 < len(stopped) < len(records)
@@ -164,14 +169,14 @@ def test_a_trial_that_is_clearly_worse_on_a_part_is_stopped_there(tmp_path: Path
             assert list(record["parts"]) == ["2"]
         else:
             whole.append(part)
-    assert told(bench)["trials"] == {"finished": 8, "judged": 8 - len(stopped)}
+    assert front_of(evaluator)["trials"] == {"finished": 8, "judged": 8 - len(stopped)}
 
 
 def test_one_objective_is_pruned_by_optuna(tmp_path: Path) -> None:
     found = document(tmp_path, sweep={"pruning": {"clips": [2], "after": 1}, "objectives": ["clip"]})
-    bench = swept(found, 6)
+    evaluator = swept(found, 6)
     recipe, _ = opened(found)
-    finished = sweep.open_trials(bench, recipe.sweep).finished()
+    finished = sweep.open_trials(evaluator, recipe.sweep).finished()
     reported = [t.intermediate_values[2] for t in finished]
     for i, trial in enumerate(finished):
         earlier = [value for value, t in zip(reported[:i], finished, strict=False)]
@@ -183,7 +188,7 @@ def test_chosen_points_sample_and_are_confirmed_on_other_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip, frame = Means("clip"), Means("frame")
-    monkeypatch.setattr("jvid_training.search.judging.networks_of", lambda networks: (clip, frame))
+    monkeypatch.setattr("jvid_training.search.components.networks_of", lambda networks: (clip, frame))
     monkeypatch.setattr("jvid_training.evaluation.sources.real_clips", lambda reference, **options: Real())
     recipe = write(tmp_path, document(tmp_path / "out"))
     opened(document(tmp_path / "out"))
@@ -225,7 +230,7 @@ def test_what_cannot_be_is_told_before_anything_runs(
         ({}, "sweep.objectives: 'clip' needs study.networks.clip: name one, or leave it out"),
         ({"study": {"reference": str(tmp_path / "none")}, "sweep": {"objectives": ["cost"]}}, "no latents in"),
     ):  # fmt: skip
-        monkeypatch.setattr("jvid_training.search.judging.networks_of", lambda networks: ())
+        monkeypatch.setattr("jvid_training.search.components.networks_of", lambda networks: ())
         recipe = write(tmp_path, document(tmp_path / "out", **change))
         assert call("sweep", recipe) == 2
         error = capsys.readouterr().err
@@ -244,9 +249,9 @@ def test_what_cannot_be_is_told_before_anything_runs(
     ],
 )
 def test_a_reference_of_other_size_or_rate(tmp_path: Path, real: Real, message: str) -> None:
-    recipe, bench = opened(document(tmp_path), reference=real)
+    recipe, evaluator = opened(document(tmp_path), reference=real)
     with pytest.raises(InputError, match=message):
-        sweep.open_trials(bench, recipe.sweep)
+        sweep.open_trials(evaluator, recipe.sweep)
 
 
 def test_a_sweep_of_other_settings_is_refused(tmp_path: Path) -> None:
@@ -256,7 +261,7 @@ def test_a_sweep_of_other_settings_is_refused(tmp_path: Path) -> None:
     ):
         swept(document(tmp_path, study={"num": 6}), 2)
     # The number of trials is no such setting.
-    assert len(asked(swept(document(tmp_path, sweep={"trials": 9}), 2))) == 2
+    assert len(strategies(swept(document(tmp_path, sweep={"trials": 9}), 2))) == 2
 
 
 def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,9 +273,9 @@ def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
 def test_a_full_disk_is_told_and_the_trial_is_begun_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe, bench = opened(document(tmp_path))
-    opened_trials = sweep.open_trials(bench, recipe.sweep)
-    sweep.work(bench, opened_trials, 1)
+    recipe, evaluator = opened(document(tmp_path))
+    opened_trials = sweep.open_trials(evaluator, recipe.sweep)
+    sweep.work(evaluator, opened_trials, 1)
 
     def full(path: Path, document: Any) -> None:
         raise InputError(f"cannot write {path}: No space left on device; free the space or give another path")
@@ -278,46 +283,46 @@ def test_a_full_disk_is_told_and_the_trial_is_begun_again(
     with monkeypatch.context() as patch:
         patch.setattr(sweep, "write_json", full)
         with pytest.raises(InputError, match="No space left on device"):
-            sweep.work(bench, opened_trials, 2)
+            sweep.work(evaluator, opened_trials, 2)
     assert len(opened_trials.finished()) == 1
     again = swept(document(tmp_path), 2)
-    assert len(told(again)["points"]) == 2
+    assert len(front_of(again)["points"]) == 2
 
 
 def test_a_full_storage_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from optuna.exceptions import StorageInternalError
 
-    recipe, bench = opened(document(tmp_path))
-    opened_trials = sweep.open_trials(bench, recipe.sweep)
+    recipe, evaluator = opened(document(tmp_path))
+    opened_trials = sweep.open_trials(evaluator, recipe.sweep)
 
     def full(*arguments: Any, **options: Any) -> None:
         raise StorageInternalError("database or disk is full")
 
     monkeypatch.setattr(opened_trials.study, "tell", full)
     with pytest.raises(InputError, match=r"sweep\.db cannot be written \(database or disk is full\)"):
-        sweep.work(bench, opened_trials, 2)
+        sweep.work(evaluator, opened_trials, 2)
 
 
 def test_a_trial_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
-    recipe, bench = opened(document(tmp_path))
+    recipe, evaluator = opened(document(tmp_path))
     asked_for = []
     for _ in range(trials.ATTEMPTS + 1):
-        with sweep.open_trials(bench, recipe.sweep) as claiming:  # and never tells
-            asked_for.append(claiming.ask(1).strategy)
+        with sweep.open_trials(evaluator, recipe.sweep) as claiming:  # and records nothing
+            asked_for.append(claiming.claim(1).strategy)
     assert asked_for[: trials.ATTEMPTS] == [asked_for[0]] * trials.ATTEMPTS
     assert asked_for[-1] != asked_for[0]
 
 
 def test_workers_that_get_nowhere_are_told(tmp_path: Path) -> None:
     """Workers are interpreters of their own, which know the installed ensembles only: "toy" is not among them."""
-    recipe, bench = opened(document(tmp_path))
-    heard: list[str] = []
-    opened_trials = sweep.open_trials(bench, recipe.sweep)
+    recipe, evaluator = opened(document(tmp_path))
+    lines: list[str] = []
+    opened_trials = sweep.open_trials(evaluator, recipe.sweep)
     with pytest.raises(InputError, match="all 2 workers ended with an error, 0 of 2 trials are finished"):
-        workers.run_workers(recipe, bench, opened_trials, 2, 2, heard.append)
-    assert len(heard) == 2
-    for text in heard:
-        assert re.fullmatch(r"worker [01] ended with error: .*'toy'.*: its trial is begun again", text)
+        workers.run_workers(recipe, evaluator, opened_trials, 2, 2, lines.append)
+    assert len(lines) == 2
+    for text in lines:
+        assert re.fullmatch(r"worker [01] ended with error: .*'toy'.*: its trial is repeated", text)
 
 
 @pytest.mark.parametrize("name", ["ablation", "early", "final", "half", "sweep"])

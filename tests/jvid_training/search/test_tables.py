@@ -52,7 +52,9 @@ def test_the_command_writes_a_table_and_its_front(
     networks = {"both": (Means("clip"), Means("frame")), "clip": (Means("clip"),)}
     monkeypatch.setattr("jvid_training.evaluation.sources.real_clips", lambda reference, **options: Real())
     for name, given in networks.items():
-        monkeypatch.setattr("jvid_training.search.judging.networks_of", lambda networks, given=given: given)
+        monkeypatch.setattr(
+            "jvid_training.search.components.networks_of", lambda networks, given=given: given
+        )
         found = document(tmp_path / name)
         opened(found)
         recipe = write(tmp_path, found)

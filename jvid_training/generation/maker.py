@@ -76,8 +76,8 @@ class Maker:
         self.plan = self._sampler.plan(spec.strategy.plan_seed)
         self._codec = ensemble.codec  # it loads at its first use, which would be after the long part
 
-    def write(self, folder: Path, batch: int, tell: Callable[[float], None] = lambda part: None) -> None:
-        """Make a batch and its file; ``tell`` hears after each step which part of the batch is done.
+    def write(self, folder: Path, batch: int, progress: Callable[[float], None] = lambda part: None) -> None:
+        """Make a batch and its file; ``progress`` is called after each step with the part of the batch that is done.
 
         Raises:
             InputError: the file cannot be written.
@@ -91,7 +91,7 @@ class Maker:
             part = clips[first : first + together]
 
             def done(step: int, first: int = first, size: int = len(part)) -> None:
-                tell((first + size * (step + 1) / len(self.plan)) / len(clips))
+                progress((first + size * (step + 1) / len(self.plan)) / len(clips))
 
             made, run = self._sampled(part, batch * self.spec.batch + first, done)
             latents += made
@@ -121,7 +121,7 @@ class Maker:
     ) -> None:
         """Decode ``latents``, each ``(1 c f h w)``, and write the batch's file."""
         clips = self.spec.clips(batch)
-        begun = time.perf_counter()
+        start = time.perf_counter()
         with torch.inference_mode():
             frames = np.concatenate([to_frames(self._codec.decode(each)) for each in latents])
         record = {
@@ -131,7 +131,7 @@ class Maker:
             ],
             "calls": calls,
             "seconds": seconds,
-            "decoding": time.perf_counter() - begun,
+            "decoding": time.perf_counter() - start,
         }
         write_batch(folder, batch, frames, torch.cat(latents).float().cpu().numpy(), record)
 

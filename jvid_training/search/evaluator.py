@@ -1,4 +1,4 @@
-"""A study's bench: a strategy goes in, its figures come out, and what was made once is not made again.
+"""The evaluator of a study: it makes the clips of a strategy and computes their figures, each once.
 
     sets/<key>/                    its clips; key = (ensemble, strategy, prompts, seed, batches): a set grows with the number
     figures/<key>-<num>-<by>.json  its figures on the first ``num``; by = (reference, networks, bootstrap)
@@ -26,7 +26,7 @@ from jvid.ensemble.canonical import canonical
 from jvid.files import read_json, remove, write_json
 from jvid.strategy.strategy import Strategy
 from jvid_training.search.cost import Prices, prices_of
-from jvid_training.search.judged import Judged
+from jvid_training.search.scores import Scores
 
 if TYPE_CHECKING:
     from jvid.ensemble.ensemble import Ensemble
@@ -36,26 +36,26 @@ if TYPE_CHECKING:
     from jvid_training.generation import ClipSet
     from jvid_training.search.recipe import Study
 
-__all__ = ["Bench"]
+__all__ = ["Evaluator"]
 
 
-class Bench:
-    """What a study makes and judges clips with; everything is loaded when it is first asked for.
+class Evaluator:
+    """Makes the clips of strategies and computes their figures; each part is loaded when it is first used.
 
-    ``ensemble``, ``reference``, ``networks`` and ``former`` stand in for the recipe's, where the caller has them.
+    ``ensemble``, ``reference``, ``networks`` and ``former`` replace those of the recipe, where the caller has them loaded.
     """
 
     def __init__(
         self,
         study: Study,
-        tell: Callable[[str], None] = lambda text: None,
+        progress: Callable[[str], None] = lambda text: None,
         *,
         ensemble: Ensemble | None = None,
         reference: ClipSource | None = None,
         networks: Sequence[FeatureNetwork] | None = None,
         former: Ensemble | None = None,
     ) -> None:
-        self.study, self.tell, self.folder = study, tell, Path(study.out)
+        self.study, self.progress, self.folder = study, progress, Path(study.out)
         self._given = (ensemble, reference, networks, former)
 
     @cached_property
@@ -98,7 +98,7 @@ class Bench:
     @cached_property
     def networks(self) -> tuple[FeatureNetwork, ...]:
         """The feature networks of the figures."""
-        from jvid_training.search.judging import networks_of
+        from jvid_training.search.components import networks_of
 
         given = self._given[2]
         return tuple(given) if given is not None else networks_of(self.study.networks)
@@ -111,7 +111,7 @@ class Bench:
             InputError: their size, frames or rate are not the ensemble's.
         """
         from jvid_training.evaluation.sources import real_clips
-        from jvid_training.search.judging import check_fits
+        from jvid_training.search.components import check_fits
 
         found = self._given[1] or real_clips(self.study.reference, windows=self.study.windows)
         check_fits(found, self.ensemble, self.study.reference)
@@ -132,7 +132,7 @@ class Bench:
         return recogniser_of(self.reference, self.networks, self.store)
 
     @cached_property
-    def real(self) -> Judged:
+    def real(self) -> Scores:
         """Real clips against real clips: the floor of every figure."""
         from jvid_training.evaluation import real_floor
 
@@ -150,14 +150,14 @@ class Bench:
     def key(self, strategy: Strategy, seed: int, fingerprint: str = "") -> str:
         """What the clips depend on, as hex; not how many there are. ``fingerprint`` is of another ensemble than the study's."""
         study = self.study
-        told: list[Any] = [
+        values: list[Any] = [
             fingerprint or self.fingerprint,
             self.written(strategy),
             list(self.prompts),
             seed,
         ]
-        told += [study.batch, study.micro_batch, study.threads]
-        return _hex(told)
+        values += [study.batch, study.micro_batch, study.threads]
+        return _hex(values)
 
     def written(self, strategy: Strategy) -> dict[str, Any]:
         """The values that a key is of: those of version 0.1 where it had some, so that the sets of a study stay its own."""
@@ -171,9 +171,9 @@ class Bench:
         """Where the clips of a strategy are."""
         return self.folder / "sets" / self.key(strategy, seed)
 
-    def judge(
+    def score(
         self, strategy: Strategy, num: int, seed: int, bootstrap: int | None = None, processes: int = 1
-    ) -> Judged:
+    ) -> Scores:
         """The figures of ``num`` clips of a strategy, made if they are not there; clip i has seed ``seed`` + i.
 
         Raises:
@@ -188,14 +188,14 @@ class Bench:
                 lambda: self._evaluate(self._clips(strategy, num, seed, processes), bootstrap),
             )
 
-    def known(self, strategy: Strategy, num: int, seed: int) -> Judged | None:
-        """What ``judge`` found at an earlier call, without making anything; None if it was not asked."""
+    def known(self, strategy: Strategy, num: int, seed: int) -> Scores | None:
+        """The result of an earlier call of ``score``; None if there was none. Nothing is made."""
         return _read(self._figures(f"{self.key(strategy, seed)}-{num}", None))
 
-    def judge_source(self, name: str, source: Callable[[], ClipSource], num: int) -> Judged:
+    def score_source(self, name: str, source: Callable[[], ClipSource], num: int) -> Scores:
         """The figures of ``num`` clips that no strategy makes, such as a codec's; they cost no network.
 
-        They are kept by ``name``, which must say all that the clips depend on beside the reference.
+        They are kept by ``name``, which must contain all that the clips depend on beside the reference.
         """
         stem = f"{name.replace(' ', '-').replace('/', '-')}-{num}"
         return self._known(stem, None, num, None, lambda: self._evaluate(source(), None))
@@ -267,22 +267,22 @@ class Bench:
         clips: int,
         cost: Callable[[], float] | None,
         figures: Callable[[], Mapping[str, Figure]],
-    ) -> Judged:
-        """What stands in the file of these figures, or else is computed now and written there."""
+    ) -> Scores:
+        """The figures in their file; computed and written there if the file does not exist."""
         path = self._figures(stem, bootstrap)
         if (known := _read(path)) is not None:
             return known
-        begun = time.perf_counter()
+        start = time.perf_counter()
         made = figures()
-        judged = Judged(made, clips, None if cost is None else cost(), time.perf_counter() - begun)
-        write_json(path, judged.to_dict())
-        return judged
+        scores = Scores(made, clips, None if cost is None else cost(), time.perf_counter() - start)
+        write_json(path, scores.to_dict())
+        return scores
 
     def _evaluate(self, clips: ClipSource, bootstrap: int | None) -> Mapping[str, Figure]:
         from jvid_training.evaluation import evaluate
 
         with warnings.catch_warnings():
-            # That there are fewer clips than the protocol asks for stands in every figure's name.
+            # Every figure's name states the number of clips where the protocol requires more.
             warnings.simplefilter("ignore", UserWarning)
             return evaluate(
                 clips,
@@ -306,13 +306,13 @@ def _first(clips: ClipSet, num: int) -> ClipSet:
     return clips if len(clips) == num else attrs.evolve(clips, spec=attrs.evolve(clips.spec, num=num))
 
 
-def _hex(told: Any) -> str:
-    return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16).hexdigest()
+def _hex(values: Any) -> str:
+    return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def _read(path: Path) -> Judged | None:
+def _read(path: Path) -> Scores | None:
     if not path.exists():
         return None
     remedy = "delete it, and the figures are computed again"
-    judged: Judged = read_json(path, "figures of a study", remedy, Judged.from_dict)
-    return judged
+    scores: Scores = read_json(path, "figures of a study", remedy, Scores.from_dict)
+    return scores

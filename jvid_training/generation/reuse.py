@@ -1,6 +1,6 @@
-"""A set whose sampling another set holds: strategies that differ in their postprocessors alone, and ensembles that differ in
-their decoder alone, differ after the last step.
+"""Reuse of the latents of another set, where strategies or ensembles differ only after the last step.
 
+That is so for strategies that differ in their postprocessors, and for ensembles that differ in their decoder.
 Rows of an ablation, a grid of smoothings and a new decoder then cost a decoder's time each, and no denoiser's.
 """
 
@@ -15,7 +15,7 @@ from jvid.ensemble.canonical import canonical
 from jvid.ensemble.source import Source
 from jvid.errors import InputError
 from jvid_training.generation.ensembles import ensemble_fingerprint, frame_size, resumed
-from jvid_training.generation.run import begun
+from jvid_training.generation.run import locked_set
 from jvid_training.generation.sets import ClipSet
 from jvid_training.jobs.ranks import computing, ranks
 
@@ -59,7 +59,7 @@ def finish(
         InputError: `finishes` denies it, ensembles that differ in more than their decoder, a folder that holds another set, a
             full disk, a damaged file.
     """
-    from jvid_training.generation.making import Maker
+    from jvid_training.generation.maker import Maker
 
     folder, device = Path(folder), plain.spec.device
     before = plain.spec.ensemble
@@ -83,7 +83,7 @@ def finish(
     with ranks(device) as job, computing(spec.threads, device):
         if job.world > 1:
             raise InputError("finish in a job of several processes: expected one alone")
-        with begun(folder, job, lambda before: resumed(spec, before, ensemble)) as (spec, missing):
+        with locked_set(folder, job, lambda before: resumed(spec, before, ensemble)) as (spec, missing):
             if missing:
                 maker = Maker(spec, ensemble, device)
                 for batch in missing:

@@ -9,7 +9,7 @@ import jvid
 from jvid.errors import InputError
 from jvid_training.generation import ClipSet, finish, finishes, generate
 from jvid_training.generation.files import batch_path
-from jvid_training.generation.making import Maker
+from jvid_training.generation.maker import Maker
 from tests.generation_tools import content, other_part, stamps, tiny_ensemble
 from tests.toy import toy_ensemble
 

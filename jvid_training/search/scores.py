@@ -1,4 +1,4 @@
-"""The figures of one set of clips, and what a search calls them.
+"""The figures of one set of clips, and their names as objectives of a search.
 
     clip       FVD[...]         the Frechet distance of clips
     frame      FID[...]         the Frechet distance of frames
@@ -19,28 +19,28 @@ import attrs
 
 from jvid_training.evaluation.figures import Figure
 
-__all__ = ["PREFIXES", "Judged"]
+__all__ = ["PREFIXES", "Scores"]
 
 PREFIXES = {"clip": "FVD", "frame": "FID", "flicker": "flicker ratio", "accuracy": "action["}
 """What the names of figures begin with."""
 
 
 @attrs.frozen
-class Judged:
-    """What ``clips`` clips are worth, with figures by full name. ``cost`` is None where no network was asked."""
+class Scores:
+    """Figures of a set of ``clips`` clips by full name, and its cost; ``cost`` is None where no network was evaluated."""
 
     figures: Mapping[str, Figure]
     clips: int
     cost: float | None
     seconds: float
-    """That making and judging took; what was already there took none."""
+    """Time of sampling and evaluation; what was already there took none."""
 
     def find(self, kind: str) -> tuple[str, Figure] | None:
         """The name and value of the first figure of a kind; None if there is none."""
         return next(((n, f) for n, f in self.figures.items() if n.startswith(PREFIXES[kind])), None)
 
     def objective(self, kind: str) -> float:
-        """The number that a search aims at; NaN where the figure is not there."""
+        """The value of an objective of a search; NaN where there is no such figure."""
         if kind == "cost":
             return math.nan if self.cost is None else self.cost
         found = self.find(kind)
@@ -49,7 +49,7 @@ class Judged:
         return abs(found[1].value - 1.0) if kind == "flicker" else found[1].value
 
     def objectives(self, kinds: Sequence[str]) -> list[float]:
-        """Several."""
+        """The values of several objectives."""
         return [self.objective(kind) for kind in kinds]
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class Judged:
         return attrs.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Judged:
+    def from_dict(cls, values: Mapping[str, Any]) -> Scores:
         """From ``to_dict``'s values."""
         figures = {name: Figure(**figure) for name, figure in values["figures"].items()}
         return cls(figures, values["clips"], values["cost"], values["seconds"])

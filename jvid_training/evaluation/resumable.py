@@ -1,6 +1,6 @@
-"""Features that grow batch by batch in a hidden folder, and go on where a pass was stopped.
+"""Arrays of features that are written batch by batch in a hidden folder; a stopped pass is resumed.
 
-    .<name>.part/features.npy, ...    rows as they come, after a header that tells how many there will be
+    .<name>.part/features.npy, ...    rows as they come, after a header with the number that there will be
     .<name>.part/rows.json            how many of them count: written last, once the rows are safe on the disk
 
 Rows beyond those that count are cut off by the next pass. The folder takes its name when it is whole.
@@ -22,13 +22,13 @@ from jvid.errors import InputError
 from jvid.files import put_folder, write_json
 from jvid.refusals import refusal
 
-__all__ = ["Growing"]
+__all__ = ["ResumableArrays"]
 
 _ROWS = "rows.json"
 
 
-class Growing:
-    """Arrays of ``count`` rows that become ``folder``; ``done`` are there already.
+class ResumableArrays:
+    """Arrays of ``count`` rows that become ``folder``; ``done`` of them are already on the disk.
 
     Rows are written, not mapped: a full disk is an error then. Whoever makes one holds the folder's lock.
     """
@@ -40,7 +40,7 @@ class Growing:
         try:
             self._resume()
         except (OSError, ValueError, KeyError, TypeError) as error:  # nothing there, or nothing to rely on
-            if found := refusal(self.part, error):  # a file that cannot be opened says nothing of its rows
+            if found := refusal(self.part, error):  # a file that cannot be opened may hold good rows
                 self.close()
                 raise found from error
             self.discard()

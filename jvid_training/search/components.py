@@ -1,4 +1,4 @@
-"""The study's ties to evaluation: the codecs' floors, networks; and whether they fit the ensemble."""
+"""The components that a study evaluates with: feature networks and codecs; and whether real clips fit the ensemble."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def codec_of(label: str, reference: ClipSource, ensemble: Ensemble) -> Any:
 
 
 def networks_of(networks: Networks) -> tuple[FeatureNetwork, ...]:
-    """Those of the recipe that are named."""
+    """The feature networks that the recipe names."""
     from jvid_training.evaluation.networks import load_network
 
     return tuple(load_network(text) for text in (networks.clip, networks.frame) if text)
