@@ -172,7 +172,7 @@ def tables() -> tuple[str, str]:
 
 
 def main() -> None:
-    """Print the tables, and write them into the page if asked."""
+    """Print the tables, and write them into the page if requested."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.agreement", description=__doc__.splitlines()[0]
     )

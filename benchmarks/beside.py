@@ -1,6 +1,6 @@
 """Processes that sample beside each other, or in turn: ``python -m benchmarks.beside ENSEMBLE STEPS`` is one of them.
 
-Such a process loads the ensemble and takes its threads as ``jvid sample`` does, samples once, tells how many, and then samples a
+Such a process loads the ensemble and takes its threads as ``jvid sample`` does, samples once, prints how many, and then samples a
 clip for each line that it reads and answers with a line. What is timed is thus the sampling alone.
 """
 
@@ -20,14 +20,14 @@ ROOT = Path(__file__).parents[1]
 
 
 def environment(processes: int, rank: int, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a launcher says to process ``rank`` of so many on this machine; nothing where there is one."""
-    said = dict(os.environ if environ is None else environ)
+    """The environment that a launcher gives to process ``rank`` of so many; without its variables where there is one."""
+    found = dict(os.environ if environ is None else environ)
     for name in ("OMP_NUM_THREADS", "LOCAL_WORLD_SIZE", "LOCAL_RANK", "WORLD_SIZE", "RANK"):
-        said.pop(name, None)
+        found.pop(name, None)
     if processes > 1:
-        said |= {"LOCAL_WORLD_SIZE": str(processes), "WORLD_SIZE": str(processes)}
-        said |= {"LOCAL_RANK": str(rank), "RANK": str(rank)}
-    return said
+        found |= {"LOCAL_WORLD_SIZE": str(processes), "WORLD_SIZE": str(processes)}
+        found |= {"LOCAL_RANK": str(rank), "RANK": str(rank)}
+    return found
 
 
 class Process:

@@ -34,10 +34,10 @@ def decoder_of(folder: Path) -> VideoDecoder:
 
 def fingerprint(decoder: VideoDecoder) -> str:
     """Of its weights: a run that goes on has others in the same folder."""
-    told = blake2b(digest_size=6)
+    digest = blake2b(digest_size=6)
     for value in decoder.state_dict().values():
-        told.update(value.numpy().tobytes())
-    return told.hexdigest()
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def main() -> None:

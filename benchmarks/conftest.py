@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Note the time; a page that cannot take the table is told before anything is measured."""
+    """Note the time; a page that cannot take the table is an error before anything is measured."""
     config.stash[_BEGUN] = time.perf_counter()
     page: Path | None = config.getoption("--page")
     if page is not None:

@@ -65,11 +65,11 @@ def main() -> None:
     network = next(each for each in evaluator.networks if each.name == recogniser.network)
     features = evaluator.store.features(clips, [network])[network.name][recogniser.layer]
     classes = recogniser.linear.classes
-    asked = [classes.index(label) for label in recogniser.asked(clips.labels)]
+    wanted = [classes.index(label) for label in recogniser.asked(clips.labels)]
     each = softmax(recogniser.linear.scores(features), axis=1)
-    given = each[np.arange(len(asked)), asked]
+    given = each[np.arange(len(wanted)), wanted]
     least = np.argsort(given, kind="stable").tolist()
-    wrong = [index for index in least if each[index].argmax() != asked[index]]
+    wrong = [index for index in least if each[index].argmax() != wanted[index]]
     for index in wrong:
         print(
             f"clip {index}: {clips.labels[index]} {given[index]:.4f}, taken for {classes[each[index].argmax()]}"

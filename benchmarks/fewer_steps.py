@@ -5,7 +5,7 @@
              stochastic ones against DDPM at 500 steps on the same Brownian path (benchmarks/brownian.py)
     cost   = sum over experts of calls x seconds per guided call
 
-Two figures that need no common path stand beside it, each divided by that of x*: detail, the RMS of differences between
+Two figures that need no common path are beside it, each divided by that of x*: detail, the RMS of differences between
 neighbours in a frame, and motion, that between frames. Who predicts is fixed in progress, so that it means the same at any
 number of steps: the video model first and the image model for the rest, in about the shares of the strategy.
 
@@ -110,7 +110,7 @@ def measure(ensemble: Ensemble, clips: int, path: Path) -> None:
     known = json.loads(path.read_text()) if path.is_file() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     known.setdefault("seconds", seconds_of(ensemble, denoisers))
-    begun = time.perf_counter()
+    start = time.perf_counter()
     every = cases()
     for case, seed in [*((case, 0) for case in every), *((every[0], seed) for seed in range(1, clips))]:
         measurement = Measurement(ensemble, denoisers, case, seed)
@@ -121,8 +121,8 @@ def measure(ensemble: Ensemble, clips: int, path: Path) -> None:
                 continue
             known[key] = measurement.limits() if row is None else measurement.figures(row)
             path.write_text(json.dumps(known, indent=1))
-            told = ", ".join(f"{name} {value:.3f}" for name, value in known[key].items())
-            print(f"{time.perf_counter() - begun:6.0f} s  {key}: {told}", file=sys.stderr, flush=True)
+            values = ", ".join(f"{name} {value:.3f}" for name, value in known[key].items())
+            print(f"{time.perf_counter() - start:6.0f} s  {key}: {values}", file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,7 +1,7 @@
 """What ``benchmarks.fewer_steps`` measured, as a section of a page and as a figure; no network is run.
 
 A row reaches the base (DDPM at 50 steps) where its figure is no larger: "error" is the geometric mean over clips, "shape" the
-larger of |log detail| and |log motion|, each the geometric mean over clips. Costs are told as a share of the base's.
+larger of |log detail| and |log motion|, each the geometric mean over clips. Costs are given as a share of the base's.
 """
 
 from __future__ import annotations
@@ -160,9 +160,9 @@ def draw(known: Mapping[str, Any], cases: Sequence[Case], schedule: Any, path: P
                 panel.plot(cost, error, "x", color=colour, markersize=5)
         panel.axhline(base.error, color="black", linewidth=0.8, linestyle="--")
         top = panel.get_xaxis_transform()
-        for at, style, told in ((MUST, "-", "must"), (AIM, ":", "aim")):
+        for at, style, label in ((MUST, "-", "must"), (AIM, ":", "aim")):
             panel.axvline(at, color="grey", linewidth=0.8, linestyle=style)
-            panel.text(at * 1.03, 0.98, told, color="grey", va="top", fontsize=8, transform=top)
+            panel.text(at * 1.03, 0.98, label, color="grey", va="top", fontsize=8, transform=top)
         panel.text(2.0, base.error, "DDPM, 50 steps", ha="right", va="bottom", fontsize=8)
         panel.set(title=name, xscale="log", yscale="log", xlabel="network cost / that of 50-step DDPM")
         panel.set_xticks([0.1, 0.25, 0.4, 1.0, 2.0])

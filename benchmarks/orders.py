@@ -49,7 +49,7 @@ def levels_between(schedule: NoiseSchedule, first: float, last: float, count: in
 def steps_of(
     schedule: NoiseSchedule, levels: Sequence[Level], choose: Callable[[float], str] = lambda t: "a"
 ) -> list[Step]:
-    """Steps between levels; who predicts is asked at the middle of each."""
+    """Steps between levels; the selector is evaluated at the middle of each."""
     steps: list[Step] = []
     for i, (start, end) in enumerate(pairwise(levels)):
         name = choose((start.t + end.t) / 2)
@@ -154,17 +154,17 @@ VARIANTS: Sequence[tuple[str, Mapping[str, Any]]] = (
 
 
 def draws(solver: Any, schedule: NoiseSchedule) -> bool:
-    """Whether a solver asks for noise."""
-    asked: list[int] = []
+    """Whether a solver draws noise."""
+    drawn: list[int] = []
     x = torch.zeros(1, 1, 1, 1, 1, dtype=F64)
 
     def noise(index: int) -> Tensor:
-        asked.append(index)
+        drawn.append(index)
         return x
 
     steps = steps_of(schedule, levels_between(schedule, FIRST, LAST, 2))
     run(solver, {"a": GaussianOracle(schedule)}, steps, x, noise)
-    return bool(asked)
+    return bool(drawn)
 
 
 def strong_error(solver: Any, oracle: GaussianOracle | TwoModeOracle, count: int) -> float:
@@ -256,7 +256,7 @@ def _first(level: Level) -> Tensor:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table, and write it into the page if asked."""
+    """Print the table, and write it into the page if requested."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.orders", description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="put the table into docs/solvers.md")
     options = parser.parse_args(arguments)

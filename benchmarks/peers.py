@@ -60,7 +60,7 @@ def _standing_in(*names: str) -> Iterator[None]:
     sys.modules.update(absent)
     try:
         yield
-    finally:  # nobody else must find them
+    finally:  # no other module must find them
         for name in absent:
             sys.modules.pop(name)
 
@@ -91,7 +91,7 @@ def _azula(name: str, **options: Any) -> Callable[[Problem], Tensor]:
 def _k_diffusion(name: str, **options: Any) -> Callable[[Problem], Tensor]:
     def run(problem: Problem) -> Tensor:
         if "k_diffusion" not in sys.modules:
-            # Its package imports training and metrics; the samplers stand in one module of it.
+            # Its package imports training and metrics; the samplers are in one module of it.
             spec = importlib.machinery.PathFinder.find_spec("k_diffusion")
             if spec is None or spec.origin is None:
                 raise ImportError("k-diffusion is not installed")

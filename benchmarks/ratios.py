@@ -14,7 +14,7 @@ __all__ = ["claim", "interleaved", "threads", "verdict"]
 
 
 def verdict(ratio: float | None, must: float | None, aim: float | None = None, *, least: bool = True) -> str:
-    """``aim met``, ``met`` (the must) or ``MISSED``; nothing where nothing is asked.
+    """``aim met``, ``met`` (the must) or ``MISSED``; nothing without a bound.
 
     ``least``: the ratio is to be at least that (a speed-up), or else at most (a part of a cost). A ratio of None could
     not be had at all.
@@ -48,13 +48,13 @@ def claim(
 
     ``least`` as in ``verdict``; ``figure`` is the row's name, that of the benchmark if there is none.
     """
-    told = verdict(ratio, must, aim, least=least)
+    reached = verdict(ratio, must, aim, least=least)
     sign = "≥" if least else "≤"
-    must_told, aim_told = ("" if bound is None else f"{sign} {bound:g}" for bound in (must, aim))
+    must_text, aim_text = ("" if bound is None else f"{sign} {bound:g}" for bound in (must, aim))
     benchmark.extra_info.setdefault("claims", []).append(
         {
             "figure": figure, "stock": stock, "ours": ours, "ratio": _short(ratio),
-            "must": must_told, "aim": aim_told, "reached": told, "remarks": remarks,
+            "must": must_text, "aim": aim_text, "reached": reached, "remarks": remarks,
         }
     )  # fmt: skip
 
@@ -75,7 +75,7 @@ def interleaved(
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     names = list(sides)
     for turn in range(rounds):
-        # The order alternates, so that nobody always runs on warm caches.
+        # The order alternates, so that no side always runs on warm caches.
         for name in names if turn % 2 == 0 else reversed(names):
             begun = time.perf_counter()
             sides[name]()
@@ -85,7 +85,7 @@ def interleaved(
 
 @contextmanager
 def threads(count: int) -> Iterator[str]:
-    """Torch computes with so many threads; gives how a remark tells of them."""
+    """Torch computes with so many threads; gives their number as a remark has it."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -174,7 +174,7 @@ def measure_networks(name: str, clips: int, path: Path) -> None:
     experts = {key: expert.denoiser for key, expert in compose(paper_strategy(), ensemble).experts.items()}
     known = json.loads(path.read_text()) if path.is_file() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for clip in range(clips):
         prompt = ensemble.prompts[(1 + 9 * clip) % len(ensemble.prompts)]
         cond = ensemble.condition([prompt])
@@ -210,7 +210,7 @@ def measure_networks(name: str, clips: int, path: Path) -> None:
                 known[key] = _distance(made(SOLVERS[solver](mode), count), reference)
                 path.write_text(json.dumps(known, indent=1))
                 print(
-                    f"{time.perf_counter() - begun:6.0f} s  {key}: {known[key]:.4f}",
+                    f"{time.perf_counter() - start:6.0f} s  {key}: {known[key]:.4f}",
                     file=sys.stderr,
                     flush=True,
                 )

@@ -1,6 +1,6 @@
 """What the benchmarks found, as one Markdown table: stock beside ours where there are two sides, bounds, and whether they hold.
 
-A benchmark tells of itself in its ``extra_info``: by ``ratios.claim``, or, where there is one side only, by its own median and
+A benchmark describes itself in its ``extra_info``: by ``ratios.claim``, or, where there is one side only, by its own median and
 the keys ``gigabytes``, ``most seconds`` and ``most gigabytes``; other keys are remarks.
 """
 
@@ -51,9 +51,9 @@ def _plain(name: str, seconds: float, info: dict[str, Any]) -> Row:
 
 def tally(found: Iterable[Row]) -> str:
     """How many figures reach their aim, how many what they must alone, and which do neither."""
-    told = [(row[0], row[_REACHED]) for row in found]
-    met = {word: sum(reached == word for _, reached in told) for word in ("aim met", "met")}
-    missed = [name for name, reached in told if reached == "MISSED"]
+    claims = [(row[0], row[_REACHED]) for row in found]
+    met = {word: sum(reached == word for _, reached in claims) for word in ("aim met", "met")}
+    missed = [name for name, reached in claims if reached == "MISSED"]
     return (
         f"{met['aim met']} figures reach their aim, {met['met']} what they must, {len(missed)} neither"
         + (f": {'; '.join(missed)}" if missed else "")
@@ -62,7 +62,7 @@ def tally(found: Iterable[Row]) -> str:
 
 
 def markdown(found: Sequence[Row], head: Row = HEAD) -> list[str]:
-    """The lines of a table whose columns stand below each other."""
+    """The lines of a table whose columns are aligned."""
     lines = [head, ("",) * len(head), *found]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]

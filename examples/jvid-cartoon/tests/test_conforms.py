@@ -1,4 +1,4 @@
-"""What jvid asks of a denoiser, of a selector and of a plugin, one test a check."""
+"""What jvid requires of a denoiser, of a selector and of a plugin, one test a check."""
 
 import jvid
 from jvid.testing import conformance
