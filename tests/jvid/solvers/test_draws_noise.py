@@ -26,6 +26,6 @@ def test_every_bundled_solver_is_here_and_declares() -> None:
 
 @pytest.mark.parametrize("text", SOLVERS)
 def test_a_step_draws_as_declared(text: str) -> None:
-    report = conforms("solver", load("solver", Choice.parse(text)), only=[CHECK], examples=100)
+    report = conforms("solver", load("solver", Choice.parse(text)), only=[CHECK])
     report.raise_for_failures()
     assert report.counts == {"passed": 1}
