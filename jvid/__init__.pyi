@@ -3,6 +3,11 @@ from jvid.core.bridged import Bridged as Bridged
 from jvid.core.conditions import PerExpert as PerExpert
 from jvid.core.conditions import PerFrame as PerFrame
 from jvid.core.keyed import keyed_normal as keyed_normal
+from jvid.core.metrics import ClipSample as ClipSample
+from jvid.core.metrics import FeatureNetwork as FeatureNetwork
+from jvid.core.metrics import Metric as Metric
+from jvid.core.metrics import Resampling as Resampling
+from jvid.core.metrics import Score as Score
 from jvid.core.plan import Plan as Plan
 from jvid.core.protocols import Codec as Codec
 from jvid.core.protocols import Condition as Condition

@@ -3,6 +3,7 @@
     corrected(denoiser, postprocessor: LatentPostprocessor)    postprocessor="temporal:threshold=2"
     guided(denoiser, scale, against: Denoiser | None)          against="early", another expert of the ensemble
     known(denoiser, mask: Tensor, latents: Tensor)             mask="mask.safetensors"
+    fvd(features: FeatureNetwork)                              features="i3d"
 
 A value that is no text, choice or mapping is passed on as it is.
 """

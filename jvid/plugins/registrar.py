@@ -23,6 +23,7 @@ from jvid.errors import InputError, MissingDependencyError, PluginError
 from jvid.plugins.isolation import one_line
 
 if TYPE_CHECKING:
+    from jvid.core.metrics import FeatureNetwork, Metric
     from jvid.core.protocols import (
         Codec,
         Denoiser,
@@ -38,7 +39,7 @@ __all__ = ["KINDS", "NAME", "Component", "Registrar", "Slot"]
 
 KINDS = (
     "ensemble", "denoiser", "wrapper", "selector", "solver", "grid", "schedule", "noise", "postprocessor", "codec",
-    "text", "command",
+    "text", "features", "metric", "command",
 )  # fmt: skip
 """Every kind of component, in the order of listings."""
 
@@ -151,6 +152,8 @@ class Registrar:
     grid: Slot[Callable[[NoiseSchedule], Sequence[float]]]
     codec: Slot[Codec]
     text: Slot[TextEncoder]
+    features: Slot[FeatureNetwork]
+    metric: Slot[Metric]
     command: Slot[Any]
 
     def __init__(self, plugin: str, distribution: str = "unknown") -> None:

@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from jvid.core.metrics import FeatureNetwork, Metric
 from jvid.core.protocols import (
     Codec,
     Denoiser,
@@ -35,6 +36,8 @@ PROTOCOLS: Mapping[str, type] = {
     "postprocessor": LatentPostprocessor,
     "codec": Codec,
     "text": TextEncoder,
+    "features": FeatureNetwork,
+    "metric": Metric,
 }
 """What the components of a kind are; a grid is a function of a schedule."""
 
