@@ -34,7 +34,8 @@ __all__ = [
 ]
 
 KINDS = (
-    "schedule", "denoiser", "wrapper", "selector", "noise", "solver", "grid", "sampler", "postprocessor", "plugin",
+    "schedule", "denoiser", "wrapper", "selector", "noise", "solver", "grid", "sampler", "postprocessor", "features",
+    "metric", "plugin",
 )  # fmt: skip
 """The kinds with checks of their own, each in ``jvid.testing.checks.<kind>``."""
 

@@ -33,7 +33,9 @@ from jvid.testing.strategies import SCHEDULES
 from tests.mutants import hunt
 from tests.mutants.denoiser_bases import CONTEXT as CONTEXT_OF_DENOISERS
 from tests.mutants.denoiser_bases import Grey
+from tests.mutants.features import Colours
 from tests.mutants.grid import Evenly
+from tests.mutants.metric import Distance
 from tests.mutants.noise_bases import Shared
 from tests.mutants.postprocessor import Smoothing
 from tests.mutants.sampler import example
@@ -261,6 +263,8 @@ def test_the_solvers_that_mutants_change_conform(solver):
         ("sampler", example),
         ("schedule", Turning),
         ("postprocessor", Smoothing),
+        ("features", Colours),
+        ("metric", Distance),
     ],
 )
 def test_what_mutants_change_conforms(kind, make):
