@@ -1,4 +1,4 @@
-"""What `jvid_training` registers: the commands of its part of the command line."""
+"""What `jvid_training` registers: feature networks, metrics, and the commands of its part of the command line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 @hookimpl
 def jvid_register(register: Registrar) -> None:
     """Lazy targets: nothing heavy is imported before a command runs."""
+    _register_metrics(register)
     register.command("encode", "jvid_training.cli:encode", help="Encode a recipe's clips into latents.")
     register.command("train", "jvid_training.cli:train", help="Train a recipe's network.")
     register.command("curves", "jvid_training.cli:curves", help="Plot the losses of runs.")
@@ -26,7 +27,7 @@ def jvid_register(register: Registrar) -> None:
         "generate", "jvid_training.generation.cli:generate", help="Make thousands of clips into a folder."
     )
     register.command(
-        "evaluate", "jvid_training.evaluation.cli:evaluate", help="Figures of clips: FVD, FID, flicker."
+        "evaluate", "jvid_training.evaluation.cli:evaluate", help="Metrics of clips: FVD, FID, flicker."
     )
     register.command(
         "ablation", "jvid_training.search.cli:ablation", help="Table 2's rows and one-parameter grids."
@@ -35,3 +36,38 @@ def jvid_register(register: Registrar) -> None:
         "sweep", "jvid_training.search.cli:sweep", help="Search strategies for several objectives."
     )
     register.command("report", "jvid_training.report.cli:report", help="Strategies side by side on one page.")
+
+
+def _register_metrics(register: Registrar) -> None:
+    """Feature networks and metrics."""
+    networks = "jvid_training.evaluation.networks"
+    register.features("i3d", f"{networks}.i3d:I3DNetwork", help="I3D on Kinetics-400, a row for each clip.")
+    register.features("i3d-frame", f"{networks}.i3d:still_network", help="I3D of each frame as a still clip.")
+    register.features(
+        "efficientnet-lite0",
+        f"{networks}.efficientnet:EfficientNetNetwork",
+        help="ImageNet features of frames.",
+    )
+    register.features(
+        "torchscript",
+        f"{networks}.torchscript:TorchScriptNetwork",
+        help="A detector file: Inception-2015, I3D.",
+    )
+    register.features("pixels", f"{networks}.pixels:Pixels", help="Flicker and jerk of the pixels.")
+    metrics = "jvid_training.evaluation.metrics"
+    register.metric("fvd", f"{metrics}.frechet:fvd", help="Frechet distance of clips' features.")
+    register.metric("fid", f"{metrics}.frechet:fid", help="Frechet distance of frames' features.")
+    register.metric(
+        "inception-score", f"{metrics}.inception:score", help="Inception score of frames, in 10 splits."
+    )
+    register.metric(
+        "agreement", f"{metrics}.coherence:agreement_metric", help="Cosine of consecutive frames."
+    )
+    register.metric(
+        "identity", f"{metrics}.coherence:identity_metric", help="Cosine of the first and last frame."
+    )
+    register.metric("flicker", f"{metrics}.motion:flicker", help="First difference of frames, of 255.")
+    register.metric("flicker-ratio", f"{metrics}.motion:flicker_ratio", help="Flicker over real clips'.")
+    register.metric("jerk", f"{metrics}.motion:jerk", help="Second difference of frames, of 255.")
+    register.metric("jerk-ratio", f"{metrics}.motion:jerk_ratio", help="Jerk over real clips'.")
+    register.metric("action", f"{metrics}.actions:action", help="Share of clips whose action is recognised.")

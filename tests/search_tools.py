@@ -16,7 +16,6 @@ import numpy as np
 from jvid import cli
 from jvid.files import write_json
 from jvid.plugins.registry import using
-from jvid_training import plugin
 from jvid_training.search.evaluator import Evaluator
 from jvid_training.search.recipe import StudyRecipe, structure_study
 from jvid_training.search.sweep import open_trials, work
@@ -123,9 +122,7 @@ def _toml(value: Any) -> str:
 
 
 def call(*words: str) -> int:
-    registry = toy_registry()
-    registry.add(plugin, "training", "jvid test")
-    with using(registry):
+    with using(toy_registry()):
         return cli.main(list(words))
 
 

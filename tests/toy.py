@@ -22,6 +22,7 @@ from jvid.plugins import builtins, hookspecs
 from jvid.plugins.registrar import Registrar
 from jvid.plugins.registry import Registry
 from jvid.schedules import TabulatedSchedule
+from jvid_training import plugin as training
 
 PROMPTS = ("a person waving", "a person running")
 SCHEDULE = TabulatedSchedule.scaled_linear()
@@ -126,8 +127,9 @@ def greet(name: str = "you") -> None:
 
 
 def toy_registry() -> Registry:
-    """The built-ins and the toy ensemble, whatever is installed."""
+    """The built-ins, what ``jvid_training`` registers and the toy ensemble, whatever is installed."""
     registry = Registry(entry_points=False)
     registry.add(builtins, "builtin", "jvid test")
     registry.add(ToyPlugin(), "toys", "toys 1.0")
+    registry.add(training, "training", "jvid test")
     return registry

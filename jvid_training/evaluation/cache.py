@@ -21,9 +21,10 @@ from typing import Any
 import attrs
 import numpy as np
 
+from jvid.core.metric_values import rows_of
+from jvid.core.metrics import FeatureNetwork
 from jvid.errors import InputError
 from jvid.refusals import unreadable
-from jvid_training.evaluation.networks.protocol import FeatureNetwork
 from jvid_training.evaluation.resumable import ResumableArrays
 from jvid_training.evaluation.sources import ClipSource
 from jvid_training.jobs.locks import held
@@ -37,7 +38,7 @@ _BATCH = 8
 
 @attrs.frozen(eq=False)
 class Features:
-    """A source in the eyes of a network: arrays ``(n d)`` or ``(n f d)`` by key, "features" among them."""
+    """Rows of a source by one network: arrays ``(n d)`` or ``(n f d)`` by output, "features" among them."""
 
     arrays: Mapping[str, np.ndarray]
 
@@ -150,6 +151,6 @@ class FeatureCache:
             done += len(batch)
             for network in networks:
                 if arrays[network.name].done < done:
-                    arrays[network.name].add(network(batch))
+                    arrays[network.name].add(rows_of(network, batch))
             if self.progress is not None:
                 self.progress(done, len(source), source.name)

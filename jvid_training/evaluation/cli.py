@@ -1,4 +1,4 @@
-"""``jvid evaluate``: figures of sets of clips as a table and JSON."""
+"""``jvid evaluate``: metrics of sets of clips as a table and JSON."""
 
 from __future__ import annotations
 
@@ -42,8 +42,15 @@ def evaluate(
     network: Annotated[
         list[str] | None,
         typer.Option(
-            help="i3d, efficientnet-lite0, i3d-frame (each may end in :PATH) or torchscript:PATH; may be repeated. "
-            "Default: i3d and efficientnet-lite0."
+            help="Compute all metrics of these features (jvid names features), such as i3d, i3d:PATH or torchscript:PATH; may "
+            "be repeated. Default: i3d and efficientnet-lite0."
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:A=1",
+            help="A metric (jvid names metric), such as fvd:features=i3d-frame; may be repeated. Default: those of --network.",
         ),
     ] = None,
     codec_floor: Annotated[
@@ -58,7 +65,7 @@ def evaluate(
     threads: Annotated[int | None, typer.Option(min=1, help="Of the processor.")] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Figures of clips against real ones: FVD, FID, IS, flicker, agreement of frames, action recognised.
+    """Figures of clips against real ones: FVD, FID, IS, flicker, agreement of frames, action recognised, or any metric.
 
     Names of figures state departures from the protocol. In brackets: 95 % intervals over clips.
     """
@@ -69,6 +76,8 @@ def evaluate(
     from jvid_training.evaluation.evaluating import evaluate as run
     from jvid_training.evaluation.evaluating import real_floor, recogniser_of
     from jvid_training.evaluation.figures import save
+    from jvid_training.evaluation.measurement import bound
+    from jvid_training.evaluation.metrics import default_metrics, joined, load_metrics
     from jvid_training.evaluation.networks import load_network
     from jvid_training.evaluation.sources import Coded, check_agreement, real_clips
     from jvid_training.jobs.threads import limit_threads
@@ -82,23 +91,22 @@ def evaluate(
     codecs = {f"codec {name}": Coded(real, _codec(name, real), f"codec:{name}") for name in codec_floor or ()}
     for source in sources:
         check_agreement(source, real)
-    networks = [load_network(text) for text in dict.fromkeys(network or NETWORKS)]
+    networks = [load_network(text) for text in dict.fromkeys(network or (() if metric else NETWORKS))]
+    metrics = bound(joined(default_metrics(networks) if networks else (), load_metrics(metric or ())))
 
     with _progress() as progress:
         store = FeatureCache(cache, progress)
-        recogniser = recogniser_of(real, networks, store)
+        recogniser = recogniser_of(metrics, real, store)
         floors: dict[str, Mapping[str, Figure]] = {
-            "real": real_floor(real, networks, cache=store, seed=seed, recogniser=recogniser)
+            "real": real_floor(real, metrics=metrics, cache=store, seed=seed)
         }
-        options: dict[str, Any] = {
-            "cache": store, "bootstrap": bootstrap, "seed": seed, "recogniser": recogniser,
-        }  # fmt: skip
+        options: dict[str, Any] = {"metrics": metrics, "cache": store, "bootstrap": bootstrap, "seed": seed}
         with _one_line():
             for name, coded in codecs.items():
-                floors[name] = _by_base(run(coded, real, networks, floors={}, **options))
+                floors[name] = _by_base(run(coded, real, floors={}, **options))
             done: list[EvaluationResult] = []
             for source in sources:
-                done.append(run(source, real, networks, floors=floors, **options))
+                done.append(run(source, real, floors=floors, **options))
                 if out is not None:  # after each set: what is finished is kept
                     save(done, out)
     if as_json:
@@ -106,7 +114,7 @@ def evaluate(
             {"file": None if out is None else str(out), "evaluations": [one.to_dict() for one in done]}
         )
         return
-    console.print(table(done))
+    console.print(table(done, {each.name: each.metric.unit for each in metrics}))
     if recogniser is not None:
         (left, of_left), (held, of_held) = recogniser.left_out, recogniser.held_out
         others = f", {held} of {of_held} of the actors held out" if of_held else ""
@@ -118,11 +126,11 @@ def evaluate(
         typer.echo(str(out))
 
 
-def table(evaluations: Sequence[EvaluationResult]) -> Table:
-    """A row for each figure, a column for each floor and source."""
+def table(evaluations: Sequence[EvaluationResult], units: Mapping[str, str] | None = None) -> Table:
+    """A row for each figure, with its unit by base name and its direction; a column for each floor and source."""
     from rich.table import Table
 
-    from jvid_training.evaluation.figures import base_of
+    from jvid_training.evaluation.figures import ARROWS, base_of
 
     shown = Table(
         caption=r"\[low, high]: 95 % over clips; of IS one deviation; of real against real the range"
@@ -138,9 +146,12 @@ def table(evaluations: Sequence[EvaluationResult]) -> Table:
         full = {f for one in evaluations for f in one.figures if base_of(f) == name}
         cells = [evaluations[0].floors[floor].get(name) for floor in floors]
         cells += [one[name] if name in map(base_of, one.figures) else None for one in evaluations]
-        # Where the numbers of clips differ they are in the columns' heads.
+        # Where the numbers of clips differ, the columns' heads have them.
         label = full.pop() if len(full) == 1 else name
-        shown.add_row(label.replace("[", r"\["), *map(_cell, cells))
+        unit = (units or {}).get(name, "")
+        better = next((figure.better for figure in cells if figure is not None and figure.better), None)
+        arrow = f" {ARROWS[better]}" if better else ""
+        shown.add_row(f"{label}{arrow}{', ' if unit else ''}{unit}".replace("[", r"\["), *map(_cell, cells))
     return shown
 
 

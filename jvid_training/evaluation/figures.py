@@ -19,11 +19,11 @@ import cattrs
 from jvid.errors import InputError
 from jvid.files import read_json, write_json
 
-__all__ = ["PROTOCOL", "EvaluationResult", "Figure", "base_of", "named", "number"]
+__all__ = ["ARROWS", "EvaluationResult", "Figure", "base_of", "named", "number"]
 
 FORMAT = 1
-PROTOCOL = {"FVD": (2048, "clips"), "FID": (50_000, "frames"), "IS": (50_000, "frames")}
-"""What StyleGAN-V's protocol computes each from."""
+ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
+"""How tables and axes show which direction is better."""
 
 _COUNT = re.compile(r"(, |\[)\d+ (clips|frames)\]$")
 
@@ -39,17 +39,16 @@ class Figure:
     note: str = ""
 
 
-def named(kind: str, network: str | None, count: int) -> str:
-    """The full name of a figure; ``network`` is None for the standard one.
+def named(base: str, count: int, sample_size: tuple[int, str]) -> str:
+    """The full name of a figure of ``count`` clips or frames, whose protocol requires ``sample_size``.
 
-    >>> named("FVD", "i3d", 96), named("FID", None, 50_000)
+    >>> named("FVD[i3d]", 96, (2048, "clips")), named("FID", 50_000, (50_000, "frames"))
     ('FVD[i3d, 96 clips]', 'FID')
     """
-    wanted, unit = PROTOCOL[kind]
-    parts = [network] if network else []
-    if count < wanted:
-        parts.append(f"{count} {unit}")
-    return f"{kind}[{', '.join(parts)}]" if parts else kind
+    wanted, unit = sample_size
+    if count >= wanted:
+        return base
+    return f"{base[:-1]}, {count} {unit}]" if base.endswith("]") else f"{base}[{count} {unit}]"
 
 
 def base_of(name: str) -> str:

@@ -16,13 +16,13 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from jvid.files import whole_file
-from jvid_training.evaluation.figures import number
+from jvid_training.evaluation.figures import ARROWS, number
 from jvid_training.report import scatter
 from jvid_training.report.commands import file_name
 from jvid_training.report.content import Content, Front, ReportRow
 from jvid_training.report.sprites import sprite
 from jvid_training.report.strips import COLOURS, experts_of, strip
-from jvid_training.report.tables import ARROWS, FigureTable, figures_table
+from jvid_training.report.tables import FigureTable, figures_table
 from jvid_training.report.words import words
 
 _TEMPLATES = Path(__file__).parent / "templates"

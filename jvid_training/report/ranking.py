@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from jvid.refusals import unreadable
-from jvid_training.evaluation.consistency import agreement
+from jvid_training.evaluation.metrics.coherence import agreement
 from jvid_training.generation.sets import ClipSet
 
 __all__ = ["ranked"]

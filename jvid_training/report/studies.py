@@ -26,6 +26,7 @@ from jvid_training.evaluation.figures import Figure
 from jvid_training.report.content import Front, Point, ReportObjective
 from jvid_training.report.words import one_line
 from jvid_training.search.front import front as front_of
+from jvid_training.search.objectives import SHORT
 from jvid_training.search.scores import PREFIXES, Scores
 
 T = TypeVar("T")
@@ -151,12 +152,14 @@ def figures_of(values: Mapping[str, Any], unit: str) -> dict[str, Figure]:
 
 def _front(values: Mapping[str, Any], ensemble: Ensemble | None) -> tuple[Front, tuple[StudyRow, ...]]:
     kinds = [str(objective["name"]) for objective in values["objectives"]]
+    labels = [objective.get("label") for objective in values["objectives"]]
     better = [str(objective["better"]) for objective in values["objectives"]]
     if not set(better) <= {"lower", "higher"}:
         raise ValueError(f"objectives that are better {better}")
     first = Scores.from_dict(values["points"][0]) if values["points"] else None
     objectives = tuple(
-        ReportObjective(_named(kind, first), way) for kind, way in zip(kinds, better, strict=True)
+        ReportObjective(str(label or _named(kind, first)), way)
+        for kind, label, way in zip(kinds, labels, better, strict=True)
     )
     floors = (
         StudyRow(
@@ -204,12 +207,10 @@ def _point(point: Mapping[str, Any], count: int, ensemble: Ensemble | None) -> P
 
 
 def _named(kind: str, scores: Scores | None) -> str:
-    """An objective by the figure that it is read from."""
-    if kind == "cost":
-        return "network cost"
-    found = None if scores is None else scores.find(kind)
-    name = kind if found is None else found[0]
-    return f"|{name} - 1|" if kind == "flicker" else name
+    """An objective of version 0.1, which wrote no label, by the figure that it is read from."""
+    objective = SHORT[kind]
+    found = None if scores is None or not objective.figure else scores.found(objective)
+    return objective.label(None if found is None else found[0])
 
 
 def joined(every: Sequence[StudyTable]) -> tuple[list[StudyTable], list[StudyTable]]:

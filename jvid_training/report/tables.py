@@ -11,10 +11,8 @@ from collections.abc import Sequence
 
 import attrs
 
-from jvid_training.evaluation.figures import Figure, base_of, number
+from jvid_training.evaluation.figures import ARROWS, Figure, base_of, number
 from jvid_training.report.content import ReportRow
-
-ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 
 
 @attrs.frozen

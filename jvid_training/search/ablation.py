@@ -133,6 +133,7 @@ def make_table(
             seed=seed,
             study=study.name,
             unit=unit_expert(evaluator.ensemble),
+            columns=evaluator.columns,
         )
     return path.with_name(f"{path.name}.md")
 

@@ -1,7 +1,7 @@
 """The evaluator of a study: it makes the clips of a strategy and computes their figures, each once.
 
     sets/<key>/                    its clips; key = (ensemble, strategy, prompts, seed, batches): a set grows with the number
-    figures/<key>-<num>-<by>.json  its figures on the first ``num``; by = (reference, networks, bootstrap)
+    figures/<key>-<num>-<by>.json  its figures on the first ``num``; by = (reference, networks, bootstrap, further metrics)
     features/                      of ``evaluate``
     prices.json                    seconds per call, for the cost
 
@@ -26,12 +26,14 @@ from jvid.ensemble.canonical import canonical
 from jvid.files import read_json, remove, write_json
 from jvid.strategy.strategy import Strategy
 from jvid_training.search.cost import Prices, prices_of
+from jvid_training.search.objectives import SearchObjective
 from jvid_training.search.scores import Scores
 
 if TYPE_CHECKING:
+    from jvid.core.metrics import FeatureNetwork, Metric
     from jvid.ensemble.ensemble import Ensemble
     from jvid_training.evaluation import FeatureCache, Figure
-    from jvid_training.evaluation.networks import FeatureNetwork
+    from jvid_training.evaluation.measurement import BoundMetric
     from jvid_training.evaluation.sources import ClipSource
     from jvid_training.generation import ClipSet
     from jvid_training.search.recipe import Study
@@ -104,6 +106,34 @@ class Evaluator:
         return tuple(given) if given is not None else networks_of(self.study.networks)
 
     @cached_property
+    def metrics(self) -> tuple[BoundMetric, ...]:
+        """The metrics of the networks, then those of the recipe that are not among them."""
+        from jvid_training.evaluation.measurement import bound
+        from jvid_training.evaluation.metrics import default_metrics, joined
+
+        return bound(joined(default_metrics(self.networks), tuple(self._stated.values())))
+
+    @cached_property
+    def _stated(self) -> dict[str, Metric]:
+        """The recipe's metrics by their choices."""
+        from jvid_training.evaluation.metrics import load_metrics
+
+        return dict(zip(self.study.metrics, load_metrics(self.study.metrics), strict=True))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The base names of the recipe's metrics."""
+        return tuple(metric.name for metric in self._stated.values())
+
+    def objectives(self, names: Sequence[str]) -> tuple[SearchObjective, ...]:
+        """The objectives of a recipe's names.
+
+        Raises:
+            InputError: an unknown name, or a metric without a direction.
+        """
+        return tuple(SearchObjective.of(name, self._stated) for name in names)
+
+    @cached_property
     def reference(self) -> ClipSource:
         """The real clips.
 
@@ -129,7 +159,7 @@ class Evaluator:
         """The classifier of actions, trained on the reference; None where it cannot be."""
         from jvid_training.evaluation import recogniser_of
 
-        return recogniser_of(self.reference, self.networks, self.store)
+        return recogniser_of(self.metrics, self.reference, self.store)
 
     @cached_property
     def real(self) -> Scores:
@@ -137,13 +167,7 @@ class Evaluator:
         from jvid_training.evaluation import real_floor
 
         def figures() -> Mapping[str, Figure]:
-            return real_floor(
-                self.reference,
-                self.networks,
-                cache=self.store,
-                seed=self.study.seed,
-                recogniser=self.recogniser,
-            )
+            return real_floor(self.reference, metrics=self.metrics, cache=self.store, seed=self.study.seed)
 
         return self._known("real-clips", None, len(self.reference), None, figures)
 
@@ -287,17 +311,23 @@ class Evaluator:
             return evaluate(
                 clips,
                 self.reference,
-                self.networks,
+                metrics=self.metrics,
                 cache=self.store,
                 bootstrap=self.study.bootstrap if bootstrap is None else bootstrap,
                 seed=self.study.seed,
                 floors={},
-                recogniser=self.recogniser,
             ).figures
+
+    def further(self) -> list[Any]:
+        """The recipe's metrics with their networks' fingerprints, as plain values; figures depend on them."""
+        networks = {each.name: [network.fingerprint for network in each.networks] for each in self.metrics}
+        return [[text, networks[metric.name]] for text, metric in self._stated.items()]
 
     def _figures(self, stem: str, bootstrap: int | None) -> Path:
         by: list[Any] = [self.reference.fingerprint, [network.fingerprint for network in self.networks]]
         by.append(self.study.bootstrap if bootstrap is None else bootstrap)
+        if further := self.further():
+            by.append(further)
         return self.folder / "figures" / f"{stem}-{_hex(by)[:12]}.json"
 
 

@@ -29,13 +29,16 @@ def front(losses: Sequence[Sequence[float]]) -> list[bool]:
 def clearly_beaten(
     point: Sequence[float], others: Iterable[Sequence[float]], margins: Sequence[float]
 ) -> bool:
-    """Whether one of ``others`` is better by each objective's margin in all of them; losses of 0 or more.
+    """Whether one of ``others`` is better by each objective's margin, a share of its own loss, in all of them.
 
     With a margin of 0 as good is enough: an exact figure, such as a cost, needs no room for chance.
     """
     if any(math.isnan(value) for value in point):
         return False
     return any(
-        all(theirs * (1.0 + margin) <= own for theirs, own, margin in zip(other, point, margins, strict=True))
+        all(
+            theirs * (1.0 + math.copysign(margin, theirs)) <= own
+            for theirs, own, margin in zip(other, point, margins, strict=True)
+        )
         for other in others
     )

@@ -15,8 +15,9 @@ from typing import Any, Literal
 import attrs
 
 from jvid.ensemble.source import Source
-from jvid.errors import InputError
+from jvid.errors import InputError, JvidError
 from jvid_training.recipe import not_negative, positive, read_toml, structured
+from jvid_training.search.objectives import SHORT
 
 __all__ = [
     "KINDS", "Ablation", "Networks", "Pruning", "Study", "StudyRecipe", "Sweep", "check_seeds", "check_study",
@@ -24,8 +25,8 @@ __all__ = [
 ]  # fmt: skip
 
 _BUNDLED = Source("actions-64")
-KINDS = ("clip", "frame", "flicker", "accuracy", "cost")
-"""The figures of a strategy, and what a sweep may aim at; see `jvid_training.search.scores`."""
+KINDS = tuple(SHORT)
+"""The short names of what a sweep may aim at; see `jvid_training.search.objectives`."""
 
 
 @attrs.frozen
@@ -70,6 +71,8 @@ class Study:
     """Of each process."""
     bootstrap: int = attrs.field(default=200, validator=not_negative)
     networks: Networks = Networks()
+    metrics: tuple[str, ...] = ()
+    """Further metrics by their registry choices, beside those of the networks; a sweep may aim at them."""
 
 
 @attrs.frozen
@@ -106,6 +109,7 @@ class Sweep:
     trials: int = attrs.field(default=50, validator=positive)
     """In all, known points included."""
     objectives: tuple[str, ...] = ("clip", "frame", "cost")
+    """Short names of `jvid_training.search.objectives`, and metrics of ``study.metrics``."""
     sampler: Literal["tpe", "nsga-ii", "random"] = "tpe"
     startup: int = attrs.field(default=12, validator=not_negative)
     """Random trials before TPE learns; the population of NSGA-II."""
@@ -160,8 +164,9 @@ def check_study(recipe: StudyRecipe, where: str) -> StudyRecipe:
         )
     try:
         check_seeds(study, study.num)
+        _check_metrics(study)
         if sweep is not None:
-            _check_sweep(sweep, study.num)
+            _check_sweep(sweep, study)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     return recipe
@@ -176,11 +181,26 @@ def check_seeds(study: Study, num: int) -> None:
         )
 
 
-def _check_sweep(sweep: Sweep, num: int) -> None:
-    names, looks = sweep.objectives, sweep.pruning.clips
-    if not names or not set(names) <= set(KINDS) or len(set(names)) < len(names):
+def _check_metrics(study: Study) -> None:
+    """Look up the metrics, without building one."""
+    from jvid.plugins.choice import Choice
+    from jvid.plugins.registry import current
+
+    for text in study.metrics:
+        try:
+            current().check("metric", Choice.parse(text))
+        except JvidError as error:
+            raise InputError(f"study.metrics: {error}") from None
+    if len(set(study.metrics)) < len(study.metrics):
+        raise InputError(f"study.metrics: got {list(study.metrics)}, expected each once")
+
+
+def _check_sweep(sweep: Sweep, study: Study) -> None:
+    names, looks, num = sweep.objectives, sweep.pruning.clips, study.num
+    known = (*KINDS, *study.metrics)
+    if not names or not set(names) <= set(known) or len(set(names)) < len(names):
         raise InputError(
-            f"sweep.objectives: got {list(names)}, expected some of {', '.join(KINDS)}, each once"
+            f"sweep.objectives: got {list(names)}, expected some of {', '.join(known)}, each once; study.metrics adds metrics"
         )
     if list(looks) != sorted(set(looks)) or not all(0 < look < num for look in looks):
         raise InputError(

@@ -1,10 +1,4 @@
-"""The figures of one set of clips, and their names as objectives of a search.
-
-    clip       FVD[...]         the Frechet distance of clips
-    frame      FID[...]         the Frechet distance of frames
-    flicker    flicker ratio    to the real clips'; as an objective: how far it is from 1
-    accuracy   action[...]      share of clips that are recognised as prompted; higher is better
-    cost                        networks, as a share of 50 steps of one expert (`jvid_training.search.cost`)
+"""The figures of one set of clips, found by an objective's short name or by their base name.
 
 Full names end in their network and in what departs from the protocol, such as the number of clips.
 """
@@ -17,11 +11,12 @@ from typing import Any
 
 import attrs
 
-from jvid_training.evaluation.figures import Figure
+from jvid_training.evaluation.figures import Figure, base_of
+from jvid_training.search.objectives import SHORT, SearchObjective
 
 __all__ = ["PREFIXES", "Scores"]
 
-PREFIXES = {"clip": "FVD", "frame": "FID", "flicker": "flicker ratio", "accuracy": "action["}
+PREFIXES = {name: objective.figure for name, objective in SHORT.items() if objective.figure}
 """What the names of figures begin with."""
 
 
@@ -36,21 +31,25 @@ class Scores:
     """Time of sampling and evaluation; what was already there took none."""
 
     def find(self, kind: str) -> tuple[str, Figure] | None:
-        """The name and value of the first figure of a kind; None if there is none."""
-        return next(((n, f) for n, f in self.figures.items() if n.startswith(PREFIXES[kind])), None)
+        """The name and value of the first figure of a short name, or of a base name; None if there is none."""
+        if kind in PREFIXES:
+            return next(((n, f) for n, f in self.figures.items() if n.startswith(PREFIXES[kind])), None)
+        return next(((n, f) for n, f in self.figures.items() if base_of(n) == kind), None)
 
-    def objective(self, kind: str) -> float:
+    def found(self, objective: SearchObjective) -> tuple[str, Figure] | None:
+        """The name and value of an objective's figure; None if there is none."""
+        return self.find(objective.name if objective.name in PREFIXES else objective.figure)
+
+    def objective(self, objective: SearchObjective) -> float:
         """The value of an objective of a search; NaN where there is no such figure."""
-        if kind == "cost":
+        if not objective.figure:
             return math.nan if self.cost is None else self.cost
-        found = self.find(kind)
-        if found is None:
-            return math.nan
-        return abs(found[1].value - 1.0) if kind == "flicker" else found[1].value
+        found = self.found(objective)
+        return math.nan if found is None else objective.number(found[1].value)
 
-    def objectives(self, kinds: Sequence[str]) -> list[float]:
-        """The values of several objectives."""
-        return [self.objective(kind) for kind in kinds]
+    def objectives(self, objectives: Sequence[SearchObjective | str]) -> list[float]:
+        """The values of several objectives; a name is a short name of `SHORT`."""
+        return [self.objective(SHORT[each] if isinstance(each, str) else each) for each in objectives]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -21,10 +21,11 @@ from jvid.strategy.strategy import Strategy
 from jvid_training.jobs.locks import held
 from jvid_training.search.cost import unit_expert
 from jvid_training.search.front import clearly_beaten, front
+from jvid_training.search.objectives import SearchObjective
 from jvid_training.search.rows import alone, is_papers, printed
 from jvid_training.search.scores import Scores
 from jvid_training.search.space import Space
-from jvid_training.search.trials import BETTER, Claimed, Trials
+from jvid_training.search.trials import Claimed, Trials
 
 if TYPE_CHECKING:
     from jvid_training.search.evaluator import Evaluator
@@ -67,14 +68,17 @@ def open_trials(evaluator: Evaluator, sweep: Sweep) -> Trials:
             raise InputError(
                 f"sweep.objectives: {name!r} needs study.networks.{needed}: name one, or leave it out"
             )
-    settings = {
+    settings: dict[str, Any] = {
         "ensemble": evaluator.fingerprint, "strategy": evaluator.base.to_dict(), "reference": evaluator.reference.fingerprint,
         "networks": [network.fingerprint for network in evaluator.networks], "prompts": list(evaluator.prompts),
         "num": study.num, "seed": study.seed, "batch": [study.batch, study.micro_batch],
         "space": sweep.space, "objectives": sweep.objectives, "pruning": attrs.asdict(sweep.pruning),
         "sampler": [sweep.sampler, sweep.startup, sweep.seed],
     }  # fmt: skip
-    return Trials(evaluator.folder, sweep, space, known_points(evaluator, sweep), settings)
+    objectives = evaluator.objectives(sweep.objectives)
+    if further := evaluator.further():
+        settings["metrics"] = further
+    return Trials(evaluator.folder, sweep, space, known_points(evaluator, sweep), settings, objectives)
 
 
 def work(
@@ -96,7 +100,7 @@ def work(
 def _evaluate(evaluator: Evaluator, trials: Trials, claimed: Claimed) -> None:
     """Sample one trial, compute its figures and record them."""
     study, sweep, trial = evaluator.study, trials.sweep, claimed.trial
-    kinds, parts = sweep.objectives, {}
+    kinds, parts = trials.objectives, {}
     reason, scores = "", None
     try:
         for look in (*sweep.pruning.clips, study.num):
@@ -111,7 +115,7 @@ def _evaluate(evaluator: Evaluator, trials: Trials, claimed: Claimed) -> None:
     except NonFiniteError as error:
         reason = str(error)
     values = parts.get(str(study.num), [])
-    missing = [kind for kind, value in zip(kinds, values, strict=False) if value != value]
+    missing = [each.name for each, value in zip(kinds, values, strict=False) if value != value]
     if missing:
         raise InputError(f"sweep.objectives: no figure for {missing[0]!r}: name its network, or leave it out")
     record = {
@@ -141,22 +145,22 @@ def _hopeless(trials: Trials, trial: Any, look: int, values: Sequence[float]) ->
         return bool(trial.should_prune())
     parts_of_others = [other.user_attrs.get("parts", {}) for other in trials.finished() if not other.user_attrs.get("reason")
             or other.user_attrs.get("strategy")]  # fmt: skip
-    others = [_losses(sweep.objectives, parts[str(look)]) for parts in parts_of_others if str(look) in parts]
+    others = [_losses(trials.objectives, parts[str(look)]) for parts in parts_of_others if str(look) in parts]
     if len(others) < sweep.pruning.after:
         return False
-    margins = [0.0 if kind == "cost" else sweep.pruning.margin for kind in sweep.objectives]
-    return clearly_beaten(_losses(sweep.objectives, values), others, margins)
+    margins = [sweep.pruning.margin if each.figure else 0.0 for each in trials.objectives]
+    return clearly_beaten(_losses(trials.objectives, values), others, margins)
 
 
-def _losses(kinds: Sequence[str], values: Sequence[float]) -> list[float]:
-    """Lower is better, 0 at best."""
-    return [1.0 - value if kind in BETTER else value for kind, value in zip(kinds, values, strict=True)]
+def _losses(objectives: Sequence[SearchObjective], values: Sequence[float]) -> list[float]:
+    """Lower is better."""
+    return [each.loss(value) for each, value in zip(objectives, values, strict=True)]
 
 
 def write_front(evaluator: Evaluator, trials: Trials) -> Path:
     """``front.json`` of what is finished; the order is the trials'."""
-    kinds = trials.sweep.objectives
-    points = []
+    kinds = trials.objectives
+    points: list[dict[str, Any]] = []
     for trial in trials.finished():
         record = _record(_file(evaluator, trial.number))
         if record is None or record["judged"] is None:
@@ -178,7 +182,7 @@ def write_front(evaluator: Evaluator, trials: Trials) -> Path:
         point["front"] = flag
     path = evaluator.folder / "front.json"
     study = evaluator.study
-    better = [{"name": kind, "better": "higher" if kind in BETTER else "lower"} for kind in kinds]
+    better = [{"name": each.name, "better": each.better, "label": _label(each, points)} for each in kinds]
     finished = {"finished": len(trials.finished()), "judged": len(points)}
     write_json(
         path,
@@ -186,6 +190,12 @@ def write_front(evaluator: Evaluator, trials: Trials) -> Path:
          "unit": unit_expert(evaluator.ensemble), "trials": finished, "real": evaluator.real.to_dict(), "points": points},
     )  # fmt: skip
     return path
+
+
+def _label(objective: SearchObjective, points: Sequence[Mapping[str, Any]]) -> str:
+    """An objective by the figure that it is read from."""
+    found = Scores.from_dict(points[0]).found(objective) if points and objective.figure else None
+    return objective.label(None if found is None else found[0])
 
 
 def load_front(folder: Path) -> dict[str, Any]:

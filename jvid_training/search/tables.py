@@ -38,14 +38,25 @@ class Row:
     """Folder of its clips."""
 
 
-def markdown(heading: Sequence[str], floors: Sequence[Row], rows: Sequence[Row], unit: str = "video") -> str:
-    """Heading lines, the floors as a list, the table; figures with their intervals. ``unit``: the expert whose cost is 1."""
+def markdown(
+    heading: Sequence[str],
+    floors: Sequence[Row],
+    rows: Sequence[Row],
+    unit: str = "video",
+    columns: Sequence[str] = (),
+) -> str:
+    """Heading lines, the floors as a list, the table; figures with their intervals.
+
+    ``unit`` is the expert whose cost is 1; ``columns`` are base names of further figures.
+    """
     names = {kind: _name(kind, rows) for kind in COLUMNS}
-    kinds = [kind for kind in COLUMNS if names[kind]]
+    shown = {base_of(name) for name in names.values()}
+    names |= {base: _name(base, rows) for base in columns if base not in shown}
+    kinds = [kind for kind, name in names.items() if name]
     lines = [*heading, ""]
     if floors:
         lines.append("Floors, of real clips:")
-        lines += [f"- {row.label}: {_floor(row.scores)}" for row in floors]
+        lines += [f"- {row.label}: {_floor(row.scores, tuple(names))}" for row in floors]
         lines.append("")
     head = ["row", *(names[kind] for kind in kinds), "network cost"]
     lines += [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
@@ -55,8 +66,8 @@ def markdown(heading: Sequence[str], floors: Sequence[Row], rows: Sequence[Row],
     return "\n".join([*lines, "", _LEGEND.format(unit=unit)]) + "\n"
 
 
-def _floor(scores: Scores) -> str:
-    found = {kind: name for kind in COLUMNS if (name := scores.find(kind))}
+def _floor(scores: Scores, kinds: Sequence[str]) -> str:
+    found = {kind: name for kind in kinds if (name := scores.find(kind))}
     return ", ".join(f"{name} {_cell(scores, kind)}" for kind, (name, _) in found.items()) or "no figure"
 
 
@@ -66,9 +77,14 @@ def write_table(
     floors: Sequence[Row],
     rows: Sequence[Row],
     unit: str = "video",
+    columns: Sequence[str] = (),
     **more: Any,
 ) -> None:
-    """``path``.md and ``path``.json; ``more`` goes into the JSON. Raises InputError on a full disk."""
+    """Write ``path``.md and ``path``.json; ``columns`` as of ``markdown``, ``more`` goes into the JSON.
+
+    Raises:
+        InputError: a full disk.
+    """
     values = {
         "format": 1,
         "heading": list(heading),
@@ -79,7 +95,7 @@ def write_table(
     }
     write_json(path.with_name(f"{path.name}.json"), values)
     with whole_file(path.with_name(f"{path.name}.md")) as part:
-        part.write_text(markdown(heading, floors, rows, unit), encoding="utf-8")
+        part.write_text(markdown(heading, floors, rows, unit, columns), encoding="utf-8")
 
 
 def table_front(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from jvid_training.search.locks import Workers
 if TYPE_CHECKING:
     import optuna
 
+    from jvid_training.search.objectives import SearchObjective
     from jvid_training.search.recipe import Sweep
     from jvid_training.search.space import Space
 
@@ -37,7 +38,6 @@ __all__ = ["ATTEMPTS", "Claimed", "Trials", "optuna_module"]
 
 ATTEMPTS = 3
 """The number of attempts at a trial whose worker died, before it is given up."""
-BETTER = {"accuracy": "maximize"}
 
 
 def optuna_module() -> Any:
@@ -66,7 +66,7 @@ class Claimed:
 class Trials:
     """The study in ``folder``, made if need be; enter it to claim trials.
 
-    ``settings``: what trials must have in common to be compared; a study of others is refused.
+    ``settings``: what trials must have in common to be compared; a study of others is refused. ``objectives`` are the sweep's.
 
     Raises:
         InputError: the folder holds a sweep of other settings, or cannot be written to.
@@ -80,9 +80,10 @@ class Trials:
         space: Space,
         known: Mapping[str, Strategy],
         settings: Mapping[str, Any],
+        objectives: Sequence[SearchObjective],
     ) -> None:
         self._optuna = optuna_module()
-        self.folder, self.sweep, self.space = folder, sweep, space
+        self.folder, self.sweep, self.space, self.objectives = folder, sweep, space, tuple(objectives)
         self.workers = Workers(folder / "workers")
         self._lock = folder / "sweep.lock"
         with held(self._lock):
@@ -181,7 +182,7 @@ class Trials:
             storage = self._optuna.storages.RDBStorage(
                 f"sqlite:///{path.resolve()}", engine_kwargs={"connect_args": {"timeout": 120}}
             )
-            directions = [BETTER.get(name, "minimize") for name in self.sweep.objectives]
+            directions = ["maximize" if each.better == "higher" else "minimize" for each in self.objectives]
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 study: optuna.Study = self._optuna.create_study(

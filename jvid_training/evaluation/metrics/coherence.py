@@ -9,12 +9,17 @@ of the pixels (`jvid_training.evaluation.networks.pixels`). Features are positiv
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["agreement", "identity"]
+from jvid.core.metrics import Better, ClipSample, FeatureNetwork, Resampling
+from jvid_training.evaluation.metrics.naming import checked_network
+
+__all__ = ["FrameCoherence", "agreement", "agreement_metric", "identity", "identity_metric"]
 
 
 def agreement(features: Any) -> NDArray[np.float64]:
@@ -34,3 +39,40 @@ def _cosine(first: Any, second: Any) -> NDArray[np.float64]:
     lengths = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
     made: NDArray[np.float64] = (first * second).sum(-1) / np.maximum(lengths, 1e-12)
     return made
+
+
+@attrs.frozen(eq=False)
+class FrameCoherence:
+    """Cosines of a clip's frames by one of the module's two functions; ``title`` names it."""
+
+    title: str
+    of: Callable[[Any], NDArray[np.float64]]
+    network: FeatureNetwork
+    better: Better | None = attrs.field(default=None, init=False)
+    unit: str = attrs.field(default="", init=False)
+
+    @property
+    def name(self) -> str:
+        """The title with the network, whatever that is."""
+        return f"{self.title}[{self.network.name}]"
+
+    @property
+    def features(self) -> tuple[FeatureNetwork, ...]:
+        """The network."""
+        return (self.network,)
+
+    def compute(
+        self, clips: ClipSample, reference: ClipSample, resampling: Resampling
+    ) -> NDArray[np.float64]:
+        """The cosines of each clip."""
+        return self.of(clips.features[0]["features"])
+
+
+def agreement_metric(features: FeatureNetwork | None = None) -> FrameCoherence:
+    """Cosine of consecutive frames' features; by default EfficientNet-lite0's."""
+    return FrameCoherence("agreement", agreement, checked_network(features, "efficientnet-lite0", "frame"))
+
+
+def identity_metric(features: FeatureNetwork | None = None) -> FrameCoherence:
+    """Cosine of the first and the last frame's features; by default EfficientNet-lite0's."""
+    return FrameCoherence("identity", identity, checked_network(features, "efficientnet-lite0", "frame"))

@@ -14,6 +14,7 @@ for the lite models scales them. Padding is TensorFlow's "SAME"; batch norm (eps
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -64,7 +65,7 @@ class EfficientNetLite0(nn.Module):
                 units.append(unit(f"{name}._project_conv", f"{name}._bn2", clip=False))
                 self.blocks.append(nn.Sequential(*units))
         self.head = unit("_conv_head", "_bn1")
-        self.classes = nn.Linear(1280, 1000)
+        self.classes = nn.utils.skip_init(nn.Linear, 1280, 1000)  # draws nothing
         self.classes.load_state_dict({part: left.pop(f"_fc.{part}") for part in ("weight", "bias")})
         if left:
             raise RuntimeError(f"unexpected {', '.join(sorted(left)[:3])}")
@@ -114,26 +115,29 @@ class _Unit(nn.Module):
 class EfficientNetNetwork:
     """EfficientNet-lite0 as a feature network of frames; ``path`` in place of the package's file.
 
-    Raises MissingDependencyError without package and path, InputError for a file of something else.
+    Raises MissingDependencyError without package and path; at the first call InputError for a file of something else.
     """
 
     name = "efficientnet-lite0"
     kind: Kind = "frame"
-    standard = False
 
     def __init__(self, path: str | Path | None = None) -> None:
-        file = _packaged() if path is None else Path(path)
-        self.fingerprint = fingerprint_of(file, "efficientnet-lite0 224 bilinear 127 128 1")
+        self.file = _packaged() if path is None else Path(path)
+        self.fingerprint = fingerprint_of(self.file, "efficientnet-lite0 224 bilinear 127 128 1")
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network; its weights are loaded at the first use."""
         try:
-            network = EfficientNetLite0(torch.load(file, map_location="cpu", weights_only=True))
+            network = EfficientNetLite0(torch.load(self.file, map_location="cpu", weights_only=True))
         except (KeyError, RuntimeError, AttributeError, TypeError, EOFError) as error:
             reason = " ".join(str(error).split())[:120]
             raise InputError(
-                f"weights {file} are not EfficientNet-lite0's: {reason}; give the package's .pth file"
+                f"weights {self.file} are not EfficientNet-lite0's: {reason}; give the package's .pth file"
             ) from None
-
         # Convolutions by channel are a third faster so on a processor.
-        self.network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        made: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return made
 
     @torch.inference_mode()
     def __call__(self, frames: np.ndarray) -> dict[str, np.ndarray]:

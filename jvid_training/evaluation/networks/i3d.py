@@ -16,6 +16,7 @@ from its ends, for a fraction of the work, and "FID[i3d-frame]" uses it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from jvid_models.paths import shared_file
 from jvid_models.weights import read_weights
 from jvid_training.evaluation.networks.protocol import Kind, batched, fingerprint_of, resized
 
-__all__ = ["I3D", "I3DNetwork"]
+__all__ = ["I3D", "I3DNetwork", "still_network"]
 
 _SIZE, _EPS = 224, 1e-3
 _FILE = "weights/i3d_kinetics400.safetensors"
@@ -60,7 +61,7 @@ class I3D(nn.Module):
             stride = 2 if name == "Conv3d_1a_7x7" else 1
             self.units[name] = _Unit3D(*_folded(tensors, name), stride, still)
         top = "params/Logits/Conv3d_0c_1x1/Conv_0"
-        self.top = nn.Linear(_WIDTH, _CLASSES)
+        self.top = nn.utils.skip_init(nn.Linear, _WIDTH, _CLASSES)  # draws nothing
         self.top.load_state_dict(
             {"weight": tensors[f"{top}/kernel"].reshape(_WIDTH, _CLASSES).T, "bias": tensors[f"{top}/bias"]}
         )
@@ -171,24 +172,26 @@ class I3DNetwork:
 
     ``path``: a safetensors file of the names ``params/<unit>/Conv_0/kernel`` (t h w in out), ``params/<unit>/BatchNorm_0/bias``
     and ``batch_stats/<unit>/BatchNorm_0/{mean,var}``; default: ``weights/i3d_kinetics400.safetensors`` of the shared
-    folder. ``still``: frame by frame, as still clips ("i3d-frame"). Raises MissingDependencyError or InputError.
+    folder. ``still``: frame by frame, as still clips ("i3d-frame"). Raises MissingDependencyError without the file; at the first
+    call InputError for a file of something else.
     """
 
-    standard = False
-
     def __init__(self, path: str | Path | None = None, still: bool = False) -> None:
-        file = shared_file(_FILE) if path is None else Path(path)
-        tensors = read_weights(file)
+        self.file = shared_file(_FILE) if path is None else Path(path)
         self.still = still
         self.name = "i3d-frame" if still else "i3d"
         self.kind: Kind = "frame" if still else "clip"
-        self.fingerprint = fingerprint_of(file, f"{self.name} 224 bilinear 1")
+        self.fingerprint = fingerprint_of(self.file, f"{self.name} 224 bilinear 1")
+
+    @cached_property
+    def network(self) -> I3D:
+        """The network; its weights are loaded at the first use."""
         try:
-            self.network = I3D(tensors, still)
+            return I3D(read_weights(self.file), self.still)
         except (KeyError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:120]
             raise InputError(
-                f"weights {file} are not I3D's: {reason}; give i3d_kinetics400.safetensors"
+                f"weights {self.file} are not I3D's: {reason}; give i3d_kinetics400.safetensors"
             ) from None
 
     @torch.inference_mode()
@@ -205,3 +208,8 @@ class I3DNetwork:
         shape = (*frames.shape[:2], -1) if self.still else (len(frames), -1)
         low, high = (torch.cat(rows).reshape(shape).numpy() for rows in (pooled, logits))
         return {"features": high, "pooled": low} if not self.still else {"features": high}
+
+
+def still_network(path: str | Path | None = None) -> I3DNetwork:
+    """I3D of single frames, each as an endless still clip: "i3d-frame"."""
+    return I3DNetwork(path, still=True)

@@ -22,7 +22,6 @@ class Pixels:
 
     name = "pixels"
     kind: Kind = "clip"
-    standard = False
     fingerprint = "pixels-1"
     figures = ("flicker", "jerk")
 

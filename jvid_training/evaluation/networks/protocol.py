@@ -1,18 +1,16 @@
-"""A feature network: frames in, one row of numbers per clip or per frame out.
+"""Frames of feature networks: from arrays to tensors, resized, and the fingerprint of weights.
 
     frames uint8 (n f H W 3)  ->  {"features": (n d) or (n f d), ...}  float32
 
-Other outputs of a network have further keys: "logits" or "probabilities" of its classes (for the inception
-score), "pooled" (for the action classifier). Each network resizes frames itself, in a way of its own: codes differ in that,
-and figures with them.
+Beside "features", a network may have "logits" or "probabilities" of its classes (for the inception score) and "pooled" (for
+the action classifier). Each network resizes frames itself and documents how: codes differ in that, and figures with them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,22 +20,6 @@ from torch.nn import functional as F
 from jvid.errors import InputError, MissingDependencyError
 
 Kind = Literal["clip", "frame"]
-
-
-@runtime_checkable
-class FeatureNetwork(Protocol):
-    """See the module's head."""
-
-    name: str
-    """As figures show it in brackets: "i3d", "efficientnet-lite0"."""
-    kind: Kind
-    """Whether a row is a clip's (FVD) or a frame's (FID)."""
-    standard: bool
-    """Whether it is the network that plain "FID" and "IS" mean: Inception-2015."""
-    fingerprint: str
-    """Hex; equal iff weights and preprocessing are: part of the key of the feature cache."""
-
-    def __call__(self, frames: np.ndarray) -> Mapping[str, np.ndarray]: ...
 
 
 def batched(frames: np.ndarray) -> Tensor:

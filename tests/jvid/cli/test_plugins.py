@@ -78,13 +78,13 @@ def test_plugins_tells_each_and_what_it_registers(
     registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = said(capsys, "plugins").splitlines()
-    assert [line.split()[0] for line in lines] == ["builtin", "toys", "weather", "stale"]
+    assert [line.split()[0] for line in lines] == ["builtin", "toys", "training", "weather", "stale"]
     assert lines[1].split() == ["toys", "toys", "1.0", "ensemble", "1,", "command", "2"]
-    assert lines[2].split() == ["weather", "weather", "0.3", "selector", "5,", "names", "on", "demand"]
+    assert lines[3].split() == ["weather", "weather", "0.3", "selector", "5,", "names", "on", "demand"]
     solvers = len(registry.names("solver"))
     assert f"solver {solvers}," in lines[0]
-    assert "stale 9.9" in lines[3]
-    assert "BROKEN at api: InputError: it requires JVID_API 99" in lines[3]
+    assert "stale 9.9" in lines[4]
+    assert "BROKEN at api: InputError: it requires JVID_API 99" in lines[4]
 
 
 def test_plugins_of_installed_distributions(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from jvid_training.evaluation import (
     evaluate,
     real_floor,
 )
-from jvid_training.evaluation.consistency import agreement, identity
 from jvid_training.evaluation.evaluating import ProtocolWarning
 from jvid_training.evaluation.figures import base_of, load, named, save
+from jvid_training.evaluation.metrics.coherence import agreement, identity
 from jvid_training.evaluation.networks.pixels import Pixels
 from jvid_training.evaluation.recognition import Linear, proportion, train_recogniser
 from jvid_training.evaluation.sources import Subset, check_agreement
@@ -275,11 +275,13 @@ def test_the_recogniser_is_judged_on_actors_that_it_did_not_see() -> None:
 
 
 def test_names_tell_the_network_and_the_number() -> None:
-    assert named("FVD", "i3d", 2048) == "FVD[i3d]"
-    assert named("FID", None, 1536) == "FID[1536 frames]"
-    assert named("IS", "efficientnet-lite0", 96) == "IS[efficientnet-lite0, 96 frames]"
-    for kind, network in (("FVD", "i3d"), ("FID", None), ("IS", "x")):
-        assert base_of(named(kind, network, 5)) == base_of(named(kind, network, 10**6))
+    clips, frames = (2048, "clips"), (50_000, "frames")
+    assert named("FVD[i3d]", 2048, clips) == "FVD[i3d]"
+    assert named("FVD[i3d]", 2047, clips) == "FVD[i3d, 2047 clips]"
+    assert named("FID", 1536, frames) == "FID[1536 frames]"
+    assert named("IS[efficientnet-lite0]", 96, frames) == "IS[efficientnet-lite0, 96 frames]"
+    for base, size in (("FVD[i3d]", clips), ("FID", frames), ("IS[x]", frames)):
+        assert base_of(named(base, 5, size)) == base_of(named(base, 10**6, size)) == base
 
 
 def test_evaluation_of_clips_with_floors_and_back_from_json(latents: Path, tmp_path: Path) -> None:
@@ -451,7 +453,7 @@ def test_the_command_is_listed_and_tells_wrong_sets_in_one_line(
     for arguments, told in (
         ([str(tmp_path), "-r", str(tmp_path / "absent")], "no latents in"),
         (["codec:absent", "-r", str(latents)], "no codec or ensemble 'absent'"),
-        (["real:held-out", "-r", str(latents), "--network", "vgg"], "unknown feature network 'vgg'"),
+        (["real:held-out", "-r", str(latents), "--network", "vgg"], "unknown features 'vgg'"),
         ([str(tmp_path), "-r", str(latents)], str(tmp_path)),
     ):
         assert main(["evaluate", *arguments]) == 2

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from jvid.errors import InputError, MissingDependencyError
+from jvid.core.metrics import FeatureNetwork
+from jvid.errors import InputError, MissingDependencyError, UnknownNameError
 from jvid_training.evaluation.networks import load_network
 from jvid_training.evaluation.networks.i3d import I3D, I3DNetwork, _same
 from jvid_training.evaluation.networks.pixels import Pixels
-from jvid_training.evaluation.networks.protocol import FeatureNetwork
 from tests.evaluation_tools import noise, random_i3d
 
 
@@ -95,18 +95,23 @@ def test_wrong_names_and_files_are_told_in_one_line(tmp_path: Path) -> None:
 
     other = tmp_path / "other.safetensors"
     save_weights({"weight": torch.ones(3)}, other)
+    frames = noise(1, frames=8, side=16)
     with pytest.raises(InputError, match=r"are not I3D's.*give i3d_kinetics400") as found:
-        I3DNetwork(other)
+        I3DNetwork(other)(frames)
     assert "\n" not in str(found.value)
     torch.save({"weight": torch.ones(3)}, tmp_path / "other.pth")
     with pytest.raises(InputError, match="not EfficientNet-lite0's"):
-        load_network(f"efficientnet-lite0:{tmp_path / 'other.pth'}")
+        load_network(f"efficientnet-lite0:{tmp_path / 'other.pth'}")(frames)
     with pytest.raises(InputError, match="no TorchScript file"):
         load_network(f"torchscript:{other}")
     with pytest.raises(MissingDependencyError, match="no weights file"):
         load_network(f"i3d:{tmp_path / 'absent'}")
-    with pytest.raises(InputError, match=r"unknown feature network 'inception'.*torchscript:PATH"):
+    with pytest.raises(
+        UnknownNameError, match=r"unknown features 'inception': expected one of .*torchscript"
+    ):
         load_network("inception")
+    with pytest.raises(InputError, match="features 'torchscript' needs 'path'"):
+        load_network("torchscript")
 
 
 class _Inception(torch.nn.Module):

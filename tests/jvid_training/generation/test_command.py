@@ -13,8 +13,6 @@ import pytest
 
 from jvid.cli import main
 from jvid.ensemble import Source
-from jvid.plugins.registry import current
-from jvid_training import plugin
 from jvid_training.generation import ClipSet
 from tests.toy import PROMPTS
 
@@ -26,9 +24,7 @@ THREE = [*ORACLES, "--codec", "pixels", "--shape", "3,4,8,8", "--prompt", "a squ
 WORDS = ["generate", "--ensemble", "toy", "-o", "set", "--batch", "2"]
 
 
-@pytest.fixture(autouse=True)
-def _commands(toys: None) -> None:
-    current().add(plugin, "training", "jvid test")
+pytestmark = pytest.mark.usefixtures("toys")
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:

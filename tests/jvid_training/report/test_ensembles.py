@@ -15,7 +15,6 @@ from jvid.ensemble import Source
 from jvid.plugins import builtins
 from jvid.plugins.registry import Registry, using
 from jvid.strategy import ExpertStrategy, Strategy
-from jvid_training import plugin as training
 from jvid_training.generation import ClipSet, generate
 from jvid_training.report.commands import file_name
 from jvid_training.report.inputs import read
@@ -73,9 +72,7 @@ def test_sets_of_three_experts_beside_each_other(tmp_path: Path) -> None:
         again = shlex.split(command.replace(f"--out {folder} ", f"--out {folder}-again "))
         assert again[0] == "jvid"
         again[again.index("--strategy") + 1] = str(tmp_path / file_name(row.name))
-        registry = toy_registry()
-        registry.add(training, "training")
-        with using(registry):
+        with using(toy_registry()):
             assert main(again[1:]) == 0
         made = ClipSet.open(f"{folder}-again")
         assert made.fingerprint == before.fingerprint

@@ -1,0 +1,77 @@
+"""Clips of a source with the features that a metric needs: what its ``compute`` is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+import numpy as np
+
+from jvid.core.metrics import ClipSample
+from jvid_training.evaluation.source import ClipSource
+
+__all__ = ["MeasuredClips", "actors_of", "files_of", "holdout_of"]
+
+
+@attrs.frozen(eq=False)
+class MeasuredClips:
+    """A `jvid.ClipSample` of a source of clips; ``features`` are memory maps, one mapping for each network."""
+
+    source: ClipSource
+    features: tuple[Mapping[str, np.ndarray], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The source's name."""
+        return self.source.name
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return self.source.fps
+
+    @property
+    def frames(self) -> int:
+        """Frames of each clip."""
+        return self.source.frames
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.source.size
+
+    @property
+    def fingerprint(self) -> str:
+        """The source's fingerprint."""
+        return self.source.fingerprint
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The action of each clip in words."""
+        return self.source.labels
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def batches(self, size: int = 8) -> Iterator[np.ndarray]:
+        """Frames uint8 ``(n f H W 3)``, in order."""
+        return self.source.batches(size)
+
+
+def actors_of(clips: ClipSample) -> Sequence[str] | None:
+    """The actor of each clip; None where the source does not know them."""
+    return getattr(_source(clips), "actors", None)
+
+
+def holdout_of(clips: ClipSample) -> tuple[str, ...]:
+    """The actors that the models were not trained on."""
+    return tuple(getattr(_source(clips), "holdout", ()))
+
+
+def files_of(clips: ClipSample) -> np.ndarray:
+    """The file of each clip ``(n)``: its phases, mirror images and windows are no clips of their own."""
+    return np.asarray(getattr(_source(clips), "clips", range(len(clips))))
+
+
+def _source(clips: ClipSample) -> object:
+    return clips.source if isinstance(clips, MeasuredClips) else clips

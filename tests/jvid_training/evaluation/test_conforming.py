@@ -1,0 +1,46 @@
+"""Built-in feature networks and metrics conform to their protocols."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jvid.plugins.registry import load, names
+from jvid.testing import conforms
+from tests.evaluation_tools import Means, random_i3d
+
+NETWORKS: dict[str, Any] = {
+    "fvd": Means("clip"), "action": Means("clip"),
+    "fid": Means(), "inception-score": Means(), "agreement": Means(), "identity": Means(),
+}  # fmt: skip
+"""What the metrics of any network are checked with; the others have networks of their own."""
+
+
+@pytest.mark.parametrize("name", [name for name in names("metric")])
+def test_metrics_conform(name: str) -> None:
+    options = {"features": NETWORKS[name]} if name in NETWORKS else {}
+    # Splits of the inception score are of clips in their order.
+    report = conforms(
+        "metric", load("metric", name, **options), examples=5, ordered=name == "inception-score"
+    )
+    report.raise_for_failures()
+    skipped = {"order_means_nothing"} if name == "inception-score" else set()
+    # Clips without actors have no accuracy.
+    skipped |= {"a_finite_value"} if name == "action" else set()
+    assert {each.check for each in report.outcomes if each.status == "skipped"} == skipped
+
+
+def test_pixels_conform() -> None:
+    conforms("features", load("features", "pixels")).raise_for_failures()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["i3d", "i3d-frame"])
+def test_i3d_conforms(name: str, tmp_path: Path) -> None:
+    from jvid_models.weights import save_weights
+
+    save_weights(random_i3d(), tmp_path / "i3d.safetensors")
+    network = load("features", name, path=str(tmp_path / "i3d.safetensors"))
+    conforms("features", network, examples=1, batch=2, frames=8, sides=16).raise_for_failures()
