@@ -1,1 +1,1 @@
-"""Sampling itself: levels, latents, plans, runs. It imports nothing of jvid but its errors."""
+"""Protocols and sampling itself: levels, latents, plans, runs. It imports nothing of jvid but its errors."""

@@ -10,9 +10,10 @@ from jvid.testing.conforms import conforms
 from jvid.testing.decorator import conformance
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
 from jvid.testing.report import NonConforming, Outcome, Report
+from jvid.testing.samples import DrawnClips
 from jvid.testing.trial import Skip, Trial
 
 __all__ = [
-    "Check", "GaussianOracle", "NonConforming", "Outcome", "Report", "Skip", "Trial", "TwoModeOracle", "check",
+    "Check", "DrawnClips", "GaussianOracle", "NonConforming", "Outcome", "Report", "Skip", "Trial", "TwoModeOracle", "check",
     "checks_of", "conformance", "conforms", "declare",
 ]  # fmt: skip
