@@ -82,7 +82,7 @@ class Real:
     def __init__(self, count: int = 12, fps: float = 12.5, size: tuple[int, int] = (64, 64)) -> None:
         random = np.random.Generator(np.random.Philox(7))
         low = random.integers(0, 150, (count, 1, 1, 1, 1))
-        self.clips = np.arange(count)
+        self.files = np.arange(count)
         self._frames = (low + random.integers(0, 100, (count, 5, *size, 3))).astype(np.uint8)
         self.fps, self.size = fps, size
         self.labels = tuple(("waving", "running")[i % 2] for i in range(count))

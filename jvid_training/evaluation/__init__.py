@@ -1,6 +1,7 @@
 """How good samples are, by the field's own figures: FVD, FID, IS by StyleGAN-V's protocol, flicker, action recognised.
 
-    evaluate(source, reference, networks)     sources of clips -> `EvaluationResult`, figures with intervals and floors
+    evaluate(source, reference, networks)           sources of clips -> `EvaluationResult`, figures with intervals and floors
+    evaluate(source, reference, metrics=[...])      the same, of metrics of one's own or of `load_metrics`
 
 `jvid_training.evaluation.sources` holds real clips and codecs' floors; `jvid_training.generation.sets` generated sets.
 """
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from jvid_training.evaluation.evaluating import recogniser_of as recogniser_of
     from jvid_training.evaluation.figures import EvaluationResult as EvaluationResult
     from jvid_training.evaluation.figures import Figure as Figure
+    from jvid_training.evaluation.metrics import default_metrics as default_metrics
+    from jvid_training.evaluation.metrics import load_metrics as load_metrics
     from jvid_training.evaluation.networks import load_network as load_network
     from jvid_training.evaluation.sources import ClipSource as ClipSource
     from jvid_training.evaluation.sources import Coded as Coded
@@ -29,6 +32,8 @@ _HOMES = {
     "recogniser_of": "evaluating",
     "EvaluationResult": "figures",
     "Figure": "figures",
+    "default_metrics": "metrics",
+    "load_metrics": "metrics",
     "load_network": "networks",
     "ClipSource": "sources",
     "Coded": "sources",

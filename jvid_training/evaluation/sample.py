@@ -70,7 +70,7 @@ def holdout_of(clips: ClipSample) -> tuple[str, ...]:
 
 def files_of(clips: ClipSample) -> np.ndarray:
     """The file of each clip ``(n)``: its phases, mirror images and windows are no clips of their own."""
-    return np.asarray(getattr(_source(clips), "clips", range(len(clips))))
+    return np.asarray(getattr(_source(clips), "files", range(len(clips))))
 
 
 def _source(clips: ClipSample) -> object:

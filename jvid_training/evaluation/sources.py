@@ -96,7 +96,7 @@ class RealClips:
         self.labels: tuple[str, ...] = tuple(words[s.action] for s, _ in self._windows)
         self.actors: tuple[str, ...] = tuple(s.actor for s, _ in self._windows)
         """Who acts in each clip."""
-        self.clips: tuple[str, ...] = tuple(s.clip for s, _ in self._windows)
+        self.files: tuple[str, ...] = tuple(s.clip for s, _ in self._windows)
         """The file that each comes from: phases, mirror images and windows of one file share it."""
         first = self._window(0)
         self.size = (first.shape[1], first.shape[2])
