@@ -50,7 +50,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME:A=1",
-            help="A metric (jvid names metric), such as fvd:features=i3d-frame; may be repeated. Default: those of --network.",
+            help="A metric (jvid names metric), such as fid:features=i3d-frame; may be repeated. Default: those of --network.",
         ),
     ] = None,
     codec_floor: Annotated[

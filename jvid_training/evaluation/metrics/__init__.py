@@ -43,7 +43,7 @@ def joined(metrics: Sequence[Metric], further: Sequence[Metric]) -> tuple[Metric
 
 
 def load_metrics(choices: Sequence[str]) -> tuple[Metric, ...]:
-    """The metrics of registry choices, ``fvd`` or ``fvd:features=i3d-frame``; each once.
+    """The metrics of registry choices, ``fid`` or ``fid:features=i3d-frame``; each once.
 
     Raises:
         UnknownNameError: no such metric, or features that no plugin registers.
