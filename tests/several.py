@@ -27,4 +27,5 @@ def commands(words: Sequence[str]) -> list[list[str]]:
 if __name__ == "__main__":
     with ranks("cpu"):
         for arguments in commands(sys.argv[1:]):
-            print("exit code", main(arguments), flush=True)
+            # In one piece: the lines of two ranks share a pipe, and torchrun leaves them unbuffered.
+            sys.stdout.write(f"exit code {main(arguments)}\n")
