@@ -112,7 +112,7 @@ def sheets(
 
     begun = start.started()  # a file that is no strategy is reported before anything loads
     models = (ensemble.source() or default_source()).load()
-    strategy = changes.changed(start.of(models, begun), models.frame_experts)
+    strategy = changes.changed(start.of(models, begun), models.frame_experts, models.default_wrappers)
     files = make_sheets(
         models,
         out,

@@ -61,7 +61,8 @@ class EnsembleOptions:
         """
         from jvid.ensemble.source import Source
 
-        if not any((self.ensemble, self.expert, self.text, self.codec, self.shape, self.fps)):
+        stated = (self.ensemble, self.expert, self.text, self.codec, self.shape, self.fps)
+        if all(option in (None, []) for option in stated):
             return None
         experts: dict[str, str] = {}
         for given in self.expert or ():

@@ -17,6 +17,8 @@ from typing import Any
 import attrs
 import typer
 
+from jvid.cli.summary import json_alone
+
 __all__ = ["expanded", "option_of"]
 
 
@@ -50,7 +52,8 @@ def expanded(function: Callable[..., Any]) -> Callable[..., Any]:
     def command(*args: Any, **given: Any) -> Any:
         for name, (kind, fields) in groups.items():
             given[name] = kind(**{field: given.pop(field) for field in fields})
-        return function(*args, **given)
+        with json_alone(bool(given.get("as_json"))):
+            return function(*args, **given)
 
     # Keyword-only parameters come last; a function of options alone takes all of them so.
     ordered = sorted(parameters, key=lambda parameter: parameter.kind)

@@ -100,10 +100,16 @@ def plan(
     if models is not None:
         check_overlap(changes.overlap, models, frames)
     base = (begun or paper.strategy()) if models is None else start.of(models, begun)
-    used = changes.changed(base, ("image",) if models is None else models.frame_experts)
+    used = (
+        changes.changed(base)
+        if models is None
+        else changes.changed(base, models.frame_experts, models.default_wrappers)
+    )
     if drawn is not None and models is not None:
         used, drawn = replayed(used, drawn, models)
     composition = Composition(used, models)
+    if models is not None:
+        composition.check_conditioners()
     if drawn is None:
         composition.check()
         drawn = composition.plan()

@@ -20,7 +20,8 @@ PromptFile = Annotated[
     Path | None,
     typer.Option(
         "--prompts", metavar="FILE",
-        help='Prompts of a file, one a line; or JSON lines, {"prompt": ..., "seed": ...}. Empty lines are passed over.',
+        help='Prompts of a file, one a line, as text or as {"prompt": ..., "seed": ...}. A line without a seed has --seed; '
+        "empty lines are ignored.",
     ),
 ]  # fmt: skip
 

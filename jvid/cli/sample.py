@@ -120,6 +120,8 @@ def sample(
     else:
         clips = clips_of(prompts, prompt_file, num, seed, unconditional)
     wanted = targets(paths, len(clips))
+    for path, _ in wanted:  # numbered files too, before anything is sampled
+        check_path(path)
     batching = Batching.parse(batch, memory, record)
     taken = prepare(device, threads, None if record is None else record.threads)
     if record is not None and record.threads not in (None, taken):
@@ -138,7 +140,7 @@ def sample(
         conditioned = [name for name, member in models.members.items() if member.conditioner is not None]
         each = ["0"] if len(conditioned) == len(models.members) else [f"{name}=0" for name in conditioned]
         changes = attrs.evolve(changes, guidance=each)
-    used = changes.changed(base, models.frame_experts)
+    used = changes.changed(base, models.frame_experts, models.default_wrappers)
     wanted_frames = frames if frames is not None else record.frames if record else None
     check_overlap(changes.overlap, models, wanted_frames)
 

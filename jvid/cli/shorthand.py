@@ -10,7 +10,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,6 +19,7 @@ import attrs
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
+    from jvid.plugins.choice import Choice
     from jvid.strategy.guidance import Guidance
     from jvid.strategy.strategy import Strategy
 
@@ -26,8 +28,10 @@ __all__ = ["by_expert", "guided", "stacked"]
 _FORMS = "expected a number, video=2,image=3, or video:scale=2,low=.2,high=.8,rescale=.5,against=image"
 
 
-def guided(base: Strategy, texts: Sequence[str]) -> Strategy:
-    """``base`` with the guidance of the texts.
+def guided(
+    base: Strategy, texts: Sequence[str], defaults: Mapping[str, tuple[Choice, ...]] | None = None
+) -> Strategy:
+    """``base`` with the guidance of the texts; an expert's default wrappers stay beside it.
 
     Raises:
         InputError: a text of another form, a value out of range, or an expert that is named twice.
@@ -43,8 +47,8 @@ def guided(base: Strategy, texts: Sequence[str]) -> Strategy:
                 )
             given[expert] = value
     try:
-        strategy = with_guidance(base, given.pop("")) if "" in given else base
-        return with_guidance(strategy, given) if given else strategy
+        strategy = with_guidance(base, given.pop(""), defaults) if "" in given else base
+        return with_guidance(strategy, given, defaults) if given else strategy
     except InputError as error:
         raise InputError(f"--guidance {' '.join(texts)!r}: {error}") from error
 
@@ -67,6 +71,8 @@ def by_expert(field: str, text: str, default: Sequence[str]) -> list[tuple[str, 
             raise InputError(
                 f"--{field} {text!r}: the ensemble has no expert of frames, name one as NAME={value}"
             )
+        if abs(number) > sys.float_info.max:
+            raise InputError(f"--{field} {text[:60]!r}: expected a smaller number")
         names = [expert.strip()] if equals else list(default)
         found += [(name, float(number)) for name in names]
     return found

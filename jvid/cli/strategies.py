@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from jvid.errors import InputError, JvidError
 
 if TYPE_CHECKING:
     from jvid.ensemble.ensemble import Ensemble
+    from jvid.plugins.choice import Choice
     from jvid.strategy.strategy import Strategy
 
 __all__ = ["PANEL", "StartOptions", "StrategyOptions", "check_overlap"]
@@ -79,7 +80,8 @@ class StrategyOptions:
         str | None,
         _option(
             "--selector", metavar="NAME:A=1",
-            help="Who predicts when: always:name=video, boundary:experts=high+low,at=.875; see jvid names selector.",
+            help="Which experts predict at a step: always:name=video, boundary:experts=high+low,at=.4; "
+            "see jvid names selector.",
         ),
     ] = None  # fmt: skip
     solver: Annotated[
@@ -167,12 +169,18 @@ class StrategyOptions:
         ),
     ] = None
 
-    def changed(self, base: Strategy, frame_experts: Sequence[str] = ("image",)) -> Strategy:
+    def changed(
+        self,
+        base: Strategy,
+        frame_experts: Sequence[str] = ("image",),
+        defaults: Mapping[str, tuple[Choice, ...]] | None = None,
+    ) -> Strategy:
         """``base`` with what the options state.
 
         Args:
             base: the strategy to start from.
             frame_experts: whose noise ``--gamma`` and ``--ratio`` are without a name.
+            defaults: the ensemble's own wrappers by expert, which ``--guidance`` keeps.
 
         Raises:
             InputError: a value of another form, or one that is out of range.
@@ -187,7 +195,8 @@ class StrategyOptions:
                 changes[key] = number
         for key in ("selector", "solver", "grid", "schedule", "initial"):
             if (text := getattr(self, key)) is not None:
-                changes[key] = None if text == "none" else Choice.parse(text)
+                absent = text == "none" and key in ("schedule", "initial")
+                changes[key] = None if absent else Choice.parse(text)
         if self.smooth is not None:
             changes["postprocessors"] = () if self.smooth == "none" else (Choice.parse(self.smooth),)
         if self.postprocessor:
@@ -197,7 +206,7 @@ class StrategyOptions:
         if self.wrapper or self.noise:
             strategy = stacked(strategy, self.wrapper or (), self.noise or ())
         if self.guidance:
-            strategy = guided(strategy, self.guidance)
+            strategy = guided(strategy, self.guidance, defaults)
         for field in ("gamma", "ratio"):
             if (text := getattr(self, field)) is not None:
                 for expert, value in by_expert(field, text, frame_experts):

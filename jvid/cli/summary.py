@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -14,14 +17,31 @@ if TYPE_CHECKING:
     from jvid.pipeline.make import Made
     from jvid.pipeline.record import Record
 
-__all__ = ["AsJson", "print_json", "print_summary"]
+__all__ = ["AsJson", "json_alone", "print_json", "print_summary"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
 
 
+_SUMMARY: ContextVar[TextIO | None] = ContextVar("jvid_summary", default=None)
+
+
+@contextmanager
+def json_alone(as_json: bool) -> Iterator[None]:
+    """Within the block stdout is for ``print_json`` alone: what components print goes to stderr."""
+    if not as_json:
+        yield
+        return
+    token = _SUMMARY.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _SUMMARY.reset(token)
+
+
 def print_json(values: Any) -> None:
     """One JSON object on stdout, in a line; numbers that are not finite, which JSON does not have, are null."""
-    typer.echo(json.dumps(_finite(values), ensure_ascii=False, allow_nan=False))
+    typer.echo(json.dumps(_finite(values), ensure_ascii=False, allow_nan=False), file=_SUMMARY.get())
 
 
 def _finite(values: Any) -> Any:

@@ -21,7 +21,7 @@ from jvid.core.conditions import PerExpert, for_expert
 from jvid.core.keyed import keyed_normal
 from jvid.core.protocols import Level, Step
 from jvid.core.provenance import annotate, origin
-from jvid.errors import InputError, NonFiniteError
+from jvid.errors import InputError, NonFiniteError, PluginError
 
 if TYPE_CHECKING:
     from jvid.core.protocols import Condition, Denoiser, Draw, NoiseSampler, Solver
@@ -83,6 +83,9 @@ class Run:
             # Around the step alone: a generator that yields inside would leak the mode to its caller.
             with torch.no_grad():
                 out, memory = self._solver.step(x, step, denoise, noise, memory)
+        except SystemExit as error:
+            who = f"solver {origin(self._solver)} {_at(step, step.start)}"
+            raise _ended(who, error) from error
         except Exception as error:
             if error is not self._reported:
                 annotate(error, f"the solver {_at(step, step.start)}", self._solver)
@@ -107,6 +110,9 @@ class Run:
             begun = time.perf_counter()
             try:
                 x_0 = self._denoisers[name](x, t, for_expert(self._cond, name))
+            except SystemExit as error:
+                self._reported = _ended(f"expert {name!r} {_at(step, level)}", error)
+                raise self._reported from error
             except Exception as error:
                 annotate(error, f"expert {name!r} {_at(step, level)}", self._denoisers[name])
                 raise
@@ -143,6 +149,9 @@ class Run:
 
         try:
             z: Any = sampler(tuple(like.shape), draw)
+        except SystemExit as error:
+            self._reported = _ended(f"the noise of expert {expert!r} {_at(step, step.start)}", error)
+            raise self._reported from error
         except Exception as error:
             annotate(error, f"the noise of expert {expert!r} {_at(step, step.start)}", sampler)
             raise
@@ -150,6 +159,11 @@ class Run:
             self._reported = InputError(f"noise of expert {expert!r} has {_form(z)}: expected {_form(like)}")
             raise self._reported
         return z
+
+
+def _ended(who: str, error: SystemExit) -> PluginError:
+    # A component must not end the program: that would look like success, or like an error of something else.
+    return PluginError(f"{who} called sys.exit({error.code!r}): expected it to return, or to raise an error")
 
 
 def _independent(shape: Sequence[int], draw: Draw) -> Tensor:

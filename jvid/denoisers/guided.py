@@ -26,7 +26,7 @@ from jvid.denoisers.memo import Memo
 from jvid.denoisers.wrapper import Wrapper
 from jvid.errors import InputError
 
-__all__ = ["Guided", "guided"]
+__all__ = ["Guided", "guided", "needs_null"]
 
 
 @attrs.frozen(eq=False)
@@ -120,7 +120,7 @@ class Guided(Wrapper):
 
     def _alone(self, denoiser: Denoiser, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """The denoiser's own prediction; the null condition is passed on to guidance further inside alone."""
-        given = cond if _needs_null(denoiser) else _without_null(cond)
+        given = cond if needs_null(denoiser) else _without_null(cond)
         b = x.shape[0]
         return denoiser(x, t, self._kept({"alone": given, "rows": b}, lambda: expand_rows(given, b)))
 
@@ -149,10 +149,10 @@ def _without_null(cond: Condition) -> dict[str, Any]:
     return {name: value for name, value in cond.items() if name != "null"}
 
 
-def _needs_null(denoiser: object) -> bool:
+def needs_null(denoiser: object) -> bool:
     """Whether a denoiser, or one that it wraps, is guided away from the condition's own null value."""
     while denoiser is not None:
-        if isinstance(denoiser, Guided) and (_needs_null(denoiser.against) or denoiser._leads_from_null):
+        if isinstance(denoiser, Guided) and (needs_null(denoiser.against) or denoiser._leads_from_null):
             return True
         denoiser = getattr(denoiser, "denoiser", None)
     return False

@@ -35,7 +35,12 @@ class Windowed(Wrapper):
 
     denoiser: Denoiser
     size: int = 16
-    stride: int = 12
+    stride: int = attrs.field()
+    """Three quarters of the size unless it is given."""
+
+    @stride.default
+    def _three_quarters(self) -> int:
+        return max(1, 3 * self.size // 4) if type(self.size) is int else 1
 
     def __attrs_post_init__(self) -> None:
         for name in ("size", "stride"):
@@ -46,7 +51,7 @@ class Windowed(Wrapper):
                 )
         if self.stride > self.size:
             raise InputError(
-                f"Windowed got stride={self.stride} above size={self.size}; expected windows that leave no frame out"
+                f"Windowed got stride={self.stride} above size={self.size}; expected at most the size: no frame is left out"
             )
 
     def starts(self, f: int) -> tuple[int, ...]:

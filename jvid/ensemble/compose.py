@@ -144,7 +144,7 @@ class Composition:
             UnknownNameError: a component that no plugin registers.
         """
         _ = self.selector, self.solver, self.grid, self.postprocessors, self.initial, self.noises
-        _ = self.references  # to find them builds each wrapper around a placeholder
+        _ = self._placeholders
 
     def wrappers(self, name: str) -> tuple[Choice, ...]:
         """The stack of one expert: the strategy's, or else the ensemble's default one."""
@@ -199,7 +199,9 @@ class Composition:
         window = self._window(self.experts, latent_frames)
         experts = {
             name: Expert(
-                self._long(name, self._wrapped(name, ensemble.clips(name), self._other(name)), window),
+                self._long(
+                    name, self._wrapped(name, ensemble.clips(name), self._other(name, latent_frames)), window
+                ),
                 self.noises[name],
             )
             for name in self.experts
@@ -228,6 +230,8 @@ class Composition:
         def other(wanted: str) -> Denoiser:
             self._named(name, wanted)
             weaker, schedule = stand_in(wanted), stand_in(name).schedule
+            if self.ensemble is not None:
+                weaker = self._borrowed(wanted, weaker, latent_frames)
             return weaker if weaker.schedule == schedule else Bridged(weaker, schedule)
 
         from jvid.core.bridged import Bridged
@@ -241,24 +245,45 @@ class Composition:
         """The condition of a batch of prompts, for the experts of ``sampler`` and those that their wrappers evaluate.
 
         Raises:
-            InputError: a prompt that an expert's encoder does not know.
+            InputError: a prompt that an expert's encoder does not know, or guidance of an expert without an encoder.
         """
+        self.check_conditioners()
         return self._ensemble().condition(prompts, self.experts, self.references)
 
+    def check_conditioners(self) -> None:
+        """Refuse guidance away from the empty prompt of an expert whose ensemble has no text encoder for it.
+
+        Raises:
+            InputError: in one line, which names the expert.
+        """
+        from jvid.denoisers.guided import needs_null
+
+        for name, placeholder in self._placeholders.items():
+            if self._ensemble().member(name).conditioner is None and needs_null(placeholder):
+                raise InputError(
+                    f"expert {name!r} has no text encoder, which its guidance needs: give it one (--text {name}=CHOICE), "
+                    f"guide it against another expert, or leave it unguided (--wrapper {name}=none)"
+                )
+
     @cached_property
+    def _placeholders(self) -> Mapping[str, Denoiser]:
+        """The wrappers of each expert around a placeholder; the experts that they name are in ``references`` then."""
+        self._references: dict[str, list[str]] = {name: [] for name in self.experts}
+
+        def naming(name: str) -> Callable[[str], Denoiser]:
+            def other(wanted: str) -> Denoiser:
+                self._references[name].append(wanted)
+                return self._named(name, wanted)
+
+            return other
+
+        return {name: self._wrapped(name, StandIn(self.schedule), naming(name)) for name in self.experts}
+
+    @property
     def references(self) -> Mapping[str, tuple[str, ...]]:
         """By expert, the other experts that its wrappers name."""
-        found: dict[str, list[str]] = {}
-        for name in self.experts:
-            others: list[str] = []
-
-            def note(other: str, name: str = name, others: list[str] = others) -> Denoiser:
-                others.append(other)
-                return self._named(name, other)
-
-            self._wrapped(name, StandIn(self.schedule), note)
-            found[name] = others
-        return {name: tuple(dict.fromkeys(others)) for name, others in found.items() if others}
+        _ = self._placeholders
+        return {name: tuple(dict.fromkeys(others)) for name, others in self._references.items() if others}
 
     def _ensemble(self) -> Ensemble:
         if self.ensemble is None:
@@ -271,8 +296,8 @@ class Composition:
                 denoiser = self._registry.wrap(choice, denoiser, other)
         return denoiser
 
-    def _other(self, name: str) -> Callable[[str], Denoiser]:
-        """The denoisers that wrappers of ``name`` may evaluate, by name."""
+    def _other(self, name: str, latent_frames: int | None) -> Callable[[str], Denoiser]:
+        """The denoisers that wrappers of ``name`` may evaluate, by name; in windows where clips are longer than they know."""
         ensemble = self._ensemble()
 
         def other(wanted: str) -> Denoiser:
@@ -280,6 +305,7 @@ class Composition:
             denoiser, schedule = ensemble.clips(wanted), ensemble.clips(name).schedule
             if not ensemble.shares_conditioner(name, wanted):
                 denoiser = Borrowed(denoiser, wanted)
+            denoiser = self._borrowed(wanted, denoiser, latent_frames)
             # The wrapper evaluates it on its own expert's schedule, whatever it was trained on.
             return denoiser if denoiser.schedule == schedule else Bridged(denoiser, schedule)
 
@@ -287,6 +313,18 @@ class Composition:
         from jvid.ensemble.borrowed import Borrowed
 
         return other
+
+    def _borrowed(self, name: str, denoiser: Denoiser, latent_frames: int | None) -> Denoiser:
+        """A bare expert that another's wrappers evaluate, in windows where clips are longer than it knows."""
+        ensemble = self._ensemble()
+        if ensemble.member(name).denoises == "frames":
+            return denoiser
+        window = windows(latent_frames or ensemble.shape[1], ensemble.shape[1], self.strategy.overlap)
+        if window is None:
+            return denoiser
+        from jvid.denoisers.windowed import Windowed
+
+        return Windowed(denoiser, *window)
 
     def _named(self, name: str, other: str) -> Denoiser:
         """A stand-in for another expert that a wrapper of ``name`` evaluates, if there is such an expert."""

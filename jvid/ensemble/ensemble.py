@@ -9,6 +9,7 @@ Everything heavy is ``Deferred``: networks, encoders and the codec load at their
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +21,7 @@ from jvid.ensemble.deferred import Deferred, made
 from jvid.ensemble.frames import FrameRule
 from jvid.errors import InputError
 from jvid.media.files import endings, listed
-from jvid.plugins.choice import Choice, as_choices
+from jvid.plugins.choice import Choice, as_choices, parse_value
 
 if TYPE_CHECKING:
     from jvid.core.conditions import PerExpert
@@ -97,12 +98,23 @@ class Ensemble:
             raise InputError(f"ensemble {name!r} has no experts: expected at least one, by name")
         if odd := [each for each in members if not _is_name(each)]:
             raise InputError(
-                f"expert {odd[0]!r} of ensemble {name!r}: expected letters, digits, '-', '_' and '.'"
+                f"expert {odd[0]!r} of ensemble {name!r}: expected letters, digits, '-', '_' and '.', and no number, true, "
+                "false or none"
             )
         if len(shape) != 4 or not all(type(size) is int and size > 0 for size in shape):
             raise InputError(
                 f"shape {tuple(shape)} of ensemble {name!r}: expected (channels, frames, height, width)"
             )
+        if isinstance(prompts, str):
+            raise InputError(f"prompts {prompts!r} of ensemble {name!r}: expected a list of prompts")
+        rate: object = fps
+        if not isinstance(rate, int | float) or not 0 < rate < math.inf:
+            raise InputError(f"fps {fps!r} of ensemble {name!r}: expected frames per second, above 0")
+        for key, each in members.items():
+            if not isinstance(each, Member) and not callable(each):
+                raise InputError(
+                    f"expert {key!r} of ensemble {name!r}: got {each!r}, expected a Member or a denoiser"
+                )
         c, f, h, w = shape
         self.name, self.shape, self.fps = name, (c, f, h, w), float(fps)
         self.members: Mapping[str, Member] = MappingProxyType(
@@ -126,6 +138,11 @@ class Ensemble:
     def frame_experts(self) -> tuple[str, ...]:
         """The experts that denoise single frames."""
         return tuple(name for name, member in self.members.items() if member.denoises == "frames")
+
+    @property
+    def default_wrappers(self) -> Mapping[str, tuple[Choice, ...]]:
+        """Each expert's default stack of wrappers."""
+        return {name: member.wrappers for name, member in self.members.items()}
 
     @property
     def schedule(self) -> NoiseSchedule:
@@ -280,4 +297,6 @@ def _with_borrowed(own: Condition, others: Mapping[str, Condition]) -> Condition
 
 
 def _is_name(name: Any) -> bool:
-    return isinstance(name, str) and bool(name) and all(sign.isalnum() or sign in "-_." for sign in name)
+    # An option reads 1, nan or none as a value: no selector could name such an expert.
+    letters = isinstance(name, str) and bool(name) and all(sign.isalnum() or sign in "-_." for sign in name)
+    return letters and isinstance(parse_value(name), str)

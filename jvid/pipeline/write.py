@@ -32,8 +32,8 @@ def targets(paths: Sequence[Path], count: int) -> list[tuple[Path, slice]]:
             found += [(each, slice(i, i + 1)) for i, each in enumerate(numbered)]
         else:
             found.append((path, slice(0, count)))
-    names = [path for path, _ in found]
-    if twice := [path for path in names if names.count(path) > 1]:
+    names = [path.resolve() for path, _ in found]
+    if twice := [path for path, _ in found if names.count(path.resolve()) > 1]:
         raise InputError(f"output {str(twice[0])!r} would be written twice: give each file its own name")
     return found
 

@@ -7,6 +7,8 @@ that looks like a number) is written as ``{"name": ..., "options": {...}}``.
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -18,10 +20,13 @@ from jvid.errors import InputError
 __all__ = ["Choice", "as_choice", "as_choices", "as_optional_choice", "parse_value"]
 
 
-def _frozen(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType({key: _canonical(value) for key, value in options.items()})
+def _frozen(options: Any) -> Mapping[str, Any]:
+    if not isinstance(options, Mapping) or not all(isinstance(key, str) for key in options):
+        raise InputError(f"options {_short(options)}: expected a mapping of names to values")
+    return MappingProxyType({key: _canonical(value, key) for key, value in options.items()})
 
 
+_DEEPEST = 32
 _WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "none": None}
 
 
@@ -36,6 +41,11 @@ class Choice:
     name: str
     options: Mapping[str, Any] = attrs.field(factory=dict, converter=_frozen, hash=False)
 
+    def __attrs_post_init__(self) -> None:
+        name: object = self.name
+        if not isinstance(name, str) or not name:
+            raise InputError(f"{self.name!r}: expected the name of a component, as text")
+
     def __reduce__(self) -> tuple[type[Choice], tuple[object, ...]]:
         # A mapping proxy does not pickle, and strategies travel to other processes.
         return Choice, (self.name, dict(self.options))
@@ -47,6 +57,10 @@ class Choice:
         Raises:
             InputError: another form, or an option given twice.
         """
+        if not isinstance(text, str):
+            raise InputError(f"{_short(text)}: expected a choice, NAME or NAME:option=value, as text")
+        if text.count("(") > _DEEPEST:
+            raise InputError(f"{text[:60]}...: more than {_DEEPEST} choices within choices")
         name, colon, rest = text.partition(":")
         options: dict[str, Any] = {}
         for part in _split(text, rest) if rest.strip() else ():
@@ -118,8 +132,9 @@ def as_choices(values: Iterable[Choice | str]) -> tuple[Choice, ...]:
     Raises:
         InputError: one choice or one text in place of a list.
     """
-    if isinstance(values, str | Choice):
-        raise InputError(f"{str(values)!r}: expected a list of choices, in order")
+    if isinstance(values, str | Choice | Mapping) or not isinstance(values, Iterable):
+        shown = str(values) if isinstance(values, Choice) else values
+        raise InputError(f"{_short(shown)}: expected a list of choices, in order")
     return tuple(map(as_choice, values))
 
 
@@ -150,13 +165,25 @@ def _split(text: str, rest: str) -> Iterator[str]:
     yield rest[start:]
 
 
-def _canonical(value: Any) -> Any:
+def _canonical(value: Any, option: str) -> Any:
     """An option's value in the form that it has when it is read from JSON."""
     if isinstance(value, Mapping):
         if isinstance(value.get("name"), str) and set(value) <= {"name", "options"}:
             return Choice.from_plain(value)
-        return {key: _canonical(each) for key, each in value.items()}
-    return [_canonical(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: _canonical(each, option) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(each, option) for each in value]
+    if isinstance(value, float) and math.isnan(value):
+        raise InputError(f"option {option}={value!r}: expected a number")
+    if value is None or isinstance(value, bool | int | float | str | Choice):
+        return value
+    if isinstance(value, numbers.Integral):  # numpy's, which JSON does not hold
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return _canonical(float(value), option)
+    raise InputError(
+        f"option {option}={_short(value)}: expected text, a number, true, false, none, a list or a choice"
+    )
 
 
 def _plain(value: Any) -> Any:

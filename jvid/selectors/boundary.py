@@ -16,16 +16,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Boundary"]
 
-By = Literal["progress", "angle", "timestep"]
+By = Literal["progress", "noise", "angle", "timestep"]
 
 
 @attrs.frozen
 class Boundary:
     """``experts`` from the noisiest on, each until the step's start reaches the next boundary.
 
-    ``at``: k - 1 boundaries for k experts, in the coordinate ``by``: "progress" (1 - t, rising), "angle" (radians of
-    atan2(sigma, alpha), falling) or "timestep" (of a table of ``T``, falling). A step that starts at a boundary is the next
-    expert's.
+    ``at``: k - 1 boundaries for k experts, in the coordinate ``by``. A step that starts at a boundary is the next expert's;
+    by noise it is still the earlier one's, as in Wan 2.2's pipeline.
+
+    "progress"    1 - t, rising; t is the reference schedule's time, before a shift of flow matching
+    "noise"       sigma / (alpha + sigma), falling: the sigma of flow matching, after its shift
+    "angle"       atan2(sigma, alpha) in radians, falling
+    "timestep"    of a table of ``T`` steps, falling; before a shift, as progress
+
+    Wan 2.2's pipeline compares shifted timesteps, so its ``boundary_ratio`` is a "noise":
+    https://github.com/huggingface/diffusers, ``pipelines/wan/pipeline_wan.py``.
     """
 
     experts: tuple[str, ...] = attrs.field(converter=names)
@@ -36,12 +43,13 @@ class Boundary:
     def __attrs_post_init__(self) -> None:
         check_names("Boundary", self.experts, distinct=False)
         if self.by not in get_args(By):
-            raise InputError(f"Boundary got by={self.by!r}; expected progress, angle or timestep")
+            raise InputError(f"Boundary got by={self.by!r}; expected progress, noise, angle or timestep")
         if len(self.at) != len(self.experts) - 1:
             raise InputError(
-                f"Boundary got {len(self.at)} boundaries for {len(self.experts)} experts; expected {len(self.experts) - 1}"
+                f"Boundary got {len(self.at)} boundaries for {len(self.experts)} experts; expected {len(self.experts) - 1}, "
+                "joined by +, as at=.2+.7"
             )
-        top = {"progress": 1.0, "angle": math.pi / 2, "timestep": float(self.T)}[self.by]
+        top = {"progress": 1.0, "noise": 1.0, "angle": math.pi / 2, "timestep": float(self.T)}[self.by]
         if not all(0.0 <= boundary <= top for boundary in self.at):
             raise InputError(f"Boundary got at={list(self.at)}; expected {self.by} from 0 to {top:g}")
         ordered = sorted(self.at, reverse=self.by != "progress")
@@ -52,6 +60,9 @@ class Boundary:
     def _expert(self, step: Step) -> str:
         if self.by == "progress":
             passed = sum(step.progress >= boundary - 1e-12 for boundary in self.at)
+        elif self.by == "noise":
+            start = step.start
+            passed = sum(start.sigma / (start.alpha + start.sigma) < boundary - 1e-9 for boundary in self.at)
         elif self.by == "angle":
             passed = sum(step.start.angle <= boundary + 1e-12 for boundary in self.at)
         else:

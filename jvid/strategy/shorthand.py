@@ -25,22 +25,38 @@ AnyGuidance = float | Guidance | Mapping[str, float | Guidance]
 """A scale or a ``Guidance`` for all experts, or by expert (``"*"`` is each that is not named)."""
 
 
-def with_guidance(strategy: Strategy, guidance: AnyGuidance) -> Strategy:
+def with_guidance(
+    strategy: Strategy, guidance: AnyGuidance, defaults: Mapping[str, tuple[Choice, ...]] | None = None
+) -> Strategy:
     """The strategy with other guidance: of all experts, or of those that a mapping names.
+
+    Args:
+        strategy: to change.
+        guidance: of all experts, or by expert.
+        defaults: the ensemble's own stacks by expert (``Ensemble.default_wrappers``), which an expert without a stated stack
+            keeps beside its guidance; without, those stacks are replaced.
 
     Raises:
         InputError: a value of another form or out of range, or a mapping without an expert.
     """
-    if isinstance(guidance, Mapping):
-        if not guidance:
-            raise InputError("guidance by expert names none: expected a number, or scales by expert")
-        for expert, each in guidance.items():
-            stack = strategy.of(expert).wrappers or ()
-            own = strategy.experts.get(expert, ExpertStrategy())
-            changed = attrs.evolve(own, wrappers=_with(stack, as_guidance(each)))
-            strategy = strategy.with_expert(expert, changed)
-        return strategy
-    value = as_guidance(guidance)
+    defaults = defaults or {}
+    if not isinstance(guidance, Mapping):
+        return _guided_all(strategy, as_guidance(guidance), defaults)
+    if not guidance:
+        raise InputError("guidance by expert names none: expected a number, or scales by expert")
+    for expert, each in guidance.items():
+        if expert == EVERY:
+            strategy = _with_defaults(strategy, as_guidance(each), defaults, leave=tuple(guidance))
+        stack = strategy.of(expert).wrappers
+        if stack is None:
+            stack = defaults.get(expert, ())
+        own = strategy.experts.get(expert, ExpertStrategy())
+        strategy = strategy.with_expert(expert, attrs.evolve(own, wrappers=_with(stack, as_guidance(each))))
+    return strategy
+
+
+def _guided_all(strategy: Strategy, value: Guidance, defaults: Mapping[str, tuple[Choice, ...]]) -> Strategy:
+    strategy = _with_defaults(strategy, value, defaults)
     experts = dict(strategy.experts)
     every = experts.get(EVERY, ExpertStrategy())
     for name, own in experts.items():
@@ -51,6 +67,21 @@ def with_guidance(strategy: Strategy, guidance: AnyGuidance) -> Strategy:
         experts[name] = attrs.evolve(own, wrappers=None if alone else _with(own.wrappers, value))
     experts[EVERY] = attrs.evolve(every, wrappers=_with(every.wrappers or (), value))
     return attrs.evolve(strategy, experts=experts)
+
+
+def _with_defaults(
+    strategy: Strategy,
+    value: Guidance,
+    defaults: Mapping[str, tuple[Choice, ...]],
+    leave: tuple[str, ...] = (),
+) -> Strategy:
+    """State the default stacks that hold more than guidance: a stack of ``"*"`` would replace them."""
+    for name, stack in defaults.items():
+        if name in leave or strategy.of(name).wrappers is not None or all(map(is_guided, stack)):
+            continue
+        own = strategy.experts.get(name, ExpertStrategy())
+        strategy = strategy.with_expert(name, attrs.evolve(own, wrappers=_with(stack, value)))
+    return strategy
 
 
 def guidance_of(strategy: Strategy, expert: str) -> Guidance | None:

@@ -82,7 +82,12 @@ class ExpertStrategy:
 _NOTHING = ExpertStrategy()
 
 
-def _experts(values: Mapping[str, ExpertStrategy]) -> Mapping[str, ExpertStrategy]:
+def _experts(values: Any) -> Mapping[str, ExpertStrategy]:
+    if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
+        raise InputError(f"experts {documents.short(values)}: expected wrappers and noise by expert")
+    for name, each in values.items():
+        if not isinstance(each, ExpertStrategy):
+            raise InputError(f"experts {name!r}: got {documents.short(each)}, expected an ExpertStrategy")
     # What states nothing is left out: equal strategies are written as equal text.
     return MappingProxyType({name: each for name, each in values.items() if each != _NOTHING})
 

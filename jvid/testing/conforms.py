@@ -62,6 +62,8 @@ def conforms(
             raise InputError(
                 f"{kind} is checked without an option {name!r}: expected one of {', '.join((*_TRIAL, *own))}"
             )
+        if isinstance(own.get(name), bool) and not isinstance(context[name], bool):
+            raise InputError(f"{kind} got {name}={context[name]!r}: expected true or false")
     settings = {name: value for name, value in context.items() if name in _TRIAL}
     options = own | {name: value for name, value in context.items() if name not in _TRIAL}
     leaks: list[str] = []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jvid.cli.groups import expanded
 from jvid.cli.progress import progress_bar
 from jvid.cli.summary import AsJson, print_json
 from jvid.errors import InputError, UnknownNameError
@@ -27,6 +28,7 @@ NETWORKS = ("i3d", "efficientnet-lite0")
 
 
 @extra("training")
+@expanded
 def evaluate(
     sets: Annotated[
         list[str],

@@ -15,7 +15,6 @@ from jvid.cli.devices import Device, Dtype
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
 from jvid.cli.progress import progress_bar
-from jvid.cli.prompts import PromptFile
 from jvid.cli.sample import check_overlap
 from jvid.cli.strategies import StartOptions, StrategyOptions
 from jvid.cli.summary import AsJson, print_json
@@ -71,6 +70,13 @@ Processes = Annotated[
         "--processes", min=1, help="On this machine. Or start the command with torchrun or accelerate launch."
     ),
 ]
+SetPromptFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prompts", metavar="FILE",
+        help="Prompts of a file, one a line or JSON lines, without seeds: the seeds of a set follow each other from --seed.",
+    ),
+]  # fmt: skip
 
 
 @extra("training")
@@ -80,7 +86,7 @@ def generate(
     out: Out,
     num: Num,
     prompt: Prompt = None,
-    prompt_file: PromptFile = None,
+    prompt_file: SetPromptFile = None,
     seed: Seed = 0,
     batch: Batch = None,
     micro_batch: MicroBatch = None,
@@ -110,7 +116,7 @@ def generate(
 
     def strategy(models: Ensemble) -> Strategy:
         check_overlap(changes.overlap, models, frames)
-        return changes.changed(start.of(models, stated), models.frame_experts)
+        return changes.changed(start.of(models, stated), models.frame_experts, models.default_wrappers)
 
     with _progress() as progress:
         made = run(

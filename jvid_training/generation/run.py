@@ -176,7 +176,7 @@ def usual_prompts(ensemble: Ensemble) -> tuple[str, ...]:
     known = tuple(ensemble.prompts)
     if not known:
         raise InputError(
-            f"ensemble {ensemble.name!r} takes any sentence: state which, with at least one prompt"
+            f"ensemble {ensemble.name!r} takes any sentence: give at least one prompt (--prompt TEXT, --prompts FILE)"
         )
     return tuple(prompt for prompt in known if prompt.startswith(_BEGINS)) or known
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import attrs
 import typer
 
+from jvid.cli.groups import expanded
 from jvid.cli.summary import AsJson, print_json
 from jvid.extras import extra
 
@@ -21,6 +22,7 @@ _LARGE = 10e6
 
 
 @extra("training")
+@expanded
 def report(
     folders: Annotated[
         list[Path],

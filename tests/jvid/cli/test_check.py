@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from jvid.cli import main
+from jvid.denoisers.windowed import Windowed
 from jvid.plugins import hookimpl
 from jvid.plugins.registry import Registry, using
+from jvid.schedules import TabulatedSchedule
 from jvid.testing.checking import KINDS, checks_of
 from jvid.testing.oracles import GaussianOracle
 from tests.installed import run
@@ -130,3 +132,15 @@ def test_the_kit_keeps_generators_as_they_were(capsys):
     before = torch.get_rng_state()
     told(capsys, "schedule", "cosine", "--examples", "2")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_wrong_option_of_a_wrapper_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """And not the failure of every check; an option of the kind that is no truth value is refused too."""
+    for words in (["windowed:size=4,stride=9"], ["windowed:size=4", "--with", "identity=no"]):
+        assert main(["check", "wrapper", *words, "--examples", "2"]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_windows_of_any_size_have_a_stride() -> None:
+    oracle = GaussianOracle(TabulatedSchedule.scaled_linear())
+    assert [Windowed(oracle, size).stride for size in (1, 4, 8, 16)] == [1, 3, 6, 12]

@@ -315,7 +315,7 @@ def test_help_swallows_and_cuts_nothing(
     said = capsys.readouterr().out
     assert "…" not in said
     assert "(default: the first of jvid names ensemble)" in " ".join(said.replace("│", " ").split())
-    assert "boundary:experts=high+low,at=.875" in said
+    assert "boundary:experts=high+low,at=.4" in said
 
 
 def test_help_is_light_and_version_is_printed() -> None:

@@ -218,7 +218,7 @@ WRONG = {
     "channels": ([*TWO, "--shape", "4,4,8,8", "--codec", "pixels", "--steps", "1"], "PixelCodec got 4 channels"),
     "fps": ([*TWO, "--shape", "3,4,8,8", "--fps", "0"], "ensemble.fps 0.0"), "negative fps": ([*TWO, "--fps", "-1"], "fps"),
     "gamma": ([*TWO, "--shape", "3,4,8,8", "--gamma", ".5"], "the ensemble has no expert of frames, name one as NAME=.5"),
-    "guidance": ([*TWO, "--shape", "3,4,8,8", "--codec", "pixels", "--guidance", "2"], "Guided needs the condition 'null'"),
+    "guidance": ([*TWO, "--shape", "3,4,8,8", "--codec", "pixels", "--guidance", "2"], "expert 'a' has no text encoder"),
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from jvid.solvers import DDIM
 from jvid.strategy import ExpertStrategy, Guidance, Strategy
 from jvid.strategy.shorthand import with_guidance
 from jvid.testing import conforms
-from jvid.testing.oracles import TwoModeOracle
+from jvid.testing.oracles import GaussianOracle, TwoModeOracle
 from tests.toy import SHAPE, STRATEGY, Conditional, toy_ensemble
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -307,3 +307,26 @@ def test_a_prompt_that_the_weaker_expert_does_not_know_names_it() -> None:
     with pytest.raises(InputError, match="expert 'weak': unknown prompt 'fly': expected one of walk"):
         Composition(against, other).condition(["fly"])
     Composition(ENDS, other).condition(["fly"])  # it is not evaluated
+
+
+def test_a_weaker_expert_of_clips_sees_long_clips_in_windows() -> None:
+    """Whatever kind of expert it guides; the price counts the windows too."""
+    seen: list[int] = []
+
+    class Spy:
+        schedule = SCHEDULE
+
+        def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
+            seen.append(x.shape[2])
+            return torch.zeros_like(x)
+
+    c, f, h, w = SHAPE
+    oracle = GaussianOracle(SCHEDULE, 0.2, 0.5)
+    ensemble = Ensemble({"still": Member(oracle, "frames"), "weak": Member(Spy())}, SHAPE)
+    guided = {"still": ExpertStrategy(["guided:scale=2,against=weak"])}
+    strategy = Strategy("always:name=still", "ddim", steps=2, experts=guided, overlap=1)
+    composition = Composition(strategy, ensemble)
+    clip = composition.sampler(2 * f + 1)((c, 2 * f + 1, h, w), seeds=[0])
+    assert clip.shape[2] == 2 * f + 1
+    assert set(seen) == {f}
+    assert composition.outline("still", 2 * f + 1).evaluations(0.5, 2 * f + 1)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from jvid.core.planning import draw_plan, levels_of
 from jvid.core.protocols import Level, Step
 from jvid.errors import InputError
-from jvid.grids import Leading
+from jvid.grids import Leading, Trailing
 from jvid.plugins.choice import Choice
 from jvid.plugins.registry import load
-from jvid.schedules import TabulatedSchedule
+from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.selectors import Always, Blend, Boundary, Cycle, PiecewiseAffine, Random, Table
 
 LEVELS = levels_of(Leading(20), TabulatedSchedule.scaled_linear())
@@ -24,6 +24,7 @@ ALL = [
     Random("a+b"),
     Boundary("a+b+c", [0.3, 0.6]),
     Boundary("a+b", 0.8, by="angle"),
+    Boundary("a+b", 0.8, by="noise"),
     Boundary("a+b", 500, by="timestep"),
     Cycle("a+b+a", "2+1+3"),
     Table("a*12+b*8"),
@@ -58,6 +59,25 @@ def test_shares_are_the_mean_over_u(selector, index):
 
 def experts(selector):
     return [s.expert for s in draw_plan(selector, LEVELS, ("a", "b", "c"), 0).steps]
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0, 5.0, 12.0])
+def test_a_boundary_of_noise_is_that_of_wans_pipeline(shift):
+    """Its rule, ``t >= boundary_ratio * num_train_timesteps``, on the timesteps of diffusers' own scheduler.
+
+    At a shift of 1 and of 3 a step starts at the boundary itself.
+    """
+    from diffusers import UniPCMultistepScheduler
+
+    scheduler = UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift
+    )
+    scheduler.set_timesteps(40)
+    theirs = ["high" if t >= 0.875 * 1000 else "low" for t in scheduler.timesteps.tolist()]
+    flow = FlowMatching(shift)
+    selector = Boundary("high+low", 0.875, by="noise")
+    plan = draw_plan(selector, levels_of(Trailing(40), flow), ("high", "low"), 0, flow)
+    assert [step.expert for step in plan.steps] == theirs
 
 
 def test_boundaries_stand_where_they_are_stated():

@@ -241,3 +241,17 @@ def test_numbers_by_expert_are_read_from_text() -> None:
     assert by_expert("gamma", "video=1, image=.1", []) == [("video", 1.0), ("image", 0.1)]
     with pytest.raises(InputError, match=r"no expert of frames, name one as NAME=0\.5"):
         by_expert("gamma", "0.5", [])
+
+
+def test_guidance_keeps_the_rest_of_an_ensembles_default_stack() -> None:
+    """An expert whose stack the strategy does not state has the ensemble's: its windows stay, its guidance changes."""
+    stack = (Choice.parse("guided:scale=2"), Choice.parse("windowed:size=8"))
+    defaults = {"a": stack, "b": (Choice.parse("guided:scale=2"),)}
+    base = Strategy("cycle:experts=a+b")
+    changed = (Choice("guided", {"scale": 3.0}), stack[1])
+    for guidance in (3.0, {"a": 3.0}, {"*": 3.0}):
+        assert with_guidance(base, guidance, defaults).of("a").wrappers == changed
+    assert with_guidance(base, 3.0, defaults).of("b").wrappers == changed[:1]
+    # A stack that the strategy states is its own.
+    stated = base.with_expert("a", ExpertStrategy(["guided:scale=4"]))
+    assert with_guidance(stated, 3.0, defaults).of("a").wrappers == changed[:1]
