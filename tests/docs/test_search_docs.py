@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
+from jvid.ensemble import compose
 from jvid.ensemble.source import Source
-from jvid_training.search.recipe import KINDS, Ablation, Pruning, Study, Sweep
+from jvid.strategy import Strategy
+from jvid_training.search.recipe import KINDS, Ablation, Pruning, Study, Sweep, structure_study
 from jvid_training.search.rows import CODECS, GRIDS
 
 PAGE = (Path(__file__).parents[2] / "docs/evaluation.md").read_text(encoding="utf-8")
@@ -46,3 +49,15 @@ def test_every_grid_row_and_objective_is_named() -> None:
     assert [
         name for name in KINDS if f"`{name}`" not in PAGE.split("**Objectives**")[1].split("**Pruning.**")[0]
     ] == []
+
+
+def test_the_study_without_weights_is_one() -> None:
+    """The recipe of the page, whole: its keys, its ensemble, and a space whose strategies that ensemble can be sampled with."""
+    (recipe,) = [
+        block for block in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL) if 'name = "toy"' in block
+    ]
+    study = structure_study(tomllib.loads(recipe))
+    ensemble = study.study.ensemble.load()
+    assert ensemble.experts == ("high", "low")
+    strategy = Strategy("boundary:experts=high+low,at=.5", "ddim", steps=study.sweep.space["steps"][0])
+    assert compose(strategy, ensemble)(ensemble.shape, seeds=[0]).isfinite().all()
