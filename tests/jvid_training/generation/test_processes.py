@@ -141,7 +141,7 @@ import sys
 from jvid_training.generation import generate
 
 def show(progress):
-    if progress.clips > 2:
+    if progress.clips > 4:  # more than both workers have at hand: a batch is finished
         print(progress.clips, flush=True)
         sys.stdin.read()  # for ever: its workers wait for it, or are at work
 
