@@ -29,7 +29,9 @@ def check(
     ] = None,
     expect: Annotated[
         list[str] | None,
-        typer.Option("--expect", metavar="CHECK=REASON", help="It fails, and why; may be repeated."),
+        typer.Option(
+            "--expect", metavar="CHECK=REASON", help="A check that fails, and why; may be repeated."
+        ),
     ] = None,
     given: Annotated[
         list[str] | None,

@@ -14,7 +14,8 @@ _DTYPES = ("float32", "bfloat16", "float16")
 
 Device = Annotated[str, typer.Option("--device", help="Such as cpu, cuda or mps.")]
 Dtype = Annotated[
-    str | None, typer.Option("--dtype", metavar="|".join(_DTYPES), help="Of the networks (default: float32).")
+    str | None,
+    typer.Option("--dtype", metavar="|".join(_DTYPES), help="Precision of the networks (default: float32)."),
 ]
 
 

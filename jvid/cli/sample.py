@@ -31,13 +31,16 @@ Outputs = Annotated[
 ]  # fmt: skip
 Num = Annotated[int | None, typer.Option("--num", "-n", min=1, help="Clips of each prompt (default: 1).")]
 Seed = Annotated[
-    int | None, typer.Option("--seed", min=0, help="Of the first clip; the next has the next (default: 0).")
+    int | None,
+    typer.Option(
+        "--seed", min=0, help="Seed of the first clip; each further clip has the next number (default: 0)."
+    ),
 ]
 Frames = Annotated[
     int | None, typer.Option("--frames", metavar="N", help="Frames of a clip (default: the ensemble's).")
 ]
 Unconditional = Annotated[bool, typer.Option("--unconditional", help="No prompt: the null condition alone.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Of the processor.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the processor.")]
 Scale = Annotated[
     int | None,
     typer.Option("--scale", min=1, max=64, help="Enlargement; by default up to 256 pixels (sheets: 128)."),

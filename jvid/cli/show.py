@@ -17,7 +17,9 @@ __all__ = ["show"]
 
 def show(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="Such as solver; see jvid names.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Bare, or plugin/name.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the component, bare or as plugin/name.")
+    ],
 ) -> None:
     """Show one component: where it comes from, its options with types and defaults, its documentation."""
     from jvid.plugins.registry import current

@@ -138,7 +138,9 @@ class StrategyOptions:
     ratio: Annotated[
         str | None,
         _option(
-            "--ratio", metavar="R", help="Share of noise that frames have in common, there; or by expert."
+            "--ratio",
+            metavar="R",
+            help="Share of noise that frames have in common on those steps; or by expert.",
         ),
     ] = None
     initial: Annotated[
@@ -159,9 +161,10 @@ class StrategyOptions:
             help="One more postprocessor of the latents. May be repeated.",
         ),
     ] = None
-    plan_seed: Annotated[int | None, _option("--plan-seed", metavar="S", help="Draws who predicts when.")] = (
-        None
-    )
+    plan_seed: Annotated[
+        int | None,
+        _option("--plan-seed", metavar="S", help="Seed that the plan is drawn from."),
+    ] = None
     overlap: Annotated[
         int | None,
         _option(

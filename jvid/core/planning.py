@@ -150,4 +150,5 @@ def _weights(weights: Mapping[str, float], experts: Sequence[str], selector: obj
         raise InputError(
             f"{type(selector).__name__} gave {dict(weights)}: expected weights >= 0 that sum to 1"
         )
-    return {name: float(weight) for name, weight in weights.items() if weight > 0.0}
+    # In the experts' order, whatever that of the mapping: predictions are summed and ties are broken in it.
+    return {name: float(weights[name]) for name in experts if weights.get(name, 0.0) > 0.0}

@@ -59,12 +59,12 @@ def evaluate(
         list[str] | None,
         typer.Option(help="A codec (taesd), or an ensemble's, whose floor is shown beside; may be repeated."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="JSON of all figures.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File of JSON for all figures.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps features; without it they are not kept.")] = None,
-    windows: Annotated[int, typer.Option(min=1, help="Of each video of the reference, at random offsets.")] = 1,
+    windows: Annotated[int, typer.Option(min=1, help="Windows of each video of the reference, at random offsets.")] = 1,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamplings behind an interval; 0 for none.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Of the windows and the resampling.")] = 0,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of the processor.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the windows and the resampling.")] = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the processor.")] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Figures of clips against real ones: FVD, FID, IS, flicker, agreement of frames, action recognised, or any metric.

@@ -34,7 +34,10 @@ _EVERY = 60.0
 
 
 Out = Annotated[
-    Path, typer.Option("--out", "-o", metavar="FOLDER", help="Of the set; a run goes on with what is there.")
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="FOLDER", help="Folder of the set; a run continues with what is there."
+    ),
 ]
 Num = Annotated[int, typer.Option("--num", "-n", min=1, help="Clips wanted; may grow in a later run.")]
 Prompt = Annotated[
@@ -44,7 +47,9 @@ Prompt = Annotated[
         help='Clips take them in turn (default: the ensemble\'s that begin with "A person"). May be repeated.',
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the first clip; the next has the next.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed of the first clip; each further clip has the next number.")
+]
 Batch = Annotated[
     int | None,
     typer.Option(
@@ -63,11 +68,13 @@ Frames = Annotated[
     int | None,
     typer.Option("--frames", metavar="N", help="Frames of a clip (default: the set's own; else the ensemble's)."),
 ]  # fmt: skip
-Threads = Annotated[int, typer.Option("--threads", min=1, help="Of the processor, for each process.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of the processor, for each process.")]
 Processes = Annotated[
     int,
     typer.Option(
-        "--processes", min=1, help="On this machine. Or start the command with torchrun or accelerate launch."
+        "--processes",
+        min=1,
+        help="Processes of this machine. Or start the command with torchrun or accelerate launch.",
     ),
 ]
 SetPromptFile = Annotated[

@@ -46,9 +46,13 @@ def report(
     ] = None,
     figures: Annotated[
         list[Path] | None,
-        typer.Option("--figures", metavar="FILE", help="Of jvid evaluate, for sets; may be repeated."),
+        typer.Option(
+            "--figures", metavar="FILE", help="File of figures of jvid evaluate, for sets; may be repeated."
+        ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Of the page (default: the folders' names).")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Title of the page (default: the folders' names).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Strategies side by side on one page of HTML: clips, plans, figures with intervals, and the front.

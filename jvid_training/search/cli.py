@@ -71,14 +71,14 @@ def ablation(
 def sweep(
     recipe: RecipeArgument,
     trials: Annotated[
-        int | None, typer.Option("--trials", min=1, help="In all, those of earlier runs included (default: the recipe's).")
+        int | None, typer.Option("--trials", min=1, help="Trials in all, those of earlier runs included (default: the recipe's).")
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes of this machine.")] = 1,
     choose: Annotated[
         int | None, typer.Option("--choose", metavar="TRIAL", min=0, help="Write this trial's strategy into -o FILE.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Of --choose: a .json for jvid sample --strategy.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="File of --choose: a .json for jvid sample --strategy.")
     ] = None,
     confirm: Annotated[
         list[int] | None,

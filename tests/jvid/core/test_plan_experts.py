@@ -21,8 +21,10 @@ from jvid.core.protocols import Expert
 from jvid.core.sampler import Sampler
 from jvid.errors import InputError
 from jvid.grids import Explicit, Karras, Leading, Zigzag
+from jvid.noise import IndependentNoise, ScaledNoise
 from jvid.plugins.registry import load
 from jvid.selectors import Always, Blend, Boundary, Cycle, PiecewiseAffine, Random, Table
+from jvid.solvers import DDPM
 from jvid.strategy.plan_file import load_plan, save_plan
 from jvid.testing.oracles import GaussianOracle
 from jvid.testing.strategies import grids, weights
@@ -252,3 +254,17 @@ def test_nothing_is_cut_off_the_plot(experts: tuple[str, ...]) -> None:
     colours = {handle.get_color() for handle in figure.legends[0].legend_handles}
     assert len(colours) == len(experts) + 1
     assert figure.axes[0].get_window_extent().height > 0.3 * figure.bbox.height
+
+
+def test_a_blend_does_not_depend_on_the_order_of_its_weights() -> None:
+    """Selectors that are equal give equal latents: sums and ties follow the experts' order, not the mapping's."""
+    experts = {
+        name: Expert(GaussianOracle(SCHEDULE, mean, 0.5), ScaledNoise(IndependentNoise(), gamma))
+        for name, mean, gamma in (("a", 0.1, 0.1), ("b", 0.7, 2.0), ("c", -0.3, 0.5))
+    }
+    one, other = (Table([dict.fromkeys(names, 1 / 3)] * 4) for names in (("a", "b", "c"), ("c", "b", "a")))
+    assert one == other
+    clips = [
+        Sampler(experts, each, DDPM(), Leading(4))((3, 2, 4, 4), seeds=[0], cond={}) for each in (one, other)
+    ]
+    assert torch.equal(*clips)
