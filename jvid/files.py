@@ -102,13 +102,16 @@ def _check_takes_file(path: Path) -> None:
 
 def _check_writable(path: Path) -> None:
     # By trying: permission bits do not show read-only or special file systems.
-    with hidden(_target(path)) as part:
+    target = _target(path)
+    with hidden(target) as part:
         try:
             part.touch()
             part.unlink()
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise InputError(f"output {str(path)!r}: the name is too long, give a shorter one") from error
             raise InputError(
-                f"output {str(path)!r}: the folder {str(path.parent)!r} cannot be written to "
+                f"output {str(path)!r}: the folder {str(target.parent)!r} cannot be written to "
                 f"({error.strerror or error}), give another"
             ) from error
 

@@ -328,3 +328,11 @@ def test_the_module_is_light() -> None:
     code = "import sys, jvid.files; print([m for m in ('torch', 'numpy', 'safetensors') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", files.__file__
+
+
+def test_a_name_that_is_too_long_and_a_link_to_nowhere_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the name is too long, give a shorter one"):
+        check_file(tmp_path / f"{'x' * 237}.json", (".json",))
+    (tmp_path / "link.json").symlink_to(tmp_path / "nowhere" / "x.json")
+    with pytest.raises(InputError, match=r"the folder '.*nowhere' cannot be written to"):
+        check_file(tmp_path / "link.json", (".json",))

@@ -52,6 +52,8 @@ class Plan:
         named = {name: None for step in self.steps for name in step.weights}
         if not self.experts:
             object.__setattr__(self, "experts", tuple(named))
+        if len(set(self.experts)) < len(self.experts):
+            raise InputError(f"plan of experts {list(self.experts)}: expected each name once")
         if unknown := [name for name in named if name not in self.experts]:
             raise InputError(f"plan names {unknown}: expected experts among {list(self.experts)}")
         _check(self)

@@ -45,6 +45,11 @@ class Composition:
     def __init__(
         self, strategy: Strategy, ensemble: Ensemble | None = None, registry: Registry | None = None
     ) -> None:
+        given: tuple[object, object] = (strategy, ensemble)
+        if not isinstance(given[0], Strategy):
+            raise InputError(f"{given[0]!r}: expected a Strategy, such as Strategy.load(PATH)")
+        if isinstance(given[1], str):
+            raise InputError(f"{given[1]!r}: expected an ensemble, jvid.load('ensemble', {given[1]!r})")
         self.strategy, self.ensemble = strategy, ensemble
         self._registry = registry or current()
 

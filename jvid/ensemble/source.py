@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +29,9 @@ from jvid.plugins.registry import Registry, current
 __all__ = ["DEFAULT_FPS", "Source"]
 
 DEFAULT_FPS = 8.0
+
+_LOADING: ContextVar[tuple[Source, ...]] = ContextVar("jvid_loading", default=())
+"""The sources whose ensembles are being made, the outermost first."""
 
 
 def _read_only(values: Mapping[str, str]) -> Mapping[str, str]:
@@ -137,9 +141,21 @@ class Source:
             registry: where names are found; the current one if None.
 
         Raises:
-            InputError: an expert, encoder or codec that does not fit; the message names the expert.
+            InputError: an expert, encoder or codec that does not fit, or an ensemble that is made of itself; the message names
+                the expert.
             UnknownNameError: a name that no plugin registers and that is no folder.
         """
+        around = _LOADING.get()
+        if self in around:
+            names = ", ".join(f"{name}={text}" for name, text in self.experts.items()) or self.name
+            raise InputError(f"the ensemble of {names} is made of itself: name experts of another ensemble")
+        token = _LOADING.set((*around, self))
+        try:
+            return self._loaded(device, dtype, registry)
+        finally:
+            _LOADING.reset(token)
+
+    def _loaded(self, device: str, dtype: str, registry: Registry | None) -> Ensemble:
         loader = _Loader(registry or current(), {"device": device, "dtype": dtype})
         base = loader.ensemble(self.name) if self.name else None
         if base is not None and not self.is_composed:

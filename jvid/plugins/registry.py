@@ -22,7 +22,7 @@ from jvid.errors import (
     PluginWarning,
     UnknownNameError,
 )
-from jvid.plugins.choice import Choice
+from jvid.plugins.choice import Choice, as_choice
 from jvid.plugins.discovery import (
     Failure,
     Plugin,
@@ -151,7 +151,7 @@ class Registry:
             PluginError: its target cannot be imported, it fails in an unforeseen way, or it returns
                 what cannot be of the kind.
         """
-        return self.build(kind, Choice(name) if isinstance(name, str) else name, **options)
+        return self.build(kind, Choice(name) if isinstance(name, str) else as_choice(name), **options)
 
     def build(self, kind: str, choice: Choice, /, **more: Any) -> Any:
         """Build the component of a choice; ``more`` are options beside its own. Raises what ``load`` raises."""

@@ -268,3 +268,9 @@ def test_a_blend_does_not_depend_on_the_order_of_its_weights() -> None:
         Sampler(experts, each, DDPM(), Leading(4))((3, 2, 4, 4), seeds=[0], cond={}) for each in (one, other)
     ]
     assert torch.equal(*clips)
+
+
+def test_a_plan_names_each_expert_once() -> None:
+    plan = draw_plan(Always("a"), levels_of(Leading(2), SCHEDULE), ("a",), 0)
+    with pytest.raises(InputError, match=r"plan of experts \['a', 'a'\]: expected each name once"):
+        Plan.from_dict({**plan.to_dict(), "experts": ["a", "a"]})

@@ -52,6 +52,8 @@ def more() -> list[dict[str, Any]]:
     def jvid_register(register: Registrar) -> None:
         register.ensemble("alone", alone)
         register.ensemble("broken", lambda: 1 / 0)
+        register.ensemble("loop", lambda: Source(experts={"a": "round#a"}).load())
+        register.ensemble("round", lambda: Source(experts={"a": "loop#a"}).load())
         register.text("lengths", encoder("text"))
         register.text("others", encoder("other"))
         register.denoiser("still", frames)
@@ -278,3 +280,10 @@ def test_a_folder_of_a_newer_format_is_one_line(tmp_path: Path) -> None:
         Source("toy", {"high": str(tmp_path / "nowhere")}).load()
     assert issubclass(MissingDependencyError, JvidError)
     assert toy_ensemble().folder is None
+
+
+def test_an_ensemble_that_is_made_of_itself_is_one_line(more: list[dict[str, Any]]) -> None:
+    with pytest.raises(InputError, match=r"the ensemble of a=\w+#a is made of itself") as caught:
+        Source("loop").load()
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)
