@@ -198,14 +198,14 @@ class Composition:
         from jvid.core.sampler import Sampler
 
         # First what costs nothing: a wrong option is reported before weights are read.
-        ensemble = self._ensemble()
+        self._ensemble()  # there is one
         self.check()
         self.warn_of_unused_noise()
         window = self._window(self.experts, latent_frames)
         experts = {
             name: Expert(
                 self._long(
-                    name, self._wrapped(name, ensemble.clips(name), self._other(name, latent_frames)), window
+                    name, self._wrapped(name, self._own(name), self._other(name, latent_frames)), window
                 ),
                 self.noises[name],
             )
@@ -301,12 +301,23 @@ class Composition:
                 denoiser = self._registry.wrap(choice, denoiser, other)
         return denoiser
 
+    def _own(self, name: str) -> Denoiser:
+        """An expert as a denoiser of clips, which sees no condition of those that its wrappers evaluate."""
+        ensemble = self._ensemble()
+        own, others = ensemble.clips(name), self.references.get(name, ())
+        if all(ensemble.shares_conditioner(name, other) for other in others):
+            return own
+        from jvid.ensemble.borrowed import Lender
+
+        return Lender(own)
+
     def _other(self, name: str, latent_frames: int | None) -> Callable[[str], Denoiser]:
         """The denoisers that wrappers of ``name`` may evaluate, by name; in windows where clips are longer than they know."""
         ensemble = self._ensemble()
 
         def other(wanted: str) -> Denoiser:
             self._named(name, wanted)
+            same_space({name: ensemble.clips(name), wanted: ensemble.clips(wanted)})
             denoiser, schedule = ensemble.clips(wanted), ensemble.clips(name).schedule
             if not ensemble.shares_conditioner(name, wanted):
                 denoiser = Borrowed(denoiser, wanted)
@@ -315,6 +326,7 @@ class Composition:
             return denoiser if denoiser.schedule == schedule else Bridged(denoiser, schedule)
 
         from jvid.core.bridged import Bridged
+        from jvid.core.spaces import same_space
         from jvid.ensemble.borrowed import Borrowed
 
         return other

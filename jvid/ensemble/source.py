@@ -34,7 +34,9 @@ _LOADING: ContextVar[tuple[Source, ...]] = ContextVar("jvid_loading", default=()
 """The sources whose ensembles are being made, the outermost first."""
 
 
-def _read_only(values: Mapping[str, str]) -> Mapping[str, str]:
+def _read_only(values: Any) -> Mapping[str, str]:
+    if not isinstance(values, Mapping) or not all(isinstance(each, str) for each in values.values()):
+        raise InputError(f"{documents.short(values)}: expected names with their sources, as text")
     return MappingProxyType(dict(values))
 
 

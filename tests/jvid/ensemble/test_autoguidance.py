@@ -16,6 +16,7 @@ from jvid.core.bridged import Bridged
 from jvid.core.conditions import LAYOUT, PerExpert
 from jvid.core.protocols import Expert
 from jvid.core.sampler import Sampler
+from jvid.core.spaces import LatentSpace
 from jvid.denoisers.framewise import Framewise
 from jvid.denoisers.guided import Guided
 from jvid.ensemble import Composition, Ensemble, Member, compose
@@ -330,3 +331,38 @@ def test_a_weaker_expert_of_clips_sees_long_clips_in_windows() -> None:
     assert clip.shape[2] == 2 * f + 1
     assert set(seen) == {f}
     assert composition.outline("still", 2 * f + 1).evaluations(0.5, 2 * f + 1)
+
+
+def test_each_of_two_encoders_gives_its_expert_a_condition_alone() -> None:
+    """Neither network sees what the other is conditioned on, and experts of other spaces are named."""
+    seen: dict[str, set[str]] = {}
+
+    def spy(name: str, **more: Any) -> Any:
+        class Spy:
+            schedule = SCHEDULE
+
+            def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
+                seen.setdefault(name, set()).update(cond)
+                return torch.zeros_like(x)
+
+        for key, value in more.items():
+            setattr(Spy, key, value)
+        return Spy()
+
+    def encoder(key: str) -> Any:
+        return lambda prompts: {key: torch.ones(len(prompts), 2)}
+
+    members = {name: Member(spy(name), conditioner=encoder(name)) for name in ("strong", "weak")}
+    strategy = Strategy(
+        "always:name=strong",
+        "ddim",
+        steps=1,
+        experts={"strong": ExpertStrategy(["guided:scale=2,against=weak"])},
+    )
+    composition = Composition(strategy, Ensemble(members, SHAPE))
+    composition.sampler()(SHAPE, seeds=[0], cond=composition.condition(["x"]))
+    assert seen == {"strong": {"strong"}, "weak": {"weak"}}
+    spaces = {name: LatentSpace(name, channels=SHAPE[0]) for name in members}
+    apart = {name: Member(spy(name, space=spaces[name])) for name in members}
+    with pytest.raises(InputError, match="experts 'strong' and 'weak' do not share a latent space"):
+        compose(strategy, Ensemble(apart, SHAPE))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from jvid.ensemble import Composition, Ensemble, Member
+from jvid.ensemble import Composition, Ensemble, Member, Source
 from jvid.errors import InputError
 from jvid.plugins.choice import Choice
 from jvid.plugins.registry import load
@@ -29,6 +29,8 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "a strategy that is text": (lambda: Composition("ddim"), "expected a Strategy"),  # type: ignore[arg-type]
     "an ensemble that is text": (lambda: Composition(strategy(), "actions-64"), "expected an ensemble"),  # type: ignore[arg-type]
     "a component that is a number": (lambda: load("solver", 5), "expected a choice"),  # type: ignore[arg-type]
+    "sources without names": (lambda: Source(experts="ab"), "expected names with their sources"),  # type: ignore[arg-type]
+    "a source that is a number": (lambda: Source(experts={"a": 5}), "expected names with their sources"),  # type: ignore[dict-item]
     "a selector that is a number": (lambda: Strategy(123), "123: expected a choice"),  # type: ignore[arg-type]
     "a selector that is a list": (lambda: Strategy(["a"]), "expected a choice"),  # type: ignore[arg-type]
     "one postprocessor for a list": (lambda: strategy(postprocessors=3), "3: expected a list of choices"),

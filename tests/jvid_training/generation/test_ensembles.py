@@ -58,7 +58,7 @@ def test_a_set_of_three_oracles_is_what_the_library_samples(tmp_path: Path) -> N
 def test_an_ensemble_that_recommends_no_strategy_takes_its_experts_in_turn(tmp_path: Path) -> None:
     made = generate(tmp_path / "set", num=1, ensemble=THREE, prompts=WORDS[:1])
     assert str(made.spec.strategy.selector) == "cycle:experts=high+mid+low"
-    with pytest.raises(InputError, match="takes any sentence: state which"):
+    with pytest.raises(InputError, match="takes any sentence: give at least one prompt"):
         generate(tmp_path / "other", num=1, ensemble=THREE)
 
 
