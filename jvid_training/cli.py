@@ -110,9 +110,9 @@ def sheets(
     """Contact sheets of a strategy and the parts it is made of, one per prompt."""
     from jvid_training.sheets import make_sheets
 
-    begun = start.started()  # a file that is no strategy is reported before anything loads
+    stated = start.started()  # a file that is no strategy is reported before anything loads
     models = (ensemble.source() or default_source()).load()
-    strategy = changes.changed(start.of(models, begun), models.frame_experts, models.default_wrappers)
+    strategy = changes.changed(start.of(models, stated), models.frame_experts, models.default_wrappers)
     files = make_sheets(
         models,
         out,

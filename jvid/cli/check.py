@@ -107,7 +107,7 @@ def _subject(kind: str, choice: Choice) -> Any:
             "jvid.testing.conforms('wrapper', factory)"
         ) from None
     # A wrong option is one line, and not a failure of every check.
-    current().wrap(choice, GaussianOracle(TabulatedSchedule.scaled_linear()), lambda name: _no_expert(name))
+    current().wrap(choice, GaussianOracle(TabulatedSchedule.scaled_linear()), _no_expert)
     return factory
 
 

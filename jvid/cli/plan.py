@@ -95,11 +95,11 @@ def plan(
     if replay is not None:
         check_alone("--plan", changes)
         drawn = load_plan(replay)
-    begun = start.started()
+    stated = start.started()
     models = None if without else _models(ensemble, start, drawn, measure, device)
     if models is not None:
         check_overlap(changes.overlap, models, frames)
-    base = (begun or paper.strategy()) if models is None else start.of(models, begun)
+    base = (stated or paper.strategy()) if models is None else start.of(models, stated)
     used = (
         changes.changed(base)
         if models is None

@@ -100,8 +100,7 @@ def sample(
     from jvid.pipeline.write import targets, write_clips
     from jvid.strategy.plan_file import load_plan
 
-    paths = [check_path(path) for path in output]
-    for path in paths:
+    for path in output:
         check_library(path)
     if save_strategy is not None:
         check_file(save_strategy, (".json",))
@@ -122,8 +121,8 @@ def sample(
         clips = record.clips
     else:
         clips = clips_of(prompts, prompt_file, num, seed, unconditional)
-    wanted = targets(paths, len(clips))
-    for path, _ in wanted:  # numbered files too, before anything is sampled
+    wanted = targets(output, len(clips))
+    for path, _ in wanted:  # before anything is sampled
         check_path(path)
     batching = Batching.parse(batch, memory, record)
     taken = prepare(device, threads, None if record is None else record.threads)
@@ -133,9 +132,9 @@ def sample(
     # An ensemble given beside --again is the file's ensemble at another place.
     source = ensemble.source() or (record.ensemble if record else default_source())
     precision = dtype or (record.dtype if record else "float32")
-    begun = start.started()  # a file that is no strategy is reported before anything loads
+    stated = start.started()  # a file that is no strategy is reported before anything loads
     models = source.load(device, precision)
-    base = record.strategy if record else start.of(models, begun)
+    base = record.strategy if record else start.of(models, stated)
     if unconditional:
         if changes.guidance:
             raise InputError("--guidance beside --unconditional: there is nothing to guide by, leave one out")

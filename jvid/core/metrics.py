@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
-    "Better", "ClipSample", "DeclaresFloor", "DeclaresSampleSize", "DeclaresStandard", "DeclaresTarget", "FeatureNetwork",
-    "Metric", "Resampling", "Score",
+    "Better", "ClipSample", "ClipSource", "DeclaresFloor", "DeclaresSampleSize", "DeclaresStandard", "DeclaresTarget",
+    "FeatureNetwork", "Metric", "Resampling", "Score",
 ]  # fmt: skip
 
 Better = Literal["lower", "higher"]
@@ -59,8 +59,8 @@ class FeatureNetwork(Protocol):
         ...
 
 
-class ClipSample(Protocol):
-    """Clips of one size, length and frame rate, with the features that a metric needs."""
+class ClipSource(Protocol):
+    """Clips of one size, length and frame rate, in order."""
 
     @property
     def name(self) -> str:
@@ -92,15 +92,19 @@ class ClipSample(Protocol):
         """The prompted action of each clip in words, "" without one."""
         ...
 
-    @property
-    def features(self) -> Sequence[Mapping[str, np.ndarray]]:
-        """Rows by output, float32, for each of the metric's ``features`` in their order; "features" is always among them."""
-        ...
-
     def __len__(self) -> int: ...
 
     def batches(self, size: int = 8) -> Iterator[np.ndarray]:
-        """Frames uint8 ``(n f H W 3)``, in the order of ``labels`` and of the rows."""
+        """Frames uint8 ``(n f H W 3)``, in the order of ``labels``."""
+        ...
+
+
+class ClipSample(ClipSource, Protocol):
+    """Clips with the features that a metric needs; rows are in the order of the clips."""
+
+    @property
+    def features(self) -> Sequence[Mapping[str, np.ndarray]]:
+        """Rows by output, float32, for each of the metric's ``features`` in their order; "features" is always among them."""
         ...
 
 

@@ -9,7 +9,7 @@ Sampler            selector, solver, grid, reference schedule, noise by expert, 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -201,11 +201,14 @@ class Composition:
         self._ensemble()  # there is one
         self.check()
         self.warn_of_unused_noise()
-        window = self._window(self.experts, latent_frames)
+        if not all(map(self._has_any_length, self.experts)):
+            self._window(latent_frames)
         experts = {
             name: Expert(
                 self._long(
-                    name, self._wrapped(name, self._own(name), self._other(name, latent_frames)), window
+                    name,
+                    self._wrapped(name, self._own(name), self._other(name, latent_frames)),
+                    latent_frames,
                 ),
                 self.noises[name],
             )
@@ -244,7 +247,7 @@ class Composition:
         own = self._wrapped(name, stand_in(name), other)
         if self.ensemble is None:
             return own
-        return self._long(name, own, self._window([name], latent_frames))
+        return self._long(name, own, latent_frames)
 
     def condition(self, prompts: Sequence[str]) -> Condition | PerExpert:
         """The condition of a batch of prompts, for the experts of ``sampler`` and those that their wrappers evaluate.
@@ -263,7 +266,7 @@ class Composition:
         """
         from jvid.denoisers.guided import needs_null
 
-        for name, placeholder in self._placeholders.items():
+        for name, (placeholder, _) in self._placeholders.items():
             if self._ensemble().member(name).conditioner is None and needs_null(placeholder):
                 raise InputError(
                     f"expert {name!r} has no text encoder, which its guidance needs: give it one (--text {name}=CHOICE), "
@@ -271,24 +274,23 @@ class Composition:
                 )
 
     @cached_property
-    def _placeholders(self) -> Mapping[str, Denoiser]:
-        """The wrappers of each expert around a placeholder; the experts that they name are in ``references`` then."""
-        self._references: dict[str, list[str]] = {name: [] for name in self.experts}
+    def _placeholders(self) -> Mapping[str, tuple[Denoiser, tuple[str, ...]]]:
+        """The wrappers of each expert around a placeholder, and the other experts that they name."""
+        return {name: self._placeholder(name) for name in self.experts}
 
-        def naming(name: str) -> Callable[[str], Denoiser]:
-            def other(wanted: str) -> Denoiser:
-                self._references[name].append(wanted)
-                return self._named(name, wanted)
+    def _placeholder(self, name: str) -> tuple[Denoiser, tuple[str, ...]]:
+        others: list[str] = []
 
-            return other
+        def other(wanted: str) -> Denoiser:
+            others.append(wanted)
+            return self._named(name, wanted)
 
-        return {name: self._wrapped(name, StandIn(self.schedule), naming(name)) for name in self.experts}
+        return self._wrapped(name, StandIn(self.schedule), other), tuple(dict.fromkeys(others))
 
     @property
     def references(self) -> Mapping[str, tuple[str, ...]]:
         """By expert, the other experts that its wrappers name."""
-        _ = self._placeholders
-        return {name: tuple(dict.fromkeys(others)) for name, others in self._references.items() if others}
+        return {name: others for name, (_, others) in self._placeholders.items() if others}
 
     def _ensemble(self) -> Ensemble:
         if self.ensemble is None:
@@ -333,15 +335,8 @@ class Composition:
 
     def _borrowed(self, name: str, denoiser: Denoiser, latent_frames: int | None) -> Denoiser:
         """A bare expert that another's wrappers evaluate, in windows where clips are longer than it knows."""
-        ensemble = self._ensemble()
-        if ensemble.member(name).denoises == "frames":
-            return denoiser
-        window = windows(latent_frames or ensemble.shape[1], ensemble.shape[1], self.strategy.overlap)
-        if window is None:
-            return denoiser
-        from jvid.denoisers.windowed import Windowed
-
-        return Windowed(denoiser, *window)
+        frames = self._ensemble().member(name).denoises == "frames"
+        return denoiser if frames else self._windowed(denoiser, latent_frames)
 
     def _named(self, name: str, other: str) -> Denoiser:
         """A stand-in for another expert that a wrapper of ``name`` evaluates, if there is such an expert."""
@@ -352,12 +347,9 @@ class Composition:
             raise InputError(f"{name} cannot be its own weaker model: name another expert")
         return StandIn(self.schedule)
 
-    def _window(self, experts: Iterable[str], latent_frames: int | None) -> tuple[int, int] | None:
-        """The windows of the experts that need some; clips of frame experts alone have any length."""
-        ensemble = self._ensemble()
-        if all(self._has_any_length(name) for name in experts):
-            return None
-        return windows(latent_frames or ensemble.shape[1], ensemble.shape[1], self.strategy.overlap)
+    def _window(self, latent_frames: int | None) -> tuple[int, int] | None:
+        known = self._ensemble().shape[1]
+        return windows(latent_frames or known, known, self.strategy.overlap)
 
     def _has_any_length(self, name: str) -> bool:
         """Whether an expert denoises frames alone, or has windows of its own."""
@@ -365,14 +357,18 @@ class Composition:
             return True
         return any(choice.bare == "windowed" for choice in self.wrappers(name))
 
-    def _long(self, name: str, denoiser: Denoiser, window: tuple[int, int] | None) -> Denoiser:
+    def _long(self, name: str, denoiser: Denoiser, latent_frames: int | None) -> Denoiser:
         """The expert in windows where clips are longer than it knows."""
-        if window is None or self._has_any_length(name):
+        # Guidance within a window: its halves are still one batch of the network's, and what is doubled is a
+        # window and not the clip. The time is the network's either way.
+        return denoiser if self._has_any_length(name) else self._windowed(denoiser, latent_frames)
+
+    def _windowed(self, denoiser: Denoiser, latent_frames: int | None) -> Denoiser:
+        window = self._window(latent_frames)
+        if window is None:
             return denoiser
         from jvid.denoisers.windowed import Windowed
 
-        # Guidance within a window: its halves are still one batch of the network's, and what is doubled is a
-        # window and not the clip. The time is the network's either way.
         return Windowed(denoiser, *window)
 
 

@@ -166,9 +166,13 @@ class Registry:
             kind: of the component.
             choice: its own options are stronger.
             offered: options such as a device.
-            free: whether a factory that takes any option (``**options``) takes these. Raises what ``load`` raises.
+            free: whether a factory that takes any option (``**options``) takes these.
+
+        Raises:
+            InputError, UnknownNameError, MissingDependencyError, PluginError: as ``load``.
         """
-        return self._made(self.find(kind, choice.name), choice.name, choice.options, None, offered, free)
+        component = self.find(kind, choice.name)
+        return self._made(component, choice.name, fitting(component.factory(), choice.options, offered, free))
 
     def wrap(self, choice: Choice, denoiser: Any, expert: Experts | None = None, /) -> Any:
         """Build the wrapper of a choice around a denoiser.
@@ -205,12 +209,8 @@ class Registry:
         name: str,
         options: Mapping[str, Any],
         expert: Experts | None = None,
-        offered: Mapping[str, Any] | None = None,
-        free: bool = False,
     ) -> Any:
         who, factory = f"{component.kind} {name!r}", component.factory()
-        if offered:
-            options = fitting(factory, options, offered, free)
         check_options(who, factory, options)
         options = with_parts(who, factory, options, self.build, expert)
         try:

@@ -14,6 +14,7 @@ import numpy as np
 from jvid.core.metric_values import value_of
 from jvid.core.metrics import (
     ClipSample,
+    ClipSource,
     DeclaresFloor,
     DeclaresSampleSize,
     FeatureNetwork,
@@ -28,7 +29,6 @@ from jvid_training.evaluation.cache import Features
 from jvid_training.evaluation.figures import Figure, named
 from jvid_training.evaluation.networks import load_network
 from jvid_training.evaluation.sample import MeasuredClips
-from jvid_training.evaluation.source import ClipSource
 
 __all__ = ["BoundMetric", "bound", "networks_of"]
 

@@ -113,7 +113,7 @@ class Recogniser:
     held_out: tuple[int, int]
     """Clips of the actors held out; chose nothing."""
 
-    def asked(self, labels: Sequence[str]) -> list[str | None]:
+    def prompted(self, labels: Sequence[str]) -> list[str | None]:
         """The class that each label means; None where it names none of them."""
         known = {normalise_prompt(name): name for name in self.linear.classes}
         return [known.get(normalise_prompt(label)) for label in labels]

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 import numpy as np
 
-from jvid.core.metrics import ClipSample
-from jvid_training.evaluation.source import ClipSource
+from jvid.core.metrics import ClipSample, ClipSource
 
 __all__ = ["MeasuredClips", "actors_of", "files_of", "holdout_of"]
 

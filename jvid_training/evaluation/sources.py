@@ -16,11 +16,11 @@ from typing import Any, Literal
 import numpy as np
 
 from jvid.core.keyed import keyed_uniform
+from jvid.core.metrics import ClipSource
 from jvid.errors import InputError
 from jvid_models.prompts import prompt_of
 from jvid_training.data.latents import Sequence as Encoded
 from jvid_training.data.latents import load_manifest, mapped
-from jvid_training.evaluation.source import ClipSource
 from jvid_training.evaluation.views import Coded, Subset
 
 __all__ = ["ClipSource", "Coded", "RealClips", "Subset", "check_agreement", "real_clips"]

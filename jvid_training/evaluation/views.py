@@ -13,7 +13,7 @@ import torch
 from jvid.media.frames import to_frames
 
 if TYPE_CHECKING:
-    from jvid_training.evaluation.source import ClipSource
+    from jvid.core.metrics import ClipSource
 
 __all__ = ["Coded", "Subset"]
 

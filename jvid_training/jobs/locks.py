@@ -6,7 +6,7 @@
 
 The process that begins a run in a folder holds its `Lock` alone, then every process of the run may share it, and no other
 run begins before the last of them is gone. The library filelock has no lock that becomes shared without a moment between
-in which nobody holds it; so these are the project's own, and every lock is one of them.
+in which no process holds it; so these are the project's own, and every lock is one of them.
 """
 
 from __future__ import annotations

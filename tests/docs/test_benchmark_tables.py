@@ -173,12 +173,12 @@ def test_a_page_that_cannot_take_the_table_is_told_before_anything_runs(benches,
 
 
 def test_make_bench_measures_with_all_cores():
-    """An empty argument stands for the root, whose tests' own settings, one thread among them, would then hold."""
+    """An empty argument would be the root, whose tests' own settings, one thread among them, would then hold."""
     told = subprocess.run(
         ["make", "-n", "bench"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     command = next(line for line in told.splitlines() if "-m pytest benchmarks" in line)
-    # One of the benchmarks, the lightest to import, stands for the folder.
+    # One of the benchmarks, the lightest to import, in place of the folder.
     arguments = [
         "benchmarks/test_noise.py" if word == "benchmarks" else word
         for word in shlex.split(command.partition("-m pytest ")[2])

@@ -55,7 +55,7 @@ class ActionAccuracy:
         recogniser = self.recogniser(reference)
         if recogniser is None:
             return None
-        prompted = recogniser.asked(clips.labels)
+        prompted = recogniser.prompted(clips.labels)
         actors: Sequence[str | None] = actors_of(clips) or [None] * len(prompted)
         rows = [
             index

@@ -53,9 +53,9 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
 
 def test_json_is_alone_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "x", "--expert", "a=loud", *SAMPLE, "-o", "x.safetensors", "--json"]) == 0
-    said = capsys.readouterr()
-    assert json.loads(said.out)["files"] == ["x.safetensors"]
-    assert said.err.count("a network that prints") == 2
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["files"] == ["x.safetensors"]
+    assert captured.err.count("a network that prints") == 2
 
 
 def test_a_component_that_ends_the_program_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,6 +96,6 @@ def test_options_that_mean_nothing_are_one_line(
     options: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sample", "x", "--expert", "a=loud", *SAMPLE, "-o", "x.gif", *options]) == 2
-    said = capsys.readouterr().err
-    assert words in said
-    assert said.count("\n") == 1
+    captured = capsys.readouterr().err
+    assert words in captured
+    assert captured.count("\n") == 1

@@ -268,7 +268,7 @@ def test_the_recogniser_is_judged_on_actors_that_it_did_not_see() -> None:
     found = train_recogniser("net", {"pooled": rows, "features": rows[:, 1:]}, labels, actors, ["d"])
     assert (found.layer, found.left_out, found.held_out) == ("pooled", (60, 60), (0, 20))
     assert found.actors == ("a", "b", "c")
-    assert found.asked(["Walk.", "run", "jump", ""]) == ["walk", "run", None, None]
+    assert found.prompted(["Walk.", "run", "jump", ""]) == ["walk", "run", None, None]
     with pytest.raises(InputError, match="1 actors to train"):
         train_recogniser("net", {"pooled": rows}, labels, actors, ["b", "c", "d"])
     assert proportion(8, 10) == (0.8, pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
