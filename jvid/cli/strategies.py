@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import attrs
 
 from jvid.cli.groups import option_of
-from jvid.errors import InputError, JvidError
+from jvid.errors import InputError, located
 
 if TYPE_CHECKING:
     from jvid.ensemble.ensemble import Ensemble
@@ -64,10 +64,8 @@ class StartOptions:
         if stated is None:
             return ensemble.strategy or simple(ensemble.experts)
         if self.strategy is not None:
-            try:
+            with located(f"strategy {str(self.strategy)!r}"):
                 Composition(stated, ensemble).check()
-            except JvidError as error:
-                raise type(error)(f"strategy {str(self.strategy)!r}: {error}") from error
         return stated
 
 

@@ -22,7 +22,7 @@ from jvid.core.metrics import (
     Resampling,
     Score,
 )
-from jvid.errors import InputError, JvidError, PluginError
+from jvid.errors import InputError, JvidError, PluginError, located
 from jvid.plugins.isolation import one_line
 from jvid_training.evaluation.bootstrap import mean_interval
 from jvid_training.evaluation.cache import Features
@@ -84,9 +84,10 @@ class BoundMetric:
 
     def _score(self, clips: ClipSample, resampling: Resampling, compute: Callable[[], Any]) -> Score | None:
         try:
-            made = compute()
-        except JvidError as error:
-            raise type(error)(f"metric {self.name!r}: {error}") from error
+            with located(f"metric {self.name!r}"):
+                made = compute()
+        except JvidError:
+            raise
         except Exception as error:
             raise PluginError(f"metric {self.name!r} failed on {clips.name}: {one_line(error)}") from error
         value = value_of(self.metric, made, clips)
@@ -131,10 +132,8 @@ def _networks(metric: Metric, loaded: dict[str, FeatureNetwork]) -> tuple[Featur
     for each in metric.features:
         if isinstance(each, str):
             if each not in loaded:
-                try:
+                with located(f"metric {metric.name!r}"):
                     loaded[each] = load_network(each)
-                except JvidError as error:
-                    raise type(error)(f"metric {metric.name!r}: {error}") from error
             each = loaded[each]
         networks.append(each)
     return tuple(networks)
