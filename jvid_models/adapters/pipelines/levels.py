@@ -1,0 +1,216 @@
+"""A diffusers scheduler's levels: jvid's time to the timestep and sigma that the scheduler has there, and back.
+
+    tables        alphas_cumprod of the scheduler itself; latents x, or x / alpha where it scales the model's input
+    flow          x = (1 - s) x_0 + s eps; timesteps T s, whole ones, those before the shift, or of 1 - s (Mochi)
+    exploding     x = x_0 + s eps (EDM; Stable Video Diffusion's continuous timesteps; Cosmos): log(s) / 4, T s
+
+The scheduler's own objects are read, after the pipeline itself has set its timesteps: nothing is concluded from a class's
+defaults. What timestep belongs to a sigma is measured on the pairs that the pipeline visits; see `timesteps`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import attrs
+import torch
+from torch import Tensor
+
+from jvid.core.levels import level_floats
+from jvid.core.protocols import NoiseSchedule
+from jvid.errors import InputError
+from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
+from jvid_models.adapters.pipelines.predictions import OutputKind
+from jvid_models.adapters.pipelines.probe import Presented
+from jvid_models.adapters.pipelines.timesteps import TimestepRule, rule_of
+from jvid_models.adapters.pipelines.visits import Visits
+
+__all__ = ["Levels", "levels_of"]
+
+_KINDS: Mapping[str, str] = {
+    "epsilon": "eps",
+    "v_prediction": "v",
+    "sample": "x0",
+    "flow_prediction": "flow",
+}
+_NEAR = 1e-3
+"""In timesteps: a time within this of a table's entry is the entry's; float32 sigmas are that coarse."""
+
+
+class Levels(Protocol):
+    """The levels of one scheduler as a pipeline uses it."""
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """The schedule that the latents of a denoiser are on."""
+        ...
+
+    @property
+    def kind(self) -> OutputKind:
+        """What the model's output is."""
+        ...
+
+    def scale(self, t: float) -> float:
+        """What latents on the schedule are multiplied by for the pipeline."""
+        ...
+
+    def presented(self, t: float) -> Presented:
+        """The timestep and the sigma at time t in [0, 1]."""
+        ...
+
+    def times(self, visits: Visits) -> tuple[float, ...]:
+        """The times of a pipeline's visits, and the one behind the last."""
+        ...
+
+
+@attrs.frozen
+class TableLevels:
+    """Levels of a table; ``explodes``: the pipeline's latents are x / alpha, its sigma is sigma / alpha."""
+
+    schedule: TabulatedSchedule
+    kind: OutputKind
+    explodes: bool
+    has_sigmas: bool
+    dtype: torch.dtype
+
+    def scale(self, t: float) -> float:
+        alpha, _ = _level(self.schedule, t)
+        if self.explodes and alpha == 0.0:
+            raise InputError("a scheduler that divides by alpha was evaluated where alpha = 0: start the grid lower")
+        return 1.0 / alpha if self.explodes else 1.0
+
+    def presented(self, t: float) -> Presented:
+        alpha, sigma = _level(self.schedule, t)
+        ratio = sigma / alpha if alpha > 0.0 else math.inf
+        n = self._timestep(t, ratio)
+        whole = abs(n - round(n)) < _NEAR
+        if whole and not self.dtype.is_floating_point:
+            return Presented(torch.tensor(round(n), dtype=self.dtype), ratio if self.has_sigmas else None)
+        value = torch.tensor(float(round(n)) if whole else n, dtype=torch.float32)
+        return Presented(value, ratio if self.has_sigmas else None)
+
+    def times(self, visits: Visits) -> tuple[float, ...]:
+        if visits.sigmas is None or not self.explodes:
+            inner = tuple((float(n) + 1.0) / self.schedule.timesteps for n in visits.timesteps)
+        else:
+            inner = tuple(map(self._time, visits.sigmas))
+        return (*inner, self._last(visits))
+
+    def _last(self, visits: Visits) -> float:
+        if visits.last is not None:
+            return self._time(visits.last) if visits.last > 0.0 else 0.0
+        return 0.0 if visits.ends_clean else 1.0 / self.schedule.timesteps
+
+    def _time(self, ratio: float) -> float:
+        T = self.schedule.timesteps
+        t = float(self.schedule.time_at(torch.tensor(math.atan(ratio), dtype=torch.float64)))
+        nearest = round(t * T) / T
+        return nearest if abs(t - nearest) * T < _NEAR else t
+
+    def _timestep(self, t: float, ratio: float) -> float:
+        n = float(self.schedule.timestep(torch.tensor(t, dtype=torch.float64)))
+        if not self.explodes or abs(n - round(n)) < _NEAR:
+            return n
+        # Between entries such schedulers interpolate sigma, not the angle.
+        low, high = math.floor(n), min(math.floor(n) + 1, self.schedule.timesteps - 1)
+        below, above = (_ratio(self.schedule.alphas_cumprod[i]) for i in (low, high))
+        return low + (ratio - below) / (above - below) if above > below else n
+
+
+@attrs.frozen
+class SigmaLevels:
+    """Levels whose sigma is the scheduler's own, of flow matching or exploding; ``back``: it runs from 0 up to 1."""
+
+    schedule: FlowMatching | VarianceExploding
+    kind: OutputKind
+    rule: TimestepRule
+    dtype: torch.dtype
+    back: bool = False
+
+    def scale(self, t: float) -> float:
+        return 1.0
+
+    def presented(self, t: float) -> Presented:
+        sigma = _level(self.schedule, t)[1]
+        own = 1.0 - sigma if self.back else sigma
+        return Presented(self.rule(own).to(self.dtype), own)
+
+    def times(self, visits: Visits) -> tuple[float, ...]:
+        if visits.sigmas is None or visits.last is None:
+            raise InputError("a scheduler of flow matching without sigmas: expected one of diffusers")
+        return tuple(self._time(1.0 - s if self.back else s) for s in (*visits.sigmas, visits.last))
+
+    def _time(self, sigma: float) -> float:
+        if isinstance(self.schedule, FlowMatching):
+            return min(max(sigma, 0.0), 1.0)
+        return float(self.schedule.time_at(torch.tensor(math.atan(sigma), dtype=torch.float64)))
+
+
+def levels_of(scheduler: Any, visits: Visits) -> Levels:
+    """The levels of a scheduler, and what the model's output is, measured where the pipeline visits it.
+
+    Raises:
+        InputError: a scheduler that is not understood; the message names its class.
+    """
+    name, config = type(scheduler).__name__, dict(scheduler.config)
+    if config.get("thresholding"):
+        raise InputError(f"{name} thresholds x_0 by its values: expected a scheduler without thresholding")
+    dtype = visits.timesteps.dtype
+    flow = name.startswith("FlowMatch") or config.get("use_flow_sigmas") or config.get("prediction_type") == "flow_prediction"
+    stated = _KINDS.get(str(config.get("prediction_type", "epsilon")))
+    if name.startswith("EDM"):
+        kind = OutputKind("edm" if stated == "eps" else "edm-v", float(config["sigma_data"]))
+        kind = OutputKind("x0") if visits.denoised else kind
+        return SigmaLevels(_exploding(visits, config), kind, rule_of(name, visits, config), dtype)
+    if flow and visits.sigmas is not None:
+        rule = rule_of(name, visits, config)
+        if max(visits.sigmas) > 1.0 + 1e-6:
+            # dx / d sigma is the output, and x = x_0 + sigma eps.
+            return SigmaLevels(_exploding(visits, config), OutputKind("eps"), rule, dtype)
+        back = bool(config.get("invert_sigmas"))
+        return SigmaLevels(FlowMatching(), OutputKind("back" if back else "flow"), rule, dtype, back)
+    if stated is None:
+        raise InputError(f"{name} with prediction_type {config.get('prediction_type')!r}: expected one of {', '.join(_KINDS)}")
+    if config.get("timestep_type") == "continuous" and visits.sigmas is not None:
+        return SigmaLevels(_exploding(visits, config), OutputKind(stated), rule_of(name, visits, config), dtype)
+    table = getattr(scheduler, "alphas_cumprod", None)
+    if not isinstance(table, Tensor) or flow:
+        raise InputError(f"{name} is not understood: expected a table (alphas_cumprod), flow matching or EDM")
+    clip = float(config.get("clip_sample_range", 1.0)) if config.get("clip_sample") else None
+    schedule = TabulatedSchedule(_table(table))
+    levels = TableLevels(schedule, OutputKind(stated, clip=clip), False, visits.sigmas is not None, dtype)
+    return attrs.evolve(levels, explodes=_explodes(name, levels, visits))
+
+
+def _explodes(name: str, levels: TableLevels, visits: Visits) -> bool:
+    """Whether the model's input is scaled by alpha: measured."""
+    if all(abs(scale - 1.0) < 1e-6 for scale in visits.scales):
+        return False
+    wanted = [1.0 / math.hypot(1.0, sigma) for sigma in visits.sigmas or ()]
+    if len(wanted) == len(visits.scales) and all(
+        abs(a - b) < 1e-5 * b for a, b in zip(visits.scales, wanted, strict=True)
+    ):
+        return True
+    raise InputError(f"{name} scales the model's input by {visits.scales[0]:g}: expected 1 or 1 / sqrt(sigma^2 + 1)")
+
+
+def _exploding(visits: Visits, config: Mapping[str, Any]) -> VarianceExploding:
+    sigmas = [sigma for sigma in visits.sigmas or () if sigma > 0.0]
+    low = min(*sigmas, float(config.get("sigma_min") or min(sigmas)))
+    high = max(*sigmas, float(config.get("sigma_max") or max(sigmas)))
+    return VarianceExploding(low, high)
+
+
+def _table(alphas_cumprod: Tensor) -> list[float]:
+    values = alphas_cumprod.double().tolist()
+    return [min(max(value, 0.0), 1.0) for value in values]
+
+
+def _ratio(alpha_bar: float) -> float:
+    return math.sqrt((1.0 - alpha_bar) / alpha_bar) if alpha_bar > 0.0 else math.inf
+
+
+def _level(schedule: NoiseSchedule, t: float) -> tuple[float, float]:
+    return level_floats(schedule, torch.tensor(t, dtype=torch.float64))

@@ -1,0 +1,40 @@
+"""A drive that hands a pipeline one timestep, some times over, and does as it is given with the model's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from torch import Tensor
+
+from jvid.errors import InputError
+from jvid_models.adapters.pipelines.probe import Call, Departure, Presented, present
+
+__all__ = ["Presenting", "leave"]
+
+
+def leave(call: Call) -> Tensor:
+    """Leave the pipeline with the call of its scheduler."""
+    raise Departure(call)
+
+
+@attrs.define(eq=False)
+class Presenting:
+    """``count`` turns at one level; each step does ``stepped``, or leaves."""
+
+    at: Presented
+    stepped: Callable[[Call], Tensor] = leave
+    count: int = 1
+    delegates: bool = False
+
+    def set_timesteps(self, probe: Any, own: Callable[[], None]) -> None:
+        present(probe, self.at, self.count)
+
+    def step(self, probe: Any, call: Call) -> Tensor:
+        latents = self.stepped(call)
+        probe.__dict__["_step_index"] += 1
+        return latents
+
+    def copied(self, probe: Any) -> Any:
+        raise InputError("a pipeline copies its scheduler for a second stream: expected one scheduler")

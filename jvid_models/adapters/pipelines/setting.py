@@ -1,0 +1,150 @@
+"""A pipeline at one size: what its loop visits, how its latents lie, and whether its loop holds anything else.
+
+1. The whole loop once with the pipeline's own timesteps; its networks are called in the first turn and replayed in the others.
+2. Three turns at one timestep with latents that do not change: networks that get other values in the third turn than in the
+   second have a state in the loop, or draw noise there.
+3. Numbered values from where latents are prepared to the scheduler's step, and from there to the decoder (`learn_layout`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from jvid.errors import InputError, JvidError, MissingDependencyError
+from jvid_models.adapters.pipelines.answers import Answers, kept_methods
+from jvid_models.adapters.pipelines.call import PipelineCall, Sizes
+from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
+from jvid_models.adapters.pipelines.layout import PipelineLayout
+from jvid_models.adapters.pipelines.learning import Pass, learn_layout
+from jvid_models.adapters.pipelines.levels import Levels, levels_of
+from jvid_models.adapters.pipelines.networks import Networks
+from jvid_models.adapters.pipelines.presenting import Presenting
+from jvid_models.adapters.pipelines.probe import Call, Presented
+from jvid_models.adapters.pipelines.visits import Visiting, Visits
+
+__all__ = ["Setting", "visits_of"]
+
+_STEPS = 4
+
+
+@attrs.frozen(eq=False)
+class Setting:
+    """What was learned of a pipeline for so many prompts at one size.
+
+    Attributes:
+        sizes: the arguments of that size.
+        kept: the methods whose answers hold for all calls under one condition.
+        networks: recorded.
+        levels: of its scheduler.
+        layout: of its latents.
+        delegates: whether the real scheduler's step is called within a turn too (Cosmos).
+    """
+
+    sizes: Sizes
+    kept: tuple[str, ...]
+    networks: Networks
+    levels: Levels
+    layout: PipelineLayout
+    delegates: bool
+
+
+def learn(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
+    """Learn a pipeline at one size.
+
+    Raises:
+        InputError: what it does is not explained; the message names its class and what.
+        MissingDependencyError: it needs a package that is not installed.
+    """
+    try:
+        return _learned(call, prompts, sizes)
+    except JvidError:
+        raise
+    except (NameError, ImportError) as error:
+        name = getattr(error, "name", None) or str(error).splitlines()[0]
+        raise MissingDependencyError(f"{call.who} needs {name!r}, which is not installed: pip install {name}") from error
+    except Exception as error:
+        text = str(error).splitlines()[0] if str(error) else ""
+        raise InputError(f"{call.who} cannot be called as an expert: {type(error).__name__}: {text}") from error
+
+
+def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
+    pipe = call.pipe
+    if not hasattr(pipe, "prepare_latents") or not hasattr(pipe, "scheduler"):
+        raise InputError(f"{call.who} has no prepare_latents and scheduler: its latents cannot be reached")
+    networks, answers = Networks(pipe), Answers(kept_methods(pipe))
+    visiting = _visit(call, prompts, sizes, answers, networks)
+    visits = visiting.visits(call.who)
+    if visiting.copies:
+        raise InputError(f"{call.who} copies its scheduler for a second stream, whose state is in its loop")
+    levels = levels_of(pipe.scheduler, visits)
+    at = levels.presented(levels.times(visits)[len(visits.timesteps) // 2])
+    passes = Pass(call, prompts, sizes, answers, networks, at, visiting.delegates)
+    _check_stationary(passes)
+    layout = learn_layout(passes)
+    return Setting(sizes, answers.names, networks, levels, layout, visiting.delegates)
+
+
+def _visit(call: PipelineCall, prompts: Sequence[str], sizes: Sizes, answers: Answers, networks: Networks) -> Visiting:
+    """The first call, which records networks and answers."""
+    before: dict[str, int] = {}
+
+    def turned() -> None:
+        networks.turned()
+        before.update(before or answers.calls())
+
+    visiting = Visiting(turned)
+    arguments = call.arguments(prompts, sizes, _STEPS)
+    with networks.recorded(), leaving_at_the_decoder(call.pipe):
+        enter(call.pipe, arguments, visiting, answers, lambda prepared: prepared)
+        if visiting.calls_twice:
+            visiting.delegates = True
+            enter(call.pipe, arguments, visiting, answers, lambda prepared: prepared)
+    # What is called in each turn may depend on it.
+    answers.names = tuple(name for name in answers.names if answers.calls()[name] == before.get(name, 0))
+    return visiting
+
+
+def visits_of(call: PipelineCall, prompts: Sequence[str], setting: Setting, steps: int) -> Visits:
+    """What the pipeline visits in ``steps`` steps, its networks replayed."""
+    visiting = Visiting(setting.networks.turned, setting.delegates)
+    arguments = call.arguments(prompts, setting.sizes, steps)
+    with setting.networks.replayed(), leaving_at_the_decoder(call.pipe):
+        enter(call.pipe, arguments, visiting, Answers(setting.kept), lambda prepared: prepared)
+    return visiting.visits(call.who)
+
+
+def _check_stationary(passes: Pass) -> None:
+    """Refuse a loop that hands its networks other values at the same timestep and latents, or that draws noise."""
+    seen: list[list[tuple[str, list[Tensor]]]] = []
+    states: list[Tensor] = []
+    generators = passes.generators
+
+    def stepped(call: Call) -> Tensor:
+        seen.append([(name, [value.clone() for value in values]) for name, values in passes.networks.inputs])
+        states.append(torch.cat([torch.get_rng_state(), *(each.get_state() for each in generators)]))
+        passes.networks.turned()
+        return call.sample
+
+    passes.run(lambda prepared: prepared, stepped, count=3)
+    who = passes.call.who
+    if len(seen) != 3:
+        raise InputError(f"{who} takes {len(seen)} steps for three timesteps: expected one each")
+    if not torch.equal(states[0], states[2]):
+        raise InputError(f"{who} draws noise inside its loop: an evaluation alone would draw it anew")
+    if not _equal(seen[1], seen[2]):
+        raise InputError(f"{who} keeps a state inside its loop: its networks get other values at the same timestep")
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return isinstance(other, Tensor) and one.shape == other.shape and torch.equal(one, other)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other)
+
+
