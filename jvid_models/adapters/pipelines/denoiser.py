@@ -130,7 +130,7 @@ class PipelineDenoiser:
             levels.presented(0.5), lambda call: layout.returned(latents, call.sample), delegates=setting.delegates
         )
         with setting.networks.replayed():
-            made = enter(self.pipe, arguments, drive, Answers(setting.kept), lambda prepared: prepared)
+            made = enter(self.pipe, arguments, drive, setting.answers(), lambda prepared: prepared)
         return made[0]
 
     @property
@@ -165,7 +165,7 @@ class PipelineDenoiser:
                 "PipelinePrompts()"
             )
         key = {"prompt": rows, "layout": setting.layout.shape.__repr__()}
-        answers = self._answers(key, lambda: Answers(setting.kept))
+        answers = self._answers(key, setting.answers)
         prompts = [""] * b if rows is None else prompts_of(expand_rows({"prompt": rows}, b)["prompt"])
         return prompts, answers
 

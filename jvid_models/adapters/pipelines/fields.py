@@ -1,6 +1,6 @@
 """Numbered values: fields of positions that survive an affine map, read back as indices.
 
-    position = sum_k digit_k base^k,     seen_k = scale digit_k + shift     =>     digit_k = (seen_k - zeros) / (ones - zeros)
+    position = sum_k digit_k base^k,     seen_k = scale digit_k + shift     =>     digit_k = (seen_k - shift) / scale
 
 Two constant fields, 0 and 1, give the scale and the shift of each element; an element whose scale is 0 does not depend on the
 field. The base is small where a half precision carries the values.
@@ -31,16 +31,16 @@ def numbered(shape: tuple[int, ...], digit: int, base: int) -> Tensor:
     return (torch.arange(math.prod(shape)) // base**digit % base).float().reshape(shape)
 
 
-def positions(zeros: Tensor, ones: Tensor, seen: list[Tensor], base: int) -> tuple[Tensor, Tensor] | None:
-    """What was seen of the constant fields and of each digit -> positions (int64) and which elements depend on the field.
+def positions(shift: Tensor, scale: Tensor, seen: list[Tensor], base: int) -> tuple[Tensor, Tensor] | None:
+    """What was seen of each digit -> positions (int64) and which elements depend on the field.
 
     None where a digit is no whole number: then the map is not affine in single values.
     """
-    scale = (ones - zeros).double()
+    shift, scale = shift.double(), scale.double()
     depends = scale.abs() > 1e-6
-    index = torch.zeros(zeros.shape, dtype=torch.int64)
+    index = torch.zeros(shift.shape, dtype=torch.int64)
     for power, each in enumerate(seen):
-        value = torch.where(depends, (each.double() - zeros.double()) / torch.where(depends, scale, 1.0), 0.0)
+        value = torch.where(depends, (each.double() - shift) / torch.where(depends, scale, 1.0), 0.0)
         nearest = value.round()
         if bool(((value - nearest).abs() > 0.3).any()) or bool(((nearest < 0) | (nearest >= base)).any()):
             return None

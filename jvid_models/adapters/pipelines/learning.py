@@ -2,12 +2,13 @@
 
     prepare_latents --- numbers ---> scheduler.step --- other numbers ---> decoder
 
-One pass of the pipeline sends one digit of the numbers of both ways at once; two passes send 0 and 1, the last sends random values,
-which must arrive where the learned layout has them. Networks are replayed.
+A pass of the pipeline sends one digit of the numbers, on one of the ways; two passes of each way send 0 and 1. The last pass sends
+random values, which must arrive where the learned layout has them. Networks are replayed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from jvid_models.adapters.pipelines.call import PipelineCall, Sizes
 from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
 from jvid_models.adapters.pipelines.layout import Box, PipelineLayout
 from jvid_models.adapters.pipelines.networks import Networks
-from jvid_models.adapters.pipelines.presenting import Presenting
+from jvid_models.adapters.pipelines.presenting import Presenting, leave
 from jvid_models.adapters.pipelines.probe import Call, Presented
 
 __all__ = ["Pass", "learn_layout"]
@@ -44,49 +45,54 @@ class Pass:
     delegates: bool
     generators: list[torch.Generator] = attrs.field(factory=list)
 
-    def run(self, inject: Inject, stepped: Callable[[Call], Tensor], count: int = 1) -> Tensor:
-        """What the decoder gets, where ``stepped`` gives the latents behind each step."""
+    def decoded(self, inject: Inject, stepped: Callable[[Call], Tensor]) -> Tensor:
+        """What the decoder gets, where ``stepped`` gives the latents behind the step."""
+        found = self.run(inject, stepped)
+        if not isinstance(found, Tensor):
+            raise InputError(f"{self.call.who} does not reach its decoder: expected one call of it behind the loop")
+        return found
+
+    def run(self, inject: Inject, stepped: Callable[[Call], Tensor], count: int = 1) -> Any:
+        """What a pass left with: at the decoder, or in ``stepped``; ``count`` turns."""
         arguments = self.call.arguments(self.prompts, self.sizes, max(2, count))
         given = arguments.get("generator", [])
         self.generators[:] = given if isinstance(given, list) else [given]
         drive = Presenting(self.at, stepped, count, self.delegates)
         with self.networks.replayed(), leaving_at_the_decoder(self.call.pipe):
-            decoded = enter(self.call.pipe, arguments, drive, self.answers, inject)
-        if not isinstance(decoded, Tensor):
-            raise InputError(f"{self.call.who} does not reach its decoder: expected one call of it behind the loop")
-        return decoded
+            return enter(self.call.pipe, arguments, drive, self.answers, inject)
 
 
 @attrs.frozen(eq=False)
-class _Seen:
-    """What one field became at the scheduler and at the decoder, float32, the dtypes there, and how many values were prepared."""
+class _Way:
+    """One way of the latents: what became of numbered values that were sent in one form and seen in another.
 
-    prepared: int
-    sample: Tensor
-    decoded: Tensor
-    dtypes: tuple[torch.dtype, ...]
+    Attributes:
+        sent: the shape that they were sent in.
+        index: of each value seen, the position that it was sent from, int64.
+        depends: whether it is one of those that were sent.
+        scale: seen = scale sent + shift.
+        shift: as ``scale``.
+    """
+
+    sent: tuple[int, ...]
+    index: Tensor
+    depends: Tensor
+    scale: Tensor
+    shift: Tensor
 
 
-def _send(passes: Pass, field: Field) -> _Seen:
-    found: dict[str, Tensor] = {}
-
-    def inject(prepared: Tensor) -> Tensor:
-        found["prepared"] = prepared
-        return field(tuple(prepared.shape)).to(prepared)
-
-    def stepped(call: Call) -> Tensor:
-        found["sample"] = call.sample
-        if call.output.shape != call.sample.shape:
-            raise InputError(
-                f"{passes.call.who} steps with an output of shape {tuple(call.output.shape)} for latents of shape "
-                f"{tuple(call.sample.shape)}: expected equal shapes"
-            )
-        return field(tuple(call.sample.shape)).to(call.sample)
-
-    decoded = passes.run(inject, stepped)
-    sample, prepared = found["sample"], found["prepared"]
-    dtypes = prepared.dtype, sample.dtype, decoded.dtype
-    return _Seen(prepared.numel(), sample.float().cpu(), decoded.float().cpu(), dtypes)
+def _way(who: str, where: str, send: Callable[[Field], tuple[Tensor, Tensor]]) -> _Way:
+    """``send``: a field -> the tensor that it replaced, and what was seen of it."""
+    first, zeros = send(lambda shape: torch.zeros(shape))
+    _, ones = send(lambda shape: torch.ones(shape))
+    base = fields.base_for([first.dtype, zeros.dtype, ones.dtype])
+    count = fields.digits(first.numel(), base)
+    seen = [send(lambda shape, k=k: fields.numbered(shape, k, base))[1] for k in range(count)]
+    shift, scale = zeros.float().cpu(), ones.float().cpu() - zeros.float().cpu()
+    found = fields.positions(shift, scale, [each.float().cpu() for each in seen], base)
+    if found is None:
+        raise InputError(f"{who} mixes its latents between {where}: expected a permutation, a scale and a shift")
+    return _Way(tuple(first.shape), *found, scale, shift)
 
 
 def learn_layout(passes: Pass) -> PipelineLayout:
@@ -96,38 +102,52 @@ def learn_layout(passes: Pass) -> PipelineLayout:
         InputError: what happens to them is no reshape, permutation, scale and shift.
     """
     who = passes.call.who
-    zeros, ones = (_send(passes, lambda shape, v=value: torch.full(shape, float(v))) for value in (0, 1))
-    base = fields.base_for(list(zeros.dtypes))
-    count = fields.digits(max(zeros.prepared, zeros.sample.numel()), base)
-    sent = [_send(passes, lambda shape, k=k: fields.numbered(shape, k, base)) for k in range(count)]
-    inward = fields.positions(zeros.sample, ones.sample, [each.sample for each in sent], base)
-    outward = fields.positions(zeros.decoded, ones.decoded, [each.decoded for each in sent], base)
-    if inward is None or outward is None:
-        where = "prepare_latents and scheduler.step" if inward is None else "scheduler.step and its decoder"
-        raise InputError(f"{who} mixes its latents between {where}: expected a permutation, a scale and a shift")
-    layout = _layout(who, len(passes.prompts), zeros, ones, inward, outward)
+
+    def inwards(field: Field) -> tuple[Tensor, Tensor]:
+        found: list[Tensor] = []
+
+        def inject(prepared: Tensor) -> Tensor:
+            found.append(prepared)
+            return field(tuple(prepared.shape)).to(prepared)
+
+        call: Any = passes.run(inject, leave)
+        if call.output.shape != call.sample.shape:
+            raise InputError(
+                f"{who} steps with an output of shape {tuple(call.output.shape)} for latents of shape "
+                f"{tuple(call.sample.shape)}: expected equal shapes"
+            )
+        return found[-1], call.sample
+
+    def outwards(field: Field) -> tuple[Tensor, Tensor]:
+        found: list[Tensor] = []
+
+        def stepped(call: Call) -> Tensor:
+            found.append(call.sample)
+            return field(tuple(call.sample.shape)).to(call.sample)
+
+        return passes.decoded(lambda prepared: prepared, stepped), found[-1]
+
+    inward = _way(who, "prepare_latents and scheduler.step", inwards)
+    outward = _way(who, "scheduler.step and its decoder", lambda field: outwards(field)[::-1])
+    layout = _layout(who, len(passes.prompts), inward, outward)
     _check(passes, layout)
     return layout
 
 
-def _layout(
-    who: str, b: int, zeros: _Seen, ones: _Seen, inward: tuple[Tensor, Tensor], outward: tuple[Tensor, Tensor]
-) -> PipelineLayout:
-    index, depends, shift, scale = (
-        _clips(each, b, who) for each in (*outward, zeros.decoded, ones.decoded - zeros.decoded)
+def _layout(who: str, b: int, inward: _Way, outward: _Way) -> PipelineLayout:
+    index, depends, scale, shift = (
+        _clips(each, b, who) for each in (outward.index, outward.depends, outward.scale, outward.shift)
     )
-    if zeros.sample.numel() > index.numel():
-        raise InputError(
-            f"{who} denoises latents of shape {tuple(zeros.sample.shape)} and decodes only shape {tuple(index.shape)} of them"
-        )
+    if math.prod(outward.sent) > index.numel():
+        raise InputError(f"{who} denoises latents of shape {outward.sent} and decodes only {tuple(index.shape)} of them")
     box = _box(depends)
     if box is None:
         raise InputError(f"{who} keeps single values of its latents for itself: expected whole frames, rows or columns")
     stepped = strides_of(index[box])
     reached = index[box].flatten()
-    if not bool((inward[1].flatten()[reached] & (ones.sample - zeros.sample == 1.0).flatten()[reached]).all()):
+    if not bool((inward.depends & (inward.scale == 1.0) & (inward.shift == 0.0)).flatten()[reached].all()):
         raise InputError(f"{who} scales its latents, or adds to them, between prepare_latents and scheduler.step")
-    prepared = strides_of(inward[0].flatten()[reached].reshape(index[box].shape))
+    prepared = strides_of(inward.index.flatten()[reached].reshape(index[box].shape))
     if stepped is None or prepared is None:
         raise InputError(f"{who} permutes its latents one by one: expected a reshape and a permutation of axes")
     return _normalised(who, tuple(index.shape), box, prepared, stepped, scale, shift)
@@ -186,7 +206,7 @@ def _check(passes: Pass, layout: PipelineLayout) -> None:
         arrived["sample"] = layout.extract(call.sample)
         return layout.returned(y, call.sample)
 
-    decoded: Any = passes.run(lambda prepared: layout.insert(x, prepared), stepped)
+    decoded = passes.decoded(lambda prepared: layout.insert(x, prepared), stepped)
     shape = (1, -1, 1, 1, 1) if layout.scale.ndim == 1 else layout.shape
     seen = (_clips(decoded.float().cpu(), layout.shape[0], passes.call.who) - layout.shift.view(shape)) / layout.scale.view(shape)
     tolerance = 1e-4 if decoded.dtype == torch.float32 else 5e-2

@@ -4,8 +4,7 @@
         output = network(scheduler.scale_model_input(latents, t), t, ...)
         latents = scheduler.step(output, t, latents)       here the probe leaves, with the output
 
-The probe is a copy of the real scheduler, of a subclass of its class: configuration, tables, ``scale_model_input`` and
-``isinstance`` are the real ones. What timesteps there are and what a step gives is decided by a `Drive`.
+The probe is a copy of the real scheduler, of its very class: configuration, tables and ``scale_model_input`` are the real ones. What timesteps there are and what a step gives is decided by a `Drive`.
 """
 
 from __future__ import annotations
@@ -14,14 +13,16 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Protocol
 
 import attrs
 import torch
 from torch import Tensor
 
-from jvid.errors import InputError
+from jvid.extras import extra
+
+with extra("models"):
+    from diffusers.utils import BaseOutput
 
 __all__ = ["Call", "Departure", "Drive", "Presented", "present", "probe_of"]
 
@@ -66,8 +67,31 @@ class Drive(Protocol):
 def probe_of(scheduler: Any, drive: Drive) -> Any:
     """A stand-in of ``scheduler`` that follows ``drive``; the scheduler itself is not changed."""
     probe = copy.copy(scheduler)
-    probe.__class__ = _class_of(type(scheduler))
-    probe.__dict__ = {name: _own(value) for name, value in scheduler.__dict__.items()} | {"_drive": drive}
+    probe.__dict__ = {name: _own(value) for name, value in scheduler.__dict__.items()}
+    signature = inspect.signature(scheduler.step)
+
+    @functools.wraps(scheduler.set_timesteps)  # pipelines look for `sigmas` and `timesteps` in its signature
+    def set_timesteps(*args: Any, **kwargs: Any) -> None:
+        drive.set_timesteps(probe, lambda: type(probe).set_timesteps(probe, *args, **kwargs))
+
+    @functools.wraps(scheduler.step)
+    def step(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs).arguments
+        denoised = given.get("pred_original_sample")
+        if drive.delegates and denoised is None:
+            return type(probe).step(probe, *args, **kwargs)
+        output = given["model_output"] if denoised is None else denoised
+        latents = drive.step(probe, Call(output, given["timestep"], given["sample"], denoised is not None))
+        if not given.get("return_dict", signature.parameters["return_dict"].default):
+            return latents, latents
+        return BaseOutput(prev_sample=latents, pred_original_sample=latents)
+
+    probe.__dict__.update(
+        set_timesteps=set_timesteps, step=step, __deepcopy__=lambda memo: drive.copied(probe)
+    )
+    if "init_noise_sigma" in probe.__dict__:
+        # Latents come and go without the deviation of the first noise.
+        probe.__dict__["init_noise_sigma"] = 1.0
     return probe
 
 
@@ -94,47 +118,3 @@ def present(probe: Any, at: Presented, count: int = 1) -> None:
         probe.sigmas = torch.full((count + 1,), at.sigma, device=probe.sigmas.device, dtype=probe.sigmas.dtype)
     probe.__dict__["_step_index"] = 0
     probe.__dict__["_begin_index"] = 0
-
-
-@cache
-def _class_of(real: Any) -> Any:
-    """The subclass of a scheduler's class that follows a drive."""
-    signature = inspect.signature(real.step)
-
-    @functools.wraps(real.set_timesteps)  # pipelines look for `sigmas` and `timesteps` in its signature
-    def set_timesteps(self: Any, *args: Any, **kwargs: Any) -> None:
-        self._drive.set_timesteps(self, lambda: real.set_timesteps(self, *args, **kwargs))
-
-    @functools.wraps(real.step)
-    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(self, *args, **kwargs).arguments
-        denoised = given.get("pred_original_sample")
-        missing = [name for name in ("model_output", "timestep", "sample") if name not in given]
-        if missing:
-            raise InputError(f"{real.__name__}.step has no {missing[0]!r}: expected a scheduler of diffusers")
-        output = given["model_output"] if denoised is None else denoised
-        call = Call(output, given["timestep"], given["sample"], denoised is not None)
-        if self._drive.delegates and denoised is None:
-            return real.step(self, *args, **kwargs)
-        latents = self._drive.step(self, call)
-        if given.get("return_dict", signature.parameters["return_dict"].default):
-            from diffusers.utils import BaseOutput
-
-            return BaseOutput(prev_sample=latents, pred_original_sample=latents)
-        return latents, latents
-
-    def deepcopy(self: Any, memo: Any) -> Any:
-        return self._drive.copied(self)
-
-    return type(
-        f"{real.__name__}Probe",
-        (real,),
-        {
-            "set_timesteps": set_timesteps,
-            "step": step,
-            "__deepcopy__": deepcopy,
-            # Latents come and go without the deviation of the first noise.
-            "init_noise_sigma": property(lambda self: 1.0),
-            "__module__": __name__,
-        },
-    )

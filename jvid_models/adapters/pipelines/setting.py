@@ -1,8 +1,8 @@
 """A pipeline at one size: what its loop visits, how its latents lie, and whether its loop holds anything else.
 
 1. The whole loop once with the pipeline's own timesteps; its networks are called in the first turn and replayed in the others.
-2. Three turns at one timestep with latents that do not change: networks that get other values in the third turn than in the
-   second have a state in the loop, or draw noise there.
+2. Some turns at one timestep with latents that do not change: networks that get other values in one than in the first, or another
+   output, are of a loop with a state, or one that counts; one that draws noise there moves a generator.
 3. Numbered values from where latents are prepared to the scheduler's step, and from there to the decoder (`learn_layout`).
 """
 
@@ -30,6 +30,7 @@ from jvid_models.adapters.pipelines.visits import Visiting, Visits
 __all__ = ["Setting", "visits_of"]
 
 _STEPS = 4
+_TURNS = 8
 
 
 @attrs.frozen(eq=False)
@@ -39,6 +40,7 @@ class Setting:
     Attributes:
         sizes: the arguments of that size.
         kept: the methods whose answers hold for all calls under one condition.
+        prepared: which call of ``prepare_latents`` gives the latents.
         networks: recorded.
         levels: of its scheduler.
         layout: of its latents.
@@ -47,10 +49,15 @@ class Setting:
 
     sizes: Sizes
     kept: tuple[str, ...]
+    prepared: int
     networks: Networks
     levels: Levels
     layout: PipelineLayout
     delegates: bool
+
+    def answers(self) -> Answers:
+        """Those of a new condition: none so far."""
+        return Answers(self.kept, self.prepared)
 
 
 def learn(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
@@ -86,7 +93,7 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
     passes = Pass(call, prompts, sizes, answers, networks, at, visiting.delegates)
     _check_stationary(passes)
     layout = learn_layout(passes)
-    return Setting(sizes, answers.names, networks, levels, layout, visiting.delegates)
+    return Setting(sizes, answers.names, answers.last or 1, networks, levels, layout, visiting.delegates)
 
 
 def _visit(call: PipelineCall, prompts: Sequence[str], sizes: Sizes, answers: Answers, networks: Networks) -> Visiting:
@@ -106,6 +113,9 @@ def _visit(call: PipelineCall, prompts: Sequence[str], sizes: Sizes, answers: An
             enter(call.pipe, arguments, visiting, answers, lambda prepared: prepared)
     # What is called in each turn may depend on it.
     answers.names = tuple(name for name in answers.names if answers.calls()[name] == before.get(name, 0))
+    answers.last = before.get("prepare_latents", 0)
+    if answers.calls()["prepare_latents"] != answers.last or not answers.last:
+        raise InputError(f"{call.who} prepares its latents inside its loop: expected once, before it")
     return visiting
 
 
@@ -114,30 +124,30 @@ def visits_of(call: PipelineCall, prompts: Sequence[str], setting: Setting, step
     visiting = Visiting(setting.networks.turned, setting.delegates)
     arguments = call.arguments(prompts, setting.sizes, steps)
     with setting.networks.replayed(), leaving_at_the_decoder(call.pipe):
-        enter(call.pipe, arguments, visiting, Answers(setting.kept), lambda prepared: prepared)
+        enter(call.pipe, arguments, visiting, setting.answers(), lambda prepared: prepared)
     return visiting.visits(call.who)
 
 
 def _check_stationary(passes: Pass) -> None:
     """Refuse a loop that hands its networks other values at the same timestep and latents, or that draws noise."""
-    seen: list[list[tuple[str, list[Tensor]]]] = []
+    seen: list[Any] = []
     states: list[Tensor] = []
-    generators = passes.generators
 
     def stepped(call: Call) -> Tensor:
-        seen.append([(name, [value.clone() for value in values]) for name, values in passes.networks.inputs])
-        states.append(torch.cat([torch.get_rng_state(), *(each.get_state() for each in generators)]))
+        inputs = [(name, [value.clone() for value in values]) for name, values in passes.networks.inputs]
+        seen.append([*inputs, call.output])
+        states.append(torch.cat([torch.get_rng_state(), *(each.get_state() for each in passes.generators)]))
         passes.networks.turned()
         return call.sample
 
-    passes.run(lambda prepared: prepared, stepped, count=3)
+    passes.run(lambda prepared: prepared, stepped, _TURNS)
     who = passes.call.who
-    if len(seen) != 3:
-        raise InputError(f"{who} takes {len(seen)} steps for three timesteps: expected one each")
-    if not torch.equal(states[0], states[2]):
+    if len(seen) != _TURNS:
+        raise InputError(f"{who} takes {len(seen)} steps for {_TURNS} timesteps: expected one each")
+    if not torch.equal(states[0], states[-1]):
         raise InputError(f"{who} draws noise inside its loop: an evaluation alone would draw it anew")
-    if not _equal(seen[1], seen[2]):
-        raise InputError(f"{who} keeps a state inside its loop: its networks get other values at the same timestep")
+    if not all(_equal(seen[0], each) for each in seen):
+        raise InputError(f"{who} does not do the same in each turn of its loop: an evaluation is a first turn")
 
 
 def _equal(one: Any, other: Any) -> bool:
