@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from jvid.errors import InputError
@@ -42,10 +43,15 @@ class Answers:
         self.names, self.last = names, last
         self._kept: dict[tuple[str, int], Any] = {}
         self._calls: Counter[str] = Counter()
+        self._generators: tuple[torch.Generator, ...] = ()
 
-    def methods(self, pipe: Any, inject: Inject) -> dict[str, Callable[..., Any]]:
-        """The pipeline's methods with their answers kept, and ``prepare_latents`` with other latents, for one call of it."""
+    def methods(self, pipe: Any, inject: Inject, generators: Sequence[torch.Generator]) -> dict[str, Callable[..., Any]]:
+        """The pipeline's methods with their answers kept, and ``prepare_latents`` with other latents, for one call of it.
+
+        ``generators``: those of the call.
+        """
         self._calls.clear()
+        self._generators = (*generators, torch.default_generator)
         kept = {name: self._keeping(name, getattr(pipe, name)) for name in self.names}
         prepare = self._keeping("prepare_latents", pipe.prepare_latents)
 
@@ -72,7 +78,11 @@ class Answers:
             key = name, self._calls[name]
             self._calls[name] += 1
             if key not in self._kept:
-                self._kept[key] = method(*args, **kwargs)
-            return self._kept[key]
+                self._kept[key] = method(*args, **kwargs), [each.get_state() for each in self._generators]
+            found, states = self._kept[key]
+            # What is drawn behind it is drawn as it was.
+            for generator, state in zip(self._generators, states, strict=True):
+                generator.set_state(state)
+            return found
 
         return called

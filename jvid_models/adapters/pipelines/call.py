@@ -14,7 +14,10 @@ import torch
 
 from jvid.errors import InputError
 
-__all__ = ["PipelineCall", "Sizes"]
+__all__ = ["PLAIN", "PipelineCall", "Sizes"]
+
+PLAIN = "a picture"
+"""A prompt where it does not matter; some text encoders fail on an empty one."""
 
 Sizes = Mapping[str, int]
 """Height, width and frames in pixels under the names of a pipeline's own arguments."""

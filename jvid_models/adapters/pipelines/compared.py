@@ -5,6 +5,11 @@ The list is the census's (`python -m benchmarks.published`); its table is docs/p
 
 from __future__ import annotations
 
-__all__ = ["COMPARED"]
+__all__ = ["COMPARED", "KEEP_STATE"]
 
 COMPARED: frozenset[str] = frozenset()
+
+KEEP_STATE: frozenset[str] = frozenset(
+    {"LTX2Pipeline", "LTX2ImageToVideoPipeline", "LTX2ConditionPipeline", "LTXConditionPipeline"}
+)
+"""Classes whose loop keeps a state: sound beside frames, noise on a given picture. They run in a `Stream`."""

@@ -22,12 +22,13 @@ from jvid.core.spaces import LatentSpace
 from jvid.denoisers.memo import Memo
 from jvid.errors import InputError
 from jvid_models.adapters.pipelines.answers import Answers
-from jvid_models.adapters.pipelines.call import PipelineCall
+from jvid_models.adapters.pipelines.call import PLAIN, PipelineCall
 from jvid_models.adapters.pipelines.entry import enter
 from jvid_models.adapters.pipelines.presenting import Presenting
 from jvid_models.adapters.pipelines.prompts import prompts_of
 from jvid_models.adapters.pipelines.setting import Setting, learn, visits_of
 from jvid_models.adapters.pipelines.spaces import factors_of, measured_space
+from jvid_models.adapters.pipelines.stream import Request, Stream, Waiting
 
 __all__ = ["PipelineDenoiser"]
 
@@ -56,6 +57,7 @@ class PipelineDenoiser:
     call: PipelineCall = attrs.field(init=False, repr=False)
     _settings: dict[tuple[int, ...], Setting] = attrs.field(init=False, factory=dict, repr=False)
     _answers: Memo[Answers] = attrs.field(init=False, factory=Memo, repr=False)
+    _streams: Memo[Waiting] = attrs.field(init=False, factory=Memo, repr=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "call", PipelineCall(self.pipe, self.options, self.seed))
@@ -99,11 +101,20 @@ class PipelineDenoiser:
         inner = x.to(working_dtype(x))
         scaled = inner * setting.levels.scale(time)
 
-        drive = Presenting(setting.levels.presented(time), delegates=setting.delegates)
         arguments = self.call.arguments(prompts, setting.sizes, _STEPS)
-        step = enter(
-            self.pipe, arguments, drive, answers, lambda prepared: setting.layout.insert(scaled, prepared)
+        request = Request(
+            setting.levels.presented(time),
+            lambda prepared: setting.layout.insert(scaled, prepared),
+            lambda sample: setting.layout.returned(scaled, sample),
         )
+        if setting.streams:
+            waiting = self._streams({"prompt": cond.get("prompt"), "layout": str(x.shape)}, Waiting)
+            step = waiting.evaluate(
+                lambda: Stream(self.pipe, arguments, setting.answers(), request), request, time
+            )
+        else:
+            drive = Presenting(request.at, delegates=setting.delegates)
+            step = enter(self.pipe, arguments, drive, answers, request.insert)
         output = setting.layout.extract(step.output).to(inner)
         alpha, sigma = level_floats(setting.levels.schedule, torch.tensor(time, dtype=torch.float64))
         x_0 = setting.levels.kind.x_0(inner[setting.layout.box], output, alpha, sigma)
@@ -119,12 +130,12 @@ class PipelineDenoiser:
         Args:
             latents: of one setting.
             output_type: "np", "pt" or "pil", as the pipeline takes it.
-            prompts: where the pipeline looks at them behind its loop; empty ones if None.
+            prompts: where the pipeline looks at them behind its loop; plain ones if None.
         """
         require_latents(latents, type(self.pipe).__name__)
         setting = self._setting(tuple(latents.shape))
         levels, layout = setting.levels, setting.layout
-        given = prompts or [""] * len(latents)
+        given = prompts or [PLAIN] * len(latents)
         arguments = self.call.arguments(given, setting.sizes, _STEPS, output_type, whole=False)
         drive = Presenting(
             levels.presented(0.5), lambda call: layout.returned(latents, call.sample), delegates=setting.delegates
@@ -141,13 +152,13 @@ class PipelineDenoiser:
         """What was learned of latents ``(b c f h w)``; None is one clip of the size of the options."""
         if shape is None:
             if () not in self._settings:
-                found = learn(self.call, [""], {})
+                found = learn(self.call, [PLAIN], {})
                 self._settings[()] = self._settings[found.layout.shape] = found
             return self._settings[()]
         if shape not in self._settings:
             b, c, f, h, w = shape
             sizes = {} if self.shape == (c, f, h, w) else self.call.sizes((f, h, w), *factors_of(self.pipe))
-            found = learn(self.call, [""] * b, sizes)
+            found = learn(self.call, [PLAIN] * b, sizes)
             if found.layout.shape != shape:
                 raise InputError(
                     f"latents of shape {shape}: {self.call.who} makes {found.layout.shape} of {dict(sizes) or 'its size'}; "
@@ -164,11 +175,11 @@ class PipelineDenoiser:
                 f"{self.call.who} needs the condition 'prompt'; got {', '.join(map(repr, cond)) or 'none'}: condition it with "
                 "PipelinePrompts()"
             )
-        key = {"prompt": rows, "layout": setting.layout.shape.__repr__()}
+        key = {"prompt": rows, "layout": str(setting.layout.shape)}
         answers = self._answers(key, setting.answers)
         prompts = [""] * b if rows is None else prompts_of(expand_rows({"prompt": rows}, b)["prompt"])
         return prompts, answers
 
     def _grid(self, setting: Setting, steps: int) -> tuple[float, ...]:
-        visits = visits_of(self.call, [""], setting, steps)
+        visits = visits_of(self.call, [PLAIN], setting, steps)
         return setting.levels.times(visits)

@@ -178,9 +178,8 @@ def levels_of(scheduler: Any, visits: Visits) -> Levels:
     table = getattr(scheduler, "alphas_cumprod", None)
     if not isinstance(table, Tensor) or flow:
         raise InputError(f"{name} is not understood: expected a table (alphas_cumprod), flow matching or EDM")
-    clip = float(config.get("clip_sample_range", 1.0)) if config.get("clip_sample") else None
-    schedule = TabulatedSchedule(_table(table))
-    levels = TableLevels(schedule, OutputKind(stated, clip=clip), False, visits.sigmas is not None, dtype)
+    kind = OutputKind(stated, clip=_clip(scheduler) if config.get("clip_sample") else None)
+    levels = TableLevels(TabulatedSchedule(_table(table)), kind, False, visits.sigmas is not None, dtype)
     return attrs.evolve(levels, explodes=_explodes(name, levels, visits))
 
 
@@ -194,6 +193,15 @@ def _explodes(name: str, levels: TableLevels, visits: Visits) -> bool:
     ):
         return True
     raise InputError(f"{name} scales the model's input by {visits.scales[0]:g}: expected 1 or 1 / sqrt(sigma^2 + 1)")
+
+
+def _clip(scheduler: Any) -> float | None:
+    """What x_0 is clipped to by a scheduler's own step, measured: not each that has the option does it."""
+    own = type(scheduler).from_config(scheduler.config)
+    own.set_timesteps(10)
+    large = torch.full((1, 1, 1, 1), 1e3)
+    x_0 = own.step(torch.zeros_like(large), own.timesteps[5], large).pred_original_sample
+    return float(x_0) if float(x_0) < 10.0 else None
 
 
 def _exploding(visits: Visits, config: Mapping[str, Any]) -> VarianceExploding:

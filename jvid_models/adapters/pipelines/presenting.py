@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 from torch import Tensor
 
-from jvid.errors import InputError
-from jvid_models.adapters.pipelines.probe import Call, Departure, Presented, present
+from jvid_models.adapters.pipelines.probe import Call, Departure, Presented, present, real_copy
 
 __all__ = ["Presenting", "leave"]
 
@@ -37,4 +37,12 @@ class Presenting:
         return latents
 
     def copied(self, probe: Any) -> Any:
-        raise InputError("a pipeline copies its scheduler for a second stream: expected one scheduler")
+        copy = real_copy(probe)
+
+        @functools.wraps(copy.set_timesteps)
+        def set_timesteps(*args: Any, **kwargs: Any) -> None:
+            type(copy).set_timesteps(copy, *args, **kwargs)
+            present(copy, self.at, self.count)
+
+        copy.__dict__["set_timesteps"] = set_timesteps
+        return copy

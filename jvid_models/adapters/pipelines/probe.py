@@ -24,7 +24,10 @@ from jvid.extras import extra
 with extra("models"):
     from diffusers.utils import BaseOutput
 
-__all__ = ["Call", "Departure", "Drive", "Presented", "present", "probe_of"]
+__all__ = ["Call", "Departure", "Drive", "Presented", "present", "probe_of", "real_copy"]
+
+
+_REPLACED = ("set_timesteps", "step", "__deepcopy__")
 
 
 class Departure(BaseException):
@@ -81,6 +84,8 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
         if drive.delegates and denoised is None:
             return type(probe).step(probe, *args, **kwargs)
         output = given["model_output"] if denoised is None else denoised
+        if given.get("per_token_timesteps") is not None:
+            output = -output  # such a step goes along the other sign
         latents = drive.step(probe, Call(output, given["timestep"], given["sample"], denoised is not None))
         if not given.get("return_dict", signature.parameters["return_dict"].default):
             return latents, latents
@@ -93,6 +98,15 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
         # Latents come and go without the deviation of the first noise.
         probe.__dict__["init_noise_sigma"] = 1.0
     return probe
+
+
+def real_copy(probe: Any) -> Any:
+    """A scheduler like the real one of a probe, and as far in its run."""
+    found = copy.copy(probe)
+    found.__dict__ = {
+        name: copy.deepcopy(value) for name, value in probe.__dict__.items() if name not in _REPLACED
+    }
+    return found
 
 
 def _own(value: Any) -> Any:

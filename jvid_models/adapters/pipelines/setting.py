@@ -18,12 +18,13 @@ from torch import Tensor
 from jvid.errors import InputError, JvidError, MissingDependencyError
 from jvid_models.adapters.pipelines.answers import Answers, kept_methods
 from jvid_models.adapters.pipelines.call import PipelineCall, Sizes
+from jvid_models.adapters.pipelines.compared import KEEP_STATE
 from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
 from jvid_models.adapters.pipelines.layout import PipelineLayout
 from jvid_models.adapters.pipelines.learning import Pass, learn_layout
 from jvid_models.adapters.pipelines.levels import Levels, levels_of
 from jvid_models.adapters.pipelines.networks import Networks
-from jvid_models.adapters.pipelines.presenting import Presenting
+from jvid_models.adapters.pipelines.presenting import leave
 from jvid_models.adapters.pipelines.probe import Call, Presented
 from jvid_models.adapters.pipelines.visits import Visiting, Visits
 
@@ -45,6 +46,7 @@ class Setting:
         levels: of its scheduler.
         layout: of its latents.
         delegates: whether the real scheduler's step is called within a turn too (Cosmos).
+        streams: whether its loop keeps a state, so that a run waits in it.
     """
 
     sizes: Sizes
@@ -54,6 +56,7 @@ class Setting:
     levels: Levels
     layout: PipelineLayout
     delegates: bool
+    streams: bool
 
     def answers(self) -> Answers:
         """Those of a new condition: none so far."""
@@ -86,14 +89,16 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
     networks, answers = Networks(pipe), Answers(kept_methods(pipe))
     visiting = _visit(call, prompts, sizes, answers, networks)
     visits = visiting.visits(call.who)
-    if visiting.copies:
+    streams = call.who in KEEP_STATE
+    if visiting.copies and not streams:
         raise InputError(f"{call.who} copies its scheduler for a second stream, whose state is in its loop")
     levels = levels_of(pipe.scheduler, visits)
-    at = levels.presented(levels.times(visits)[len(visits.timesteps) // 2])
+    at = levels.presented(levels.times(visits)[-2])
     passes = Pass(call, prompts, sizes, answers, networks, at, visiting.delegates)
-    _check_stationary(passes)
+    if not streams:
+        _check_stationary(passes)
     layout = learn_layout(passes)
-    return Setting(sizes, answers.names, answers.last or 1, networks, levels, layout, visiting.delegates)
+    return Setting(sizes, answers.names, answers.last or 1, networks, levels, layout, visiting.delegates, streams)
 
 
 def _visit(call: PipelineCall, prompts: Sequence[str], sizes: Sizes, answers: Answers, networks: Networks) -> Visiting:
@@ -140,6 +145,7 @@ def _check_stationary(passes: Pass) -> None:
         passes.networks.turned()
         return call.sample
 
+    alone = passes.run(lambda prepared: prepared, leave).output
     passes.run(lambda prepared: prepared, stepped, _TURNS)
     who = passes.call.who
     if len(seen) != _TURNS:
@@ -148,6 +154,8 @@ def _check_stationary(passes: Pass) -> None:
         raise InputError(f"{who} draws noise inside its loop: an evaluation alone would draw it anew")
     if not all(_equal(seen[0], each) for each in seen):
         raise InputError(f"{who} does not do the same in each turn of its loop: an evaluation is a first turn")
+    if not torch.equal(alone, seen[0][-1]):
+        raise InputError(f"{who} guides by the number of steps: an evaluation does not know it; turn that off in its options")
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from jvid.errors import InputError
-from jvid_models.adapters.pipelines.probe import Call
+from jvid_models.adapters.pipelines.probe import Call, real_copy
 
 __all__ = ["Visiting", "Visits"]
 
@@ -68,7 +68,7 @@ class Visiting:
 
     def copied(self, probe: Any) -> Any:
         self.copies += 1
-        return probe
+        return real_copy(probe)
 
     @property
     def calls_twice(self) -> bool:
