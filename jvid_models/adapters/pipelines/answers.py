@@ -22,7 +22,9 @@ __all__ = ["Answers", "Inject", "kept_methods"]
 Inject = Callable[[Tensor], Tensor]
 """Latents as a pipeline prepared them -> those that it continues with, of the same shape and dtype."""
 
-_ENCODES = re.compile(r"_?(encode_\w+|prepare_(?!latents$)\w*(latents|image|images|embeds)\w*|get_(\w+_)?image_latents)")
+_ENCODES = re.compile(
+    r"_?(encode_\w+|prepare_(?!latents$)\w*(latents|image|images|embeds)\w*|get_(\w+_)?image_latents)"
+)
 
 
 def kept_methods(pipe: Any) -> tuple[str, ...]:
@@ -45,7 +47,9 @@ class Answers:
         self._calls: Counter[str] = Counter()
         self._generators: tuple[torch.Generator, ...] = ()
 
-    def methods(self, pipe: Any, inject: Inject, generators: Sequence[torch.Generator]) -> dict[str, Callable[..., Any]]:
+    def methods(
+        self, pipe: Any, inject: Inject, generators: Sequence[torch.Generator]
+    ) -> dict[str, Callable[..., Any]]:
         """The pipeline's methods with their answers kept, and ``prepare_latents`` with other latents, for one call of it.
 
         ``generators``: those of the call.

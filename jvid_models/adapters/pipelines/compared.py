@@ -9,7 +9,5 @@ __all__ = ["COMPARED", "KEEP_STATE"]
 
 COMPARED: frozenset[str] = frozenset()
 
-KEEP_STATE: frozenset[str] = frozenset(
-    {"LTX2Pipeline", "LTX2ImageToVideoPipeline", "LTX2ConditionPipeline", "LTXConditionPipeline"}
-)
-"""Classes whose loop keeps a state: sound beside frames, noise on a given picture. They run in a `Stream`."""
+KEEP_STATE: frozenset[str] = frozenset({"LTX2Pipeline", "LTX2ImageToVideoPipeline", "LTX2ConditionPipeline"})
+"""Classes whose loop keeps a state: sound beside frames. They run in a `Stream`."""

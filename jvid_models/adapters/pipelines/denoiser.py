@@ -40,8 +40,8 @@ _STEPS = 2
 class PipelineDenoiser:
     """The denoiser of a diffusers pipeline; built by `from_pipeline` or `from_folder`.
 
-    Its condition holds "prompt" as `PipelinePrompts` gives it; a pipeline without prompts takes any. What the pipeline does at one
-    size is learned when that size is first evaluated.
+    Its condition holds "prompt" as `PipelinePrompts` gives it; a pipeline without prompts takes any. What the pipeline does
+    at one size is learned when that size is first evaluated.
 
     Attributes:
         pipe: the pipeline. It is the user's own: weights, adapters and hooks that change are seen by the next call.
@@ -90,7 +90,7 @@ class PipelineDenoiser:
             InputError: latents or a condition that the pipeline does not take, or a level that does not determine x_0.
         """
         require_latents(x, type(self.pipe).__name__)
-        if t.ndim and not bool((t == t[:1]).all()) or (len(x) > 1 and self.call.has_pictures):
+        if (t.ndim and not bool((t == t[:1]).all())) or (len(x) > 1 and self.call.has_pictures):
             given = expand_rows({name: value for name, value in cond.items() if name == "prompt"}, len(x))
             rows = [{name: value[i : i + 1] for name, value in given.items()} for i in range(len(x))]
             times = t if t.ndim else t.expand(len(x))
@@ -138,7 +138,9 @@ class PipelineDenoiser:
         given = prompts or [PLAIN] * len(latents)
         arguments = self.call.arguments(given, setting.sizes, _STEPS, output_type, whole=False)
         drive = Presenting(
-            levels.presented(0.5), lambda call: layout.returned(latents, call.sample), delegates=setting.delegates
+            levels.presented(0.5),
+            lambda call: layout.returned(latents, call.sample),
+            delegates=setting.delegates,
         )
         with setting.networks.replayed():
             made = enter(self.pipe, arguments, drive, setting.answers(), lambda prepared: prepared)

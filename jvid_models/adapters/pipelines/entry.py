@@ -1,7 +1,7 @@
 """One call of a pipeline with a probe in the place of its scheduler, and everything put back behind it.
 
-Within the call the pipeline's scheduler, its encoders' methods and its progress bar are others, and where a run ends at the decoder
-that is. They are instance attributes for that time: whatever ends the call, they are gone.
+Within the call the pipeline's scheduler, its encoders' methods and its progress bar are others, and the decoder is where a run
+ends there. They are instance attributes for that time: whatever ends the call, they are gone.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Entrance:
 
 
 def enter(pipe: Any, arguments: Mapping[str, Any], drive: Drive, answers: Answers, inject: Inject) -> Any:
-    """Call the pipeline; what it returns, or what a `Departure` left with."""
+    """StepCall the pipeline; what it returns, or what a `Departure` left with."""
     entrance = Entrance(pipe, arguments, drive, answers, inject)
     entrance.open()
     try:
@@ -85,7 +85,9 @@ def autoencoder_of(pipe: Any) -> nn.Module:
     for name in ("vae", "movq", "vqgan"):
         if name in modules:
             return modules[name]
-    raise InputError(f"{type(pipe).__name__} has no autoencoder: expected a component 'vae' that decodes latents")
+    raise InputError(
+        f"{type(pipe).__name__} has no autoencoder: expected a component 'vae' that decodes latents"
+    )
 
 
 @contextmanager

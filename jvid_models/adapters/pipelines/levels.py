@@ -18,13 +18,14 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid.core.levels import level_floats
 from jvid.core.protocols import NoiseSchedule
 from jvid.errors import InputError
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 from jvid_models.adapters.pipelines.predictions import OutputKind
 from jvid_models.adapters.pipelines.probe import Presented
-from jvid_models.adapters.pipelines.timesteps import TimestepRule, rule_of
+from jvid_models.adapters.pipelines.sigma_levels import SigmaLevels
+from jvid_models.adapters.pipelines.table_levels import TableLevels
+from jvid_models.adapters.pipelines.timesteps import rule_of
 from jvid_models.adapters.pipelines.visits import Visits
 
 __all__ = ["Levels", "levels_of"]
@@ -35,8 +36,6 @@ _KINDS: Mapping[str, str] = {
     "sample": "x0",
     "flow_prediction": "flow",
 }
-_NEAR = 1e-3
-"""In timesteps: a time within this of a table's entry is the entry's; float32 sigmas are that coarse."""
 
 
 class Levels(Protocol):
@@ -65,89 +64,6 @@ class Levels(Protocol):
         ...
 
 
-@attrs.frozen
-class TableLevels:
-    """Levels of a table; ``explodes``: the pipeline's latents are x / alpha, its sigma is sigma / alpha."""
-
-    schedule: TabulatedSchedule
-    kind: OutputKind
-    explodes: bool
-    has_sigmas: bool
-    dtype: torch.dtype
-
-    def scale(self, t: float) -> float:
-        alpha, _ = _level(self.schedule, t)
-        if self.explodes and alpha == 0.0:
-            raise InputError("a scheduler that divides by alpha was evaluated where alpha = 0: start the grid lower")
-        return 1.0 / alpha if self.explodes else 1.0
-
-    def presented(self, t: float) -> Presented:
-        alpha, sigma = _level(self.schedule, t)
-        ratio = sigma / alpha if alpha > 0.0 else math.inf
-        n = self._timestep(t, ratio)
-        whole = abs(n - round(n)) < _NEAR
-        if whole and not self.dtype.is_floating_point:
-            return Presented(torch.tensor(round(n), dtype=self.dtype), ratio if self.has_sigmas else None)
-        value = torch.tensor(float(round(n)) if whole else n, dtype=torch.float32)
-        return Presented(value, ratio if self.has_sigmas else None)
-
-    def times(self, visits: Visits) -> tuple[float, ...]:
-        if visits.sigmas is None or not self.explodes:
-            inner = tuple((float(n) + 1.0) / self.schedule.timesteps for n in visits.timesteps)
-        else:
-            inner = tuple(map(self._time, visits.sigmas))
-        return (*inner, self._last(visits))
-
-    def _last(self, visits: Visits) -> float:
-        if visits.last is not None:
-            return self._time(visits.last) if visits.last > 0.0 else 0.0
-        return 0.0 if visits.ends_clean else 1.0 / self.schedule.timesteps
-
-    def _time(self, ratio: float) -> float:
-        T = self.schedule.timesteps
-        t = float(self.schedule.time_at(torch.tensor(math.atan(ratio), dtype=torch.float64)))
-        nearest = round(t * T) / T
-        return nearest if abs(t - nearest) * T < _NEAR else t
-
-    def _timestep(self, t: float, ratio: float) -> float:
-        n = float(self.schedule.timestep(torch.tensor(t, dtype=torch.float64)))
-        if not self.explodes or abs(n - round(n)) < _NEAR:
-            return n
-        # Between entries such schedulers interpolate sigma, not the angle.
-        low, high = math.floor(n), min(math.floor(n) + 1, self.schedule.timesteps - 1)
-        below, above = (_ratio(self.schedule.alphas_cumprod[i]) for i in (low, high))
-        return low + (ratio - below) / (above - below) if above > below else n
-
-
-@attrs.frozen
-class SigmaLevels:
-    """Levels whose sigma is the scheduler's own, of flow matching or exploding; ``back``: it runs from 0 up to 1."""
-
-    schedule: FlowMatching | VarianceExploding
-    kind: OutputKind
-    rule: TimestepRule
-    dtype: torch.dtype
-    back: bool = False
-
-    def scale(self, t: float) -> float:
-        return 1.0
-
-    def presented(self, t: float) -> Presented:
-        sigma = _level(self.schedule, t)[1]
-        own = 1.0 - sigma if self.back else sigma
-        return Presented(self.rule(own).to(self.dtype), own)
-
-    def times(self, visits: Visits) -> tuple[float, ...]:
-        if visits.sigmas is None or visits.last is None:
-            raise InputError("a scheduler of flow matching without sigmas: expected one of diffusers")
-        return tuple(self._time(1.0 - s if self.back else s) for s in (*visits.sigmas, visits.last))
-
-    def _time(self, sigma: float) -> float:
-        if isinstance(self.schedule, FlowMatching):
-            return min(max(sigma, 0.0), 1.0)
-        return float(self.schedule.time_at(torch.tensor(math.atan(sigma), dtype=torch.float64)))
-
-
 def levels_of(scheduler: Any, visits: Visits) -> Levels:
     """The levels of a scheduler, and what the model's output is, measured where the pipeline visits it.
 
@@ -158,7 +74,11 @@ def levels_of(scheduler: Any, visits: Visits) -> Levels:
     if config.get("thresholding"):
         raise InputError(f"{name} thresholds x_0 by its values: expected a scheduler without thresholding")
     dtype = visits.timesteps.dtype
-    flow = name.startswith("FlowMatch") or config.get("use_flow_sigmas") or config.get("prediction_type") == "flow_prediction"
+    flow = (
+        name.startswith("FlowMatch")
+        or config.get("use_flow_sigmas")
+        or config.get("prediction_type") == "flow_prediction"
+    )
     stated = _KINDS.get(str(config.get("prediction_type", "epsilon")))
     if name.startswith("EDM"):
         kind = OutputKind("edm" if stated == "eps" else "edm-v", float(config["sigma_data"]))
@@ -172,9 +92,13 @@ def levels_of(scheduler: Any, visits: Visits) -> Levels:
         back = bool(config.get("invert_sigmas"))
         return SigmaLevels(FlowMatching(), OutputKind("back" if back else "flow"), rule, dtype, back)
     if stated is None:
-        raise InputError(f"{name} with prediction_type {config.get('prediction_type')!r}: expected one of {', '.join(_KINDS)}")
+        raise InputError(
+            f"{name} with prediction_type {config.get('prediction_type')!r}: expected one of {', '.join(_KINDS)}"
+        )
     if config.get("timestep_type") == "continuous" and visits.sigmas is not None:
-        return SigmaLevels(_exploding(visits, config), OutputKind(stated), rule_of(name, visits, config), dtype)
+        return SigmaLevels(
+            _exploding(visits, config), OutputKind(stated), rule_of(name, visits, config), dtype
+        )
     table = getattr(scheduler, "alphas_cumprod", None)
     if not isinstance(table, Tensor) or flow:
         raise InputError(f"{name} is not understood: expected a table (alphas_cumprod), flow matching or EDM")
@@ -192,7 +116,9 @@ def _explodes(name: str, levels: TableLevels, visits: Visits) -> bool:
         abs(a - b) < 1e-5 * b for a, b in zip(visits.scales, wanted, strict=True)
     ):
         return True
-    raise InputError(f"{name} scales the model's input by {visits.scales[0]:g}: expected 1 or 1 / sqrt(sigma^2 + 1)")
+    raise InputError(
+        f"{name} scales the model's input by {visits.scales[0]:g}: expected 1 or 1 / sqrt(sigma^2 + 1)"
+    )
 
 
 def _clip(scheduler: Any) -> float | None:
@@ -214,11 +140,3 @@ def _exploding(visits: Visits, config: Mapping[str, Any]) -> VarianceExploding:
 def _table(alphas_cumprod: Tensor) -> list[float]:
     values = alphas_cumprod.double().tolist()
     return [min(max(value, 0.0), 1.0) for value in values]
-
-
-def _ratio(alpha_bar: float) -> float:
-    return math.sqrt((1.0 - alpha_bar) / alpha_bar) if alpha_bar > 0.0 else math.inf
-
-
-def _level(schedule: NoiseSchedule, t: float) -> tuple[float, float]:
-    return level_floats(schedule, torch.tensor(t, dtype=torch.float64))

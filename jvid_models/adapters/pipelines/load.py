@@ -74,7 +74,9 @@ def from_folder(
         raise MissingDependencyError(f"no {index}: expected a local folder of a diffusers pipeline")
     name = read_json(index, "JSON as diffusers writes it", "fetch the folder again").get("_class_name")
     if name not in COMPARED and not untested:
-        raise InputError(f"{path} holds a {name}, which was never compared with diffusers' own run: give untested=True to use it")
+        raise InputError(
+            f"{path} holds a {name}, which was never compared with diffusers' own run: give untested=True to use it"
+        )
     try:
         pipe = diffusers.DiffusionPipeline.from_pretrained(
             path, torch_dtype=dtype, local_files_only=True, use_safetensors=True

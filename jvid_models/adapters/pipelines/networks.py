@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from jvid_models.adapters.pipelines.replaced import replaced
 
-__all__ = ["Networks", "modules_of"]
+__all__ = ["PipelineNetworks", "modules_of"]
 
 
 def modules_of(pipe: Any) -> dict[str, nn.Module]:
@@ -23,7 +23,7 @@ def modules_of(pipe: Any) -> dict[str, nn.Module]:
     return {name: part for name, part in pipe.components.items() if isinstance(part, nn.Module)}
 
 
-class Networks:
+class PipelineNetworks:
     """The answers of the modules that a pipeline calls within its loop.
 
     Modules that are called before the first ``turned`` alone are no networks, and are always called themselves.
@@ -75,7 +75,9 @@ class Networks:
         def forward(*args: Any, **kwargs: Any) -> Any:
             key = name, self._calls[name]
             self._calls[name] += 1
-            self.inputs.append((name, [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]))
+            self.inputs.append(
+                (name, [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)])
+            )
             if self._turned or self._replays:
                 self.names.add(name)
                 if key in self._recorded:

@@ -9,12 +9,12 @@ from typing import Any
 import attrs
 from torch import Tensor
 
-from jvid_models.adapters.pipelines.probe import Call, Departure, Presented, present, real_copy
+from jvid_models.adapters.pipelines.probe import Departure, Presented, StepCall, present, real_copy
 
 __all__ = ["Presenting", "leave"]
 
 
-def leave(call: Call) -> Tensor:
+def leave(call: StepCall) -> Tensor:
     """Leave the pipeline with the call of its scheduler."""
     raise Departure(call)
 
@@ -24,19 +24,22 @@ class Presenting:
     """``count`` turns at one level; each step does ``stepped``, or leaves."""
 
     at: Presented
-    stepped: Callable[[Call], Tensor] = leave
+    stepped: Callable[[StepCall], Tensor] = leave
     count: int = 1
     delegates: bool = False
 
     def set_timesteps(self, probe: Any, own: Callable[[], None]) -> None:
+        """Hand out the one timestep."""
         present(probe, self.at, self.count)
 
-    def step(self, probe: Any, call: Call) -> Tensor:
+    def step(self, probe: Any, call: StepCall) -> Tensor:
+        """Do as given with the call; or leave."""
         latents = self.stepped(call)
         probe.__dict__["_step_index"] += 1
         return latents
 
     def copied(self, probe: Any) -> Any:
+        """A scheduler that hands out the same timestep."""
         copy = real_copy(probe)
 
         @functools.wraps(copy.set_timesteps)

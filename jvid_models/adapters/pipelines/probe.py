@@ -1,10 +1,11 @@
-"""A scheduler's stand-in inside a pipeline's own call: it hands out timesteps and takes the model's output.
+"""A probe in the place of a pipeline's scheduler, which hands out timesteps and takes the model's output.
 
     for t in scheduler.timesteps:                          the pipeline's loop
         output = network(scheduler.scale_model_input(latents, t), t, ...)
         latents = scheduler.step(output, t, latents)       here the probe leaves, with the output
 
-The probe is a copy of the real scheduler, of its very class: configuration, tables and ``scale_model_input`` are the real ones. What timesteps there are and what a step gives is decided by a `Drive`.
+The probe is a copy of the real scheduler, of its very class: configuration, tables and ``scale_model_input`` are the real
+ones. What timesteps there are and what a step gives is decided by a `Drive`.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from torch import Tensor
 from jvid.extras import extra
 
 with extra("models"):
-    from diffusers.utils import BaseOutput
+    from diffusers.utils.outputs import BaseOutput
 
-__all__ = ["Call", "Departure", "Drive", "Presented", "present", "probe_of", "real_copy"]
+__all__ = ["Departure", "Drive", "Presented", "StepCall", "present", "probe_of", "real_copy"]
 
 
 _REPLACED = ("set_timesteps", "step", "__deepcopy__")
@@ -39,7 +40,7 @@ class Departure(BaseException):
 
 
 @attrs.frozen(eq=False)
-class Call:
+class StepCall:
     """One call of ``scheduler.step`` in a pipeline's loop: the model's output, the timestep and the latents."""
 
     output: Tensor
@@ -58,7 +59,7 @@ class Drive(Protocol):
         """Set the probe's timesteps; ``own`` does it as the real scheduler does."""
         ...
 
-    def step(self, probe: Any, call: Call) -> Tensor:
+    def step(self, probe: Any, call: StepCall) -> Tensor:
         """The latents after a step; or leave with a `Departure`."""
         ...
 
@@ -68,7 +69,7 @@ class Drive(Protocol):
 
 
 def probe_of(scheduler: Any, drive: Drive) -> Any:
-    """A stand-in of ``scheduler`` that follows ``drive``; the scheduler itself is not changed."""
+    """A probe in the place of ``scheduler`` that follows ``drive``; the scheduler itself is not changed."""
     probe = copy.copy(scheduler)
     probe.__dict__ = {name: _own(value) for name, value in scheduler.__dict__.items()}
     signature = inspect.signature(scheduler.step)
@@ -86,7 +87,9 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
         output = given["model_output"] if denoised is None else denoised
         if given.get("per_token_timesteps") is not None:
             output = -output  # such a step goes along the other sign
-        latents = drive.step(probe, Call(output, given["timestep"], given["sample"], denoised is not None))
+        latents = drive.step(
+            probe, StepCall(output, given["timestep"], given["sample"], denoised is not None)
+        )
         if not given.get("return_dict", signature.parameters["return_dict"].default):
             return latents, latents
         return BaseOutput(prev_sample=latents, pred_original_sample=latents)
@@ -129,6 +132,8 @@ def present(probe: Any, at: Presented, count: int = 1) -> None:
     probe.num_inference_steps = count
     if at.sigma is not None:
         # One more than timesteps, as schedulers have them: what follows the last.
-        probe.sigmas = torch.full((count + 1,), at.sigma, device=probe.sigmas.device, dtype=probe.sigmas.dtype)
+        probe.sigmas = torch.full(
+            (count + 1,), at.sigma, device=probe.sigmas.device, dtype=probe.sigmas.dtype
+        )
     probe.__dict__["_step_index"] = 0
     probe.__dict__["_begin_index"] = 0

@@ -2,8 +2,8 @@
 
     PipelinePrompts()(["a dog"]) -> {"prompt": bytes (b, n), "null": {"prompt": bytes (b, n)}}
 
-Each row is a prompt in UTF-8, filled with zeros. As a tensor a prompt is repeated for frames and stacked for guidance as any other
-condition is.
+Each row is a prompt in UTF-8, filled with zeros. As a tensor a prompt is repeated for frames and stacked for guidance as any
+other condition is.
 """
 
 from __future__ import annotations
@@ -65,4 +65,6 @@ def prompts_of(rows: Tensor) -> list[str]:
     try:
         return [bytes(row).rstrip(b"\0").decode() for row in rows.tolist()]
     except UnicodeDecodeError:
-        raise InputError("the condition 'prompt' is no text in UTF-8: expected what PipelinePrompts gives") from None
+        raise InputError(
+            "the condition 'prompt' is no text in UTF-8: expected what PipelinePrompts gives"
+        ) from None

@@ -23,9 +23,9 @@ from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
 from jvid_models.adapters.pipelines.layout import PipelineLayout
 from jvid_models.adapters.pipelines.learning import Pass, learn_layout
 from jvid_models.adapters.pipelines.levels import Levels, levels_of
-from jvid_models.adapters.pipelines.networks import Networks
+from jvid_models.adapters.pipelines.networks import PipelineNetworks
 from jvid_models.adapters.pipelines.presenting import leave
-from jvid_models.adapters.pipelines.probe import Call, Presented
+from jvid_models.adapters.pipelines.probe import StepCall
 from jvid_models.adapters.pipelines.visits import Visiting, Visits
 
 __all__ = ["Setting", "visits_of"]
@@ -52,7 +52,7 @@ class Setting:
     sizes: Sizes
     kept: tuple[str, ...]
     prepared: int
-    networks: Networks
+    networks: PipelineNetworks
     levels: Levels
     layout: PipelineLayout
     delegates: bool
@@ -76,17 +76,21 @@ def learn(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
         raise
     except (NameError, ImportError) as error:
         name = getattr(error, "name", None) or str(error).splitlines()[0]
-        raise MissingDependencyError(f"{call.who} needs {name!r}, which is not installed: pip install {name}") from error
+        raise MissingDependencyError(
+            f"{call.who} needs {name!r}, which is not installed: pip install {name}"
+        ) from error
     except Exception as error:
         text = str(error).splitlines()[0] if str(error) else ""
-        raise InputError(f"{call.who} cannot be called as an expert: {type(error).__name__}: {text}") from error
+        raise InputError(
+            f"{call.who} cannot be called as an expert: {type(error).__name__}: {text}"
+        ) from error
 
 
 def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
     pipe = call.pipe
     if not hasattr(pipe, "prepare_latents") or not hasattr(pipe, "scheduler"):
         raise InputError(f"{call.who} has no prepare_latents and scheduler: its latents cannot be reached")
-    networks, answers = Networks(pipe), Answers(kept_methods(pipe))
+    networks, answers = PipelineNetworks(pipe), Answers(kept_methods(pipe))
     visiting = _visit(call, prompts, sizes, answers, networks)
     visits = visiting.visits(call.who)
     streams = call.who in KEEP_STATE
@@ -98,10 +102,14 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
     if not streams:
         _check_stationary(passes)
     layout = learn_layout(passes)
-    return Setting(sizes, answers.names, answers.last or 1, networks, levels, layout, visiting.delegates, streams)
+    return Setting(
+        sizes, answers.names, answers.last or 1, networks, levels, layout, visiting.delegates, streams
+    )
 
 
-def _visit(call: PipelineCall, prompts: Sequence[str], sizes: Sizes, answers: Answers, networks: Networks) -> Visiting:
+def _visit(
+    call: PipelineCall, prompts: Sequence[str], sizes: Sizes, answers: Answers, networks: PipelineNetworks
+) -> Visiting:
     """The first call, which records networks and answers."""
     before: dict[str, int] = {}
 
@@ -138,7 +146,7 @@ def _check_stationary(passes: Pass) -> None:
     seen: list[Any] = []
     states: list[Tensor] = []
 
-    def stepped(call: Call) -> Tensor:
+    def stepped(call: StepCall) -> Tensor:
         inputs = [(name, [value.clone() for value in values]) for name, values in passes.networks.inputs]
         seen.append([*inputs, call.output])
         states.append(torch.cat([torch.get_rng_state(), *(each.get_state() for each in passes.generators)]))
@@ -153,9 +161,13 @@ def _check_stationary(passes: Pass) -> None:
     if not torch.equal(states[0], states[-1]):
         raise InputError(f"{who} draws noise inside its loop: an evaluation alone would draw it anew")
     if not all(_equal(seen[0], each) for each in seen):
-        raise InputError(f"{who} does not do the same in each turn of its loop: an evaluation is a first turn")
+        raise InputError(
+            f"{who} does not do the same in each turn of its loop: an evaluation is a first turn"
+        )
     if not torch.equal(alone, seen[0][-1]):
-        raise InputError(f"{who} guides by the number of steps: an evaluation does not know it; turn that off in its options")
+        raise InputError(
+            f"{who} guides by the number of steps: an evaluation does not know it; turn that off in its options"
+        )
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -164,5 +176,3 @@ def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(_equal, one, other))
     return bool(one == other)
-
-

@@ -27,7 +27,12 @@ _AGREE = 1e-4
 
 def factors_of(pipe: Any) -> tuple[int, int]:
     """Pixels and frames to a latent, as the pipeline's own attributes have them."""
-    pixels = ("vae_scale_factor_spatial", "vae_spatial_compression_ratio", "vae_spatial_scale_factor", "vae_scale_factor")
+    pixels = (
+        "vae_scale_factor_spatial",
+        "vae_spatial_compression_ratio",
+        "vae_spatial_scale_factor",
+        "vae_scale_factor",
+    )
     frames = ("vae_scale_factor_temporal", "vae_temporal_compression_ratio", "vae_temporal_scale_factor")
     factor = next((int(getattr(pipe, name)) for name in pixels if hasattr(pipe, name)), 8)
     return factor, next((int(getattr(pipe, name)) for name in frames if hasattr(pipe, name)), 1)
@@ -39,7 +44,9 @@ def measured_space(pipe: Any, layout: PipelineLayout) -> LatentSpace:
     factor, rate = factors_of(pipe)
     name, channels = type(vae).__name__, layout.shape[1]
     if layout.scale.ndim > 1:
-        values = repr([_digits(value) for each in (layout.scale, layout.shift) for value in each[0, :, 0].flatten()])
+        values = repr(
+            [_digits(value) for each in (layout.scale, layout.shift) for value in each[0, :, 0].flatten()]
+        )
         mark = hashlib.blake2b(values.encode(), digest_size=4).hexdigest()
         return LatentSpace(f"{name}, normalised by element ({mark})", channels, factor, frames=rate)
     scaling, shift = [1.0 / float(value) for value in layout.scale], [float(value) for value in layout.shift]
@@ -61,7 +68,8 @@ def _stated(vae: Any) -> LatentSpace | None:
 def _agree(measured: list[float], stated: float | tuple[float, ...], size: float = 0.0) -> bool:
     values = stated if isinstance(stated, tuple) else (stated,) * len(measured)
     return all(
-        math.isclose(a, b, rel_tol=_AGREE, abs_tol=_AGREE * size) for a, b in zip(measured, values, strict=True)
+        math.isclose(a, b, rel_tol=_AGREE, abs_tol=_AGREE * size)
+        for a, b in zip(measured, values, strict=True)
     )
 
 

@@ -4,8 +4,8 @@
     evaluation <--- output --- scheduler.step                            (and waits in its next step)
 
 LTX 2 denoises sound beside its frames, with a copy of the scheduler: an evaluation by itself would begin its sound anew. The
-thread gets the context of the evaluation that begins it, and runs only while an evaluation waits for it. It ends when its `Stream`
-is closed or no longer referenced, with the pipeline's loop left as by any other exception.
+thread gets the context of the evaluation that begins it, and runs only while an evaluation waits for it. It ends when its
+`Stream` is closed or no longer referenced, with the pipeline's loop left as by any other exception.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch import Tensor
 from jvid.errors import InputError
 from jvid_models.adapters.pipelines.answers import Answers
 from jvid_models.adapters.pipelines.entry import Entrance
-from jvid_models.adapters.pipelines.probe import Call, Departure, Presented, real_copy
+from jvid_models.adapters.pipelines.probe import Departure, Presented, StepCall, real_copy
 
 __all__ = ["Request", "Stream", "Waiting"]
 
@@ -54,7 +54,7 @@ class Stream:
 
     def __init__(self, pipe: Any, arguments: Mapping[str, Any], answers: Answers, first: Request) -> None:
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self._replies: queue.SimpleQueue[Call | BaseException] = queue.SimpleQueue()
+        self._replies: queue.SimpleQueue[StepCall | BaseException] = queue.SimpleQueue()
         drive = _Turns(first.at, self._requests, self._replies)
         drive.entrance = Entrance(pipe, arguments, drive, answers, first.insert)
         run = _carried(lambda: _run(pipe, arguments, drive))
@@ -64,7 +64,7 @@ class Stream:
         self.turns = 0
         self._thread.start()
 
-    def evaluate(self, request: Request) -> Call:
+    def evaluate(self, request: Request) -> StepCall:
         """The scheduler's call at a request; the first is the one that the stream began with.
 
         Raises:
@@ -97,7 +97,9 @@ def _end(requests: queue.SimpleQueue[Request | None], thread: threading.Thread) 
 def _run(pipe: Any, arguments: Mapping[str, Any], drive: _Turns) -> None:
     """The thread: the pipeline's call, whose end is a reply too."""
     entrance: Entrance = drive.entrance
-    reply: BaseException = InputError(f"{type(pipe).__name__} ended after {_MOST} turns: expected fewer steps")
+    reply: BaseException = InputError(
+        f"{type(pipe).__name__} ended after {_MOST} turns: expected fewer steps"
+    )
     try:
         entrance.open()
         pipe(**arguments)
@@ -115,7 +117,7 @@ class Waiting:
         self._stream: Stream | None = None
         self._time = 0.0
 
-    def evaluate(self, begin: Callable[[], Stream], request: Request, time: float) -> Call:
+    def evaluate(self, begin: Callable[[], Stream], request: Request, time: float) -> StepCall:
         """The scheduler's call at a request; ``begin`` makes a stream that begins with it."""
         if self._stream is None or time >= self._time:
             self.close()
@@ -144,7 +146,7 @@ class _Turns:
         self,
         first: Presented,
         requests: queue.SimpleQueue[Request | None],
-        replies: queue.SimpleQueue[Call | BaseException],
+        replies: queue.SimpleQueue[StepCall | BaseException],
     ) -> None:
         self._first, self._requests, self.replies = first, requests, replies
         self._turn = 0
@@ -155,7 +157,7 @@ class _Turns:
         own()
         self._share(probe)
 
-    def step(self, probe: Any, call: Call) -> Tensor:
+    def step(self, probe: Any, call: StepCall) -> Tensor:
         self.entrance.close()  # the pipeline is as it was whenever its caller goes on
         self.replies.put(call)
         request = self._requests.get()

@@ -1,9 +1,9 @@
 """Which timestep a network gets at a sigma: a rule that the pairs of a pipeline's visits agree with.
 
-    scaled      T sigma, or sigma itself                          most of flow matching
-    whole       T sigma cut to a whole number                     UniPC and DPM++ on flow sigmas
-    unshifted   T u, sigma = k u / (1 + (k - 1) u)                CogView 4: the shift moves sigmas alone
-    log         log(sigma) / 4                                    EDM, Stable Video Diffusion
+scaled      T sigma, or sigma itself                          most of flow matching
+whole       T sigma cut to a whole number                     UniPC and DPM++ on flow sigmas
+unshifted   T u, sigma = k u / (1 + (k - 1) u)                CogView 4: the shift moves sigmas alone
+log         log(sigma) / 4                                    EDM, Stable Video Diffusion
 """
 
 from __future__ import annotations
@@ -66,4 +66,6 @@ def rule_of(name: str, visits: Visits, config: Mapping[str, Any]) -> TimestepRul
         if all(math.isclose(float(rule(s)), n, rel_tol=1e-4, abs_tol=1e-5) for n, s in pairs):
             return rule
     shown = ", ".join(f"{n:g} at {s:.4g}" for n, s in pairs[:3])
-    raise InputError(f"{name} has timesteps that its sigmas do not explain ({shown}): expected T sigma or log(sigma) / 4")
+    raise InputError(
+        f"{name} has timesteps that its sigmas do not explain ({shown}): expected T sigma or log(sigma) / 4"
+    )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from jvid.errors import InputError
-from jvid_models.adapters.pipelines.probe import Call, real_copy
+from jvid_models.adapters.pipelines.probe import StepCall, real_copy
 
 __all__ = ["Visiting", "Visits"]
 
@@ -55,11 +55,13 @@ class Visiting:
         self.copies = 0
 
     def set_timesteps(self, probe: Any, own: Callable[[], None]) -> None:
+        """Let the scheduler set its own."""
         own()
         self._probe, self._found = probe, []
         probe.__dict__["_step_index"] = 0
 
-    def step(self, probe: Any, call: Call) -> Tensor:
+    def step(self, probe: Any, call: StepCall) -> Tensor:
+        """Record the call; the latents stay as they are."""
         scale = float(probe.scale_model_input(torch.ones(1), call.timestep)) if _sets_index(probe) else 1.0
         self._found.append((call.timestep, scale, call.denoised))
         probe.__dict__["_step_index"] = len(self._found)
@@ -67,6 +69,7 @@ class Visiting:
         return call.sample
 
     def copied(self, probe: Any) -> Any:
+        """A scheduler of its own; copies are counted."""
         self.copies += 1
         return real_copy(probe)
 
