@@ -1,0 +1,95 @@
+"""Parts of a tiny pipeline as values: what is built, and from which configuration.
+
+A table of recipes imports neither torch nor diffusers; a part imports its library when it is built.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+
+@frozen
+class Part:
+    """A component or an argument of a pipeline that is built on demand."""
+
+    make: Callable[[], Any]
+
+    def __call__(self) -> Any:
+        return self.make()
+
+
+@frozen
+class Recipe:
+    """How to build and call one tiny pipeline.
+
+    Attributes:
+        kind: "text-to-image", "text-to-video" or "image-to-video".
+        parts: The constructor's arguments: parts, and plain values as they are.
+        arguments: Keyword arguments of one call; parts are built.
+        needs: Packages without which the class cannot be called.
+        module: The module of the class, where ``diffusers`` itself does not export it.
+    """
+
+    kind: str
+    parts: Mapping[str, Any]
+    arguments: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+    module: str = field(default="diffusers")
+
+    def but(self, kind: str | None = None, needs: tuple[str, ...] | None = None, **parts: Any) -> Recipe:
+        """The same recipe with other parts; a part ``...`` is left out."""
+        merged = {name: part for name, part in {**self.parts, **parts}.items() if part is not ...}
+        return Recipe(kind or self.kind, merged, self.arguments, self.needs if needs is None else needs)
+
+    def called(self, **arguments: Any) -> Recipe:
+        """The same recipe with other arguments of the call; an argument ``...`` is left out."""
+        merged = {name: each for name, each in {**self.arguments, **arguments}.items() if each is not ...}
+        return Recipe(self.kind, self.parts, merged, self.needs)
+
+
+def diffusers(name: str, **config: Any) -> Part:
+    """A component of diffusers (a network, an autoencoder, a scheduler), from its configuration.
+
+    Args:
+        name: The class; "pipelines.ltx2:LTX2Vocoder" where only a module below ``diffusers`` has it.
+        config: The constructor's arguments.
+    """
+
+    def make() -> Any:
+        module, _, cls = name.rpartition(":")
+        return getattr(importlib.import_module(f"diffusers.{module}".rstrip(".")), cls)(**config)
+
+    return Part(make)
+
+
+def transformers(name: str, config: str, **values: Any) -> Part:
+    """A network of transformers, from the values of its configuration class."""
+
+    def make() -> Any:
+        library = importlib.import_module("transformers")
+        return getattr(library, name)(getattr(library, config)(**values))
+
+    return Part(make)
+
+
+def processor(name: str, **values: Any) -> Part:
+    """A tokenizer or image processor of transformers."""
+    return Part(lambda: getattr(importlib.import_module("transformers"), name)(**values))
+
+
+def picture(height: int, width: int) -> Part:
+    """A picture of smooth colours, as PIL has it."""
+
+    def make() -> Any:
+        import numpy as np
+        from PIL import Image
+
+        down, across = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)[None]
+        colours = [down * across, 1 - down * across / 2, abs(down - across)]
+        return Image.fromarray((np.stack(colours, -1) * 255).astype(np.uint8))
+
+    return Part(make)
