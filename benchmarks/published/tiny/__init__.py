@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -16,7 +15,19 @@ from attrs import frozen
 
 from benchmarks.published.tiny.parts import Part, Recipe
 
-FAMILIES = ("unets", "wan", "ltx", "clips", "flux")
+FAMILIES = (
+    "unets",
+    "unet_relatives",
+    "priors",
+    "wan",
+    "skyreels",
+    "ltx",
+    "clips",
+    "flux",
+    "flux_relatives",
+    "images",
+    "more_images",
+)
 
 
 @frozen
@@ -60,7 +71,7 @@ def build(name: str, seed: int = 0) -> Tiny:
     from benchmarks.published.tiny.weights import draw
 
     recipe = recipes()[name]
-    cls = getattr(importlib.import_module(recipe.module), name.partition(":")[0])
+    cls = getattr(importlib.import_module("diffusers"), name.partition(":")[0])
     keep_ascii(importlib.import_module(cls.__module__))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

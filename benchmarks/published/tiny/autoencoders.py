@@ -116,3 +116,41 @@ def mochi() -> Part:
         decoder_block_out_channels=(32,) * 4,
         layers_per_block=(1,) * 5,
     )
+
+
+def flux2(channels: int = 8) -> Part:
+    """Flux 2's: normalized by patch, with the statistics of a batch normalization."""
+    return diffusers(
+        "AutoencoderKLFlux2", block_out_channels=(32,) * 4, layers_per_block=1, latent_channels=channels
+    )
+
+
+def deep_compression() -> Part:
+    """Sana's, factor 4 here: a residual encoder that moves pixels into channels."""
+    return diffusers(
+        "AutoencoderDC",
+        latent_channels=4,
+        attention_head_dim=8,
+        encoder_block_out_channels=(8, 16, 16, 16),
+        decoder_block_out_channels=(8, 16, 16, 16),
+        encoder_layers_per_block=(1,) * 4,
+        decoder_layers_per_block=(1,) * 4,
+        encoder_qkv_multiscales=((),) * 4,
+        decoder_qkv_multiscales=((),) * 4,
+        scaling_factor=0.41407,
+    )
+
+
+def hunyuan_image() -> Part:
+    """HunyuanImage's, factor 8 here."""
+    return diffusers(
+        "AutoencoderKLHunyuanImage",
+        in_channels=3,
+        out_channels=3,
+        latent_channels=16,
+        block_out_channels=(32,) * 4,
+        layers_per_block=1,
+        spatial_compression_ratio=8,
+        sample_size=64,
+        scaling_factor=0.75289,
+    )

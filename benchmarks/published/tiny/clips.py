@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.published.tiny import autoencoders, encoders, schedulers, tokenizers
+from benchmarks.published.tiny import autoencoders, encoders, languages, schedulers, tokenizers
 from benchmarks.published.tiny.parts import Part, Recipe, diffusers, picture
 
 CALL = {
@@ -68,7 +68,7 @@ def hunyuan_video(**more: Any) -> Part:
 HUNYUAN = Recipe(
     "text-to-video",
     {
-        "text_encoder": encoders.llama(layers=4),
+        "text_encoder": languages.llama(layers=4),
         "tokenizer": tokenizers.llama(),
         "transformer": hunyuan_video(),
         "vae": autoencoders.hunyuan_video(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.published.tiny import autoencoders, encoders, schedulers, tokenizers
+from benchmarks.published.tiny import autoencoders, encoders, languages, schedulers, tokenizers
 from benchmarks.published.tiny.parts import Part, Recipe, diffusers
 
 CALL = {"prompt": "a red cat", "height": 64, "width": 64, "num_inference_steps": 3, "max_sequence_length": 32}
@@ -70,7 +70,7 @@ QWEN_IMAGE = Recipe(
     {
         "scheduler": schedulers.dynamic(max_shift=0.9, max_image_seq_len=8192, shift_terminal=0.02),
         "vae": autoencoders.qwen_image(),
-        "text_encoder": encoders.qwen_vl(),
+        "text_encoder": languages.qwen_vl(),
         "tokenizer": tokenizers.qwen(),
         "transformer": diffusers(
             "QwenImageTransformer2DModel",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.published.tiny import autoencoders, encoders, schedulers, tokenizers
+from benchmarks.published.tiny import autoencoders, encoders, languages, schedulers, tokenizers
 from benchmarks.published.tiny.parts import Recipe, diffusers, picture
 
 CALL = {
@@ -93,7 +93,7 @@ LTX2 = Recipe(
             latent_channels=2,
             mel_bins=16,
         ),
-        "text_encoder": encoders.gemma3_vl(),
+        "text_encoder": languages.gemma3_vl(),
         "tokenizer": tokenizers.gemma(side="left"),
         "connectors": diffusers("pipelines.ltx2:LTX2TextConnectors", **_CONNECTORS),
         "transformer": diffusers("LTX2VideoTransformer3DModel", **_NETWORK_2),

@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 
 
 @frozen
@@ -31,14 +31,12 @@ class Recipe:
         parts: The constructor's arguments: parts, and plain values as they are.
         arguments: Keyword arguments of one call; parts are built.
         needs: Packages without which the class cannot be called.
-        module: The module of the class, where ``diffusers`` itself does not export it.
     """
 
     kind: str
     parts: Mapping[str, Any]
     arguments: Mapping[str, Any]
     needs: tuple[str, ...] = ()
-    module: str = field(default="diffusers")
 
     def but(self, kind: str | None = None, needs: tuple[str, ...] | None = None, **parts: Any) -> Recipe:
         """The same recipe with other parts; a part ``...`` is left out."""
@@ -51,6 +49,12 @@ class Recipe:
         return Recipe(self.kind, self.parts, merged, self.needs)
 
 
+def _find(name: str, library: str) -> Any:
+    """A class of a library, or "module:Class" of a module below it."""
+    module, _, cls = name.rpartition(":")
+    return getattr(importlib.import_module(f"{library}.{module}".rstrip(".")), cls)
+
+
 def diffusers(name: str, **config: Any) -> Part:
     """A component of diffusers (a network, an autoencoder, a scheduler), from its configuration.
 
@@ -58,27 +62,17 @@ def diffusers(name: str, **config: Any) -> Part:
         name: The class; "pipelines.ltx2:LTX2Vocoder" where only a module below ``diffusers`` has it.
         config: The constructor's arguments.
     """
-
-    def make() -> Any:
-        module, _, cls = name.rpartition(":")
-        return getattr(importlib.import_module(f"diffusers.{module}".rstrip(".")), cls)(**config)
-
-    return Part(make)
+    return Part(lambda: _find(name, "diffusers")(**config))
 
 
-def transformers(name: str, config: str, **values: Any) -> Part:
-    """A network of transformers, from the values of its configuration class."""
-
-    def make() -> Any:
-        library = importlib.import_module("transformers")
-        return getattr(library, name)(getattr(library, config)(**values))
-
-    return Part(make)
+def transformers(name: str, config: str, library: str = "transformers", **values: Any) -> Part:
+    """A network of transformers, or of diffusers in its style, from the values of its configuration class."""
+    return Part(lambda: _find(name, library)(_find(config, library)(**values)))
 
 
 def processor(name: str, **values: Any) -> Part:
     """A tokenizer or image processor of transformers."""
-    return Part(lambda: getattr(importlib.import_module("transformers"), name)(**values))
+    return Part(lambda: _find(name, "transformers")(**values))
 
 
 def picture(height: int, width: int) -> Part:

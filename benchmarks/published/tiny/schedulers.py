@@ -6,18 +6,18 @@ from typing import Any
 
 from benchmarks.published.tiny.parts import Part, diffusers
 
-_BETAS: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+BETAS: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 _LAST: dict[str, Any] = {"steps_offset": 1, "set_alpha_to_one": False, "clip_sample": False}
 
 
 def pndm() -> Part:
     """Stable Diffusion 1.5's; ``set_alpha_to_one=False`` ends at the table's first entry."""
-    return diffusers("PNDMScheduler", **_BETAS, skip_prk_steps=True, set_alpha_to_one=False, steps_offset=1)
+    return diffusers("PNDMScheduler", **BETAS, skip_prk_steps=True, set_alpha_to_one=False, steps_offset=1)
 
 
 def ddim(**more: Any) -> Part:
     """DDIM on the table of Stable Diffusion 1.5."""
-    return diffusers("DDIMScheduler", **(_BETAS | _LAST | more))
+    return diffusers("DDIMScheduler", **(BETAS | _LAST | more))
 
 
 def zero_snr() -> Part:
@@ -33,7 +33,7 @@ def animatediff() -> Part:
 def euler(**more: Any) -> Part:
     """SDXL's."""
     return diffusers(
-        "EulerDiscreteScheduler", **(_BETAS | {"timestep_spacing": "leading", "steps_offset": 1} | more)
+        "EulerDiscreteScheduler", **(BETAS | {"timestep_spacing": "leading", "steps_offset": 1} | more)
     )
 
 
@@ -59,7 +59,7 @@ def cogvideox(shift: float = 3.0) -> Part:
     """CogVideoX's: v prediction, a shifted signal-to-noise ratio."""
     return diffusers(
         "CogVideoXDDIMScheduler",
-        **_BETAS,
+        **BETAS,
         prediction_type="v_prediction",
         rescale_betas_zero_snr=True,
         snr_shift_scale=shift,

@@ -41,31 +41,54 @@ def _byte_pieces() -> list[str]:
     return [chr(code) for code in kept] + [chr(256 + index) for index in range(256 - len(kept))]
 
 
+TEMPLATE = (
+    "Describe the image by detailing the color shape size texture quantity text spatial relationships of the objects "
+    "and background"
+)
+"""Words of the templates around prompts: a token each, so that a prompt is not cut off after so many tokens."""
+
+
+def _merges() -> list[tuple[str, str]]:
+    """Pairs that join letter after letter to the words of the templates."""
+    pairs: dict[tuple[str, str], None] = {}
+    for word in TEMPLATE.split():
+        joined = "Ġ"
+        for letter in word:
+            pairs[joined, letter] = None
+            joined += letter
+    return list(pairs)
+
+
+def _qwen_pieces() -> list[str]:
+    marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    pictures = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    return [*_byte_pieces(), *marks, *pictures, *(first + second for first, second in _merges())]
+
+
+QWEN_TOKENS = len(_qwen_pieces())
+
+
 def qwen(length: int = 2048, name: str = "Qwen2Tokenizer") -> Part:
     """Qwen's: bytes, chat markers, padding on the right."""
-    pieces = [*_byte_pieces(), "<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    special = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
-    vocabulary = {piece: index for index, piece in enumerate(pieces + special)}
+    pieces = _qwen_pieces()
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
     return processor(
         name,
         vocab=vocabulary,
-        merges=[],
+        merges=_merges(),
         model_max_length=length,
         padding_side="right",
-        additional_special_tokens=["<|im_start|>", "<|im_end|>", *special],
+        additional_special_tokens=[piece for piece in pieces if piece.startswith("<|")],
         chat_template=CHAT,
     )
 
 
-QWEN_TOKENS = 263
-
-
-def llama(length: int = 512, side: str = "right", name: str = "LlamaTokenizer") -> Part:
+def llama(length: int = 512, side: str = "right") -> Part:
     """Llama's: characters with a space before, a start token, padding as published (right)."""
     pieces = ["<unk>", "<s>", "</s>", "<pad>", "▁", "\n", *CHARACTERS]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     return processor(
-        name,
+        "LlamaTokenizer",
         vocab=vocabulary,
         merges=[],
         pad_token="<pad>",
@@ -91,3 +114,29 @@ def gemma(length: int = 512, side: str = "right") -> Part:
 
 WORDS = 128
 """Rows of the embedding of every encoder but CLIP's and Qwen's: more than the tokens above."""
+
+
+def bert(length: int = 77, name: str = "BertTokenizer") -> Part:
+    """BERT's: pieces of words, [CLS] and [SEP] around them."""
+    letters = [letter for letter in CHARACTERS if not letter.isupper()]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + letter for letter in letters)]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    return processor(name, vocab=vocabulary, model_max_length=length)
+
+
+BERT_TOKENS = 2 * sum(not letter.isupper() for letter in CHARACTERS) + 5
+
+
+def xlm_roberta(length: int = 77) -> Part:
+    """XLM-RoBERTa's: unigrams between two marks."""
+    special = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    pieces = [*special, *((piece, -3.0) for piece in ["▁", *CHARACTERS]), ("<mask>", 0.0)]
+    return processor("XLMRobertaTokenizer", vocab=pieces, model_max_length=length)
+
+
+def byt5(length: int = 128) -> Part:
+    """ByT5's: bytes, without a vocabulary."""
+    return processor("ByT5Tokenizer", extra_ids=0, model_max_length=length)
+
+
+BYTE_TOKENS = 259
