@@ -27,6 +27,7 @@ FAMILIES = (
     "flux_relatives",
     "images",
     "more_images",
+    "more_clips",
 )
 
 
@@ -83,5 +84,7 @@ def build(name: str, seed: int = 0) -> Tiny:
         arguments = {
             key: each() if isinstance(each, Part) else each for key, each in recipe.arguments.items()
         }
+    for attribute, value in recipe.limits.items():
+        setattr(pipe, attribute, value)
     pipe.set_progress_bar_config(disable=True)
     return Tiny(pipe, arguments, recipe.kind)

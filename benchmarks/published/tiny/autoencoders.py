@@ -154,3 +154,31 @@ def hunyuan_image() -> Part:
         sample_size=64,
         scaling_factor=0.75289,
     )
+
+
+def allegro() -> Part:
+    """Allegro's, 4 channels, factors 4, 8, 8."""
+    return diffusers(
+        "AutoencoderKLAllegro", block_out_channels=(8,) * 4, layers_per_block=1, norm_num_groups=2
+    )
+
+
+def magvit() -> Part:
+    """EasyAnimate's, factors 4, 8, 8."""
+    return diffusers(
+        "AutoencoderKLMagvit",
+        latent_channels=4,
+        block_out_channels=(8,) * 4,
+        layers_per_block=1,
+        norm_num_groups=2,
+    )
+
+
+def hunyuan_video15() -> Part:
+    """HunyuanVideo 1.5's with 8 channels, factors 4, 16, 16."""
+    return diffusers(
+        "AutoencoderKLHunyuanVideo15",
+        latent_channels=8,
+        block_out_channels=(16, 16, 32, 32, 32),
+        layers_per_block=1,
+    )

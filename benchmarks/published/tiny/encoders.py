@@ -103,3 +103,21 @@ def ldm_bert(width: int = 16) -> Part:
         head_dim=8,
         d_model=width,
     )
+
+
+def siglip(width: int = 16, size: int = 32) -> Part:
+    """SigLIP's picture encoder."""
+    values = {
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    return transformers(
+        "SiglipVisionModel", "SiglipVisionConfig", **values, image_size=size, patch_size=size // 2
+    )
+
+
+def siglip_pictures(size: int = 32) -> Part:
+    """What prepares pictures for SigLIP."""
+    return processor("SiglipImageProcessorPil", size={"height": size, "width": size})

@@ -141,9 +141,12 @@ def gemma3_vl(width: int = 32) -> Part:
 
 def t5gemma(width: int = 32) -> Part:
     """The encoder of T5Gemma."""
-    encoder = values(width, query_pre_attn_scalar=8, sliding_window=512)
-    return transformers(
-        "models.t5gemma.modeling_t5gemma:T5GemmaEncoder",
-        "models.t5gemma.configuration_t5gemma:T5GemmaModuleConfig",
-        **encoder,
-    )
+
+    def make() -> Any:
+        from transformers.models.t5gemma import configuration_t5gemma, modeling_t5gemma
+
+        half = values(width, query_pre_attn_scalar=8, sliding_window=512)
+        config = configuration_t5gemma.T5GemmaConfig(encoder=half, decoder=half, vocab_size=WORDS)
+        return modeling_t5gemma.T5GemmaEncoder(config.encoder)
+
+    return Part(make)

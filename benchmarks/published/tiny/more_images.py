@@ -25,7 +25,7 @@ HUNYUAN_DIT = Recipe(
             patch_size=2,
             sample_size=8,
             hidden_size=16,
-            num_layers=3,
+            num_layers=4,
             cross_attention_dim=32,
             cross_attention_dim_t5=32,
             pooled_projection_dim=16,
@@ -66,7 +66,7 @@ HIDREAM = Recipe(
             text_emb_dim=32,
             num_routed_experts=2,
             num_activated_experts=1,
-            axes_dims_rope=(8, 8),
+            axes_dims_rope=(8, 4, 4),
             max_resolution=(8, 8),
             llama_layers=[0, 1],
             force_inference_output=True,
@@ -96,6 +96,7 @@ OMNIGEN = Recipe(
         "tokenizer": tokenizers.llama(),
     },
     CALL,
+    needs=("torchvision",),
 )
 
 PRX = Recipe(
@@ -133,6 +134,24 @@ Z_IMAGE = Recipe(
         "transformer": diffusers("ZImageTransformer2DModel", **_Z),
     },
     CALL | {"max_sequence_length": 128},
+)
+
+PRX_PIXEL = PRX.but(
+    transformer=diffusers(
+        "PRXTransformer2DModel",
+        in_channels=3,
+        patch_size=16,
+        context_in_dim=32,
+        hidden_size=32,
+        num_heads=2,
+        depth=2,
+        axes_dim=[8, 8],
+        bottleneck_size=16,
+    ),
+    text_encoder=languages.qwen3(),
+    tokenizer=QWEN,
+    vae=...,
+    prompt_max_tokens=64,
 )
 
 _WIDE: dict[str, Any] = {"attention_head_dim": 16, "num_attention_heads": 2}
@@ -216,9 +235,10 @@ RECIPES = {
     "StableDiffusion3PAGPipeline": SD3.but(pag_applied_layers="blocks.1"),
     "HunyuanDiTPipeline": HUNYUAN_DIT,
     "HunyuanDiTPAGPipeline": HUNYUAN_DIT.but(pag_applied_layers="blocks.1"),
-    "HiDreamImagePipeline": HIDREAM,
+    "HiDreamImagePipeline": HIDREAM.limited(default_sample_size=8),
     "OmniGenPipeline": OMNIGEN,
     "PRXPipeline": PRX,
+    "PRXPixelPipeline": PRX_PIXEL,
     "ZImagePipeline": Z_IMAGE,
     "HunyuanImagePipeline": HUNYUAN_IMAGE,
     "ErnieImagePipeline": ERNIE,

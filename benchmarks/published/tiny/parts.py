@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 
 @frozen
@@ -31,22 +31,30 @@ class Recipe:
         parts: The constructor's arguments: parts, and plain values as they are.
         arguments: Keyword arguments of one call; parts are built.
         needs: Packages without which the class cannot be called.
+        limits: Attributes of the pipeline that are set after it is built, where published sizes are fixed in its code.
     """
 
     kind: str
     parts: Mapping[str, Any]
     arguments: Mapping[str, Any]
     needs: tuple[str, ...] = ()
+    limits: Mapping[str, Any] = field(factory=dict)
 
-    def but(self, kind: str | None = None, needs: tuple[str, ...] | None = None, **parts: Any) -> Recipe:
+    def but(self, kind: str | None = None, **parts: Any) -> Recipe:
         """The same recipe with other parts; a part ``...`` is left out."""
-        merged = {name: part for name, part in {**self.parts, **parts}.items() if part is not ...}
-        return Recipe(kind or self.kind, merged, self.arguments, self.needs if needs is None else needs)
+        return evolve(self, kind=kind or self.kind, parts=_merged(self.parts, parts))
 
     def called(self, **arguments: Any) -> Recipe:
         """The same recipe with other arguments of the call; an argument ``...`` is left out."""
-        merged = {name: each for name, each in {**self.arguments, **arguments}.items() if each is not ...}
-        return Recipe(self.kind, self.parts, merged, self.needs)
+        return evolve(self, arguments=_merged(self.arguments, arguments))
+
+    def limited(self, **limits: Any) -> Recipe:
+        """The same recipe with other attributes of the pipeline."""
+        return evolve(self, limits=_merged(self.limits, limits))
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in {**old, **new}.items() if each is not ...}
 
 
 def _find(name: str, library: str) -> Any:

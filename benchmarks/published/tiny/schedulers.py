@@ -82,3 +82,8 @@ def ltx() -> Part:
     return flow(
         use_dynamic_shifting=True, base_shift=0.95, max_shift=2.05, max_image_seq_len=4096, shift_terminal=0.1
     )
+
+
+def euler_ancestral() -> Part:
+    """Allegro's, which draws noise at every step."""
+    return diffusers("EulerAncestralDiscreteScheduler", **BETAS)

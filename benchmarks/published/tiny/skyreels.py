@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.published.tiny import encoders, schedulers
-from benchmarks.published.tiny.parts import diffusers
+from benchmarks.published.tiny.parts import Part, diffusers
+from benchmarks.published.tiny.safety import PassingChecker
 from benchmarks.published.tiny.wan import GIVEN, I2V, WAN, network
 
 SKYREELS = WAN.but(
@@ -61,11 +62,13 @@ _COSMOS: dict[str, Any] = {
     "max_size": (4, 32, 32),
     "rope_scale": (1.0, 4.0, 4.0),
     "extra_pos_embed_type": None,
+    "concat_padding_mask": False,  # torchvision resizes the mask
 }
 COSMOS = WAN.but(
     text_encoder=encoders.t5(),
     transformer=diffusers("CosmosTransformer3DModel", **_COSMOS),
-    scheduler=diffusers("FlowMatchEulerDiscreteScheduler", use_karras_sigmas=True),
+    scheduler=schedulers.flow(use_karras_sigmas=True),
+    safety_checker=Part(PassingChecker),
 )
 COSMOS2_VIDEO = COSMOS.but(
     "image-to-video", transformer=diffusers("CosmosTransformer3DModel", **_COSMOS, in_channels=17)
