@@ -1,19 +1,24 @@
 """Tiny pipelines with random weights: every text-to-image, text-to-video and image-to-video class of diffusers.
 
 ``build("FluxPipeline")`` is a pipeline of some ten thousand weights, on the CPU in float32, that runs in about a
-second; ``names()`` and ``missing()`` together are every such class of the installed diffusers.
+second. A class may have variants, "WanPipeline:2.2" say. ``names()`` and ``missing()`` together are every such class of
+the installed diffusers. ``python -m benchmarks.published.tiny`` builds and runs them all.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Mapping
+from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from attrs import frozen
 
+from benchmarks.published.tiny.classes import published
 from benchmarks.published.tiny.parts import Part, Recipe
+from benchmarks.published.tiny.unbuildable import UNBUILDABLE
 
 FAMILIES = (
     "unets",
@@ -21,14 +26,17 @@ FAMILIES = (
     "priors",
     "wan",
     "skyreels",
+    "cosmos",
     "ltx",
     "clips",
+    "more_clips",
     "flux",
     "flux_relatives",
     "images",
     "more_images",
-    "more_clips",
+    "language_images",
 )
+"""Modules with a table ``RECIPES``."""
 
 
 @frozen
@@ -46,13 +54,36 @@ class Tiny:
     kind: str
 
 
-def recipes() -> dict[str, Recipe]:
-    """The recipe of each class and of its variants, "WanPipeline:2.2" say."""
+@cache
+def recipes() -> Mapping[str, Recipe]:
+    """The recipe of each class and of its variants, built here or not."""
     found: dict[str, Recipe] = {}
     for family in FAMILIES:
-        module = importlib.import_module(f"{__name__}.{family}")
-        found |= module.RECIPES
+        found |= importlib.import_module(f"{__name__}.{family}").RECIPES
     return found
+
+
+def variants() -> tuple[str, ...]:
+    """All that :func:`build` takes: names of classes, and of their variants after a colon."""
+    absent = missing()
+    return tuple(name for name in recipes() if name.partition(":")[0] not in absent)
+
+
+def names() -> tuple[str, ...]:
+    """The classes that can be built here."""
+    return tuple(dict.fromkeys(name.partition(":")[0] for name in variants()))
+
+
+def missing() -> Mapping[str, str]:
+    """The classes of the installed diffusers that cannot be built here, each with the reason."""
+    lacking = {
+        name: f"needs {package}"
+        for name, recipe in recipes().items()
+        for package in recipe.needs
+        if ":" not in name and importlib.util.find_spec(package) is None
+    }
+    unknown = {name: "has no recipe" for name in published() if name not in recipes()}
+    return lacking | unknown | {name: why for name, why in UNBUILDABLE.items() if name in published()}
 
 
 def keep_ascii(module: ModuleType) -> None:

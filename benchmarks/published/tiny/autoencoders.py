@@ -182,3 +182,26 @@ def hunyuan_video15() -> Part:
         block_out_channels=(16, 16, 32, 32, 32),
         layers_per_block=1,
     )
+
+
+def cosmos() -> Part:
+    """The first Cosmos', 16 channels with the published means and deviations, factors 8, 8, 8."""
+    return diffusers(
+        "AutoencoderKLCosmos",
+        encoder_block_out_channels=(8,) * 4,
+        decode_block_out_channels=(8,) * 4,
+        attention_resolutions=(8,),
+        resolution=64,
+        num_layers=1,
+    )
+
+
+def tiny() -> Part:
+    """The tiny autoencoder of Stable Diffusion's latent space, factor 8."""
+    return diffusers(
+        "AutoencoderTiny",
+        encoder_block_out_channels=(8,) * 4,
+        decoder_block_out_channels=(8,) * 4,
+        num_encoder_blocks=(1,) * 4,
+        num_decoder_blocks=(1,) * 4,
+    )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.published.tiny import encoders, schedulers
-from benchmarks.published.tiny.parts import Part, diffusers
-from benchmarks.published.tiny.safety import PassingChecker
+from benchmarks.published.tiny.parts import diffusers
 from benchmarks.published.tiny.wan import GIVEN, I2V, WAN, network
 
 SKYREELS = WAN.but(
@@ -52,28 +51,6 @@ HELIOS = WAN.but(
     scheduler=diffusers("HeliosScheduler", stages=1, stage_range=[0, 1], gamma=1.0),
 ).called(num_frames=9, history_sizes=[4, 2, 1], num_latent_frames_per_chunk=3)
 
-_COSMOS: dict[str, Any] = {
-    "num_attention_heads": 2,
-    "attention_head_dim": 12,
-    "num_layers": 2,
-    "mlp_ratio": 2,
-    "text_embed_dim": 32,
-    "adaln_lora_dim": 4,
-    "max_size": (4, 32, 32),
-    "rope_scale": (1.0, 4.0, 4.0),
-    "extra_pos_embed_type": None,
-    "concat_padding_mask": False,  # torchvision resizes the mask
-}
-COSMOS = WAN.but(
-    text_encoder=encoders.t5(),
-    transformer=diffusers("CosmosTransformer3DModel", **_COSMOS),
-    scheduler=schedulers.flow(use_karras_sigmas=True),
-    safety_checker=Part(PassingChecker),
-)
-COSMOS2_VIDEO = COSMOS.but(
-    "image-to-video", transformer=diffusers("CosmosTransformer3DModel", **_COSMOS, in_channels=17)
-)
-
 RECIPES = {
     "SkyReelsV2Pipeline": SKYREELS,
     "SkyReelsV2ImageToVideoPipeline": SKYREELS.but(
@@ -89,6 +66,7 @@ RECIPES = {
     "AnyFlowPipeline": ANYFLOW,
     "AnyFlowFARPipeline": ANYFLOW_FAR,
     "HeliosPipeline": HELIOS,
-    "Cosmos2TextToImagePipeline": COSMOS.but("text-to-image").called(num_frames=...),
-    "Cosmos2VideoToWorldPipeline": COSMOS2_VIDEO.called(image=GIVEN),
+    "HeliosPyramidPipeline": HELIOS.but(scheduler=diffusers("HeliosScheduler")).called(
+        height=64, width=64, num_inference_steps=..., pyramid_num_inference_steps_list=[2, 2, 2]
+    ),
 }

@@ -1,0 +1,74 @@
+"""Transformers over pictures that read many layers of a language model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.published.tiny import autoencoders, languages, schedulers
+from benchmarks.published.tiny.images import CALL
+from benchmarks.published.tiny.more_images import QWEN, Z_IMAGE
+from benchmarks.published.tiny.parts import Recipe, diffusers
+
+NUCLEUS = Recipe(
+    "text-to-image",
+    {
+        "transformer": diffusers(
+            "NucleusMoEImageTransformer2DModel",
+            num_layers=5,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=32,
+            axes_dims_rope=(4, 6, 6),
+            num_experts=2,
+            moe_intermediate_dim=16,
+            capacity_factors=2.0,
+        ),
+        "scheduler": schedulers.dynamic(),
+        "vae": autoencoders.qwen_image(),
+        "text_encoder": languages.qwen3_vl(),
+        "processor": QWEN,
+    },
+    CALL | {"return_index": -2},
+)
+
+_DREAM: dict[str, Any] = {
+    "in_channels": 4,
+    "out_channels": 4,
+    "block_out_channels": (8, 16, 16),
+    "layers_per_block": 1,
+    "cross_attention_dim": 32,
+    "attention_head_dim": 4,
+    "norm_num_groups": 4,
+}
+DREAM = Recipe(
+    "text-to-image",
+    {
+        "text_encoder": languages.qwen3_vl(),
+        "tokenizer": QWEN,
+        "processor": None,
+        "vae": autoencoders.tiny(),
+        "unet": diffusers("DreamLiteUNetModel", **_DREAM),
+        "scheduler": schedulers.flow(3.0),
+    },
+    CALL,
+)
+
+IDEOGRAM = Recipe(
+    "text-to-image",
+    {
+        "scheduler": schedulers.flow(1.0),
+        "vae": autoencoders.flux2(),
+        "text_encoder": languages.qwen3_vl(layers=36, name="Qwen3VLModel"),
+        "tokenizer": QWEN,
+        "transformer": diffusers("Ideogram4Transformer2DModel"),
+        "unconditional_transformer": diffusers("Ideogram4Transformer2DModel"),
+    },
+    CALL | {"max_sequence_length": 64},
+)
+
+RECIPES = {
+    "NucleusMoEImagePipeline": NUCLEUS,
+    "DreamLitePipeline": DREAM,
+    "DreamLiteMobilePipeline": DREAM.called(guidance_scale=...),
+    "ZImageOmniPipeline": Z_IMAGE.but(siglip=None, siglip_processor=None),
+}
