@@ -50,7 +50,7 @@ COGVIDEOX = Recipe(
 TEMPLATE = {"template": "A clip: {}", "crop_start": 8}
 
 
-def hunyuan_video(**more: Any) -> Part:
+def hunyuan_video(name: str = "HunyuanVideoTransformer3DModel", **more: Any) -> Part:
     """HunyuanVideo's transformer, with guidance as an input."""
     values: dict[str, Any] = {
         "num_attention_heads": 2,
@@ -62,7 +62,7 @@ def hunyuan_video(**more: Any) -> Part:
         "pooled_projection_dim": 16,
         "rope_axes_dim": (4, 4, 4),
     }
-    return diffusers("HunyuanVideoTransformer3DModel", **(values | more))
+    return diffusers(name, **(values | more))
 
 
 HUNYUAN = Recipe(

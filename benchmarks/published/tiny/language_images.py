@@ -53,6 +53,16 @@ DREAM = Recipe(
     CALL,
 )
 
+_IDEOGRAM: dict[str, Any] = {
+    "in_channels": 32,
+    "num_layers": 2,
+    "attention_head_dim": 16,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "adaln_dim": 16,
+    "llm_features_dim": 13 * 32,
+    "mrope_section": (4, 2, 2),
+}
 IDEOGRAM = Recipe(
     "text-to-image",
     {
@@ -60,14 +70,15 @@ IDEOGRAM = Recipe(
         "vae": autoencoders.flux2(),
         "text_encoder": languages.qwen3_vl(layers=36, name="Qwen3VLModel"),
         "tokenizer": QWEN,
-        "transformer": diffusers("Ideogram4Transformer2DModel"),
-        "unconditional_transformer": diffusers("Ideogram4Transformer2DModel"),
+        "transformer": diffusers("Ideogram4Transformer2DModel", **_IDEOGRAM),
+        "unconditional_transformer": diffusers("Ideogram4Transformer2DModel", **_IDEOGRAM),
     },
     CALL | {"max_sequence_length": 64},
 )
 
 RECIPES = {
     "NucleusMoEImagePipeline": NUCLEUS,
+    "Ideogram4Pipeline": IDEOGRAM.called(guidance_scale=..., guidance_schedule=(7.0, 7.0, 3.0)),
     "DreamLitePipeline": DREAM,
     "DreamLiteMobilePipeline": DREAM.called(guidance_scale=...),
     "ZImageOmniPipeline": Z_IMAGE.but(siglip=None, siglip_processor=None),

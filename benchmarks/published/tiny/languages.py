@@ -150,3 +150,24 @@ def t5gemma(width: int = 32) -> Part:
         return modeling_t5gemma.T5GemmaEncoder(config.encoder)
 
     return Part(make)
+
+
+def t5gemma2(width: int = 32) -> Part:
+    """The encoder of T5Gemma 2, with a tower for pictures."""
+    text = values(width, query_pre_attn_scalar=8, sliding_window=512)
+    vision = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+    }
+    return transformers(
+        "T5Gemma2Encoder",
+        "models.t5gemma2.configuration_t5gemma2:T5Gemma2EncoderConfig",
+        text_config=text,
+        vision_config=vision,
+        mm_tokens_per_image=4,
+        image_token_index=WORDS - 1,
+    )

@@ -87,7 +87,7 @@ EASY = Recipe(
     CALL | {"negative_prompt": "grey"},
 ).called(max_sequence_length=...)
 
-_KANDINSKY: dict[str, Any] = {
+KANDINSKY: dict[str, Any] = {
     "in_text_dim": 32,
     "in_text_dim2": 16,
     "time_dim": 16,
@@ -102,7 +102,7 @@ KANDINSKY5 = Recipe(
     {
         "transformer": diffusers(
             "Kandinsky5Transformer3DModel",
-            **_KANDINSKY,
+            **KANDINSKY,
             in_visual_dim=16,
             out_visual_dim=16,
             visual_cond=True,
@@ -190,7 +190,7 @@ RECIPES = {
     "Kandinsky5T2IPipeline": KANDINSKY5.but(
         "text-to-image",
         transformer=diffusers(
-            "Kandinsky5Transformer3DModel", **_KANDINSKY, in_visual_dim=16, out_visual_dim=16
+            "Kandinsky5Transformer3DModel", **KANDINSKY, in_visual_dim=16, out_visual_dim=16
         ),
         vae=FLUX.parts["vae"],
     )

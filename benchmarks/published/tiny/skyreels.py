@@ -66,7 +66,7 @@ RECIPES = {
     "AnyFlowPipeline": ANYFLOW,
     "AnyFlowFARPipeline": ANYFLOW_FAR,
     "HeliosPipeline": HELIOS,
-    "HeliosPyramidPipeline": HELIOS.but(scheduler=diffusers("HeliosScheduler")).called(
+    "HeliosPyramidPipeline": HELIOS.but(scheduler=diffusers("HeliosScheduler", gamma=0.3)).called(
         height=64, width=64, num_inference_steps=..., pyramid_num_inference_steps_list=[2, 2, 2]
     ),
 }
