@@ -37,6 +37,7 @@ FAMILIES = (
     "images",
     "more_images",
     "language_images",
+    "others",
 )
 """Modules with a table ``RECIPES``."""
 

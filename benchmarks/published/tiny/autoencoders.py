@@ -25,9 +25,9 @@ def kl_without_quantization(channels: int, scale: float, shift: float, **more: A
     return kl(channels, scale, shift, use_quant_conv=False, use_post_quant_conv=False, **more)
 
 
-def flux() -> Part:
+def flux(**more: Any) -> Part:
     """Flux 1's latent space."""
-    return kl_without_quantization(16, 0.3611, 0.1159)
+    return kl_without_quantization(16, 0.3611, 0.1159, **more)
 
 
 def temporal_decoder() -> Part:

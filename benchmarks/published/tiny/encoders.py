@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.published.tiny import tokenizers
 from benchmarks.published.tiny.parts import Part, processor, transformers
 from benchmarks.published.tiny.tokenizers import BERT_TOKENS, BYTE_TOKENS, CLIP_TOKENS, WORDS
 
@@ -42,6 +43,17 @@ def clip_pictures(size: int = 224) -> Part:
     """What prepares pictures for CLIP."""
     sizes = {"size": {"shortest_edge": size}, "crop_size": {"height": size, "width": size}}
     return processor("CLIPImageProcessorPil", **sizes)
+
+
+def clip_processor(size: int = 224) -> Part:
+    """What prepares texts and pictures for CLIP together."""
+
+    def make() -> Any:
+        from transformers import CLIPProcessor
+
+        return CLIPProcessor(image_processor=clip_pictures(size)(), tokenizer=tokenizers.clip()())
+
+    return Part(make)
 
 
 def t5(width: int = 32, name: str = "T5EncoderModel", config: str = "T5Config", tokens: int = WORDS) -> Part:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
+
 from benchmarks.published.tiny import encoders, languages, schedulers, tokenizers
 from benchmarks.published.tiny.clips import COGVIDEOX, GIVEN, HUNYUAN, cogvideox, hunyuan_video
-from benchmarks.published.tiny.ltx import LTX2
+from benchmarks.published.tiny.ltx import LTX2, NETWORK_2
 from benchmarks.published.tiny.more_clips import KANDINSKY, KANDINSKY5
 from benchmarks.published.tiny.parts import Recipe, diffusers
 from benchmarks.published.tiny.wan import WAN
@@ -30,6 +32,7 @@ CONSISID = COGVIDEOX.but(
     ),
     scheduler=diffusers("CogVideoXDPMScheduler", prediction_type="v_prediction", timestep_spacing="trailing"),
 ).called(image=GIVEN)
+CONSISID = evolve(CONSISID, needs=("cv2",))
 
 _MOTIF: dict[str, Any] = {
     "num_attention_heads": 2,
@@ -61,7 +64,12 @@ RECIPES: dict[str, Recipe] = {
         feature_extractor=encoders.siglip_pictures(28),
     ).called(image=GIVEN),
     "Kandinsky6TI2VAPipeline": KANDINSKY6,
-    "LTX2DFRPipeline": LTX2.called(
+    "LTX2DFRPipeline": LTX2.but(
+        transformer=diffusers(
+            "LTX2VideoTransformer3DModel", **NETWORK_2, use_keyframes_abs_pos_embedding=True
+        ),
+        scheduler=schedulers.flow(3.0),
+    ).called(
         num_inference_steps=...,
         guidance_scale=...,
         stg_scale=...,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
-from benchmarks.published.tiny import autoencoders, languages, schedulers
+from benchmarks.published.tiny import autoencoders, encoders, languages, schedulers, tokenizers
 from benchmarks.published.tiny.images import CALL
 from benchmarks.published.tiny.more_images import QWEN, Z_IMAGE
-from benchmarks.published.tiny.parts import Recipe, diffusers
+from benchmarks.published.tiny.parts import Part, Recipe, diffusers
 
 NUCLEUS = Recipe(
     "text-to-image",
     {
         "transformer": diffusers(
             "NucleusMoEImageTransformer2DModel",
+            out_channels=16,
             num_layers=5,
             attention_head_dim=16,
-            num_attention_heads=2,
+            num_attention_heads=4,
             joint_attention_dim=32,
             axes_dims_rope=(4, 6, 6),
             num_experts=2,
@@ -76,7 +78,36 @@ IDEOGRAM = Recipe(
     CALL | {"max_sequence_length": 64},
 )
 
+GLM_IMAGE = Recipe(
+    "text-to-image",
+    {
+        "tokenizer": tokenizers.byt5(),
+        "processor": None,
+        "text_encoder": encoders.byt5(),
+        "vision_language_encoder": None,
+        "vae": autoencoders.flux(latents_mean=[0.1] * 16, latents_std=[1.2] * 16),
+        "transformer": diffusers(
+            "GlmImageTransformer2DModel",
+            num_layers=2,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            text_embed_dim=32,
+            time_embed_dim=16,
+            condition_dim=8,
+            prior_vq_quantizer_codebook_size=64,
+        ),
+        "scheduler": schedulers.dynamic(base_shift=0.25, max_shift=0.75, time_shift_type="linear"),
+    },
+    CALL
+    | {
+        "prompt": "a red 'cat'",
+        "prior_token_ids": Part(lambda: importlib.import_module("torch").arange(16)[None]),
+    },
+)
+"""Tokens of the picture are given: the language model that draws them is no part of the diffusion."""
+
 RECIPES = {
+    "GlmImagePipeline": GLM_IMAGE,
     "NucleusMoEImagePipeline": NUCLEUS,
     "Ideogram4Pipeline": IDEOGRAM.called(guidance_scale=..., guidance_schedule=(7.0, 7.0, 3.0)),
     "DreamLitePipeline": DREAM,

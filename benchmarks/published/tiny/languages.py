@@ -154,7 +154,7 @@ def t5gemma(width: int = 32) -> Part:
 
 def t5gemma2(width: int = 32) -> Part:
     """The encoder of T5Gemma 2, with a tower for pictures."""
-    text = values(width, query_pre_attn_scalar=8, sliding_window=512)
+    text = values(width, query_pre_attn_scalar=8, sliding_window=512, dropout_rate=0.0)
     vision = {
         "hidden_size": 16,
         "intermediate_size": 32,
@@ -170,4 +170,23 @@ def t5gemma2(width: int = 32) -> Part:
         vision_config=vision,
         mm_tokens_per_image=4,
         image_token_index=WORDS - 1,
+    )
+
+
+def llava(width: int = 32, layers: int = 2) -> Part:
+    """Llava: Llama that sees a picture through CLIP, as four tokens."""
+    text = values(width, layers=layers, model_type="llama")
+    vision = {
+        "model_type": "clip_vision_model",
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 224,
+        "patch_size": 112,
+        "projection_dim": 16,
+    }
+    more = {"image_token_index": 6, "pad_token_id": 3}
+    return transformers(
+        "LlavaForConditionalGeneration", "LlavaConfig", text_config=text, vision_config=vision, **more
     )

@@ -39,7 +39,7 @@ LTX = Recipe(
     CALL,
 )
 
-_NETWORK_2: dict[str, Any] = {
+NETWORK_2: dict[str, Any] = {
     "in_channels": 8,
     "out_channels": 8,
     "num_attention_heads": 2,
@@ -70,7 +70,7 @@ _CONNECTORS: dict[str, Any] = {
     "rope_double_precision": False,
 }
 
-_AUTOENCODER_2: dict[str, Any] = {
+AUTOENCODER_2: dict[str, Any] = {
     "latent_channels": 8,
     "block_out_channels": (8,) * 4,
     "decoder_block_out_channels": (8,) * 3,
@@ -84,7 +84,7 @@ LTX2 = Recipe(
     "text-to-video",
     {
         "scheduler": schedulers.ltx(),
-        "vae": diffusers("AutoencoderKLLTX2Video", **_AUTOENCODER_2),
+        "vae": diffusers("AutoencoderKLLTX2Video", **AUTOENCODER_2),
         "audio_vae": diffusers(
             "AutoencoderKLLTX2Audio",
             base_channels=8,
@@ -96,7 +96,7 @@ LTX2 = Recipe(
         "text_encoder": languages.gemma3_vl(),
         "tokenizer": tokenizers.gemma(side="left"),
         "connectors": diffusers("pipelines.ltx2:LTX2TextConnectors", **_CONNECTORS),
-        "transformer": diffusers("LTX2VideoTransformer3DModel", **_NETWORK_2),
+        "transformer": diffusers("LTX2VideoTransformer3DModel", **NETWORK_2),
         "vocoder": diffusers(
             "pipelines.ltx2:LTX2Vocoder",
             in_channels=32,

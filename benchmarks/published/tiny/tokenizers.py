@@ -84,8 +84,9 @@ def qwen(length: int = 2048, name: str = "Qwen2Tokenizer") -> Part:
 
 
 def llama(length: int = 512, side: str = "right") -> Part:
-    """Llama's: characters with a space before, a start token, padding as published (right)."""
-    pieces = ["<unk>", "<s>", "</s>", "<pad>", "▁", "\n", *CHARACTERS]
+    """Llama's: characters with a space before, a start token, marks of headers and pictures."""
+    marks = ["<|start_header_id|>", "<|end_header_id|>", "<image>"]
+    pieces = ["<unk>", "<s>", "</s>", "<pad>", *marks, "▁", "\n", *CHARACTERS]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     return processor(
         "LlamaTokenizer",
@@ -93,6 +94,7 @@ def llama(length: int = 512, side: str = "right") -> Part:
         merges=[],
         add_bos_token=True,
         pad_token="<pad>",
+        additional_special_tokens=marks,
         model_max_length=length,
         padding_side=side,
         chat_template=CHAT,
