@@ -8,7 +8,7 @@ stay in their own precision: x_0 is formed of them and the output by what the sc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -70,18 +70,18 @@ class PipelineDenoiser:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """``(c, f, h, w)`` of the latents at the size that its options and its defaults give."""
-        _, c, f, h, w = self._default.layout.shape
+        _, c, f, h, w = self.setting.layout.shape
         return c, f, h, w
 
     @property
     def schedule(self) -> NoiseSchedule:
         """The schedule that x and t are expressed in, read of the pipeline's scheduler."""
-        return self._default.levels.schedule
+        return self.setting.levels.schedule
 
     @property
     def space(self) -> LatentSpace:
         """The latent space, measured."""
-        return measured_space(self.pipe, self._default.layout)
+        return measured_space(self.pipe, self.setting.layout)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype.
@@ -122,7 +122,7 @@ class PipelineDenoiser:
 
     def grid(self, steps: int) -> tuple[float, ...]:
         """The ``steps + 1`` times that the pipeline itself visits in so many steps, and where it ends."""
-        return self._grid(self._default, steps)
+        return self._grid(self.setting, steps)
 
     def frames(self, latents: Tensor, output_type: str = "np", prompts: list[str] | None = None) -> Any:
         """The pipeline's own decoder and postprocessing of latents ``(b c f h w)``; no network is called.
@@ -144,10 +144,11 @@ class PipelineDenoiser:
         )
         with setting.networks.replayed():
             made = enter(self.pipe, arguments, drive, setting.answers(), lambda prepared: prepared)
-        return made[0]
+        return made[0] if isinstance(made, Sequence | Mapping) else made
 
     @property
-    def _default(self) -> Setting:
+    def setting(self) -> Setting:
+        """What was learned of one clip at the size that the options give."""
         return self._setting(None)
 
     def _setting(self, shape: tuple[int, ...] | None) -> Setting:
