@@ -127,7 +127,7 @@ def _visit(
     # What is called in each turn may depend on it.
     answers.names = tuple(name for name in answers.names if answers.calls()[name] == before.get(name, 0))
     answers.last = before.get("prepare_latents", 0)
-    if answers.calls()["prepare_latents"] != answers.last or not answers.last:
+    if before and (not answers.last or answers.calls()["prepare_latents"] != answers.last):
         raise InputError(f"{call.who} prepares its latents inside its loop: expected once, before it")
     return visiting
 

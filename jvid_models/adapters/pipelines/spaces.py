@@ -60,7 +60,7 @@ def measured_space(pipe: Any, layout: PipelineLayout) -> LatentSpace:
 
 def _stated(vae: Any) -> LatentSpace | None:
     try:
-        return space_of_config(dict(vae.config))
+        return space_of_config(dict(getattr(vae, "config", {})))
     except (InputError, TypeError, ValueError):
         return None
 

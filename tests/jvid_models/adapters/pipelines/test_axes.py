@@ -51,7 +51,7 @@ def test_what_is_no_permutation_of_axes_is_not_found():
     swapped[1, 3], swapped[1, 4] = index[1, 4], index[1, 3]
     assert strides_of(index) is not None
     assert strides_of(swapped) is None
-    assert strides_of(torch.tensor([0, 1, 2, 4, 3])) is None
+    assert strides_of(torch.tensor([[0, 1, 2, 4, 3]])) is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
