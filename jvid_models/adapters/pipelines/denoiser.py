@@ -99,7 +99,8 @@ class PipelineDenoiser:
         time = float(t.flatten()[0])
         prompts, answers = self._conditioned(cond, len(x), setting)
         inner = x.to(working_dtype(x))
-        scaled = inner * setting.levels.scale(time)
+        scale = setting.levels.scale(time)
+        scaled = inner if scale == 1.0 else inner * scale
 
         arguments = self.call.arguments(prompts, setting.sizes, _STEPS)
         request = Request(

@@ -14,6 +14,7 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 import attrs
@@ -72,7 +73,7 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
     """A probe in the place of ``scheduler`` that follows ``drive``; the scheduler itself is not changed."""
     probe = copy.copy(scheduler)
     probe.__dict__ = {name: _own(value) for name, value in scheduler.__dict__.items()}
-    signature = inspect.signature(scheduler.step)
+    signature = _signature(type(scheduler))
 
     @functools.wraps(scheduler.set_timesteps)  # pipelines look for `sigmas` and `timesteps` in its signature
     def set_timesteps(*args: Any, **kwargs: Any) -> None:
@@ -80,7 +81,7 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
 
     @functools.wraps(scheduler.step)
     def step(*args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(*args, **kwargs).arguments
+        given = signature.bind(probe, *args, **kwargs).arguments
         denoised = given.get("pred_original_sample")
         if drive.delegates and denoised is None:
             return type(probe).step(probe, *args, **kwargs)
@@ -101,6 +102,11 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
         # Latents come and go without the deviation of the first noise.
         probe.__dict__["init_noise_sigma"] = 1.0
     return probe
+
+
+@cache
+def _signature(kind: Any) -> inspect.Signature:
+    return inspect.signature(kind.step)
 
 
 def real_copy(probe: Any) -> Any:
