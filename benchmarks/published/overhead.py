@@ -1,7 +1,7 @@
 """CPU seconds that an evaluation of a pipeline costs beside its network, at the latent sizes of published models.
 
-The network is replaced by one that gives a tensor that is there. An evaluation is compared with a turn of the pipeline's own loop,
-which packs, guides and steps too. ``python -m benchmarks.published.overhead``.
+The network is replaced by one that gives a tensor that is there. An evaluation is compared with a turn of the pipeline's own
+loop, which packs, guides and steps too. ``python -m benchmarks.published.overhead``.
 """
 
 from __future__ import annotations
