@@ -18,7 +18,6 @@ from attrs import frozen
 
 from benchmarks.published.tiny.classes import published
 from benchmarks.published.tiny.parts import Part, Recipe
-from benchmarks.published.tiny.unbuildable import UNBUILDABLE
 
 FAMILIES = (
     "unets",
@@ -38,6 +37,7 @@ FAMILIES = (
     "more_images",
     "language_images",
     "others",
+    "needing",
 )
 """Modules with a table ``RECIPES``."""
 
@@ -66,10 +66,19 @@ def recipes() -> Mapping[str, Recipe]:
     return found
 
 
+def lacks(recipe: Recipe) -> tuple[str, ...]:
+    """Packages that a recipe needs and that are not installed."""
+    return tuple(package for package in recipe.needs if importlib.util.find_spec(package) is None)
+
+
 def variants() -> tuple[str, ...]:
     """All that :func:`build` takes: names of classes, and of their variants after a colon."""
     absent = missing()
-    return tuple(name for name in recipes() if name.partition(":")[0] not in absent)
+    return tuple(
+        name
+        for name, recipe in recipes().items()
+        if name.partition(":")[0] not in absent and not lacks(recipe)
+    )
 
 
 def names() -> tuple[str, ...]:
@@ -80,13 +89,12 @@ def names() -> tuple[str, ...]:
 def missing() -> Mapping[str, str]:
     """The classes of the installed diffusers that cannot be built here, each with the reason."""
     lacking = {
-        name: f"needs {package}"
+        name: f"needs {', '.join(lacks(recipe))}"
         for name, recipe in recipes().items()
-        for package in recipe.needs
-        if ":" not in name and importlib.util.find_spec(package) is None
+        if ":" not in name and lacks(recipe)
     }
     unknown = {name: "has no recipe" for name in published() if name not in recipes()}
-    return lacking | unknown | {name: why for name, why in UNBUILDABLE.items() if name in published()}
+    return lacking | unknown
 
 
 def keep_ascii(module: ModuleType) -> None:

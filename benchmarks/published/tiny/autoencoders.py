@@ -205,3 +205,10 @@ def tiny() -> Part:
         num_encoder_blocks=(1,) * 4,
         num_decoder_blocks=(1,) * 4,
     )
+
+
+def qwen_image21() -> Part:
+    """Qwen-Image 2.1's, 64 channels with the published means and deviations, factor 16."""
+    return diffusers(
+        "AutoencoderKLQwenImage21", base_dim=8, decoder_base_dim=8, dim_mult=[1, 1, 1, 1, 1], num_res_blocks=1
+    )

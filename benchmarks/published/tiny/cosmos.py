@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
+
 from benchmarks.published.tiny import autoencoders, encoders, languages, schedulers, tokenizers
 from benchmarks.published.tiny.parts import Part, Recipe, diffusers
 from benchmarks.published.tiny.safety import PassingChecker
@@ -74,5 +76,7 @@ RECIPES = {
         image=GIVEN, num_frames=5
     ),
     "Cosmos2_5_PredictBasePipeline": COSMOS25,
-    "Cosmos2_5_PredictBasePipeline:image": COSMOS25.but("image-to-video").called(image=GIVEN),
+    "Cosmos2_5_PredictBasePipeline:image": evolve(
+        COSMOS25.but("image-to-video").called(image=GIVEN), needs=("torchvision",)
+    ),
 }

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import evolve
-
 from benchmarks.published.tiny import encoders, languages, schedulers, tokenizers
-from benchmarks.published.tiny.clips import COGVIDEOX, GIVEN, HUNYUAN, cogvideox, hunyuan_video
+from benchmarks.published.tiny.clips import GIVEN, HUNYUAN, hunyuan_video
 from benchmarks.published.tiny.ltx import LTX2, NETWORK_2
 from benchmarks.published.tiny.more_clips import KANDINSKY, KANDINSKY5
 from benchmarks.published.tiny.parts import Recipe, diffusers
@@ -24,15 +22,6 @@ FRAMEPACK = HUNYUAN.but(
     image_encoder=encoders.siglip(),
     feature_extractor=encoders.siglip_pictures(),
 ).called(image=GIVEN, latent_window_size=2)
-
-CONSISID = COGVIDEOX.but(
-    "image-to-video",
-    transformer=cogvideox(
-        "ConsisIDTransformer3DModel", in_channels=32, use_rotary_positional_embeddings=True
-    ),
-    scheduler=diffusers("CogVideoXDPMScheduler", prediction_type="v_prediction", timestep_spacing="trailing"),
-).called(image=GIVEN)
-CONSISID = evolve(CONSISID, needs=("cv2",))
 
 _MOTIF: dict[str, Any] = {
     "num_attention_heads": 2,
@@ -56,7 +45,6 @@ KANDINSKY6 = KANDINSKY5.but(
 
 RECIPES: dict[str, Recipe] = {
     "HunyuanVideoFramepackPipeline": FRAMEPACK,
-    "ConsisIDPipeline": CONSISID,
     "MotifVideoPipeline": MOTIF,
     "MotifVideoImage2VideoPipeline": MOTIF.but(
         "image-to-video",

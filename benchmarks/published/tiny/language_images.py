@@ -106,7 +106,37 @@ GLM_IMAGE = Recipe(
 )
 """Tokens of the picture are given: the language model that draws them is no part of the diffusion."""
 
+FIBO2 = Recipe(
+    "text-to-image",
+    {
+        "transformer": diffusers(
+            "BriaFibo2Transformer2DModel",
+            in_channels=8,
+            dim=32,
+            n_layers=2,
+            n_refiner_layers=1,
+            n_heads=2,
+            cap_feat_dim=96,
+            injection_layer_ids=(1,),
+            perceiver_num_layers=1,
+            min_num_gist_tokens=4,
+            max_num_gist_tokens=8,
+            gist_step=4,
+            gist_min_text_len=8,
+            gist_max_text_len=64,
+            axes_dims=(4, 6, 6),
+            axes_lens=(2048, 64, 64),
+        ),
+        "scheduler": schedulers.dynamic(),
+        "vae": autoencoders.flux2(),
+        "text_encoder": languages.qwen3_vl(),
+        "processor": QWEN,
+    },
+    CALL | {"negative_prompt": "grey"},
+)
+
 RECIPES = {
+    "BriaFibo2Pipeline": FIBO2.limited(text_encoder_out_layers=((0, 1, 2), (1, 2, 3))),
     "GlmImagePipeline": GLM_IMAGE,
     "NucleusMoEImagePipeline": NUCLEUS,
     "Ideogram4Pipeline": IDEOGRAM.called(guidance_scale=..., guidance_schedule=(7.0, 7.0, 3.0)),

@@ -75,30 +75,6 @@ HIDREAM = Recipe(
     SHORT,
 )
 
-OMNIGEN = Recipe(
-    "text-to-image",
-    {
-        "transformer": diffusers(
-            "OmniGenTransformer2DModel",
-            hidden_size=32,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            intermediate_size=64,
-            num_layers=2,
-            pad_token_id=3,
-            vocab_size=tokenizers.WORDS,
-            max_position_embeddings=1024,
-            time_step_dim=8,
-            rope_scaling={"long_factor": [1.0] * 4, "short_factor": [1.0] * 4},
-        ),
-        "scheduler": schedulers.flow(invert_sigmas=True),
-        "vae": autoencoders.kl(scale=0.13025),
-        "tokenizer": tokenizers.llama(),
-    },
-    CALL,
-    needs=("torchvision",),
-)
-
 PRX = Recipe(
     "text-to-image",
     {
@@ -236,7 +212,6 @@ RECIPES = {
     "HunyuanDiTPipeline": HUNYUAN_DIT,
     "HunyuanDiTPAGPipeline": HUNYUAN_DIT.but(pag_applied_layers="blocks.1"),
     "HiDreamImagePipeline": HIDREAM.limited(default_sample_size=8),
-    "OmniGenPipeline": OMNIGEN,
     "PRXPipeline": PRX,
     "PRXPixelPipeline": PRX_PIXEL,
     "ZImagePipeline": Z_IMAGE,

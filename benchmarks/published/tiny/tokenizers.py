@@ -144,3 +144,52 @@ def byt5(length: int = 128) -> Part:
 
 
 BYTE_TOKENS = 259
+
+
+def qwen3_vl() -> Part:
+    """Qwen 3 VL's processor of texts, pictures and clips, with the tokenizer of :func:`qwen`."""
+
+    def make() -> Any:
+        import transformers
+
+        parts = {name: getattr(transformers, f"{kind}")() for name, kind in _VISUAL.items()}
+        return transformers.Qwen3VLProcessor(tokenizer=qwen()(), chat_template=CHAT, **parts)
+
+    return Part(make)
+
+
+_VISUAL = {"image_processor": "Qwen2VLImageProcessor", "video_processor": "Qwen3VLVideoProcessor"}
+
+
+def chatglm() -> Part:
+    """ChatGLM's, with a model of characters that sentencepiece trains on the spot."""
+
+    def make() -> Any:
+        import tempfile
+        from io import BytesIO
+        from pathlib import Path
+
+        import sentencepiece
+        from diffusers.pipelines.kolors import ChatGLMTokenizer
+
+        model = BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter([" ".join(CHARACTERS)]),
+            model_writer=model,
+            model_type="char",
+            vocab_size=GLM_TOKENS - 9,
+            hard_vocab_limit=False,
+            minloglevel=2,
+        )
+        folder = tempfile.TemporaryDirectory()
+        path = Path(folder.name) / "tokenizer.model"
+        path.write_bytes(model.getvalue())
+        tokenizer = ChatGLMTokenizer(str(path))
+        tokenizer.folder = folder  # as long as the tokenizer, which copies the file when it is saved
+        return tokenizer
+
+    return Part(make)
+
+
+GLM_TOKENS = 107
+"""Characters and the nine marks of a chat."""
