@@ -68,12 +68,12 @@ def _qwen_pieces() -> list[str]:
 QWEN_TOKENS = len(_qwen_pieces())
 
 
-def qwen(length: int = 2048, name: str = "Qwen2Tokenizer") -> Part:
+def qwen(length: int = 2048) -> Part:
     """Qwen's: bytes, chat markers, padding on the right."""
     pieces = _qwen_pieces()
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     return processor(
-        name,
+        "Qwen2Tokenizer",
         vocab=vocabulary,
         merges=_merges(),
         model_max_length=length,
@@ -120,12 +120,12 @@ WORDS = 128
 """Rows of the embedding of every encoder but CLIP's and Qwen's: more than the tokens above."""
 
 
-def bert(length: int = 77, name: str = "BertTokenizer") -> Part:
+def bert(length: int = 77) -> Part:
     """BERT's: pieces of words, [CLS] and [SEP] around them."""
     letters = [letter for letter in CHARACTERS if not letter.isupper()]
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + letter for letter in letters)]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
-    return processor(name, vocab=vocabulary, model_max_length=length)
+    return processor("BertTokenizer", vocab=vocabulary, model_max_length=length)
 
 
 BERT_TOKENS = 2 * sum(not letter.isupper() for letter in CHARACTERS) + 5
@@ -144,52 +144,3 @@ def byt5(length: int = 128) -> Part:
 
 
 BYTE_TOKENS = 259
-
-
-def qwen3_vl() -> Part:
-    """Qwen 3 VL's processor of texts, pictures and clips, with the tokenizer of :func:`qwen`."""
-
-    def make() -> Any:
-        import transformers
-
-        parts = {name: getattr(transformers, f"{kind}")() for name, kind in _VISUAL.items()}
-        return transformers.Qwen3VLProcessor(tokenizer=qwen()(), chat_template=CHAT, **parts)
-
-    return Part(make)
-
-
-_VISUAL = {"image_processor": "Qwen2VLImageProcessor", "video_processor": "Qwen3VLVideoProcessor"}
-
-
-def chatglm() -> Part:
-    """ChatGLM's, with a model of characters that sentencepiece trains on the spot."""
-
-    def make() -> Any:
-        import tempfile
-        from io import BytesIO
-        from pathlib import Path
-
-        import sentencepiece
-        from diffusers.pipelines.kolors import ChatGLMTokenizer
-
-        model = BytesIO()
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter([" ".join(CHARACTERS)]),
-            model_writer=model,
-            model_type="char",
-            vocab_size=GLM_TOKENS - 9,
-            hard_vocab_limit=False,
-            minloglevel=2,
-        )
-        folder = tempfile.TemporaryDirectory()
-        path = Path(folder.name) / "tokenizer.model"
-        path.write_bytes(model.getvalue())
-        tokenizer = ChatGLMTokenizer(str(path))
-        tokenizer.folder = folder  # as long as the tokenizer, which copies the file when it is saved
-        return tokenizer
-
-    return Part(make)
-
-
-GLM_TOKENS = 107
-"""Characters and the nine marks of a chat."""
