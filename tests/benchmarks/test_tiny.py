@@ -8,6 +8,7 @@ import torch
 from benchmarks.published import tiny
 from benchmarks.published.tiny.classes import published
 from benchmarks.published.tiny.runs import flaw, run
+from jvid.errors import InputError
 
 
 def test_every_class_of_the_installed_diffusers_is_built_or_named() -> None:
@@ -57,6 +58,18 @@ def test_results_that_do_not_depend_on_the_prompt_are_found(flux: tiny.Tiny) -> 
         for parameter in encoder.parameters():
             parameter.zero_()
     assert flaw(flux) == "the same values for another prompt"
+
+
+def test_two_networks_of_one_pipeline_differ() -> None:
+    pipe = tiny.build("WanPipeline:2.2").pipe
+    first, second = pipe.transformer.state_dict(), pipe.transformer_2.state_dict()
+    assert first.keys() == second.keys()
+    assert not any(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(InputError, match="'WanPipeline:3' has no tiny pipeline: expected one of"):
+        tiny.build("WanPipeline:3")
 
 
 def test_equal_parts_have_equal_weights_in_every_pipeline() -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pkgutil
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from types import ModuleType, SimpleNamespace
@@ -16,30 +18,10 @@ from typing import Any
 
 from attrs import frozen
 
+from benchmarks.published.tiny import families
 from benchmarks.published.tiny.classes import published
 from benchmarks.published.tiny.parts import Part, Recipe
-from benchmarks.published.tiny.unbuildable import UNBUILDABLE
-
-FAMILIES = (
-    "unets",
-    "unet_relatives",
-    "priors",
-    "chains",
-    "wan",
-    "skyreels",
-    "cosmos",
-    "ltx",
-    "clips",
-    "more_clips",
-    "given_clips",
-    "flux",
-    "flux_relatives",
-    "images",
-    "more_images",
-    "language_images",
-    "others",
-)
-"""Modules with a table ``RECIPES``."""
+from jvid.errors import InputError
 
 
 @frozen
@@ -61,15 +43,24 @@ class Tiny:
 def recipes() -> Mapping[str, Recipe]:
     """The recipe of each class and of its variants, built here or not."""
     found: dict[str, Recipe] = {}
-    for family in FAMILIES:
-        found |= importlib.import_module(f"{__name__}.{family}").RECIPES
+    for family in pkgutil.iter_modules(families.__path__, f"{families.__name__}."):
+        found |= getattr(importlib.import_module(family.name), "RECIPES", {})
     return found
+
+
+def lacks(recipe: Recipe) -> tuple[str, ...]:
+    """Packages that a recipe needs and that are not installed."""
+    return tuple(package for package in recipe.needs if importlib.util.find_spec(package) is None)
 
 
 def variants() -> tuple[str, ...]:
     """All that :func:`build` takes: names of classes, and of their variants after a colon."""
     absent = missing()
-    return tuple(name for name in recipes() if name.partition(":")[0] not in absent)
+    return tuple(
+        name
+        for name, recipe in recipes().items()
+        if name.partition(":")[0] not in absent and not lacks(recipe)
+    )
 
 
 def names() -> tuple[str, ...]:
@@ -80,13 +71,12 @@ def names() -> tuple[str, ...]:
 def missing() -> Mapping[str, str]:
     """The classes of the installed diffusers that cannot be built here, each with the reason."""
     lacking = {
-        name: f"needs {package}"
+        name: f"needs {', '.join(lacks(recipe))}"
         for name, recipe in recipes().items()
-        for package in recipe.needs
-        if ":" not in name and importlib.util.find_spec(package) is None
+        if ":" not in name and lacks(recipe)
     }
     unknown = {name: "has no recipe" for name in published() if name not in recipes()}
-    return lacking | unknown | {name: why for name, why in UNBUILDABLE.items() if name in published()}
+    return lacking | unknown
 
 
 def keep_ascii(module: ModuleType) -> None:
@@ -105,15 +95,21 @@ def build(name: str, seed: int = 0) -> Tiny:
 
     from benchmarks.published.tiny.weights import draw
 
+    if name not in recipes():
+        raise InputError(
+            f"{name!r} has no tiny pipeline: expected one of tiny.variants(), 'WanPipeline:2.2' say"
+        )
     recipe = recipes()[name]
     cls = getattr(importlib.import_module("diffusers"), name.partition(":")[0])
     keep_ascii(importlib.import_module(cls.__module__))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         parts = {key: part() if isinstance(part, Part) else part for key, part in recipe.parts.items()}
+        networks = Counter[type]()
         for part in parts.values():
             if isinstance(part, torch.nn.Module):
-                draw(part.eval().requires_grad_(False), seed)
+                draw(part.eval().requires_grad_(False), seed, number=networks[type(part)])
+                networks[type(part)] += 1
         pipe = cls(**parts)
         arguments = {
             key: each() if isinstance(each, Part) else each for key, each in recipe.arguments.items()

@@ -48,6 +48,10 @@ class Recipe:
         """The same recipe with other arguments of the call; an argument ``...`` is left out."""
         return evolve(self, arguments=_merged(self.arguments, arguments))
 
+    def needing(self, *packages: str) -> Recipe:
+        """The same recipe for a class that cannot be called without packages."""
+        return evolve(self, needs=packages)
+
     def limited(self, **limits: Any) -> Recipe:
         """The same recipe with other attributes of the pipeline."""
         return evolve(self, limits=_merged(self.limits, limits))

@@ -24,7 +24,8 @@ def run(tiny: Tiny, seed: int = 0, **arguments: Any) -> Tensor:
         given = {"output_type": "np" if pictures else "latent"} | given
     if "generator" in call:
         given = {"generator": torch.Generator().manual_seed(seed)} | given
-    with torch.no_grad():
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # some pipelines draw what they encode from the global generator
         result = tiny.pipe(**given)[0]
     while isinstance(result, list | tuple):
         result = result[0]

@@ -1,27 +1,22 @@
-"""Descendants of Wan: its autoencoder and text with another transformer or another way to sample."""
+"""Descendants of Wan that sample in other ways: SkyReels, AnyFlow, Helios."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.published.tiny import encoders, schedulers
+from benchmarks.published.tiny.components import encoders, processors, schedulers
+from benchmarks.published.tiny.families.calls import GIVEN
+from benchmarks.published.tiny.families.wan import SEEING, WAN, wan_network
 from benchmarks.published.tiny.parts import diffusers
-from benchmarks.published.tiny.wan import GIVEN, I2V, WAN, network
 
 SKYREELS = WAN.but(
-    transformer=network(name="SkyReelsV2Transformer3DModel"), scheduler=schedulers.unipc_flow(8.0)
+    transformer=wan_network(name="SkyReelsV2Transformer3DModel"), scheduler=schedulers.unipc_flow(8.0)
 )
+
 FORCING = SKYREELS.called(base_num_frames=5)
-_PARTS: dict[str, Any] = {"image_dim": 16, "added_kv_proj_dim": 24}
-
-VACE = WAN.but(transformer=network(name="WanVACETransformer3DModel", vace_layers=[0], vace_in_channels=96))
-
-CHRONO = I2V.but(
-    transformer=network(given=20, name="ChronoEditTransformer3DModel", **_PARTS),
-    scheduler=schedulers.flow(5.0),
-)
 
 ANYFLOW_STEPS = diffusers("FlowMapEulerDiscreteScheduler", shift=5.0)
+
 _ANYFLOW: dict[str, Any] = {
     "num_attention_heads": 2,
     "attention_head_dim": 12,
@@ -31,7 +26,9 @@ _ANYFLOW: dict[str, Any] = {
     "num_layers": 2,
     "rope_max_seq_len": 32,
 }
+
 ANYFLOW = WAN.but(transformer=diffusers("AnyFlowTransformer3DModel", **_ANYFLOW), scheduler=ANYFLOW_STEPS)
+
 ANYFLOW_FAR = WAN.but(
     transformer=diffusers("AnyFlowFARTransformer3DModel", **_ANYFLOW, chunk_partition=(1, 1)),
     scheduler=ANYFLOW_STEPS,
@@ -55,14 +52,12 @@ RECIPES = {
     "SkyReelsV2Pipeline": SKYREELS,
     "SkyReelsV2ImageToVideoPipeline": SKYREELS.but(
         "image-to-video",
-        transformer=network(given=20, name="SkyReelsV2Transformer3DModel", **_PARTS),
+        transformer=wan_network(given=20, name="SkyReelsV2Transformer3DModel", **SEEING),
         image_encoder=encoders.clip_vision(16, projection=None),
-        image_processor=encoders.clip_pictures(),
+        image_processor=processors.clip_pictures(),
     ).called(image=GIVEN),
     "SkyReelsV2DiffusionForcingPipeline": FORCING,
     "SkyReelsV2DiffusionForcingImageToVideoPipeline": FORCING.but("image-to-video").called(image=GIVEN),
-    "WanVACEPipeline": VACE,
-    "ChronoEditPipeline": CHRONO,
     "AnyFlowPipeline": ANYFLOW,
     "AnyFlowFARPipeline": ANYFLOW_FAR,
     "HeliosPipeline": HELIOS,

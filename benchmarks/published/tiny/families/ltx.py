@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.published.tiny import autoencoders, encoders, languages, schedulers, tokenizers
+from benchmarks.published.tiny.components import (
+    clip_autoencoders,
+    encoders,
+    schedulers,
+    tokenizers,
+    visual_languages,
+)
 from benchmarks.published.tiny.parts import Recipe, diffusers, picture
 
-CALL = {
+LTX_CALL = {
     "prompt": "a red cat",
     "height": 64,
     "width": 96,
@@ -16,13 +22,14 @@ CALL = {
     "guidance_scale": 3.0,
     "max_sequence_length": 32,
 }
-GIVEN = picture(64, 96)
+
+LTX_GIVEN = picture(64, 96)
 
 LTX = Recipe(
     "text-to-video",
     {
         "scheduler": schedulers.ltx(),
-        "vae": autoencoders.ltx(),
+        "vae": clip_autoencoders.ltx(),
         "text_encoder": encoders.t5(),
         "tokenizer": tokenizers.t5(),
         "transformer": diffusers(
@@ -36,7 +43,7 @@ LTX = Recipe(
             caption_channels=32,
         ),
     },
-    CALL,
+    LTX_CALL,
 )
 
 NETWORK_2: dict[str, Any] = {
@@ -73,7 +80,7 @@ _CONNECTORS: dict[str, Any] = {
 AUTOENCODER_2: dict[str, Any] = {
     "latent_channels": 8,
     "block_out_channels": (8,) * 4,
-    "decoder_block_out_channels": (8,) * 3,
+    "decoder_block_out_channels": (8, 16, 32),
     "layers_per_block": (1,) * 5,
     "decoder_layers_per_block": (1,) * 4,
     "spatial_compression_ratio": 32,
@@ -93,7 +100,7 @@ LTX2 = Recipe(
             latent_channels=2,
             mel_bins=16,
         ),
-        "text_encoder": languages.gemma3_vl(),
+        "text_encoder": visual_languages.gemma3_vl(),
         "tokenizer": tokenizers.gemma(side="left"),
         "connectors": diffusers("pipelines.ltx2:LTX2TextConnectors", **_CONNECTORS),
         "transformer": diffusers("LTX2VideoTransformer3DModel", **NETWORK_2),
@@ -105,17 +112,33 @@ LTX2 = Recipe(
             upsample_factors=[2, 2],
         ),
     },
-    CALL | {"stg_scale": 0.0, "audio_stg_scale": 0.0, "modality_scale": 1.0, "audio_modality_scale": 1.0},
+    LTX_CALL | {"stg_scale": 0.0, "audio_stg_scale": 0.0, "modality_scale": 1.0, "audio_modality_scale": 1.0},
 )
 
 RECIPES = {
     "LTXPipeline": LTX,
-    "LTXImageToVideoPipeline": LTX.but("image-to-video").called(image=GIVEN),
-    "LTXConditionPipeline": LTX.but("image-to-video", scheduler=schedulers.flow(3.0)).called(image=GIVEN),
+    "LTXImageToVideoPipeline": LTX.but("image-to-video").called(image=LTX_GIVEN),
+    "LTXConditionPipeline": LTX.but("image-to-video", scheduler=schedulers.flow(3.0)).called(image=LTX_GIVEN),
     "LTXI2VLongMultiPromptPipeline": LTX.but("image-to-video", scheduler=schedulers.flow(3.0)).called(
-        cond_image=GIVEN
+        cond_image=LTX_GIVEN
     ),
     "LTX2Pipeline": LTX2,
-    "LTX2ImageToVideoPipeline": LTX2.but("image-to-video").called(image=GIVEN),
+    "LTX2ImageToVideoPipeline": LTX2.but("image-to-video").called(image=LTX_GIVEN),
     "LTX2ConditionPipeline": LTX2,
+    "LTX2DFRPipeline": LTX2.but(
+        transformer=diffusers(
+            "LTX2VideoTransformer3DModel", **NETWORK_2, use_keyframes_abs_pos_embedding=True
+        ),
+        scheduler=schedulers.flow(3.0),
+    ).called(
+        num_inference_steps=...,
+        guidance_scale=...,
+        stg_scale=...,
+        audio_stg_scale=...,
+        modality_scale=...,
+        audio_modality_scale=...,
+        sigmas=[1.0, 0.7, 0.4],
+    ),
+    "LTX2HDRPipeline": LTX2.called(audio_stg_scale=..., audio_modality_scale=...),
+    "LTX2InContextPipeline": LTX2,
 }

@@ -1,15 +1,18 @@
-"""UNets conditioned on a picture's embedding that a prior draws from the text, or on language models."""
+"""Kandinsky 1 to 3: UNets conditioned on an embedding that a prior draws, or on a text."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.published.tiny import autoencoders, encoders, schedulers, tokenizers
+from benchmarks.published.tiny.components import encoders, processors, schedulers, tokenizers
+from benchmarks.published.tiny.families.calls import PICTURE
+from benchmarks.published.tiny.families.stable_diffusion import unet
 from benchmarks.published.tiny.parts import Part, Recipe, diffusers
-from benchmarks.published.tiny.unets import CALL, PICTURE, unet
 
 _PRIOR: dict[str, Any] = {"num_attention_heads": 2, "attention_head_dim": 8, "num_layers": 1}
+
 PRIOR = diffusers("PriorTransformer", embedding_dim=16, num_embeddings=77, **_PRIOR)
+
 UNCLIP = diffusers(
     "UnCLIPScheduler", prediction_type="sample", num_train_timesteps=1000, clip_sample_range=5.0
 )
@@ -43,7 +46,7 @@ _PRIOR_PARTS: dict[str, Any] = {
     "prior_text_encoder": encoders.clip(16, projection=16),
     "prior_tokenizer": tokenizers.clip(),
     "prior_scheduler": UNCLIP,
-    "prior_image_processor": encoders.clip_pictures(),
+    "prior_image_processor": processors.clip_pictures(),
 }
 
 KANDINSKY22 = Recipe(
@@ -92,71 +95,6 @@ KANDINSKY3 = Recipe(
     PICTURE,
 )
 
-IF = Recipe(
-    "text-to-image",
-    {
-        "tokenizer": tokenizers.t5(),
-        "text_encoder": encoders.t5(),
-        "unet": unet(
-            32,
-            in_channels=3,
-            out_channels=6,
-            sample_size=16,
-            encoder_hid_dim=32,
-            encoder_hid_dim_type="text_proj",
-            **SIMPLE,
-        ),
-        "scheduler": diffusers(
-            "DDPMScheduler",
-            beta_schedule="squaredcos_cap_v2",
-            variance_type="learned_range",
-            thresholding=True,
-        ),
-        "safety_checker": None,
-        "feature_extractor": None,
-        "watermarker": None,
-        "requires_safety_checker": False,
-    },
-    CALL | {"height": 16, "width": 16, "clean_caption": False},
-)
-
-LDM = Recipe(
-    "text-to-image",
-    {
-        "vqvae": autoencoders.kl(),
-        "bert": encoders.ldm_bert(),
-        "tokenizer": tokenizers.bert(),
-        "unet": unet(16),
-        "scheduler": schedulers.ddim(),
-    },
-    PICTURE,
-)
-
-UNCLIP_SD = Recipe(
-    "text-to-image",
-    {
-        "prior_tokenizer": tokenizers.clip(),
-        "prior_text_encoder": encoders.clip(16, projection=16),
-        "prior": PRIOR,
-        "prior_scheduler": UNCLIP,
-        "image_normalizer": diffusers(
-            "pipelines.stable_diffusion:StableUnCLIPImageNormalizer", embedding_dim=16
-        ),
-        "image_noising_scheduler": diffusers("DDPMScheduler", beta_schedule="squaredcos_cap_v2"),
-        "tokenizer": tokenizers.clip(),
-        "text_encoder": encoders.clip(24),
-        "unet": unet(
-            24,
-            class_embed_type="projection",
-            projection_class_embeddings_input_dim=32,
-            use_linear_projection=True,
-        ),
-        "scheduler": schedulers.ddim(prediction_type="v_prediction"),
-        "vae": autoencoders.kl(),
-    },
-    PICTURE | {"prior_num_inference_steps": 2},
-)
-
 KANDINSKY = KANDINSKY22.but(
     text_encoder=encoders.xlm_roberta(
         "pipelines.kandinsky.text_encoder:MultilingualCLIP",
@@ -178,31 +116,8 @@ KANDINSKY = KANDINSKY22.but(
     scheduler=schedulers.ddim(beta_schedule="linear", thresholding=False),
 )
 
-ALT = Recipe(
-    "text-to-image",
-    {
-        "vae": autoencoders.kl(),
-        "text_encoder": encoders.xlm_roberta(
-            "pipelines.deprecated.alt_diffusion.modeling_roberta_series:RobertaSeriesModelWithTransformation",
-            "pipelines.deprecated.alt_diffusion.modeling_roberta_series:RobertaSeriesConfig",
-            project_dim=16,
-        ),
-        "tokenizer": tokenizers.xlm_roberta(),
-        "unet": unet(16),
-        "scheduler": schedulers.ddim(),
-        "safety_checker": None,
-        "feature_extractor": None,
-        "requires_safety_checker": False,
-    },
-    PICTURE,
-)
-
 RECIPES = {
     "KandinskyCombinedPipeline": KANDINSKY,
-    "AltDiffusionPipeline": ALT,
     "KandinskyV22CombinedPipeline": KANDINSKY22,
     "Kandinsky3Pipeline": KANDINSKY3,
-    "IFPipeline": IF,
-    "LDMTextToImagePipeline": LDM,
-    "StableUnCLIPPipeline": UNCLIP_SD,
 }

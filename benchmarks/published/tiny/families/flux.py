@@ -1,21 +1,57 @@
-"""Relatives of Flux: transformers over packed pictures with other texts."""
+"""Flux and its relatives: transformers over packed pictures."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.published.tiny import autoencoders, encoders, languages, schedulers, tokenizers
-from benchmarks.published.tiny.flux import CALL
-from benchmarks.published.tiny.parts import Recipe, diffusers
+from benchmarks.published.tiny.components import (
+    autoencoders,
+    encoders,
+    languages,
+    schedulers,
+    tokenizers,
+    visual_languages,
+)
+from benchmarks.published.tiny.families.calls import PACKED, QWEN, T5
+from benchmarks.published.tiny.parts import Part, Recipe, diffusers
 
-T5: dict[str, Any] = {"text_encoder": encoders.t5(), "tokenizer": tokenizers.t5()}
-QWEN = tokenizers.qwen()
+
+def flux_network(name: str = "FluxTransformer2DModel", **more: Any) -> Part:
+    """Flux's transformer: double and single blocks, 16 channels in patches of 2 x 2."""
+    values: dict[str, Any] = {
+        "in_channels": 64,
+        "num_layers": 1,
+        "num_single_layers": 1,
+        "attention_head_dim": 16,
+        "num_attention_heads": 2,
+        "joint_attention_dim": 32,
+        "pooled_projection_dim": 16,
+        "axes_dims_rope": (4, 6, 6),
+    }
+    return diffusers(name, **(values | more))
+
+
+FLUX = Recipe(
+    "text-to-image",
+    {
+        "scheduler": schedulers.dynamic(),
+        "vae": autoencoders.flux(),
+        "text_encoder": encoders.clip(16),
+        "tokenizer": tokenizers.clip(),
+        "text_encoder_2": encoders.t5(),
+        "tokenizer_2": tokenizers.t5(),
+        "transformer": flux_network(guidance_embeds=True),
+    },
+    PACKED | {"guidance_scale": 3.5},
+)
+
 FEW: dict[str, Any] = {
     "num_layers": 1,
     "num_single_layers": 1,
     "attention_head_dim": 16,
     "num_attention_heads": 2,
 }
+
 ROPE = {"axes_dims_rope": (4, 6, 6)}
 
 CHROMA = Recipe(
@@ -35,39 +71,7 @@ CHROMA = Recipe(
             approximator_layers=1,
         ),
     },
-    CALL | {"guidance_scale": 4.0},
-)
-
-BRIA = Recipe(
-    "text-to-image",
-    {
-        "scheduler": schedulers.dynamic(),
-        "vae": autoencoders.kl(),
-        **T5,
-        "transformer": diffusers(
-            "BriaTransformer2DModel", **FEW, **ROPE, in_channels=16, joint_attention_dim=32
-        ),
-    },
-    CALL | {"guidance_scale": 4.0},
-)
-
-FIBO = Recipe(
-    "text-to-image",
-    {
-        "scheduler": schedulers.dynamic(),
-        "vae": autoencoders.wan_5b(),
-        "text_encoder": languages.smollm3(),
-        "tokenizer": tokenizers.llama(),
-        "transformer": diffusers(
-            "BriaFiboTransformer2DModel",
-            **FEW,
-            **ROPE,
-            in_channels=48,
-            joint_attention_dim=64,
-            text_encoder_dim=32,
-        ),
-    },
-    CALL | {"guidance_scale": 4.0},
+    PACKED | {"guidance_scale": 4.0},
 )
 
 OVIS = Recipe(
@@ -79,12 +83,12 @@ OVIS = Recipe(
         "tokenizer": QWEN,
         "transformer": diffusers("OvisImageTransformer2DModel", **FEW, **ROPE, joint_attention_dim=32),
     },
-    CALL | {"guidance_scale": 4.0, "max_sequence_length": 256},
+    PACKED | {"guidance_scale": 4.0, "max_sequence_length": 256},
 )
 
 LONGCAT = OVIS.but(
-    text_encoder=languages.qwen_vl(),
-    text_processor=None,
+    text_encoder=visual_languages.qwen_vl(),
+    text_processor=QWEN,
     transformer=diffusers(
         "LongCatImageTransformer2DModel", **FEW, **ROPE, joint_attention_dim=32, pooled_projection_dim=32
     ),
@@ -106,16 +110,16 @@ FLUX2 = Recipe(
             axes_dims_rope=(4, 4, 4, 4),
         ),
     },
-    CALL | {"guidance_scale": 4.0, "text_encoder_out_layers": (1, 2, 3), "max_sequence_length": 128},
+    PACKED | {"guidance_scale": 4.0, "text_encoder_out_layers": (1, 2, 3), "max_sequence_length": 128},
 )
 
 RECIPES = {
+    "FluxPipeline": FLUX,
+    "FluxPipeline:schnell": FLUX.but(transformer=flux_network(), scheduler=schedulers.flow(1.0)),
     "ChromaPipeline": CHROMA,
-    "BriaPipeline": BRIA,
-    "BriaFiboPipeline": FIBO,
     "OvisImagePipeline": OVIS,
     "LongCatImagePipeline": LONGCAT,
-    "Flux2Pipeline": FLUX2.but(text_encoder=languages.mistral3()).called(max_sequence_length=512),
+    "Flux2Pipeline": FLUX2.but(text_encoder=visual_languages.mistral3()).called(max_sequence_length=512),
     "Flux2KleinPipeline": FLUX2,
     "Flux2KleinKVPipeline": FLUX2.called(guidance_scale=...),
 }

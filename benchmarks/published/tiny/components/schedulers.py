@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.published.tiny.parts import Part, diffusers
 
 BETAS: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
 _LAST: dict[str, Any] = {"steps_offset": 1, "set_alpha_to_one": False, "clip_sample": False}
 
 

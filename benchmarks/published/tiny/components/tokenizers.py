@@ -68,12 +68,12 @@ def _qwen_pieces() -> list[str]:
 QWEN_TOKENS = len(_qwen_pieces())
 
 
-def qwen(length: int = 2048, name: str = "Qwen2Tokenizer") -> Part:
+def qwen(length: int = 2048) -> Part:
     """Qwen's: bytes, chat markers, padding on the right."""
     pieces = _qwen_pieces()
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     return processor(
-        name,
+        "Qwen2Tokenizer",
         vocab=vocabulary,
         merges=_merges(),
         model_max_length=length,
@@ -120,12 +120,12 @@ WORDS = 128
 """Rows of the embedding of every encoder but CLIP's and Qwen's: more than the tokens above."""
 
 
-def bert(length: int = 77, name: str = "BertTokenizer") -> Part:
+def bert(length: int = 77) -> Part:
     """BERT's: pieces of words, [CLS] and [SEP] around them."""
     letters = [letter for letter in CHARACTERS if not letter.isupper()]
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + letter for letter in letters)]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
-    return processor(name, vocab=vocabulary, model_max_length=length)
+    return processor("BertTokenizer", vocab=vocabulary, model_max_length=length)
 
 
 BERT_TOKENS = 2 * sum(not letter.isupper() for letter in CHARACTERS) + 5

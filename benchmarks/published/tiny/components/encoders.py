@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.published.tiny import tokenizers
-from benchmarks.published.tiny.parts import Part, processor, transformers
-from benchmarks.published.tiny.tokenizers import BERT_TOKENS, BYTE_TOKENS, CLIP_TOKENS, WORDS
+from benchmarks.published.tiny.components.tokenizers import BERT_TOKENS, BYTE_TOKENS, CLIP_TOKENS, WORDS
+from benchmarks.published.tiny.parts import Part, transformers
 
 _CLIP: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_act": "quick_gelu"}
 
@@ -37,23 +36,6 @@ def clip_vision(width: int = 16, projection: int | None = 16, size: int = 224) -
         "projection_dim": projection or width,
     }
     return transformers(name, "CLIPVisionConfig", image_size=size, patch_size=size // 2, **values)
-
-
-def clip_pictures(size: int = 224) -> Part:
-    """What prepares pictures for CLIP."""
-    sizes = {"size": {"shortest_edge": size}, "crop_size": {"height": size, "width": size}}
-    return processor("CLIPImageProcessorPil", **sizes)
-
-
-def clip_processor(size: int = 224) -> Part:
-    """What prepares texts and pictures for CLIP together."""
-
-    def make() -> Any:
-        from transformers import CLIPProcessor
-
-        return CLIPProcessor(image_processor=clip_pictures(size)(), tokenizer=tokenizers.clip()())
-
-    return Part(make)
 
 
 def t5(width: int = 32, name: str = "T5EncoderModel", config: str = "T5Config", tokens: int = WORDS) -> Part:
@@ -130,6 +112,12 @@ def siglip(width: int = 16, size: int = 32) -> Part:
     )
 
 
-def siglip_pictures(size: int = 32) -> Part:
-    """What prepares pictures for SigLIP."""
-    return processor("SiglipImageProcessorPil", size={"height": size, "width": size})
+def siglip2(width: int = 16) -> Part:
+    """SigLIP 2's picture encoder, of any number of patches."""
+    values = {
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    return transformers("Siglip2VisionModel", "Siglip2VisionConfig", **values, num_patches=16, patch_size=16)

@@ -1,5 +1,0 @@
-"""Classes that no recipe builds, and why."""
-
-from __future__ import annotations
-
-UNBUILDABLE: dict[str, str] = {}
