@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import diffusers
 import torch
 from attrs import frozen
 from torch import Tensor
@@ -74,10 +75,17 @@ class Comparison:
     seconds: float
 
 
+class _Plain(diffusers.DDIMScheduler):
+    """DDIM in the place of a latent consistency model's sampler."""
+
+    def set_timesteps(
+        self, num_inference_steps: int, device: Any = None, original_inference_steps: Any = None
+    ) -> None:
+        super().set_timesteps(num_inference_steps, device)
+
+
 def with_first_order(pipe: Any) -> None:
     """Give a pipeline a scheduler whose step is that of DDIM, on the same levels, where its own has memory or noise."""
-    import diffusers
-
     name, config = type(pipe.scheduler).__name__, dict(pipe.scheduler.config)
     if name == "UniPCMultistepScheduler":
         pipe.scheduler = type(pipe.scheduler).from_config(
@@ -87,6 +95,8 @@ def with_first_order(pipe: Any) -> None:
         pipe.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(config, solver_order=1)
     elif name in ("PNDMScheduler", "DDPMScheduler", "EulerAncestralDiscreteScheduler"):
         pipe.scheduler = diffusers.DDIMScheduler.from_config(config, clip_sample=False)
+    elif name == "LCMScheduler":
+        pipe.scheduler = _Plain.from_config(config, clip_sample=False)
     config = dict(pipe.scheduler.config)
     if "DDIM" in type(pipe.scheduler).__name__ and config.get("timestep_spacing") == "linspace":
         # diffusers' DDIM steps by whole strides there, to levels that it does not visit.

@@ -17,11 +17,12 @@ PAGE = Path(__file__).parents[2] / "docs" / "published.md"
 
 TEXT = """# Published pipelines
 
-A pipeline of diffusers is an expert as it is: `jvid_models.adapters.pipelines.from_pipeline(pipe)` evaluates the pipeline's own code
-once a call, its guidance included. This page compares every text-to-image, text-to-video and image-to-video class of diffusers
-{version} with diffusers' own run: tiny random weights, float32, the pipeline's own grid, a first-order step, errors relative to the
-largest value that the decoder gets. *equal* is below {bound:g}; with times 3 % off and with another prompt results differ by the
-numbers in the columns *3 % off* and *prompt*. `python -m benchmarks.published --write` writes it.
+A pipeline of diffusers is an expert as it is: `jvid_models.adapters.pipelines.from_pipeline(pipe)` evaluates the pipeline's own
+code once a call, its guidance included. This page compares every text-to-image, text-to-video and image-to-video class of
+diffusers {version} with diffusers' own run: tiny random weights, float32, the pipeline's own grid, a first-order step, errors
+relative to the largest value that the decoder gets.
+*equal* is below {bound:g}; with times 3 % off and with another prompt results differ by what the columns *3 % off* and *prompt*
+have. `python -m benchmarks.published --write` writes this page.
 
 {tally}
 
@@ -50,7 +51,8 @@ def markdown(findings: Sequence[Finding], overheads: dict[str, Overhead]) -> str
     built = {each.name.partition(":")[0] for each in findings if each.outcome != "not built"}
     equal = equal_classes(findings)
     tally = (
-        f"{len(classes)} classes: {len(built)} are built here, {len(equal)} of these are equal ({len(equal) / max(len(built), 1):.0%}). "
+        f"{len(classes)} classes: {len(built)} are built here, {len(equal)} of these are equal "
+        f"({len(equal) / max(len(built), 1):.0%}). "
         f"With variants: {counts['equal']} equal, {counts['refused']} refused, {counts['differs']} that differ, "
         f"{counts['not built']} not built."
     )
@@ -59,7 +61,8 @@ def markdown(findings: Sequence[Finding], overheads: dict[str, Overhead]) -> str
         bound=BOUND,
         tally=tally,
         overheads="\n".join(
-            f"| {name} | {each.values / 1e6:.1f} M | {each.evaluation:.0f} ms | {each.turn:.0f} ms | {each.learning / 1e3:.1f} s |"
+            f"| {name} | {each.values / 1e6:.1f} M | {each.evaluation:.0f} ms | {each.turn:.0f} ms | "
+            f"{each.learning / 1e3:.1f} s |"
             for name, each in overheads.items()
         ),
         rows="\n".join(map(_row, sorted(findings, key=lambda each: (each.outcome, each.name)))),

@@ -54,7 +54,7 @@ class Visiting:
         self._found: list[tuple[Any, float, bool]] = []
         self.copies = 0
 
-    def set_timesteps(self, probe: Any, own: Callable[[], None]) -> None:
+    def set_timesteps(self, probe: Any, own: Callable[[], None], device: Any) -> None:
         """Let the scheduler set its own."""
         own()
         self._probe, self._found = probe, []

@@ -58,16 +58,8 @@ def test_rows_have_times_of_their_own_and_one_prompt_serves_all(denoiser):
 
 
 def test_it_conforms(denoiser):
-    report = conforms(
-        "denoiser",
-        denoiser,
-        examples=5,
-        channels=4,
-        frames=1,
-        sides=(8,),
-        cond=lambda b, f: prompts(*["a"] * b),
-        batch=2,
-    )
+    sizes = {"batch": 2, "channels": 4, "frames": 1, "sides": (8,)}
+    report = conforms("denoiser", denoiser, examples=5, cond=lambda b, f: prompts(*["a"] * b), **sizes)
     assert report.ok, report
 
 
