@@ -72,7 +72,8 @@ class PipelineCall:
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
         """Those of the pipeline's own call."""
-        return _parameters(type(self.pipe))
+        kind: Any = type(self.pipe)
+        return _parameters(kind)
 
     @property
     def frames_name(self) -> str | None:

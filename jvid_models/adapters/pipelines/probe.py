@@ -73,7 +73,8 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
     """A probe in the place of ``scheduler`` that follows ``drive``; the scheduler itself is not changed."""
     probe = copy.copy(scheduler)
     probe.__dict__ = {name: _own(value) for name, value in scheduler.__dict__.items()}
-    setting, signature = _signatures(type(scheduler))
+    kind: Any = type(scheduler)
+    setting, signature = _signatures(kind)
 
     @functools.wraps(scheduler.set_timesteps)  # pipelines look for `sigmas` and `timesteps` in its signature
     def set_timesteps(*args: Any, **kwargs: Any) -> None:
