@@ -7,6 +7,7 @@ win; where several plugins have a name, each is listed as ``plugin/name``.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -84,8 +85,9 @@ def _root(
     """Diffusion models of one latent space take turns inside one reverse diffusion."""
 
 
+@cache
 def command() -> Any:
-    """The command object of ``jvid``."""
+    """The command object of ``jvid``; contributed commands are looked up at each use."""
     from jvid.cli.check import check
     from jvid.cli.names import names
     from jvid.cli.plan import plan
