@@ -214,9 +214,11 @@ class Composition:
             )
             for name in self.experts
         }
+        ensemble = self._ensemble()
         return Sampler(
-            experts, self.selector, self.solver, self.grid, self.schedule, self.postprocessors, self.initial
-        )
+            experts, self.selector, self.solver, self.grid, self.schedule, self.postprocessors, self.initial,
+            space=ensemble.space, same_space=ensemble.same_space,
+        )  # fmt: skip
 
     def outline(self, name: str, latent_frames: int | None = None) -> Denoiser:
         """An expert's denoiser with placeholders for its networks, which declares what it evaluates without loading any.
@@ -319,8 +321,11 @@ class Composition:
 
         def other(wanted: str) -> Denoiser:
             self._named(name, wanted)
-            same_space({name: ensemble.clips(name), wanted: ensemble.clips(wanted)})
-            denoiser, schedule = ensemble.clips(wanted), ensemble.clips(name).schedule
+            own, denoiser = ensemble.clips(name), ensemble.clips(wanted)
+            same_space({name: own, wanted: denoiser}, trusted=ensemble.same_space)
+            if not ensemble.same_space:
+                denoiser = in_space(denoiser, space_of(own))
+            schedule = own.schedule
             if not ensemble.shares_conditioner(name, wanted):
                 denoiser = Borrowed(denoiser, wanted)
             denoiser = self._borrowed(wanted, denoiser, latent_frames)
@@ -328,7 +333,8 @@ class Composition:
             return denoiser if denoiser.schedule == schedule else Bridged(denoiser, schedule)
 
         from jvid.core.bridged import Bridged
-        from jvid.core.spaces import same_space
+        from jvid.core.renormalized import in_space
+        from jvid.core.spaces import same_space, space_of
         from jvid.ensemble.borrowed import Borrowed
 
         return other

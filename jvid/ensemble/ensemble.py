@@ -74,6 +74,7 @@ class Ensemble:
         strategy: the recommended one; None has none.
         name: as registered.
         folder: where its files are, None where it has no folder.
+        same_space: take spaces that differ as one; for users who know that they are.
 
     Raises:
         InputError: no members, a name that an option of the command line cannot hold, or a shape that is none.
@@ -93,6 +94,7 @@ class Ensemble:
         strategy: Strategy | None = None,
         name: str = "ensemble",
         folder: str | Path | None = None,
+        same_space: bool = False,
     ) -> None:
         if not members:
             raise InputError(f"ensemble {name!r} has no experts: expected at least one, by name")
@@ -123,6 +125,7 @@ class Ensemble:
         self.prompts, self.strategy = tuple(prompts), strategy
         self.frames = frames or FrameRule()
         self.folder = None if folder is None else Path(folder)
+        self.same_space = same_space
         self._codec, self._schedule, self._space = codec, schedule, space
         self._clips: dict[str, Denoiser] = {}
 

@@ -52,6 +52,7 @@ class Source:
         shape: ``(c, f, h, w)`` of a clip's latents.
         fps: frames per second.
         schedule: the reference schedule, a choice of the kind "schedule".
+        same_space: take latent spaces that differ as one; for users who know that they are.
 
     Raises:
         InputError: neither a name nor experts, or a value of another form.
@@ -64,6 +65,7 @@ class Source:
     shape: tuple[int, ...] | None = None
     fps: float | None = None
     schedule: str | None = None
+    same_space: bool = False
 
     def __attrs_post_init__(self) -> None:
         for key in ("name", "codec", "schedule"):
@@ -71,6 +73,8 @@ class Source:
                 raise InputError(f"ensemble.{key} {documents.short(value)}: expected text")
         if not self.name and not self.experts:
             raise InputError("no ensemble: expected the name of one, a folder, or experts")
+        if not isinstance(self.same_space, bool):
+            raise InputError(f"ensemble.same_space {documents.short(self.same_space)}: expected true or false")
         sizes = self.shape
         if sizes is not None and (len(sizes) != 4 or any(type(n) is not int or n < 1 for n in sizes)):
             raise InputError(
@@ -192,6 +196,7 @@ class Source:
             prompts=around.prompts if around is not None and not self.text else (),
             strategy=base.strategy if base is not None else None,
             name=self.name or "composed",
+            same_space=self.same_space or (base is not None and base.same_space),
         )
 
 
