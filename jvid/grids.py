@@ -40,7 +40,9 @@ def _times(timesteps: Iterable[float], T: int, clean: bool = True) -> tuple[floa
     times = tuple((n + 1) / T for n in timesteps)
     end = 0.0 if clean else 1 / T
     if len(times) < 2 and times[-1] <= end:
-        raise InputError(f"a grid of one step from t = {times[0]:g} ends there: expected more steps, or clean=True")
+        raise InputError(
+            f"a grid of one step from t = {times[0]:g} ends there: expected more steps, or clean=True"
+        )
     return times if times[-1] <= end else (*times, end)
 
 

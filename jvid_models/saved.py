@@ -69,7 +69,12 @@ def load_saved(model: Any, folder: Path, what: str, variant: str | None = None, 
     variant = find_variant(folder, variant)
     try:
         loaded, info = model.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, variant=variant, output_loading_info=True, **options
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            variant=variant,
+            output_loading_info=True,
+            **options,
         )
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise InputError(f"cannot load {what} from {folder}: {str(error).splitlines()[0]}") from None

@@ -49,7 +49,8 @@ class LatentSpace:
     scaling: float | tuple[float, ...] = attrs.field(default=1.0, converter=_scaling)
     shift: float | tuple[float, ...] = attrs.field(default=0.0, converter=_scaling)
     frames: int = 1
-    encoder: str | None = attrs.field(default=None, eq=False)  # left out of fingerprints, which older states have without it
+    # A field that is not compared is left out of fingerprints, as in states of older versions.
+    encoder: str | None = attrs.field(default=None, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if not self.autoencoder:

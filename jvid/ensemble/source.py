@@ -74,7 +74,9 @@ class Source:
         if not self.name and not self.experts:
             raise InputError("no ensemble: expected the name of one, a folder, or experts")
         if not isinstance(self.same_space, bool):
-            raise InputError(f"ensemble.same_space {documents.short(self.same_space)}: expected true or false")
+            raise InputError(
+                f"ensemble.same_space {documents.short(self.same_space)}: expected true or false"
+            )
         sizes = self.shape
         if sizes is not None and (len(sizes) != 4 or any(type(n) is not int or n < 1 for n in sizes)):
             raise InputError(

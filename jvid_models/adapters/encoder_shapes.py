@@ -54,7 +54,9 @@ def measured_shapes(config: Mapping[str, Any]) -> EncoderShapes:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             model: Any = maker.from_config(dict(config))  # type: ignore[attr-defined]
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise InputError(f"diffusers makes no {kind} of this config: {' '.join(str(error).split())}") from None
+        raise InputError(
+            f"diffusers makes no {kind} of this config: {' '.join(str(error).split())}"
+        ) from None
     filled = {**model.config, "_class_name": kind}
     by_weights = any(name == "latents_mean" for name, _ in model.named_buffers(recurse=False))
     found = _encoded(model) or _declared(filled)
@@ -66,10 +68,11 @@ def measured_shapes(config: Mapping[str, Any]) -> EncoderShapes:
 def _encoded(model: Any) -> tuple[int, int, int] | None:
     """Channels, pixels and frames to a latent of the encoder; None where it does not run on shapes."""
     for clip in ((1, 3, FRAMES, SIDE, SIDE), (1, 3, SIDE, SIDE)):
+        # Whatever an encoder raises on shapes alone, it has none to give.
         try:
             with torch.no_grad(), torch.device("meta"):
                 out = model.encode(torch.empty(clip))
-        except Exception:  # noqa: BLE001 whatever a foreign encoder raises on shapes, it has none to give
+        except Exception:
             continue
         shape = tuple((out.latent_dist.mean if hasattr(out, "latent_dist") else out[0]).shape)
         if len(shape) != len(clip):

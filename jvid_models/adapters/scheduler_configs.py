@@ -87,7 +87,11 @@ def schedule_of(scheduler: Any) -> tuple[NoiseSchedule, Prediction]:
     """
     levels = levels_of_scheduler(scheduler)
     if levels.std is not None or levels.sign != 1:
-        what = "a preconditioned network (EDM)" if levels.std is not None else "the negative flow (invert_sigmas)"
+        what = (
+            "a preconditioned network (EDM)"
+            if levels.std is not None
+            else "the negative flow (invert_sigmas)"
+        )
         raise InputError(
             f"the scheduler is of {what}: expected levels_of_scheduler(scheduler).denoiser(network), which holds it"
         )

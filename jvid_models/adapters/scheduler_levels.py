@@ -1,10 +1,10 @@
 """What a diffusers scheduler declares about its network: the levels, the prediction and the number given as time.
 
-    clock    the network's time at (alpha, sigma)            schedulers
-    index    n, the table's entry, between entries too       tables of betas
-    sigma    sigma T                                         flow matching; exploding flow (Cosmos 2)
-    signal   alpha T                                         inverted flow (Mochi), whose output is x_0 - eps
-    log      ln(sigma / alpha) / 4                           EDM, continuous v (Stable Video Diffusion)
+clock    the network's time at (alpha, sigma)            schedulers
+index    n, the table's entry, between entries too       tables of betas
+sigma    sigma T                                         flow matching; exploding flow (Cosmos 2)
+signal   alpha T                                         inverted flow (Mochi), whose output is x_0 - eps
+log      ln(sigma / alpha) / 4                           EDM, continuous v (Stable Video Diffusion)
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def object_table(scheduler: Any, config: Mapping[str, Any], name: str) -> Tabula
     """The table of a live scheduler of the class ``name``: ``computed_table`` where both agree, else its own."""
     own = torch.as_tensor(scheduler.alphas_cumprod).detach().cpu().double()
     table = computed_table(config, name)
-    if table is not None and table.timesteps == len(own):
-        if torch.allclose(torch.tensor(table.alphas_cumprod, dtype=torch.float64), own, rtol=2e-4, atol=1e-7):
-            return table
-    return TabulatedSchedule(own)
+    if table is None or table.timesteps != len(own):
+        return TabulatedSchedule(own)
+    computed = torch.tensor(table.alphas_cumprod, dtype=torch.float64)
+    return table if torch.allclose(computed, own, rtol=2e-4, atol=1e-7) else TabulatedSchedule(own)

@@ -76,7 +76,11 @@ def normalisation_of(config: Mapping[str, Any], kind: str) -> Normalisation:
     numbers = Normalisation(
         1.0 if scaling is None else float(scaling), float(config.get("shift_factor") or 0.0), mean, std
     )
-    if not all(map(math.isfinite, (*mean, *std))) or 0.0 in (numbers.scaling, *std) or bool(mean) != bool(std):
+    if (
+        not all(map(math.isfinite, (*mean, *std)))
+        or 0.0 in (numbers.scaling, *std)
+        or bool(mean) != bool(std)
+    ):
         raise InputError(
             f"an autoencoder's config with scaling_factor={numbers.scaling:g}, {len(mean)} latents_mean and {len(std)} "
             "latents_std: expected finite numbers, as many of both, and none of 0 but means"
@@ -121,7 +125,12 @@ def space_of_autoencoder(autoencoder: Any, name: str | None = None) -> LatentSpa
 def _space(config: Mapping[str, Any], kind: str, shapes: EncoderShapes, name: str | None) -> LatentSpace:
     numbers = normalisation_of(config, kind)
     space = LatentSpace(
-        name or kind, shapes.channels, shapes.factor, numbers.space_scaling, numbers.space_shift, shapes.frames
+        name or kind,
+        shapes.channels,
+        shapes.factor,
+        numbers.space_scaling,
+        numbers.space_shift,
+        shapes.frames,
     )
     return space if name else with_encoder(space, kind)
 

@@ -57,7 +57,9 @@ def from_unet(
     for less work; without it, diffusers' own forward.
     Raises InputError for a UNet or a scheduler that is not understood.
     """
-    levels = _on(scheduler, prediction) if isinstance(scheduler, NoiseSchedule) else levels_of_scheduler(scheduler)
+    levels = (
+        _on(scheduler, prediction) if isinstance(scheduler, NoiseSchedule) else levels_of_scheduler(scheduler)
+    )
     if isinstance(dtype, str):
         dtype = _precision(dtype)
     if dtype is not None or device is not None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jvid.core.protocols import NoiseSchedule, TextEncoder
     from jvid.core.spaces import LatentSpace
     from jvid.denoisers.parameterized import Parameterized
+    from jvid.denoisers.preconditioned import Preconditioned
     from jvid.strategy import Strategy
     from jvid_models.codecs import ImageCodec
     from jvid_models.text import EmbeddingTable
@@ -156,7 +157,7 @@ class EnsembleFolder:
             folder=self.folder,
         )
 
-    def denoiser(self, name: str) -> Parameterized:
+    def denoiser(self, name: str) -> Parameterized | Preconditioned:
         """An expert's denoiser, of clips or of single frames, read anew at each call.
 
         Raises:

@@ -104,4 +104,6 @@ def levels_are_levels(subject: Any, trial: Trial) -> None:
         assert all(math.isfinite(level.angle) for level in levels), f"an angle is not finite on {schedule}"
         top = max(level.angle for level in levels)
         assert levels[0].angle >= top - 1e-12, f"the first level on {schedule} is not the noisiest"
-        assert levels[-1].sigma == 0.0 or not _clean(subject), f"the last level on {schedule} has sigma {levels[-1].sigma}"
+        assert levels[-1].sigma == 0.0 or not _clean(subject), (
+            f"the last level on {schedule} has sigma {levels[-1].sigma}"
+        )

@@ -52,11 +52,15 @@ def test_the_map_takes_latents_of_one_space_to_the_other():
     assert affine(OUTER, OUTER) == (1.0, (0.0,) * 4)
 
 
-@pytest.mark.parametrize("schedule", [VP, FlowMatching(3.0), VarianceExploding()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "schedule", [VP, FlowMatching(3.0), VarianceExploding()], ids=lambda s: type(s).__name__
+)
 def test_a_denoiser_across_the_map_is_exact(schedule):
     outer, inner = pair(schedule)
     across = in_space(inner, OUTER)
-    assert isinstance(across, Renormalized) and across.space == OUTER and across.schedule == schedule
+    assert isinstance(across, Renormalized)
+    assert across.space == OUTER
+    assert across.schedule == schedule
     x = torch.randn(3, 4, 2, 2, 2, dtype=torch.float64) * 2
     for t in (torch.tensor(0.9), torch.tensor([0.0, 0.3, 0.8], dtype=torch.float64)):
         torch.testing.assert_close(across(x, t, {}), outer(x, t, {}), atol=1e-6, rtol=1e-6)
@@ -103,7 +107,8 @@ def test_what_has_no_map_is_refused_and_named(change, named):
     denoisers = {"video": Oracle(OUTER, VP, (0.0,) * 4, 1.0), "image": Oracle(other, VP, (0.0,) * 4, 1.0)}
     with pytest.raises(InputError, match=named) as caught:
         same_space(denoisers)
-    assert "'video' and 'image'" in str(caught.value) and "\n" not in str(caught.value)
+    assert "'video' and 'image'" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_user_who_knows_mixes_what_differs():
@@ -125,6 +130,8 @@ def test_a_user_who_knows_mixes_what_differs():
 
 def test_spaces_of_equal_encoders_are_equal_under_other_names():
     one, other = LatentSpace("kl", encoder="kl-f8"), LatentSpace("temporal decoder", encoder="kl-f8")
-    assert one == other and hash(one) == hash(other)
-    assert one != LatentSpace("kl-f9") and one == LatentSpace("kl-f8")
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != LatentSpace("kl-f9")
+    assert one == LatentSpace("kl-f8")
     assert LatentSpace("cosmos", 2, scaling=[1.0, 2.0, 3.0, 4.0]).scaling == (1.0, 2.0, 3.0, 4.0)

@@ -53,7 +53,12 @@ def test_more_frames_than_its_positions_are_refused(unet):
 def test_a_run_equals_the_pipelines(unet, guidance):
     scheduler = diffusers.DDIMScheduler(**SCHEDULER, clip_sample=False, steps_offset=1)
     pipe = diffusers.AnimateDiffPipeline(
-        vae=diffusers.AutoencoderKL(), text_encoder=None, tokenizer=None, unet=unet, motion_adapter=None, scheduler=scheduler
+        vae=diffusers.AutoencoderKL(),
+        text_encoder=None,
+        tokenizer=None,
+        unet=unet,
+        motion_adapter=None,
+        scheduler=scheduler,
     )
     pipe.set_progress_bar_config(disable=True)
     x, text, null = torch.randn(1, 4, 4, 8, 8), torch.randn(1, 5, WIDTH), torch.randn(1, 5, WIDTH)

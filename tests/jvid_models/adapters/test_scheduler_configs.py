@@ -177,7 +177,11 @@ def test_a_flow_schedulers_sigma_data_is_cosmos_2s():
 
 @pytest.mark.parametrize(
     "kind",
-    [diffusers.UniPCMultistepScheduler, diffusers.DPMSolverMultistepScheduler, diffusers.DEISMultistepScheduler],
+    [
+        diffusers.UniPCMultistepScheduler,
+        diffusers.DPMSolverMultistepScheduler,
+        diffusers.DEISMultistepScheduler,
+    ],
 )
 def test_flow_sigmas_of_multistep_solvers(kind):
     live = kind(use_flow_sigmas=True, flow_shift=3.0, prediction_type="flow_prediction")

@@ -51,7 +51,11 @@ def test_what_a_config_leaves_out_is_diffusers_default():
 )
 def test_factors_are_those_of_diffusers_encoders(kind, channels, factor, frames):
     if kind in ("AutoencoderKLCogVideoX", "AutoencoderKLAllegro"):  # their defaults are of a test's size
-        config = {"_class_name": kind, "block_out_channels": [128, 256, 256, 512], "latent_channels": channels}
+        config = {
+            "_class_name": kind,
+            "block_out_channels": [128, 256, 256, 512],
+            "latent_channels": channels,
+        }
         config["down_block_types"] = {
             "AutoencoderKLCogVideoX": ["CogVideoXDownBlock3D"] * 4,
             "AutoencoderKLAllegro": ["AllegroDownBlock3D"] * 4,
@@ -84,7 +88,9 @@ def test_ltxs_means_are_among_its_weights(kind):
 
 def test_measuring_draws_no_random_number():
     before = torch.get_rng_state()
-    space_of_config({"_class_name": "AutoencoderKLMochi", "latents_std": [1.0] * 12, "latents_mean": [0.0] * 12})
+    space_of_config(
+        {"_class_name": "AutoencoderKLMochi", "latents_std": [1.0] * 12, "latents_mean": [0.0] * 12}
+    )
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -119,7 +125,9 @@ def test_svd_has_the_encoder_of_stable_diffusion():
         assert torch.equal(image.encode(x).latent_dist.mean, video.eval().encode(x).latent_dist.mean)
     published = SD15 | {"_class_name": "AutoencoderKLTemporalDecoder", "scaling_factor": 0.18215}
     assert space_of_config(published) == SD
-    assert space_of_config(published | {"scaling_factor": 0.2}) != space_of_config(SD15 | {"scaling_factor": 0.2})
+    assert space_of_config(published | {"scaling_factor": 0.2}) != space_of_config(
+        SD15 | {"scaling_factor": 0.2}
+    )
 
 
 def test_qwen_image_has_the_latents_of_wan():
@@ -166,7 +174,8 @@ def test_a_codec_applies_the_configs_means_and_deviations():
             torch.testing.assert_close(codec.decode(z)[:, :, frame], pictures)
     own = space_of_autoencoder(model)
     assert codec.space == own
-    assert own.scaling == pytest.approx([0.18215 / value for value in std]) and own.shift == pytest.approx(mean)
+    assert own.scaling == pytest.approx([0.18215 / value for value in std])
+    assert own.shift == pytest.approx(mean)
 
 
 def test_a_codec_that_normalises_sds_latents_is_related_to_them():
@@ -185,7 +194,9 @@ def test_a_codec_that_normalises_sds_latents_is_related_to_them():
 
     def expert(space):
         oracle = GaussianOracle(schedule)
-        return jvid.Expert(attrs.make_class("Own", {"space": attrs.field(default=space)}, bases=(type(oracle),))(schedule))
+        return jvid.Expert(
+            attrs.make_class("Own", {"space": attrs.field(default=space)}, bases=(type(oracle),))(schedule)
+        )
 
     experts = {"video": expert(codec.space), "image": expert(ImageCodec(model).space)}
     jvid.Sampler(experts, jvid.Always("video"), jvid.DDIM(), jvid.Leading(2))

@@ -50,7 +50,10 @@ def by_memory(unet):
 
 @pytest.mark.parametrize(
     ("kind", "edit"),
-    [("video", by_data), *(("image", edit) for edit in (by_data, by_one_bit, by_version, by_replacing, by_memory))],
+    [
+        ("video", by_data),
+        *(("image", edit) for edit in (by_data, by_one_bit, by_version, by_replacing, by_memory)),
+    ],
 )
 @torch.no_grad()
 def test_the_next_call_sees_an_edit(unets, kind, edit):
@@ -79,7 +82,8 @@ def test_a_low_rank_update_that_is_merged_swapped_and_unmerged():
     x, text, t = torch.randn(1, 4, 8, 8), torch.randn(1, 5, 12), torch.tensor(300.0)
     layers = [m for m in unet.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
     updates = [
-        [torch.randn(len(m.weight), 2) @ torch.randn(2, m.weight[0].numel()) * 0.02 for m in layers] for _ in range(2)
+        [torch.randn(len(m.weight), 2) @ torch.randn(2, m.weight[0].numel()) * 0.02 for m in layers]
+        for _ in range(2)
     ]
 
     def merge(index, scale):
