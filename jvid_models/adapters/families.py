@@ -6,15 +6,17 @@ published numbers, all of them: channels, factors, scaling and shift.
     family             classes                                       evidence
     AutoencoderKL      AutoencoderKL, AutoencoderKLTemporalDecoder   Stable Video Diffusion keeps Stable Diffusion's encoder and
                                                                      replaces the decoder (Blattmann et al. 2023, arXiv
-                                                                     2311.15127, section D; arXiv 2304.08818, section 3.1.1);
+                                                                     2311.15127; as arXiv 2304.08818, section 3.1.1);
                                                                      both classes have the same encoder, tensor by tensor
     AutoencoderKLWan   AutoencoderKLWan, AutoencoderKLQwenImage      Qwen-Image freezes the encoder of Wan 2.1 and trains the
-                                                                     decoder (Wu et al. 2025, arXiv 2508.02324, section 2.3);
+                                                                     decoder (Wu et al. 2025, arXiv 2508.02324);
                                                                      means and deviations are equal; with equal weights both
                                                                      classes encode and decode to the same numbers
 """
 
 from __future__ import annotations
+
+import math
 
 import attrs
 
@@ -45,8 +47,20 @@ FAMILIES: tuple[tuple[LatentSpace, frozenset[str]], ...] = (
 
 
 def with_encoder(space: LatentSpace, kind: str) -> LatentSpace:
-    """The space of an autoencoder of class ``kind``, with its family as encoder where it belongs to one."""
+    """The space of an autoencoder of class ``kind``, with its family as encoder where it belongs to one.
+
+    Numbers within 1e-4 of the family's, as measured ones are, become the family's own.
+    """
     for family, classes in FAMILIES:
-        if kind in classes and attrs.evolve(space, autoencoder=family.autoencoder, encoder=None) == family:
-            return attrs.evolve(space, encoder=family.autoencoder)
+        if kind not in classes or not set(space.differences(family)) <= {"autoencoder", "scaling", "shift"}:
+            continue
+        if _near(space.scaling, family.scaling) and _near(space.shift, family.shift):
+            return attrs.evolve(space, encoder=family.autoencoder, scaling=family.scaling, shift=family.shift)
     return space
+
+
+def _near(got: float | tuple[float, ...], expected: float | tuple[float, ...]) -> bool:
+    one, other = (value if isinstance(value, tuple) else (value,) for value in (got, expected))
+    return len(one) == len(other) and all(
+        math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-4) for a, b in zip(one, other, strict=True)
+    )

@@ -13,7 +13,7 @@ import jvid
 from jvid.core.spaces import LatentSpace, affine
 from jvid.errors import InputError
 from jvid.testing import GaussianOracle
-from jvid_models.adapters.families import FAMILIES
+from jvid_models.adapters.families import FAMILIES, with_encoder
 from jvid_models.adapters.space_configs import space_of_autoencoder, space_of_config
 from jvid_models.codecs import ImageCodec
 
@@ -147,6 +147,11 @@ def test_qwen_image_has_the_latents_of_wan():
         assert torch.equal(wan.decode(z).sample, qwen.decode(z).sample)
     assert space_of_autoencoder(wan) == space_of_autoencoder(qwen) == family
     assert space_of_config({"_class_name": "AutoencoderKLQwenImage", **tiny}) == family
+    measured = attrs.evolve(
+        family, autoencoder="AutoencoderKLQwenImage", scaling=[value * (1 + 1e-6) for value in family.scaling]
+    )
+    assert measured != family
+    assert with_encoder(measured, "AutoencoderKLQwenImage") == family
     # Numbers that are not Wan's are of weights that nobody has compared.
     other = {"latents_mean": [0.0] * 16, "latents_std": [1.0] * 16}
     spaces = [
