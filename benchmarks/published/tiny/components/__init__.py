@@ -1,0 +1,1 @@
+"""Parts of pipelines by what they are: tokenizers, encoders, autoencoders, schedulers."""

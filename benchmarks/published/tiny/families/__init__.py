@@ -1,0 +1,1 @@
+"""Families of pipelines: in each module a table ``RECIPES``."""
