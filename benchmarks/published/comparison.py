@@ -1,0 +1,149 @@
+"""A pipeline as jvid's denoiser beside diffusers' own run of it: the same first latents, the pipeline's grid, a solver of one order.
+
+The run is the pipeline's own, from its prompt to what its decoder gets. jvid's run begins with the latents that it prepared, and
+its result goes through the pipeline's own end to the decoder. Errors are relative to the largest value there.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from benchmarks.published.tiny import build
+from jvid.core.protocols import Expert
+from jvid.core.sampler import Sampler
+from jvid.selectors import Always
+from jvid.solvers import DDIM
+from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, from_pipeline
+from jvid_models.adapters.pipelines.entry import leaving_at_the_decoder
+from jvid_models.adapters.pipelines.probe import Departure
+from jvid_models.adapters.pipelines.replaced import replaced
+
+__all__ = ["Comparison", "Run", "compare", "prepared_run", "with_first_order"]
+
+STEPS = 4
+RESERVED = ("prompt", "num_inference_steps")
+
+
+@frozen
+class Run:
+    """One pipeline, ready to be run both ways."""
+
+    name: str
+    denoiser: PipelineDenoiser
+    prompt: str
+    first: Tensor
+    """``(b c f h w)``, of the stock run."""
+    stock: Tensor
+    """What the decoder gets in diffusers' own run."""
+    grid: tuple[float, ...]
+
+    def sampled(self, grid: tuple[float, ...] | None = None, prompt: str | None = None) -> Tensor:
+        """What the decoder gets of jvid's run."""
+        sampler = Sampler({"it": Expert(self.denoiser)}, Always("it"), DDIM(), grid or self.grid)
+        cond = PipelinePrompts()([self.prompt if prompt is None else prompt])
+        latents = sampler(cond=cond, seeds=[0], plan=0, x=self.first)
+        with leaving_at_the_decoder(self.denoiser.pipe):
+            return decoder_input(lambda: self.denoiser.frames(latents))
+
+    def error(self, got: Tensor) -> float:
+        """The largest difference from the stock run, relative to its largest value."""
+        return float((got - self.stock).abs().max() / self.stock.abs().max())
+
+
+@frozen
+class Comparison:
+    """What one comparison found.
+
+    Attributes:
+        error: of jvid's run against diffusers'.
+        shifted: the same with times 3 % off; a control.
+        prompt: the same with another prompt; a control. None for a pipeline without prompts.
+        streams: whether the pipeline's run waits in a thread.
+        seconds: of one evaluation.
+    """
+
+    error: float
+    shifted: float
+    prompt: float | None
+    streams: bool
+    seconds: float
+
+
+def with_first_order(pipe: Any) -> None:
+    """Give a pipeline a scheduler whose step is that of DDIM, on the same levels, where its own has memory or noise."""
+    import diffusers
+
+    name, config = type(pipe.scheduler).__name__, dict(pipe.scheduler.config)
+    if name == "UniPCMultistepScheduler":
+        pipe.scheduler = type(pipe.scheduler).from_config(config, solver_order=1, disable_corrector=list(range(99)))
+    elif name.startswith("DPMSolver"):
+        pipe.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(config, solver_order=1)
+    elif name in ("PNDMScheduler", "DDPMScheduler"):
+        pipe.scheduler = diffusers.DDIMScheduler.from_config(config, clip_sample=False)
+    config = dict(pipe.scheduler.config)
+    if "DDIM" in type(pipe.scheduler).__name__ and config.get("timestep_spacing") == "linspace":
+        # diffusers' DDIM steps by whole strides there, to levels that it does not visit.
+        pipe.scheduler = type(pipe.scheduler).from_config(config, timestep_spacing="trailing", clip_sample=False)
+
+
+def prepared_run(name: str, steps: int = STEPS) -> Run:
+    """The tiny pipeline of a class or variant, its stock run, and its denoiser."""
+    tiny = build(name)
+    if hasattr(tiny.pipe, "scheduler"):
+        with_first_order(tiny.pipe)
+    options = {key: value for key, value in tiny.arguments.items() if key not in RESERVED}
+    denoiser = from_pipeline(tiny.pipe, untested=True, **options)
+    grid = denoiser.grid(steps)
+    prompt = tiny.arguments.get("prompt", "")
+    prepared, stock = _stock(denoiser, {**tiny.arguments, "num_inference_steps": steps})
+    setting = denoiser.setting
+    first = torch.zeros(setting.layout.shape)
+    first[setting.layout.box] = setting.layout.prepared.gather(prepared) / setting.levels.scale(grid[0])
+    return Run(name, denoiser, prompt, first, stock, grid)
+
+
+def compare(run: Run) -> Comparison:
+    """Compare a prepared run, with its controls."""
+    begun = time.process_time()
+    error = run.error(run.sampled())
+    seconds = (time.process_time() - begun) / (len(run.grid) - 1)
+    off = tuple(min(1.0, 0.97 * t) for t in run.grid)
+    takes = "prompt" in run.denoiser.call.parameters
+    return Comparison(
+        error,
+        run.error(run.sampled(grid=off)),
+        run.error(run.sampled(prompt=f"{run.prompt} swimming backwards")) if takes else None,
+        run.denoiser.setting.streams,
+        seconds,
+    )
+
+
+def decoder_input(call: Any) -> Tensor:
+    """What a call leaves with, or gives back, at the decoder."""
+    try:
+        return call()
+    except Departure as departure:
+        return departure.value
+
+
+def _stock(denoiser: PipelineDenoiser, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """The latents that the pipeline prepares in its own run, and what its decoder gets."""
+    pipe, found = denoiser.pipe, []
+    own = pipe.prepare_latents
+
+    def prepare_latents(*args: Any, **kwargs: Any) -> Any:
+        prepared = own(*args, **kwargs)
+        found.append((prepared if isinstance(prepared, Tensor) else prepared[0]).clone())
+        return prepared
+
+    if "generator" in denoiser.call.parameters:
+        arguments = {**arguments, "generator": torch.Generator().manual_seed(denoiser.seed)}
+    with replaced(pipe, prepare_latents=prepare_latents), leaving_at_the_decoder(pipe):
+        torch.default_generator.manual_seed(denoiser.seed)
+        stock = decoder_input(lambda: pipe(**{**arguments, "output_type": "pt"}))
+    return found[-1], stock

@@ -1,0 +1,92 @@
+"""What a pipeline's encoders gave at the first call, for the calls that follow.
+
+A pipeline encodes its prompts and pictures in each call, before its loop. An evaluation is one call: what the first one
+encoded is found again by the method's name and how often it was called before, since all calls for one condition have the
+same arguments. The latents that a pipeline prepares are replaced by those of the evaluation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jvid.errors import InputError
+
+__all__ = ["Answers", "Inject", "kept_methods"]
+
+Inject = Callable[[Tensor], Tensor]
+"""Latents as a pipeline prepared them -> those that it continues with, of the same shape and dtype."""
+
+_ENCODES = re.compile(
+    r"_?(encode_\w+|prepare_(?!latents$)\w*(latents|image|images|embeds)\w*|get_(\w+_)?image_latents)"
+)
+
+
+def kept_methods(pipe: Any) -> tuple[str, ...]:
+    """The methods of a pipeline that encode prompts, pictures and further latents."""
+    names = (name for name in dir(type(pipe)) if _ENCODES.fullmatch(name))
+    return tuple(name for name in names if callable(getattr(type(pipe), name)))
+
+
+class Answers:
+    """The answers of a pipeline's encoders under one condition.
+
+    Args:
+        names: the methods whose answers are kept.
+        last: which call of ``prepare_latents``, from 1, gives the latents; None is each.
+    """
+
+    def __init__(self, names: tuple[str, ...], last: int | None = None) -> None:
+        self.names, self.last = names, last
+        self._kept: dict[tuple[str, int], Any] = {}
+        self._calls: Counter[str] = Counter()
+        self._generators: tuple[torch.Generator, ...] = ()
+
+    def methods(
+        self, pipe: Any, inject: Inject, generators: Sequence[torch.Generator]
+    ) -> dict[str, Callable[..., Any]]:
+        """The pipeline's methods with their answers kept, and ``prepare_latents`` with other latents, for one call of it.
+
+        ``generators``: those of the call.
+        """
+        self._calls.clear()
+        self._generators = (*generators, torch.default_generator)
+        kept = {name: self._keeping(name, getattr(pipe, name)) for name in self.names}
+        prepare = self._keeping("prepare_latents", pipe.prepare_latents)
+
+        def prepare_latents(*args: Any, **kwargs: Any) -> Any:
+            prepared = prepare(*args, **kwargs)
+            if self.last is not None and self._calls["prepare_latents"] != self.last:
+                return prepared  # those of a prior
+            if isinstance(prepared, Tensor):
+                return inject(prepared)
+            if isinstance(prepared, tuple | list) and prepared and isinstance(prepared[0], Tensor):
+                return type(prepared)([inject(prepared[0]), *prepared[1:]])
+            raise InputError(
+                f"{type(pipe).__name__}.prepare_latents gave a {type(prepared).__name__}: expected latents, or them first"
+            )
+
+        return {**kept, "prepare_latents": prepare_latents}
+
+    def calls(self) -> Counter[str]:
+        """How often each method was called so far in this call of the pipeline."""
+        return Counter(self._calls)
+
+    def _keeping(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*args: Any, **kwargs: Any) -> Any:
+            key = name, self._calls[name]
+            self._calls[name] += 1
+            if key not in self._kept:
+                self._kept[key] = method(*args, **kwargs), [each.get_state() for each in self._generators]
+            found, states = self._kept[key]
+            # What is drawn behind it is drawn as it was.
+            for generator, state in zip(self._generators, states, strict=True):
+                generator.set_state(state)
+            return found
+
+        return called

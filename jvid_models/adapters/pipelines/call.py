@@ -1,0 +1,116 @@
+"""The arguments of one call of a pipeline: prompts, sizes, and what a user gives beside them.
+
+Names differ between pipelines (``num_frames``, ``video_length``); each is looked up in the signature of the pipeline's own call.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import torch
+
+from jvid.errors import InputError
+
+__all__ = ["PLAIN", "PipelineCall", "Sizes"]
+
+PLAIN = "a picture"
+"""A prompt where it does not matter; some text encoders fail on an empty one."""
+
+Sizes = Mapping[str, int]
+"""Height, width and frames in pixels under the names of a pipeline's own arguments."""
+
+_FRAMES = ("num_frames", "video_length", "frames")
+_RESERVED = {
+    "prompt": "prompts come by the condition",
+    "latents": "latents are the sampler's",
+    "generator": "give seed=",
+    "num_inference_steps": "steps are the grid's: grid(steps)",
+    "timesteps": "times are the sampler's",
+    "sigmas": "times are the sampler's",
+    "output_type": "give it to frames(latents, output_type)",
+    "return_dict": "it is the adapter's",
+    "callback_on_step_end": "steps are the sampler's",
+}
+# Frames are decoded in one piece where the decoder is only looked at.
+_WHOLE = 1 << 16
+
+
+@attrs.frozen(eq=False)
+class PipelineCall:
+    """How one pipeline is called.
+
+    Attributes:
+        pipe: the pipeline.
+        options: further arguments of its call, by their own names.
+        seed: of the draws that the pipeline makes before its loop.
+
+    Raises:
+        InputError: an option that its call does not have, or that the adapter sets.
+    """
+
+    pipe: Any
+    options: Mapping[str, Any]
+    seed: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        for name in self.options:
+            if name in _RESERVED:
+                raise InputError(f"{self.who} got the option {name!r}: {_RESERVED[name]}")
+            if name not in self.parameters:
+                expected = ", ".join(key for key in self.parameters if key not in _RESERVED)
+                raise InputError(f"{self.who} has no option {name!r}: expected one of {expected}")
+
+    @property
+    def who(self) -> str:
+        """The pipeline's class."""
+        return type(self.pipe).__name__
+
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        """Those of the pipeline's own call."""
+        return inspect.signature(type(self.pipe).__call__).parameters
+
+    @property
+    def frames_name(self) -> str | None:
+        """The argument that holds the number of frames; None for a pipeline of pictures."""
+        return next((name for name in _FRAMES if name in self.parameters), None)
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether an option is a picture, a clip or a tensor: then each prompt is a call of its own."""
+        return any(not isinstance(value, str | int | float | bool | None) for value in self.options.values())
+
+    def sizes(self, latents: Sequence[int], factor: int, rate: int) -> Sizes:
+        """The arguments for latents ``(f, h, w)``, at ``factor`` pixels and ``rate`` frames to a latent."""
+        f, h, w = latents
+        found = {"height": h * factor, "width": w * factor}
+        if self.frames_name is not None:
+            found[self.frames_name] = (f - 1) * rate + 1
+        return {name: value for name, value in found.items() if name in self.parameters}
+
+    def arguments(
+        self, prompts: Sequence[str], sizes: Sizes, steps: int, output_type: str = "pt", whole: bool = True
+    ) -> dict[str, Any]:
+        """Keyword arguments of a call for these prompts; ``whole``: decoded in one piece."""
+        one = len(prompts) == 1
+        found: dict[str, Any] = {**self.options, **sizes}
+        given = {
+            "prompt": prompts[0] if one else list(prompts),
+            "num_inference_steps": steps,
+            "generator": self._generator() if one else [self._generator() for _ in prompts],
+            "output_type": output_type,
+        }
+        found |= {name: value for name, value in given.items() if name in self.parameters}
+        if whole and "decode_chunk_size" in self.parameters:
+            found["decode_chunk_size"] = _WHOLE
+        if not one and "negative_prompt" in self.parameters:
+            negative = found.get("negative_prompt", self.parameters["negative_prompt"].default)
+            if isinstance(negative, str):
+                found["negative_prompt"] = [negative] * len(prompts)
+        return found
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)

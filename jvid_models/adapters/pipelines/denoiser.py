@@ -1,0 +1,188 @@
+"""A whole diffusers pipeline as a denoiser: one call of it for one evaluation, its own guidance included.
+
+    x_0 = x_0(x, output, level),      output = what the pipeline hands to scheduler.step at x and t
+
+Networks, text encoders, packing, guidance and the choice of a network by the timestep are the pipeline's own code. jvid's latents
+stay in their own precision: x_0 is formed of them and the output by what the scheduler declares the output to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from jvid.core.conditions import expand_rows
+from jvid.core.levels import level_floats, require_latents, working_dtype
+from jvid.core.protocols import Condition, NoiseSchedule
+from jvid.core.spaces import LatentSpace
+from jvid.denoisers.memo import Memo
+from jvid.errors import InputError
+from jvid_models.adapters.pipelines.answers import Answers
+from jvid_models.adapters.pipelines.call import PLAIN, PipelineCall
+from jvid_models.adapters.pipelines.entry import enter
+from jvid_models.adapters.pipelines.presenting import Presenting
+from jvid_models.adapters.pipelines.prompts import prompts_of
+from jvid_models.adapters.pipelines.setting import Setting, learn, visits_of
+from jvid_models.adapters.pipelines.spaces import factors_of, measured_space
+from jvid_models.adapters.pipelines.stream import Request, Stream, Waiting
+
+__all__ = ["PipelineDenoiser"]
+
+# How often the loop is announced; the probe leaves in its first turn. Mochi takes no fewer.
+_STEPS = 2
+
+
+@attrs.frozen(eq=False)
+class PipelineDenoiser:
+    """The denoiser of a diffusers pipeline; built by `from_pipeline` or `from_folder`.
+
+    Its condition holds "prompt" as `PipelinePrompts` gives it; a pipeline without prompts takes any. What the pipeline does
+    at one size is learned when that size is first evaluated.
+
+    Attributes:
+        pipe: the pipeline. It is the user's own: weights, adapters and hooks that change are seen by the next call.
+        options: further arguments of its call, such as guidance_scale, negative_prompt, image, height, width, num_frames.
+        seed: of the draws that the pipeline makes before its loop.
+        compared: whether its class was compared with diffusers' own run.
+    """
+
+    pipe: Any = attrs.field(eq=False)
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+    seed: int = 0
+    compared: bool = True
+    call: PipelineCall = attrs.field(init=False, repr=False)
+    _settings: dict[tuple[int, ...], Setting] = attrs.field(init=False, factory=dict, repr=False)
+    _answers: Memo[Answers] = attrs.field(init=False, factory=Memo, repr=False)
+    _streams: Memo[Waiting] = attrs.field(init=False, factory=Memo, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "call", PipelineCall(self.pipe, self.options, self.seed))
+
+    @property
+    def denoises(self) -> str:
+        """What the pipeline makes: "clips", or single "frames"."""
+        return "frames" if self.call.frames_name is None else "clips"
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(c, f, h, w)`` of the latents at the size that its options and its defaults give."""
+        _, c, f, h, w = self.setting.layout.shape
+        return c, f, h, w
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """The schedule that x and t are expressed in, read of the pipeline's scheduler."""
+        return self.setting.levels.schedule
+
+    @property
+    def space(self) -> LatentSpace:
+        """The latent space, measured."""
+        return measured_space(self.pipe, self.setting.layout)
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype.
+
+        Raises:
+            InputError: latents or a condition that the pipeline does not take, or a level that does not determine x_0.
+        """
+        require_latents(x, type(self.pipe).__name__)
+        if (t.ndim and not bool((t == t[:1]).all())) or (len(x) > 1 and self.call.has_pictures):
+            given = expand_rows({name: value for name, value in cond.items() if name == "prompt"}, len(x))
+            rows = [{name: value[i : i + 1] for name, value in given.items()} for i in range(len(x))]
+            times = t if t.ndim else t.expand(len(x))
+            return torch.cat([self(x[i : i + 1], times[i], rows[i]) for i in range(len(x))])
+        setting = self._setting(tuple(x.shape))
+        time = float(t.flatten()[0])
+        prompts, answers = self._conditioned(cond, len(x), setting)
+        inner = x.to(working_dtype(x))
+        scaled = inner * setting.levels.scale(time)
+
+        arguments = self.call.arguments(prompts, setting.sizes, _STEPS)
+        request = Request(
+            setting.levels.presented(time),
+            lambda prepared: setting.layout.insert(scaled, prepared),
+            lambda sample: setting.layout.returned(scaled, sample),
+        )
+        if setting.streams:
+            waiting = self._streams({"prompt": cond.get("prompt"), "layout": str(x.shape)}, Waiting)
+            step = waiting.evaluate(
+                lambda: Stream(self.pipe, arguments, setting.answers(), request), request, time
+            )
+        else:
+            drive = Presenting(request.at, delegates=setting.delegates)
+            step = enter(self.pipe, arguments, drive, answers, request.insert)
+        output = setting.layout.extract(step.output).to(inner)
+        alpha, sigma = level_floats(setting.levels.schedule, torch.tensor(time, dtype=torch.float64))
+        x_0 = setting.levels.kind.x_0(inner[setting.layout.box], output, alpha, sigma)
+        return setting.layout.completed(x_0).to(x)
+
+    def grid(self, steps: int) -> tuple[float, ...]:
+        """The ``steps + 1`` times that the pipeline itself visits in so many steps, and where it ends."""
+        return self._grid(self.setting, steps)
+
+    def frames(self, latents: Tensor, output_type: str = "np", prompts: list[str] | None = None) -> Any:
+        """The pipeline's own decoder and postprocessing of latents ``(b c f h w)``; no network is called.
+
+        Args:
+            latents: of one setting.
+            output_type: "np", "pt" or "pil", as the pipeline takes it.
+            prompts: where the pipeline looks at them behind its loop; plain ones if None.
+        """
+        require_latents(latents, type(self.pipe).__name__)
+        setting = self._setting(tuple(latents.shape))
+        levels, layout = setting.levels, setting.layout
+        given = prompts or [PLAIN] * len(latents)
+        arguments = self.call.arguments(given, setting.sizes, _STEPS, output_type, whole=False)
+        drive = Presenting(
+            levels.presented(0.5),
+            lambda call: layout.returned(latents, call.sample),
+            delegates=setting.delegates,
+        )
+        with setting.networks.replayed():
+            made = enter(self.pipe, arguments, drive, setting.answers(), lambda prepared: prepared)
+        return made[0] if isinstance(made, Sequence | Mapping) else made
+
+    @property
+    def setting(self) -> Setting:
+        """What was learned of one clip at the size that the options give."""
+        return self._setting(None)
+
+    def _setting(self, shape: tuple[int, ...] | None) -> Setting:
+        """What was learned of latents ``(b c f h w)``; None is one clip of the size of the options."""
+        if shape is None:
+            if () not in self._settings:
+                found = learn(self.call, [PLAIN], {})
+                self._settings[()] = self._settings[found.layout.shape] = found
+            return self._settings[()]
+        if shape not in self._settings:
+            b, c, f, h, w = shape
+            sizes = {} if self.shape == (c, f, h, w) else self.call.sizes((f, h, w), *factors_of(self.pipe))
+            found = learn(self.call, [PLAIN] * b, sizes)
+            if found.layout.shape != shape:
+                raise InputError(
+                    f"latents of shape {shape}: {self.call.who} makes {found.layout.shape} of {dict(sizes) or 'its size'}; "
+                    "expected a size that it takes"
+                )
+            self._settings[shape] = found
+        return self._settings[shape]
+
+    def _conditioned(self, cond: Condition, b: int, setting: Setting) -> tuple[list[str], Answers]:
+        """The prompts of a batch, and what the encoders gave for them before."""
+        rows = cond.get("prompt")
+        if rows is None and "prompt" in self.call.parameters:
+            raise InputError(
+                f"{self.call.who} needs the condition 'prompt'; got {', '.join(map(repr, cond)) or 'none'}: condition it with "
+                "PipelinePrompts()"
+            )
+        key = {"prompt": rows, "layout": str(setting.layout.shape)}
+        answers = self._answers(key, setting.answers)
+        prompts = [""] * b if rows is None else prompts_of(expand_rows({"prompt": rows}, b)["prompt"])
+        return prompts, answers
+
+    def _grid(self, setting: Setting, steps: int) -> tuple[float, ...]:
+        visits = visits_of(self.call, [PLAIN], setting, steps)
+        return setting.levels.times(visits)

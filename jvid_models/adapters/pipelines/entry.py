@@ -1,0 +1,101 @@
+"""One call of a pipeline with a probe in the place of its scheduler, and everything put back behind it.
+
+Within the call the pipeline's scheduler, its encoders' methods and its progress bar are others, and the decoder is where a run
+ends there. They are instance attributes for that time: whatever ends the call, they are gone.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from jvid.errors import InputError
+from jvid_models.adapters.pipelines.answers import Answers, Inject
+from jvid_models.adapters.pipelines.networks import modules_of
+from jvid_models.adapters.pipelines.probe import Departure, Drive, probe_of
+from jvid_models.adapters.pipelines.replaced import replaced
+
+__all__ = ["Entrance", "autoencoder_of", "enter", "leaving_at_the_decoder"]
+
+_LOCKS: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
+
+
+class Entrance:
+    """A pipeline's changed attributes, which can be put back while its call waits; the global generator is restored too.
+
+    A pipeline is entered by one thread at a time.
+    """
+
+    def __init__(
+        self, pipe: Any, arguments: Mapping[str, Any], drive: Drive, answers: Answers, inject: Inject
+    ) -> None:
+        given = arguments.get("generator", [])
+        generators = given if isinstance(given, list) else [given]
+        self._seed = generators[0].initial_seed() if generators else 0
+        bars = {**getattr(pipe, "_progress_bar_config", {}), "disable": True}
+        self._pipe, self._lock = pipe, _LOCKS.setdefault(pipe, threading.RLock())
+        self._values = {
+            "scheduler": probe_of(pipe.scheduler, drive),
+            "_progress_bar_config": bars,
+            **answers.methods(pipe, inject, generators),
+        }
+        self._stack: ExitStack | None = None
+
+    def open(self) -> None:
+        """Change the attributes."""
+        with ExitStack() as stack:
+            stack.enter_context(self._lock)
+            stack.enter_context(replaced(self._pipe, **self._values))
+            stack.enter_context(torch.random.fork_rng(devices=[]))
+            torch.default_generator.manual_seed(self._seed)
+            self._stack = stack.pop_all()
+
+    def close(self) -> None:
+        """Put them back; does nothing where they are."""
+        if self._stack is not None:
+            stack, self._stack = self._stack, None
+            stack.close()
+
+
+def enter(pipe: Any, arguments: Mapping[str, Any], drive: Drive, answers: Answers, inject: Inject) -> Any:
+    """StepCall the pipeline; what it returns, or what a `Departure` left with."""
+    entrance = Entrance(pipe, arguments, drive, answers, inject)
+    entrance.open()
+    try:
+        return pipe(**arguments)
+    except Departure as departure:
+        return departure.value
+    finally:
+        entrance.close()
+
+
+def autoencoder_of(pipe: Any) -> nn.Module:
+    """The module that turns a pipeline's latents into pixels.
+
+    Raises:
+        InputError: the pipeline has none.
+    """
+    modules = modules_of(pipe)
+    for name in ("vae", "movq", "vqgan"):
+        if name in modules:
+            return modules[name]
+    raise InputError(
+        f"{type(pipe).__name__} has no autoencoder: expected a component 'vae' that decodes latents"
+    )
+
+
+@contextmanager
+def leaving_at_the_decoder(pipe: Any) -> Iterator[None]:
+    """Within the block a call of the pipeline leaves with the tensor that its decoder gets."""
+
+    def decode(*args: Any, **kwargs: Any) -> Any:
+        raise Departure(args[0] if args else next(iter(kwargs.values())))
+
+    with replaced(autoencoder_of(pipe), decode=decode):
+        yield

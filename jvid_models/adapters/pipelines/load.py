@@ -1,0 +1,88 @@
+"""Denoisers from loaded pipelines and from folders that diffusers wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from jvid.errors import InputError, MissingDependencyError
+from jvid.extras import extra
+from jvid.files import read_json
+from jvid_models.adapters.pipelines.compared import COMPARED
+from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
+
+with extra("models"):
+    import diffusers
+
+__all__ = ["from_folder", "from_pipeline"]
+
+
+def from_pipeline(
+    pipe: Any,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    untested: bool = False,
+    **options: Any,
+) -> PipelineDenoiser:
+    """The denoiser of a loaded ``DiffusionPipeline``.
+
+    Args:
+        pipe: the pipeline; it is not copied, and works as before beside the denoiser.
+        inputs: pictures, clips and tensors for its call, such as ``{"image": picture}``.
+        seed: of the draws that the pipeline makes before its loop.
+        untested: take a class that was never compared with diffusers' own run.
+        options: further arguments of its call, by its own names: guidance_scale, negative_prompt, height, width, ...
+
+    Raises:
+        InputError: no pipeline, an option that its call does not have, or a class that was not compared.
+    """
+    if not isinstance(pipe, diffusers.DiffusionPipeline):
+        raise InputError(f"got a {type(pipe).__name__}: expected a DiffusionPipeline of diffusers")
+    name = type(pipe).__name__
+    if name not in COMPARED and not untested:
+        raise InputError(
+            f"{name} was never compared with diffusers' own run, and may be wrong in silence: give untested=True to use it"
+        )
+    return PipelineDenoiser(pipe, {**options, **(inputs or {})}, seed, name in COMPARED)
+
+
+def from_folder(
+    path: str | Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+    inputs: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    untested: bool = False,
+    **options: Any,
+) -> PipelineDenoiser:
+    """The denoiser of a local folder with a ``model_index.json``; arguments as those of `from_pipeline`.
+
+    Weights are read from safetensors only.
+
+    Raises:
+        MissingDependencyError: the folder has no ``model_index.json``, or a class needs a package that is not installed.
+        InputError: the folder is damaged, or its class was not compared.
+    """
+    index = Path(path) / "model_index.json"
+    if not index.is_file():
+        raise MissingDependencyError(f"no {index}: expected a local folder of a diffusers pipeline")
+    name = read_json(index, "JSON as diffusers writes it", "fetch the folder again").get("_class_name")
+    if name not in COMPARED and not untested:
+        raise InputError(
+            f"{path} holds a {name}, which was never compared with diffusers' own run: give untested=True to use it"
+        )
+    try:
+        pipe = diffusers.DiffusionPipeline.from_pretrained(
+            path, torch_dtype=dtype, local_files_only=True, use_safetensors=True
+        )
+    except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError) as error:
+        raise InputError(f"cannot load a pipeline from {path}: {str(error).splitlines()[0]}") from None
+    except ImportError as error:
+        raise MissingDependencyError(f"{name} needs a package: {str(error).splitlines()[0]}") from error
+    return from_pipeline(pipe.to(device), inputs=inputs, seed=seed, untested=untested, **options)

@@ -1,0 +1,88 @@
+"""A pipeline's networks, recorded once and replayed where their answer does not matter.
+
+What a pipeline does with latents around its networks is learned without evaluating them: the first turn of its loop calls them,
+the others get the same answers again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from jvid_models.adapters.pipelines.replaced import replaced
+
+__all__ = ["PipelineNetworks", "modules_of"]
+
+
+def modules_of(pipe: Any) -> dict[str, nn.Module]:
+    """The modules of a pipeline by the names of its components."""
+    return {name: part for name, part in pipe.components.items() if isinstance(part, nn.Module)}
+
+
+class PipelineNetworks:
+    """The answers of the modules that a pipeline calls within its loop.
+
+    Modules that are called before the first ``turned`` alone are no networks, and are always called themselves.
+
+    Attributes:
+        names: the components that were called in the loop.
+        inputs: of the latest turn: each call's component and tensors.
+    """
+
+    def __init__(self, pipe: Any) -> None:
+        self._modules = modules_of(pipe)
+        self._recorded: dict[tuple[str, int], Any] = {}
+        self._calls: Counter[str] = Counter()
+        self._turned = False
+        self._replays = False
+        self.names: set[str] = set()
+        self.inputs: list[tuple[str, list[Tensor]]] = []
+
+    def turned(self) -> None:
+        """The loop begins its next turn."""
+        self._calls.clear()
+        self._turned = True
+        self.inputs = []
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Within the block the first turn calls the networks and records them; later ones replay."""
+        with self._patched(replays=False):
+            yield
+        self._recorded = {key: value for key, value in self._recorded.items() if key[0] in self.names}
+
+    @contextmanager
+    def replayed(self) -> Iterator[None]:
+        """Within the block no network is called."""
+        with self._patched(replays=True):
+            yield
+
+    @contextmanager
+    def _patched(self, replays: bool) -> Iterator[None]:
+        self._calls.clear()
+        self._turned, self._replays, self.inputs = False, replays, []
+        with ExitStack() as stack:
+            for name, module in self._modules.items():
+                if not replays or name in self.names:
+                    stack.enter_context(replaced(module, forward=self._forward(name, module.forward)))
+            yield
+
+    def _forward(self, name: str, own: Callable[..., Any]) -> Callable[..., Any]:
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            key = name, self._calls[name]
+            self._calls[name] += 1
+            self.inputs.append(
+                (name, [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)])
+            )
+            if self._turned or self._replays:
+                self.names.add(name)
+                if key in self._recorded:
+                    return self._recorded[key]
+            self._recorded[key] = found = own(*args, **kwargs)
+            return found
+
+        return forward

@@ -1,0 +1,139 @@
+"""A probe in the place of a pipeline's scheduler, which hands out timesteps and takes the model's output.
+
+    for t in scheduler.timesteps:                          the pipeline's loop
+        output = network(scheduler.scale_model_input(latents, t), t, ...)
+        latents = scheduler.step(output, t, latents)       here the probe leaves, with the output
+
+The probe is a copy of the real scheduler, of its very class: configuration, tables and ``scale_model_input`` are the real
+ones. What timesteps there are and what a step gives is decided by a `Drive`.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
+import torch
+from torch import Tensor
+
+from jvid.extras import extra
+
+with extra("models"):
+    from diffusers.utils.outputs import BaseOutput
+
+__all__ = ["Departure", "Drive", "Presented", "StepCall", "present", "probe_of", "real_copy"]
+
+
+_REPLACED = ("set_timesteps", "step", "__deepcopy__")
+
+
+class Departure(BaseException):
+    """Leaves a pipeline's call with ``value``; no `Exception`, so that no pipeline handles it."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = value
+
+
+@attrs.frozen(eq=False)
+class StepCall:
+    """One call of ``scheduler.step`` in a pipeline's loop: the model's output, the timestep and the latents."""
+
+    output: Tensor
+    timestep: Any
+    sample: Tensor
+    denoised: bool
+    """Whether the output is x_0 already: the scheduler got it as ``pred_original_sample``."""
+
+
+class Drive(Protocol):
+    """What a probe does in one call of a pipeline; ``delegates``: steps that do not get x_0 are the real scheduler's."""
+
+    delegates: bool
+
+    def set_timesteps(self, probe: Any, own: Callable[[], None]) -> None:
+        """Set the probe's timesteps; ``own`` does it as the real scheduler does."""
+        ...
+
+    def step(self, probe: Any, call: StepCall) -> Tensor:
+        """The latents after a step; or leave with a `Departure`."""
+        ...
+
+    def copied(self, probe: Any) -> Any:
+        """What a deep copy of the probe is, such as a second scheduler for audio."""
+        ...
+
+
+def probe_of(scheduler: Any, drive: Drive) -> Any:
+    """A probe in the place of ``scheduler`` that follows ``drive``; the scheduler itself is not changed."""
+    probe = copy.copy(scheduler)
+    probe.__dict__ = {name: _own(value) for name, value in scheduler.__dict__.items()}
+    signature = inspect.signature(scheduler.step)
+
+    @functools.wraps(scheduler.set_timesteps)  # pipelines look for `sigmas` and `timesteps` in its signature
+    def set_timesteps(*args: Any, **kwargs: Any) -> None:
+        drive.set_timesteps(probe, lambda: type(probe).set_timesteps(probe, *args, **kwargs))
+
+    @functools.wraps(scheduler.step)
+    def step(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs).arguments
+        denoised = given.get("pred_original_sample")
+        if drive.delegates and denoised is None:
+            return type(probe).step(probe, *args, **kwargs)
+        output = given["model_output"] if denoised is None else denoised
+        if given.get("per_token_timesteps") is not None:
+            output = -output  # such a step goes along the other sign
+        latents = drive.step(
+            probe, StepCall(output, given["timestep"], given["sample"], denoised is not None)
+        )
+        if not given.get("return_dict", signature.parameters["return_dict"].default):
+            return latents, latents
+        return BaseOutput(prev_sample=latents, pred_original_sample=latents)
+
+    probe.__dict__.update(
+        set_timesteps=set_timesteps, step=step, __deepcopy__=lambda memo: drive.copied(probe)
+    )
+    if "init_noise_sigma" in probe.__dict__:
+        # Latents come and go without the deviation of the first noise.
+        probe.__dict__["init_noise_sigma"] = 1.0
+    return probe
+
+
+def real_copy(probe: Any) -> Any:
+    """A scheduler like the real one of a probe, and as far in its run."""
+    found = copy.copy(probe)
+    found.__dict__ = {
+        name: copy.deepcopy(value) for name, value in probe.__dict__.items() if name not in _REPLACED
+    }
+    return found
+
+
+def _own(value: Any) -> Any:
+    """A value of the real scheduler for the probe: lists are refilled in place, tensors are replaced."""
+    return list(value) if type(value) is list else value
+
+
+@attrs.frozen(eq=False)
+class Presented:
+    """A timestep as a network gets it, and the scheduler's sigma at it (None where it has none)."""
+
+    timestep: Tensor
+    sigma: float | None
+
+
+def present(probe: Any, at: Presented, count: int = 1) -> None:
+    """Let the probe have ``count`` times the same timestep."""
+    device = probe.timesteps.device if isinstance(probe.timesteps, Tensor) else None
+    probe.timesteps = at.timestep.to(device).expand(count).clone()
+    probe.num_inference_steps = count
+    if at.sigma is not None:
+        # One more than timesteps, as schedulers have them: what follows the last.
+        probe.sigmas = torch.full(
+            (count + 1,), at.sigma, device=probe.sigmas.device, dtype=probe.sigmas.dtype
+        )
+    probe.__dict__["_step_index"] = 0
+    probe.__dict__["_begin_index"] = 0

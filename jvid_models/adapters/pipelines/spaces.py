@@ -1,0 +1,78 @@
+"""The latent space of a pipeline, as measured: scale and shift of each channel on the way to its decoder, and its factors.
+
+    z = scale x + shift,      LatentSpace(scaling = 1 / scale, shift = shift)
+
+The numbers are those of the autoencoder's configuration where they agree with what was measured, so that the space of a pipeline
+equals that of its configuration; else the measured ones, to six digits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+from torch import Tensor
+
+from jvid.core.spaces import LatentSpace
+from jvid.errors import InputError
+from jvid_models.adapters.pipelines.entry import autoencoder_of
+from jvid_models.adapters.pipelines.layout import PipelineLayout
+from jvid_models.adapters.space_configs import space_of_config
+
+__all__ = ["factors_of", "measured_space"]
+
+_AGREE = 1e-4
+
+
+def factors_of(pipe: Any) -> tuple[int, int]:
+    """Pixels and frames to a latent, as the pipeline's own attributes have them."""
+    pixels = (
+        "vae_scale_factor_spatial",
+        "vae_spatial_compression_ratio",
+        "vae_spatial_scale_factor",
+        "vae_scale_factor",
+    )
+    frames = ("vae_scale_factor_temporal", "vae_temporal_compression_ratio", "vae_temporal_scale_factor")
+    factor = next((int(getattr(pipe, name)) for name in pixels if hasattr(pipe, name)), 8)
+    return factor, next((int(getattr(pipe, name)) for name in frames if hasattr(pipe, name)), 1)
+
+
+def measured_space(pipe: Any, layout: PipelineLayout) -> LatentSpace:
+    """The space of latents of a layout."""
+    vae: Any = autoencoder_of(pipe)
+    factor, rate = factors_of(pipe)
+    name, channels = type(vae).__name__, layout.shape[1]
+    if layout.scale.ndim > 1:
+        values = repr(
+            [_digits(value) for each in (layout.scale, layout.shift) for value in each[0, :, 0].flatten()]
+        )
+        mark = hashlib.blake2b(values.encode(), digest_size=4).hexdigest()
+        return LatentSpace(f"{name}, normalised by element ({mark})", channels, factor, frames=rate)
+    scaling, shift = [1.0 / float(value) for value in layout.scale], [float(value) for value in layout.shift]
+    stated = _stated(vae)
+    if stated is not None and stated.channels == channels:
+        agree = _agree(scaling, stated.scaling) and _agree(shift, stated.shift, 1.0 / min(map(abs, scaling)))
+        if agree:
+            return LatentSpace(name, channels, factor, stated.scaling, stated.shift, rate)
+    return LatentSpace(name, channels, factor, tuple(map(_digits, scaling)), tuple(map(_digits, shift)), rate)
+
+
+def _stated(vae: Any) -> LatentSpace | None:
+    try:
+        return space_of_config(dict(vae.config))
+    except (InputError, TypeError, ValueError):
+        return None
+
+
+def _agree(measured: list[float], stated: float | tuple[float, ...], size: float = 0.0) -> bool:
+    values = stated if isinstance(stated, tuple) else (stated,) * len(measured)
+    return all(
+        math.isclose(a, b, rel_tol=_AGREE, abs_tol=_AGREE * size)
+        for a, b in zip(measured, values, strict=True)
+    )
+
+
+def _digits(value: float | Tensor) -> float:
+    found = float(f"{float(value):.6g}")
+    return 0.0 if abs(found) < 1e-6 else found

@@ -1,0 +1,65 @@
+"""A model's output as x_0, against the steps of diffusers' schedulers."""
+
+from __future__ import annotations
+
+import math
+
+import diffusers
+import pytest
+import torch
+
+from jvid.errors import InputError
+from jvid_models.adapters.pipelines.predictions import OutputKind
+
+
+@pytest.mark.parametrize(("stated", "kind"), [("epsilon", "eps"), ("v_prediction", "v"), ("sample", "x0")])
+def test_on_a_table(stated, kind):
+    scheduler = diffusers.DDIMScheduler(prediction_type=stated, clip_sample=False)
+    scheduler.set_timesteps(10)
+    x, output = torch.randn(2, 1, 4, 5, 5)
+    n = scheduler.timesteps[3]
+    wanted = scheduler.step(output, n, x).pred_original_sample
+    bar = float(scheduler.alphas_cumprod[n])
+    got = OutputKind(kind).x_0(x, output, math.sqrt(bar), math.sqrt(1.0 - bar))
+    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_v_on_an_exploding_schedule():
+    scheduler = diffusers.EulerDiscreteScheduler(
+        prediction_type="v_prediction", timestep_type="continuous", use_karras_sigmas=True, sigma_min=0.002, sigma_max=700.0
+    )
+    scheduler.set_timesteps(10)
+    x, output = 50 * torch.randn(1, 4, 5, 5), torch.randn(1, 4, 5, 5)
+    n = scheduler.timesteps[4]
+    scheduler.scale_model_input(x, n)
+    wanted = scheduler.step(output, n, x).pred_original_sample
+    got = OutputKind("v").x_0(x, output, 1.0, float(scheduler.sigmas[4]))
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("stated", "kind"), [("epsilon", "edm"), ("v_prediction", "edm-v")])
+def test_edm(stated, kind):
+    scheduler = diffusers.EDMEulerScheduler(prediction_type=stated, sigma_data=0.7)
+    scheduler.set_timesteps(10)
+    x, output = torch.randn(2, 1, 4, 5, 5)
+    n = scheduler.timesteps[4]
+    scheduler.scale_model_input(x, n)
+    wanted = scheduler.step(output, n, x).pred_original_sample
+    got = OutputKind(kind, std=0.7).x_0(x, output, 1.0, float(scheduler.sigmas[4]))
+    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("invert", "kind"), [(False, "flow"), (True, "back")])
+def test_flow_by_a_step_to_its_end(invert, kind):
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(invert_sigmas=invert)
+    scheduler.set_timesteps(sigmas=[0.3])
+    x, output = torch.randn(2, 1, 4, 5, 5)
+    wanted = scheduler.step(output, scheduler.timesteps[0], x).prev_sample
+    torch.testing.assert_close(OutputKind(kind).x_0(x, output, 0.7, 0.3), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_eps_needs_a_signal_and_clipping_keeps_within():
+    x = torch.randn(1, 4, 1, 2, 2)
+    with pytest.raises(InputError, match="alpha = 0"):
+        OutputKind("eps").x_0(x, x, 0.0, 1.0)
+    assert OutputKind("x0", clip=0.5).x_0(x, 10 * x, 0.5, 0.5).abs().max() == 0.5

@@ -1,0 +1,86 @@
+"""A small pipeline of diffusers' kind whose loop can be wrong in one way at a time."""
+
+from __future__ import annotations
+
+import diffusers
+import torch
+from torch import nn
+
+
+class ToyNetwork(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(4, 4, 3, padding=1)
+        self.calls = 0
+
+    def forward(self, x, t, text):
+        self.calls += 1
+        return self.mix(x) + text.view(-1, 1, 1, 1) + t / 1000
+
+
+class ToyDecoder(nn.Module):
+    def decode(self, latents):
+        return latents.repeat_interleave(8, -1).repeat_interleave(8, -2)[:, :3]
+
+
+class ToyPipeline(diffusers.DiffusionPipeline):
+    """``fault``: what the loop does wrong, or where it fails."""
+
+    def __init__(self, network, vae, scheduler) -> None:
+        super().__init__()
+        self.register_modules(network=network, vae=vae, scheduler=scheduler)
+        self.fault, self.encoded = None, 0
+
+    def encode_prompt(self, prompts):
+        self.encoded += 1
+        return torch.tensor([float(sum(text.encode())) % 7 for text in prompts])
+
+    def prepare_latents(self, b, side, generator):
+        shape = (b, 4, side, side)
+        return diffusers.utils.torch_utils.randn_tensor(shape, generator=generator)
+
+    @torch.no_grad()
+    def __call__(self, prompt=None, height=64, num_inference_steps=10, generator=None, output_type="pt", scale=1.0):
+        prompts = [prompt] if isinstance(prompt, str) else prompt
+        text = self.encode_prompt(prompts) * scale
+        self.scheduler.set_timesteps(num_inference_steps)
+        latents = self.prepare_latents(len(prompts), height // 8, generator)
+        if self.fault == "scales":
+            latents = 2 * latents
+        momentum = 0.0
+        for i, t in enumerate(self.scheduler.timesteps):
+            output = self.network(latents, t, text)
+            if self.fault == "fails":
+                raise KeyboardInterrupt
+            if self.fault == "noise":
+                output = output + torch.randn(output.shape, generator=generator)
+            if self.fault == "global noise":
+                output = output + torch.randn(output.shape)
+            if self.fault == "momentum":
+                momentum = output = 0.5 * momentum + output
+            if self.fault == "counts":
+                output = output * (1 + i)
+            if self.fault == "steps":
+                output = output * num_inference_steps
+            if self.fault == "never":
+                continue
+            latents = self.scheduler.step(output, t, latents).prev_sample
+            if self.fault == "twice":
+                latents = self.scheduler.step(output, t, latents).prev_sample
+        if self.fault == "mixes":
+            latents = latents + 0.5 * latents.roll(1, -1)
+        if self.fault == "squares":
+            latents = latents**2
+        if self.fault == "pads":
+            latents = latents[..., 1:]
+        return (self.vae.decode(latents / 0.2 + 0.1),)
+
+
+def toy(fault=None, **config):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = ToyNetwork().eval()
+    scheduler = diffusers.DDIMScheduler(clip_sample=False, timestep_spacing="trailing", **config)
+    pipe = ToyPipeline(network, ToyDecoder(), scheduler)
+    pipe.fault = fault
+    return pipe
