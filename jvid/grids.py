@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 import torch
@@ -21,7 +22,7 @@ from jvid.core.protocols import NoiseSchedule
 from jvid.errors import InputError
 from jvid.schedules import TabulatedSchedule, VarianceExploding
 
-__all__ = ["ByAngle", "Explicit", "Karras", "Leading", "Linspace", "Trailing", "Zigzag"]
+__all__ = ["ByAngle", "Explicit", "Karras", "Leading", "Linspace", "Native", "Trailing", "Zigzag"]
 
 
 def _whole(name: str, value: int, least: int) -> None:
@@ -289,3 +290,31 @@ class Explicit:
     def __call__(self, schedule: NoiseSchedule | None = None) -> tuple[float, ...]:
         """The times as given."""
         return self.times
+
+
+@attrs.frozen
+class Native:
+    """The times that the ensemble's own model visits, as those of a diffusers pipeline; its shift and its end are among them.
+
+    Raises:
+        InputError: at the first call, for an ensemble that has no times of its own.
+    """
+
+    steps: int
+    ensemble: Any = attrs.field(default=None, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        _whole("steps", self.steps, 1)
+
+    def __call__(self, schedule: NoiseSchedule | None = None) -> tuple[float, ...]:
+        """The ``steps + 1`` times, as the model has them."""
+        times = getattr(self.ensemble, "times", None)
+        if times is None:
+            raise InputError(
+                "grid native: the ensemble has no times of its own; expected one of pipelines, or another grid such as trailing"
+            )
+        if schedule is not None and schedule != getattr(self.ensemble, "schedule", schedule):
+            raise InputError(
+                "grid native: its times are of the ensemble's schedule; leave the strategy's schedule out, or take another grid"
+            )
+        return tuple(map(float, times(self.steps)))

@@ -53,6 +53,7 @@ def test_every_builtin_is_what_its_kind_says(registry: Registry) -> None:
         "piecewise-affine": {"t_v": 0.2, "t_e": 0.7, "p_e": 0.3, "p_f": 0.3},
         "always": {"name": "video"},
         "explicit": {"times": (1.0, 0.0)},
+        "native": {"steps": 2, "ensemble": SimpleNamespace(times=lambda steps: (1.0, 0.5, 0.0))},
         "shared": {"ratio": 0.5},
         "scaled": {"gamma": 0.5},
         "mixed": {"alpha": 1.0},

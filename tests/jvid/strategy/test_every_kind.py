@@ -43,6 +43,7 @@ OPTIONS = {
     "wrapper builtin/guided": "scale=2,against=painter", "wrapper builtin/bridged": "schedule=cosine",
     "wrapper builtin/windowed": "size=2,stride=1", "wrapper builtin/corrected": "postprocessor=(uniform:size=3)",
     "wrapper builtin/known": "mask=mask.safetensors,latents=latents.safetensors", "wrapper builtin/cached": "dtype=float64",
+    "wrapper builtin/first-frame": "others=painter",
     "denoiser builtin/gaussian": "schedule=cosine,std=.5", "denoiser builtin/two-modes": "schedule=cosine",
     "text models/table": "path=prompts.safetensors",
 }  # fmt: skip
@@ -53,6 +54,8 @@ NEEDS_FILES = {
     "text models/minilm": "weights that are not part of the package",
     "text models/clip": "a folder of transformers",
     "denoiser models/diffusers": "a folder of diffusers",
+    "ensemble models/pipeline": "a folder of diffusers, see tests/jvid_models/ensembles/test_pipelines.py",
+    "grid builtin/native": "an ensemble of such a folder",
 }
 IN_PYTHON_ALONE = {"denoiser models/unet": "it is built around a module of torch"}
 LARGE = {
