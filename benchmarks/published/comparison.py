@@ -80,7 +80,9 @@ def with_first_order(pipe: Any) -> None:
 
     name, config = type(pipe.scheduler).__name__, dict(pipe.scheduler.config)
     if name == "UniPCMultistepScheduler":
-        pipe.scheduler = type(pipe.scheduler).from_config(config, solver_order=1, disable_corrector=list(range(99)))
+        pipe.scheduler = type(pipe.scheduler).from_config(
+            config, solver_order=1, disable_corrector=list(range(99))
+        )
     elif name.startswith("DPMSolver"):
         pipe.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(config, solver_order=1)
     elif name in ("PNDMScheduler", "DDPMScheduler"):
@@ -88,7 +90,9 @@ def with_first_order(pipe: Any) -> None:
     config = dict(pipe.scheduler.config)
     if "DDIM" in type(pipe.scheduler).__name__ and config.get("timestep_spacing") == "linspace":
         # diffusers' DDIM steps by whole strides there, to levels that it does not visit.
-        pipe.scheduler = type(pipe.scheduler).from_config(config, timestep_spacing="trailing", clip_sample=False)
+        pipe.scheduler = type(pipe.scheduler).from_config(
+            config, timestep_spacing="trailing", clip_sample=False
+        )
 
 
 def prepared_run(name: str, steps: int = STEPS) -> Run:

@@ -66,7 +66,9 @@ def test_numbers_survive_an_affine_map_in_a_half_precision(dtype):
 
     zeros, ones = seen(torch.zeros(shape)), seen(torch.ones(shape))
     count = digits(order.numel(), base)
-    index, depends = positions(zeros, ones - zeros, [seen(numbered(shape, k, base)) for k in range(count)], base)
+    index, depends = positions(
+        zeros, ones - zeros, [seen(numbered(shape, k, base)) for k in range(count)], base
+    )
     assert depends.all()
     assert torch.equal(index, order)
     mixed = [seen(numbered(shape, k, base)) for k in range(count)]

@@ -58,7 +58,9 @@ def test_rows_have_times_of_their_own_and_one_prompt_serves_all(denoiser):
 
 
 def test_it_conforms(denoiser):
-    report = conforms("denoiser", denoiser, examples=5, channels=4, frames=1, sides=(8,), cond=prompts("a"), batch=1)
+    report = conforms(
+        "denoiser", denoiser, examples=5, channels=4, frames=1, sides=(8,), cond=prompts("a"), batch=1
+    )
     assert report.ok, report
 
 
@@ -185,7 +187,9 @@ def test_frames_are_the_pipelines_own_and_a_saved_folder_gives_the_same(tmp_path
     pipe.save_pretrained(tmp_path)
     again = from_folder(tmp_path, untested=True, **options)
     cond = prompts(run.prompt)
-    torch.testing.assert_close(again(run.first, HALF, cond), run.denoiser(run.first, HALF, cond), rtol=0, atol=0)
+    torch.testing.assert_close(
+        again(run.first, HALF, cond), run.denoiser(run.first, HALF, cond), rtol=0, atol=0
+    )
     with pytest.raises(InputError, match="untested=True|no option"):
         from_folder(tmp_path, nothing=1)
 
@@ -197,9 +201,15 @@ def test_a_batch_is_its_clips_and_the_scale_of_guidance_is_the_pipelines():
     plain = denoiser_of(tiny.pipe, **{**options, "guidance_scale": 1.0, "guidance_scale_2": 1.0})
     x = torch.randn(2, *guided.shape)
     both = prompts("a cat", "a dog on a street")
-    one = torch.cat([guided(x[i : i + 1], HALF, prompts(text)) for i, text in enumerate(("a cat", "a dog on a street"))])
+    one = torch.cat(
+        [guided(x[i : i + 1], HALF, prompts(text)) for i, text in enumerate(("a cat", "a dog on a street"))]
+    )
     torch.testing.assert_close(guided(x, HALF, both), one, rtol=1e-4, atol=1e-5)
-    scale = options["guidance_scale"] if float(HALF) >= tiny.pipe.config.boundary_ratio else options["guidance_scale_2"]
+    scale = (
+        options["guidance_scale"]
+        if float(HALF) >= tiny.pipe.config.boundary_ratio
+        else options["guidance_scale_2"]
+    )
     torch.testing.assert_close(Guided(plain, scale)(x, HALF, both), one, rtol=1e-4, atol=1e-5)
 
 

@@ -26,7 +26,11 @@ def test_on_a_table(stated, kind):
 
 def test_v_on_an_exploding_schedule():
     scheduler = diffusers.EulerDiscreteScheduler(
-        prediction_type="v_prediction", timestep_type="continuous", use_karras_sigmas=True, sigma_min=0.002, sigma_max=700.0
+        prediction_type="v_prediction",
+        timestep_type="continuous",
+        use_karras_sigmas=True,
+        sigma_min=0.002,
+        sigma_max=700.0,
     )
     scheduler.set_timesteps(10)
     x, output = 50 * torch.randn(1, 4, 5, 5), torch.randn(1, 4, 5, 5)

@@ -40,7 +40,9 @@ class ToyPipeline(diffusers.DiffusionPipeline):
         return diffusers.utils.torch_utils.randn_tensor(shape, generator=generator)
 
     @torch.no_grad()
-    def __call__(self, prompt=None, height=64, num_inference_steps=10, generator=None, output_type="pt", scale=1.0):
+    def __call__(
+        self, prompt=None, height=64, num_inference_steps=10, generator=None, output_type="pt", scale=1.0
+    ):
         prompts = [prompt] if isinstance(prompt, str) else prompt
         text = self.encode_prompt(prompts) * scale
         self.scheduler.set_timesteps(num_inference_steps)
