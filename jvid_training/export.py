@@ -20,7 +20,7 @@ from jvid.files import read_json
 from jvid.strategy import EVERY, Strategy
 from jvid_models.ensembles.folder import EnsembleFolder, is_ensemble_folder
 from jvid_models.weights import read_weights
-from jvid_training.data.latents import key_of, load_manifest
+from jvid_training.data.manifest import key_of, load_manifest
 from jvid_training.data.prompts import build_table
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train.checkpoints import checkpoints, verify

@@ -6,6 +6,8 @@ dropped prompts are the empty sentence.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from jvid.errors import InputError
@@ -33,9 +35,11 @@ def build_table(actions: tuple[str, ...], data: Data, text: Text) -> EmbeddingTa
     return EmbeddingTable(sentences, encoder.embed(sentences))
 
 
-def draw_prompt(action: str, data: Data, drop: float, random: np.random.Generator) -> str:
-    """A prompt of the class, or the empty one with probability ``drop``."""
+def draw_prompt(
+    action: str, data: Data, drop: float, random: np.random.Generator, captions: Sequence[str] = ()
+) -> str:
+    """One of a clip's captions, or of its class's prompts where it has none; "" with probability ``drop``."""
     if random.random() < drop:
         return ""
-    prompts = prompts_of(action, data)
+    prompts = captions or prompts_of(action, data)
     return prompts[random.integers(len(prompts))]
