@@ -144,9 +144,10 @@ class Words(PromptEncoder):
         except (KeyError, TypeError) as error:
             raise InputError(f"a words encoder lacks or garbles something: {error}") from None
 
-    def save(self, path: str | Path) -> None:
-        """Write one safetensors file: the weights, and `config` as JSON in its metadata."""
-        save_weights(self.network.state_dict(), path, {"words": json.dumps(self.config)})
+    def save(self, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write one safetensors file: the weights in ``dtype``, and `config` as JSON in its metadata."""
+        weights = {name: tensor.to(dtype) for name, tensor in self.network.state_dict().items()}
+        save_weights(weights, path, {"words": json.dumps(self.config)})
 
     @classmethod
     def load(cls, path: str | Path) -> Words:

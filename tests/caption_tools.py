@@ -62,5 +62,7 @@ def captioned(folder: Path, kind: str = "image", **training: Any) -> dict[str, A
         "crop_size": 48,
         "flip": False,
     }
+    if kind != "decoder":
+        recipe["network"] |= {"channels": [16, 32], "head_width": 8}
     recipe["text"] = {"name": "words", "options": {"width": 16}}
     return recipe
