@@ -14,7 +14,7 @@ from jvid.cli.groups import expanded
 from jvid.cli.strategies import PANEL, StrategyOptions, check_overlap
 from jvid.cli.summary import AsJson, print_json
 from jvid.errors import InputError, located
-from jvid.media.files import endings, listed
+from jvid.media.files import endings
 
 if TYPE_CHECKING:
     from jvid.ensemble.ensemble import Ensemble
@@ -187,6 +187,6 @@ def _summary(
     for each in found:
         calls = ", ".join(f"{name} {count}" for name, count in each.made.calls.items() if count)
         typer.echo(f"{each.label:>{width}}  {sum(each.made.seconds.values()):7.2f} s  calls: {calls}")
-    typer.echo(f"seed {seed}, {listed([each.label for each in found])}: {seconds:.1f} s with decoding")
+    typer.echo(f"seed {seed}, {len(found)} columns, {seconds:.1f} s with decoding")
     for path in files:
         typer.echo(str(path))
