@@ -205,6 +205,8 @@ def _check_shared(name: str, run: FinishedRun, main: str, first: FinishedRun, ma
 
 def _one_space(other: Recipe, recipe: Recipe, manifest: Manifest) -> bool:
     """Whether latents of other data are those of the same space, and clips of the same length and rate."""
+    if other.data.latents == recipe.data.latents:  # of other settings than the folder's
+        return False
     if other.codec != recipe.codec or other.data.size != recipe.data.size:
         return False
     length = (other.data.frames, other.data.fps) == (recipe.data.frames, recipe.data.fps)

@@ -177,7 +177,7 @@ def _font(size: int) -> Any:
 
 
 def _width(text: str, size: int) -> int:
-    return round(_font(size).getlength(text) + 0.5)
+    return int(_font(size).getlength(text) + 1)
 
 
 def _rows(size: int, count: int = 1) -> int:
