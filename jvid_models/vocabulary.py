@@ -77,18 +77,19 @@ class Vocabulary:
         Raises:
             InputError: an unknown word, with the closest ones that are known, or more words than a row holds.
         """
-        found = torch.full((len(prompts), self.tokens), _PAD)
-        found[:, 0] = _START
-        for row, prompt in zip(found, prompts, strict=True):
-            words = words_of(prompt)
-            if unknown := [word for word in words if word not in self._numbers]:
-                raise InputError(self._unknown(unknown[0], prompt))
-            if len(words) >= self.tokens:
-                raise InputError(
-                    f"prompt {prompt!r} has {len(words)} words: expected at most {self.tokens - 1}; shorten it"
-                )
-            row[1 : len(words) + 1] = torch.tensor([self._numbers[word] for word in words], dtype=torch.int64)
-        return found
+        found = [self.numbers(prompt) for prompt in prompts]
+        return torch.tensor([row + [_PAD] * (self.tokens - len(row)) for row in found], dtype=torch.int64)
+
+    def numbers(self, prompt: str) -> list[int]:
+        """The token numbers of one prompt, the mark first and without filling; errors are those of ``rows``."""
+        words = words_of(prompt)
+        if unknown := [word for word in words if word not in self._numbers]:
+            raise InputError(self._unknown(unknown[0], prompt))
+        if len(words) >= self.tokens:
+            raise InputError(
+                f"prompt {prompt!r} has {len(words)} words: expected at most {self.tokens - 1}; shorten it"
+            )
+        return [_START, *(self._numbers[word] for word in words)]
 
     def _unknown(self, word: str, prompt: str) -> str:
         close = difflib.get_close_matches(word, self.words, n=3, cutoff=0.5)

@@ -150,3 +150,13 @@ def test_the_registered_encoder(tmp_path: Path) -> None:
 def test_numbers_that_do_not_fit(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         jvid.load("text", "words", captions=CAPTIONS, **options)
+
+
+def test_an_encoder_computes_what_was_trained() -> None:
+    """Embeddings of a trained encoder are the network's as the trainer evaluates it, of a whole batch with gradients."""
+    torch.manual_seed(0)
+    encoder = Words(KNOWN, 16, layers=2, heads=2, trained=True)
+    prompts = ["a red hat", "", "long green hair in a chain-mail hat"]
+    trained = encoder.network.train()(KNOWN.rows(prompts))
+    assert trained.requires_grad
+    torch.testing.assert_close(encoder.embed(prompts), trained.detach(), rtol=1e-5, atol=1e-5)
