@@ -85,7 +85,7 @@ def compare(
     from jvid.media import check_library, check_path
     from jvid.pipeline.compare import compare as sampled
     from jvid.pipeline.compare import with_experts_alone
-    from jvid.pipeline.record import Clip
+    from jvid.pipeline.record import Clip, versions
     from jvid.pipeline.write import targets
 
     for path, _ in targets(output, 1):  # before anything is sampled
@@ -109,7 +109,7 @@ def compare(
     metadata = {
         "comparison": 1, "ensemble": source.to_plain(), "clips": [{"prompt": prompt, "seed": seed}],
         "columns": [{"label": each.label, "strategy": each.strategy.to_dict()} for each in found],
-        "frames": frames, "dtype": dtype or "float32", "device": device, "threads": taken, "created_by": "jvid compare",
+        "frames": frames, "dtype": dtype or "float32", "device": device, "threads": taken, "versions": versions(), "created_by": "jvid compare",
     }  # fmt: skip
     for path in output:
         _write(path, f"{prompt} (seed {seed})", found, models, scale, rows, metadata)
@@ -119,15 +119,33 @@ def compare(
 def _stated(strategies: list[str], paper: list[int]) -> dict[str, Strategy]:
     """The strategies that the options name, by label; a file that is none is reported before anything loads."""
     from jvid import paper as papers
-    from jvid.pipeline.compare import labels_of
     from jvid.strategy.strategy import Strategy
 
-    found = {label: Strategy.load(path) for label, path in labels_of(strategies).items()}
+    found = {label: Strategy.load(path) for label, path in _labelled(strategies).items()}
     for size in dict.fromkeys(paper):
         label = f"Table 6 at {size}"
         if label in found:
             raise InputError(f"--paper {size} beside --strategy {label}=: expected another label")
         found[label] = papers.strategy(size)
+    return found
+
+
+def _labelled(texts: list[str]) -> dict[str, str]:
+    """``LABEL=PATH``, or a path whose file's name is the label, as paths by label.
+
+    Raises:
+        InputError: two of one label.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        label, equals, path = (part.strip() for part in text.partition("="))
+        if not equals or not path or "/" in label:
+            label, path = Path(text).stem, text
+        if label in found:
+            raise InputError(
+                f"--strategy {text!r}: label {label!r} is given twice, expected LABEL=FILE with another"
+            )
+        found[label] = path
     return found
 
 

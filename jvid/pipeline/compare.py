@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -95,25 +95,4 @@ def compare(
         (video,) = decoded(ensemble, made.latents)
         found.append(Compared(label, strategy, plans[label], made, to_frames(video)[0]))
         before += len(plans[label])
-    return found
-
-
-def labels_of(texts: Sequence[str]) -> dict[str, str]:
-    """``LABEL=PATH``, or a path whose file's name is the label, as paths by label.
-
-    Raises:
-        InputError: two of one label.
-    """
-    from pathlib import Path
-
-    found: dict[str, str] = {}
-    for text in texts:
-        label, equals, path = (part.strip() for part in text.partition("="))
-        if not equals or not path or "/" in label:
-            label, path = Path(text).stem, text
-        if label in found:
-            raise InputError(
-                f"--strategy {text!r}: label {label!r} is given twice, expected LABEL=FILE with another"
-            )
-        found[label] = path
     return found
