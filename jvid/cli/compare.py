@@ -109,7 +109,8 @@ def compare(
     metadata = {
         "comparison": 1, "ensemble": source.to_plain(), "clips": [{"prompt": prompt, "seed": seed}],
         "columns": [{"label": each.label, "strategy": each.strategy.to_dict()} for each in found],
-        "frames": frames, "dtype": dtype or "float32", "device": device, "threads": taken, "versions": versions(), "created_by": "jvid compare",
+        "frames": frames, "dtype": dtype or "float32", "device": device, "threads": taken,
+        "versions": versions(), "created_by": "jvid compare",
     }  # fmt: skip
     for path in output:
         _write(path, f"{prompt} (seed {seed})", found, models, scale, rows, metadata)
