@@ -37,6 +37,7 @@ def jvid_register(register: Any) -> None:
     register.text("minilm", "jvid_models.text:MiniLM", help="all-MiniLM-L6-v2, 384 per token")
     register.text("clip", "jvid_models.text:CLIPText", help="CLIP's text encoder, from a folder")
     register.text("table", "jvid_models.text:EmbeddingTable.load", help="prompt embeddings computed ahead")
+    register.text("words", "jvid_models.words:words", help="any prompt of known words, fixed or trained")
 
     register.denoiser(
         "diffusers", "jvid_models.adapters.unet:from_pretrained", help="a local diffusers folder"

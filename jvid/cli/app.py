@@ -89,6 +89,7 @@ def _root(
 def command() -> Any:
     """The command object of ``jvid``; contributed commands are looked up at each use."""
     from jvid.cli.check import check
+    from jvid.cli.compare import compare
     from jvid.cli.names import names
     from jvid.cli.plan import plan
     from jvid.cli.plugins import plugins
@@ -97,7 +98,7 @@ def command() -> Any:
 
     app = typer.Typer(cls=_Group, add_completion=False)
     app.callback()(_root)
-    for function in (sample, plan, names, show, check, plugins):
+    for function in (sample, compare, plan, names, show, check, plugins):
         app.command(help=_unwrapped(function.__doc__))(function)
     return typer.main.get_command(app)
 

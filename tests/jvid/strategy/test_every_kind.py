@@ -45,7 +45,7 @@ OPTIONS = {
     "wrapper builtin/known": "mask=mask.safetensors,latents=latents.safetensors", "wrapper builtin/cached": "dtype=float64",
     "wrapper builtin/first-frame": "others=painter",
     "denoiser builtin/gaussian": "schedule=cosine,std=.5", "denoiser builtin/two-modes": "schedule=cosine",
-    "text models/table": "path=prompts.safetensors",
+    "text models/table": "path=prompts.safetensors", "text models/words": "vocabulary=words.txt",
 }  # fmt: skip
 
 NEEDS_FILES = {
@@ -107,6 +107,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record
     save_file({"mask": torch.zeros(1, 1, 1, 1, 1)}, "mask.safetensors")
     save_file({"latents": torch.zeros(1, 1, 1, 1, 1)}, "latents.safetensors")
     EmbeddingTable(["", "a stroke"], torch.randn(2, 3, 4)).save("prompts.safetensors")
+    Path("words.txt").write_text("a stroke\n")
     with using(Recording()) as made:
         yield made  # type: ignore[misc]
 
