@@ -189,6 +189,17 @@ def test_a_factory_that_fails_is_named_with_its_distribution(registry: Registry)
         registry.load("selector", "bad")
 
 
+def test_a_folder_may_begin_with_the_name_of_a_plugin(registry: Registry) -> None:
+    @hookimpl
+    def jvid_resolve(kind: str, name: str) -> object:
+        return (lambda: Always(name)) if (kind, name) == ("selector", "builtin/here") else None
+
+    registry.add(SimpleNamespace(jvid_resolve=jvid_resolve), "files", "files 1")
+    assert registry.load("selector", "builtin/here") == Always("builtin/here")
+    with pytest.raises(UnknownNameError):
+        registry.load("selector", "builtin/there")
+
+
 def test_dynamic_names_are_resolved_last(registry: Registry) -> None:
     @hookimpl
     def jvid_resolve(kind: str, name: str) -> object:
