@@ -80,7 +80,7 @@ _CONNECTORS: dict[str, Any] = {
 AUTOENCODER_2: dict[str, Any] = {
     "latent_channels": 8,
     "block_out_channels": (8,) * 4,
-    "decoder_block_out_channels": (8,) * 3,
+    "decoder_block_out_channels": (8, 16, 32),
     "layers_per_block": (1,) * 5,
     "decoder_layers_per_block": (1,) * 4,
     "spatial_compression_ratio": 32,
