@@ -7,11 +7,13 @@ shapes is equal in every pipeline; a second network of one class in a pipeline d
 * a matrix or a kernel with n inputs: N(0, 1 / n), so that values keep their size from layer to layer;
 * the scale of a normalization: N(1, 0.1²); a bias: N(0, 0.05²);
 * a table of embeddings or of modulations: N(0, 1 / width);
+* the last layer of a decoder: a fifth of that, so that few pixels are cut off;
 * statistics of a latent space that are kept as buffers: means N(0, 0.3²), deviations between 0.7 and 1.3.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 
 import torch
@@ -24,10 +26,14 @@ def _normal(like: Tensor, path: str, seed: int) -> Tensor:
     return torch.randn(like.shape, generator=generator)
 
 
-def _deviation(parameter: Tensor) -> float:
+LAST = re.compile(r"\bdecoder\.(conv|proj)_out\b")
+
+
+def _deviation(parameter: Tensor, path: str) -> float:
     """One over the root of the number of inputs; a table (1, rows, width) has ``width`` of them."""
     table = parameter.ndim == 3 and parameter.shape[0] == 1
-    return max(1, parameter.shape[-1] if table else parameter[0].numel()) ** -0.5
+    inputs = max(1, parameter.shape[-1] if table else parameter[0].numel())
+    return inputs**-0.5 * (0.2 if LAST.search(path) else 1)
 
 
 @torch.no_grad()
@@ -39,7 +45,7 @@ def draw(network: nn.Module, seed: int = 0, number: int = 0) -> None:
             continue
         normal = _normal(parameter, path, seed)
         if parameter.ndim > 1:
-            parameter.copy_(_deviation(parameter) * normal)
+            parameter.copy_(_deviation(parameter, path) * normal)
         elif path.endswith("bias"):
             parameter.copy_(0.05 * normal)
         else:

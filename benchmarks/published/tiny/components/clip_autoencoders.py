@@ -96,10 +96,20 @@ def mochi() -> Part:
 
 
 def allegro() -> Part:
-    """Allegro's, 4 channels, factors 4, 8, 8."""
-    return diffusers(
-        "AutoencoderKLAllegro", block_out_channels=(8,) * 4, layers_per_block=1, norm_num_groups=2
-    )
+    """Allegro's, 4 channels, factors 4, 8, 8, which decodes in tiles of 24 frames of 128 x 128 alone."""
+
+    def make() -> Any:
+        values = {
+            "block_out_channels": (8,) * 4,
+            "layers_per_block": 1,
+            "norm_num_groups": 2,
+            "sample_size": 128,
+        }
+        autoencoder = diffusers("AutoencoderKLAllegro", **values)()
+        autoencoder.enable_tiling()
+        return autoencoder
+
+    return Part(make)
 
 
 def magvit() -> Part:

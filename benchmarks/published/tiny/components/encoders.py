@@ -110,3 +110,14 @@ def siglip(width: int = 16, size: int = 32) -> Part:
     return transformers(
         "SiglipVisionModel", "SiglipVisionConfig", **values, image_size=size, patch_size=size // 2
     )
+
+
+def siglip2(width: int = 16) -> Part:
+    """SigLIP 2's picture encoder, of any number of patches."""
+    values = {
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    return transformers("Siglip2VisionModel", "Siglip2VisionConfig", **values, num_patches=16, patch_size=16)

@@ -78,3 +78,8 @@ def clip_processor(size: int = 224) -> Part:
 def siglip_pictures(size: int = 32) -> Part:
     """What prepares pictures for SigLIP."""
     return processor("SiglipImageProcessorPil", size={"height": size, "width": size})
+
+
+def siglip2_pictures() -> Part:
+    """What prepares pictures for SigLIP 2."""
+    return processor("Siglip2ImageProcessorPil", max_num_patches=16)

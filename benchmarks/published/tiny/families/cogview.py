@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from benchmarks.published.tiny.components import autoencoders, encoders, languages, schedulers, tokenizers
-from benchmarks.published.tiny.families.calls import SHORT, SQUARE, T5
+from benchmarks.published.tiny.families.calls import QWEN, SHORT, SQUARE, T5
 from benchmarks.published.tiny.parts import Part, Recipe, diffusers
 
 _COGVIEW: dict[str, Any] = {
@@ -43,9 +43,9 @@ GLM_IMAGE = Recipe(
     "text-to-image",
     {
         "tokenizer": tokenizers.byt5(),
-        "processor": None,
+        "processor": QWEN,
         "text_encoder": encoders.byt5(),
-        "vision_language_encoder": None,
+        "vision_language_encoder": languages.glm(),
         "vae": autoencoders.flux(latents_mean=[0.1] * 16, latents_std=[1.2] * 16),
         "transformer": diffusers(
             "GlmImageTransformer2DModel",
@@ -65,7 +65,7 @@ GLM_IMAGE = Recipe(
         "prior_token_ids": Part(lambda: importlib.import_module("torch").arange(16)[None]),
     },
 )
-"""Tokens of the picture are given: the language model that draws them is no part of the diffusion."""
+"""Tokens of the picture are given, and the model that would draw them is a language model that is not called."""
 
 RECIPES = {
     "CogView3PlusPipeline": COGVIEW3,

@@ -45,7 +45,7 @@ DREAM = Recipe(
     {
         "text_encoder": visual_languages.qwen3_vl(),
         "tokenizer": QWEN,
-        "processor": None,
+        "processor": QWEN,
         "vae": autoencoders.tiny(),
         "unet": diffusers("DreamLiteUNetModel", **_DREAM),
         "scheduler": schedulers.flow(3.0),

@@ -88,7 +88,7 @@ OVIS = Recipe(
 
 LONGCAT = OVIS.but(
     text_encoder=visual_languages.qwen_vl(),
-    text_processor=None,
+    text_processor=QWEN,
     transformer=diffusers(
         "LongCatImageTransformer2DModel", **FEW, **ROPE, joint_attention_dim=32, pooled_projection_dim=32
     ),

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.published.tiny.components import autoencoders, languages, schedulers, tokenizers
+from benchmarks.published.tiny.components import (
+    autoencoders,
+    encoders,
+    languages,
+    processors,
+    schedulers,
+    tokenizers,
+)
 from benchmarks.published.tiny.families.calls import FLUX_SPACE, GEMMA2, QWEN, SHORT, SQUARE
 from benchmarks.published.tiny.parts import Recipe, diffusers
 
@@ -98,6 +105,8 @@ RECIPES = {
     "LuminaPipeline": LUMINA,
     "Lumina2Pipeline": LUMINA2,
     "ZImagePipeline": Z_IMAGE,
-    "ZImageOmniPipeline": Z_IMAGE.but(siglip=None, siglip_processor=None),
+    "ZImageOmniPipeline": Z_IMAGE.but(
+        siglip=encoders.siglip2(), siglip_processor=processors.siglip2_pictures()
+    ),
     "OmniGenPipeline": OMNIGEN.needing("torchvision"),
 }

@@ -39,14 +39,14 @@ ALLEGRO = Recipe(
             attention_head_dim=24,
             num_layers=2,
             cross_attention_dim=48,
-            sample_width=6,
-            sample_height=4,
-            sample_frames=2,
+            sample_width=16,
+            sample_height=16,
+            sample_frames=6,
             caption_channels=32,
         ),
         "scheduler": schedulers.euler_ancestral(),
     },
-    CLIP | {"num_frames": 8, "clean_caption": False},
+    CLIP | {"height": 128, "width": 128, "num_frames": 24, "clean_caption": False},
 )
 
 RECIPES = {
