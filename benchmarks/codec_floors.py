@@ -28,7 +28,7 @@ from jvid_training.search.tables import Row, markdown
 def decoder_of(folder: Path) -> VideoDecoder:
     """The decoder of an ensemble or of a run."""
     own = is_ensemble_folder(folder)
-    found: Any = EnsembleFolder(folder).module("decoder") if own else read_run(folder, "decoder")[1]
+    found: Any = EnsembleFolder(folder).module("decoder") if own else read_run(folder, "decoder").network
     return found
 
 

@@ -41,6 +41,7 @@ from jvid.ensemble.deferred import Deferred as Deferred
 from jvid.ensemble.ensemble import Ensemble as Ensemble
 from jvid.ensemble.ensemble import Member as Member
 from jvid.ensemble.frames import FrameRule as FrameRule
+from jvid.ensemble.loading import load as load
 from jvid.ensemble.pixels import PixelCodec as PixelCodec
 from jvid.ensemble.source import Source as Source
 from jvid.errors import InputError as InputError
@@ -66,7 +67,6 @@ from jvid.noise import ScaledNoise as ScaledNoise
 from jvid.noise import SharedNoise as SharedNoise
 from jvid.plugins.choice import Choice as Choice
 from jvid.plugins.registry import Registry as Registry
-from jvid.plugins.registry import load as load
 from jvid.plugins.registry import names as names
 from jvid.postprocessors import GaussianSmoothing as GaussianSmoothing
 from jvid.postprocessors import TemporalSmoothing as TemporalSmoothing

@@ -3,12 +3,17 @@
 A grid of N steps over a table of T entries picks timesteps n (diffusers' spacings) and visits
 t = (n + 1) / T, then the clean end 0. ``Explicit`` may step back up (restart, zigzag). A grid is called
 with the reference schedule, which grids of timesteps do not need.
+
+Published models may end above 0, and their latents are decoded as they are there: with ``clean`` false a grid ends at the
+table's first entry, t = 1 / T (diffusers' set_alpha_to_one=False, final_sigmas_type="sigma_min"), or at its own lowest level.
+The step to a level that is reached already is left out.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 import torch
@@ -17,7 +22,7 @@ from jvid.core.protocols import NoiseSchedule
 from jvid.errors import InputError
 from jvid.schedules import TabulatedSchedule, VarianceExploding
 
-__all__ = ["ByAngle", "Explicit", "Karras", "Leading", "Linspace", "Trailing", "Zigzag"]
+__all__ = ["ByAngle", "Explicit", "Karras", "Leading", "Linspace", "Native", "Trailing", "Zigzag"]
 
 
 def _whole(name: str, value: int, least: int) -> None:
@@ -32,22 +37,33 @@ def _check_steps(steps: int, T: int) -> None:
         raise InputError(f"a grid got steps={steps}; expected at most {T}, the timesteps of the schedule")
 
 
-def _times(timesteps: Iterable[int], T: int) -> tuple[float, ...]:
-    return (*((n + 1) / T for n in timesteps), 0.0)
+def _times(timesteps: Iterable[float], T: int, clean: bool = True) -> tuple[float, ...]:
+    times = tuple((n + 1) / T for n in timesteps)
+    end = 0.0 if clean else 1 / T
+    if len(times) < 2 and times[-1] <= end:
+        raise InputError(
+            f"a grid of one step from t = {times[0]:g} ends there: expected more steps, or clean=True"
+        )
+    return times if times[-1] <= end else (*times, end)
 
 
 @attrs.frozen
 class Leading:
-    """n = offset + i (T // steps), from high to low: 980, ..., 0 for 50 steps (the paper's, and Stable Diffusion's)."""
+    """n = offset + i (T // steps), from high to low: 980, ..., 0 for 50 steps (the paper's, and Stable Diffusion's).
+
+    ``skip_lowest``: the times of one step more, without the lowest, as diffusers' UniPC and DPM-Solver++ have them.
+    """
 
     steps: int
     offset: int = 0
     T: int = 1000
+    clean: bool = True
+    skip_lowest: bool = False
 
     def __attrs_post_init__(self) -> None:
-        _check_steps(self.steps, self.T)
+        _check_steps(self.steps + self.skip_lowest, self.T)
         _whole("offset", self.offset, 0)
-        highest = self.offset + (self.steps - 1) * (self.T // self.steps)
+        highest = self._timesteps[0]
         if highest >= self.T:
             raise InputError(
                 f"Leading got steps={self.steps}, offset={self.offset}: it would start at timestep {highest}; "
@@ -55,9 +71,14 @@ class Leading:
             )
 
     def __call__(self, schedule: NoiseSchedule | None = None) -> tuple[float, ...]:
-        """The ``steps + 1`` times, the last 0.0."""
-        stride = self.T // self.steps
-        return _times((self.offset + i * stride for i in reversed(range(self.steps))), self.T)
+        """The ``steps + 1`` times, the last 0.0 or, where they do not end clean, 1 / T."""
+        return _times(self._timesteps, self.T, self.clean)
+
+    @property
+    def _timesteps(self) -> tuple[int, ...]:
+        count = self.steps + self.skip_lowest
+        stride = self.T // count
+        return tuple(self.offset + i * stride for i in reversed(range(self.skip_lowest, count)))
 
 
 @attrs.frozen
@@ -66,31 +87,41 @@ class Trailing:
 
     steps: int
     T: int = 1000
+    clean: bool = True
 
     def __attrs_post_init__(self) -> None:
         _check_steps(self.steps, self.T)
 
     def __call__(self, schedule: NoiseSchedule | None = None) -> tuple[float, ...]:
-        """The ``steps + 1`` times, the last 0.0."""
-        return _times((round(self.T - i * self.T / self.steps) - 1 for i in range(self.steps)), self.T)
+        """The ``steps + 1`` times, the last 0.0 or, where they do not end clean, 1 / T."""
+        timesteps = (round(self.T - i * self.T / self.steps) - 1 for i in range(self.steps))
+        return _times(timesteps, self.T, self.clean)
 
 
 @attrs.frozen
 class Linspace:
-    """n evenly from T - 1 to 0, rounded; both ends are visited."""
+    """n evenly from T - 1 to 0, rounded; both ends are visited.
+
+    ``rounded`` false leaves n between entries, as diffusers' Euler has it. ``skip_lowest``: as of ``Leading``.
+    """
 
     steps: int
     T: int = 1000
+    clean: bool = True
+    rounded: bool = True
+    skip_lowest: bool = False
 
     def __attrs_post_init__(self) -> None:
-        _check_steps(self.steps, self.T)
+        _check_steps(self.steps + self.skip_lowest, self.T)
 
     def __call__(self, schedule: NoiseSchedule | None = None) -> tuple[float, ...]:
-        """The ``steps + 1`` times, the last 0.0."""
-        if self.steps == 1:
-            return _times((self.T - 1,), self.T)
-        gap = (self.T - 1) / (self.steps - 1)
-        return _times((round(i * gap) for i in reversed(range(self.steps))), self.T)
+        """The ``steps + 1`` times, the last 0.0 or, where they do not end clean, 1 / T."""
+        count = self.steps + self.skip_lowest
+        if count == 1:
+            return _times((self.T - 1,), self.T, self.clean)
+        gap = (self.T - 1) / (count - 1)
+        timesteps = (i * gap for i in reversed(range(self.skip_lowest, count)))
+        return _times(map(round, timesteps) if self.rounded else timesteps, self.T, self.clean)
 
 
 def _on(schedule: NoiseSchedule | None, who: str) -> NoiseSchedule:
@@ -124,16 +155,17 @@ class Karras:
 
     ``sigma_min`` and ``sigma_max`` are of sigma / alpha; by default the schedule's own: at t = 1, and, as diffusers
     has it, at a table's first entry or an exploding schedule's ``sigma_min`` (t = 0.001 on others). The step behind
-    it ends clean.
+    it ends clean; without ``clean`` there is none, and the grid ends at ``sigma_min``.
     """
 
     steps: int
     rho: float = attrs.field(default=7.0, converter=float)
     sigma_min: float | None = None
     sigma_max: float | None = None
+    clean: bool = True
 
     def __attrs_post_init__(self) -> None:
-        _whole("steps", self.steps, 1)
+        _whole("steps", self.steps, 1 if self.clean else 2)
         if not 0.0 < self.rho < math.inf:
             raise InputError(f"Karras got rho={self.rho:g}; expected a positive number, 7 as a rule")
         for name in ("sigma_min", "sigma_max"):
@@ -144,7 +176,7 @@ class Karras:
                 )
 
     def __call__(self, schedule: NoiseSchedule | None = None) -> tuple[float, ...]:
-        """The ``steps + 1`` times, the last 0.0."""
+        """The ``steps + 1`` times, the last 0.0; ``steps`` where they do not end clean."""
         reference = _on(schedule, "Karras")
         high = math.tan(_angle(reference, 1.0)) if self.sigma_max is None else self.sigma_max
         low = math.tan(_angle(reference, _first(reference))) if self.sigma_min is None else self.sigma_min
@@ -162,9 +194,9 @@ class Karras:
             )
         top, bottom = high ** (1.0 / self.rho), low ** (1.0 / self.rho)
         count = max(self.steps - 1, 1)
-        return _times_at(
-            reference, (math.atan((top + i / count * (bottom - top)) ** self.rho) for i in range(self.steps))
-        )
+        angles = (math.atan((top + i / count * (bottom - top)) ** self.rho) for i in range(self.steps))
+        times = _times_at(reference, angles)
+        return times if self.clean else times[:-1]
 
 
 @attrs.frozen
@@ -239,21 +271,50 @@ def _floats(times: str | Iterable[float]) -> tuple[float, ...]:
 
 @attrs.frozen
 class Explicit:
-    """The times themselves, in [0, 1], at least two, the last 0. They may rise."""
+    """The times themselves, in [0, 1], at least two, the last 0 unless ``clean`` is false. They may rise."""
 
     times: tuple[float, ...] = attrs.field(converter=_floats)
+    clean: bool = True
 
     def __attrs_post_init__(self) -> None:
         for i, t in enumerate(self.times):
             if not (0.0 <= t <= 1.0) or math.isnan(t):
                 raise InputError(f"Explicit got times[{i}] = {t:g}; expected times in [0, 1], 1 for noise")
-        if len(self.times) < 2 or self.times[-1] != 0.0:
+        if len(self.times) < 2 or (self.clean and self.times[-1] != 0.0):
             raise InputError(
                 f"Explicit got {len(self.times)} times"
                 + (f" that end at {self.times[-1]:g}" if self.times else "")
-                + "; expected at least two, the last 0.0 (clean)"
+                + "; expected at least two, the last 0.0 (clean), or clean=False"
             )
 
     def __call__(self, schedule: NoiseSchedule | None = None) -> tuple[float, ...]:
         """The times as given."""
         return self.times
+
+
+@attrs.frozen
+class Native:
+    """The times that the ensemble's own model visits, as those of a diffusers pipeline; its shift and its end are among them.
+
+    Raises:
+        InputError: at the first call, for an ensemble that has no times of its own.
+    """
+
+    steps: int
+    ensemble: Any = attrs.field(default=None, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        _whole("steps", self.steps, 1)
+
+    def __call__(self, schedule: NoiseSchedule | None = None) -> tuple[float, ...]:
+        """The ``steps + 1`` times, as the model has them."""
+        times = getattr(self.ensemble, "times", None)
+        if times is None:
+            raise InputError(
+                "grid native: the ensemble has no times of its own; expected one of pipelines, or another grid such as trailing"
+            )
+        if schedule is not None and schedule != getattr(self.ensemble, "schedule", schedule):
+            raise InputError(
+                "grid native: its times are of the ensemble's schedule; leave the strategy's schedule out, or take another grid"
+            )
+        return tuple(map(float, times(self.steps)))

@@ -1,30 +1,33 @@
 """Frames to latents and back, frame by frame.
 
-    z = (scaling * E(x) - mean) / std          x in [-1, 1], mean and std per channel
-    x = D((z * std + mean) / scaling)
+    y = scaling (E(x) - shift - m) / s,   z = (y - mean) / std          x in [-1, 1], m, s, mean and std per channel
+    y = z std + mean,   x = D(y s / scaling + m + shift)
 
 A chunk of frames at a time goes through the autoencoder and into a tensor that was made for all: beyond this result, a
 clip of any length takes the memory of one chunk. One frame at a time is as fast as many on a processor.
 
-``scaling`` is the autoencoder's own (0.18215 for Stable Diffusion's AutoencoderKL, 1 for TAESD, whose latents
-are scaled already). ``mean`` and ``std`` are of the training latents, so that z has mean 0 and deviation 1.
+``scaling``, ``shift``, m and s (latents_mean, latents_std) are the autoencoder's own (0.18215, 0, 0 and 1 for Stable
+Diffusion's AutoencoderKL; scaling 1 for TAESD, whose latents are scaled already). ``mean`` and ``std`` are of the training
+latents, so that z has mean 0 and deviation 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError, MissingDependencyError
 from jvid.extras import extra
-from jvid.files import read_json
+from jvid_models.adapters.families import with_encoder
+from jvid_models.adapters.space_configs import normalisation_of
 from jvid_models.paths import shared_file
+from jvid_models.saved import load_saved, read_config
 from jvid_models.weights import read_weights
 
 with extra("models"):
@@ -56,8 +59,13 @@ class ImageCodec:
         self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.chunk = chunk
         self.latent_channels = int(config.latent_channels)
-        self.scaling = float(getattr(config, "scaling_factor", 1.0) or 1.0)
-        self.shift = float(getattr(config, "shift_factor", None) or 0.0)
+        own = config if isinstance(config, Mapping) else vars(config)
+        self.own = normalisation_of(own, type(autoencoder).__name__)
+        self.scaling, self.shift = self.own.scaling, self.own.shift
+        if self.own.mean and not len(self.own.mean) == len(self.own.std) == self.latent_channels:
+            raise InputError(
+                f"latents_mean of {len(self.own.mean)} values: expected {self.latent_channels}, one per latent channel"
+            )
         blocks = getattr(config, "block_out_channels", None) or config.encoder_block_out_channels
         self.factor = 2 ** (len(blocks) - 1)
         self.mean = _per_channel("mean", mean, 0.0, self.latent_channels)
@@ -68,10 +76,21 @@ class ImageCodec:
     @property
     def space(self) -> LatentSpace:
         """The latents that it makes, normalisation included."""
-        name = type(self.autoencoder).__name__
-        scaling = tuple(self.scaling / std for std in self.std)
-        shift = tuple(self.shift + mean / self.scaling for mean in self.mean)
-        return LatentSpace(name, self.latent_channels, self.factor, scaling, shift)
+        kind = type(self.autoencoder).__name__
+        scaling, shift = self.own.space_scaling, self.own.space_shift
+        own = with_encoder(LatentSpace(kind, self.latent_channels, self.factor, scaling, shift), kind)
+        if not any(self.mean) and set(self.std) == {1.0}:
+            return own
+        scalings = self._each(scaling)
+        shifts = zip(self._each(shift), self.mean, scalings, strict=True)
+        return attrs.evolve(
+            own,
+            scaling=tuple(s / std for s, std in zip(scalings, self.std, strict=True)),
+            shift=tuple(shift + mean / s for shift, mean, s in shifts),
+        )
+
+    def _each(self, value: float | tuple[float, ...]) -> tuple[float, ...]:
+        return value if isinstance(value, tuple) else (value,) * self.latent_channels
 
     @torch.no_grad()
     def encode(self, video: Tensor) -> Tensor:
@@ -102,13 +121,20 @@ class ImageCodec:
         weight = next(self.autoencoder.parameters())
         out = self.autoencoder.encode(frames.to(weight.device, weight.dtype))
         raw: Tensor = out.latent_dist.mode() if hasattr(out, "latent_dist") else out.latents
-        raw = (raw.float() - self.shift) * self.scaling
+        raw = raw.float() - self.shift
+        if self.own.mean:
+            raw = (raw - self._column(self.own.mean, raw)) / self._column(self.own.std, raw)
+        raw = raw * self.scaling
         return (raw - self._column(self.mean, raw)) / self._column(self.std, raw)
 
     def _decode_frames(self, latents: Tensor) -> Tensor:
         weight = next(self.autoencoder.parameters())
         raw = latents * self._column(self.std, latents) + self._column(self.mean, latents)
-        raw = raw.to(weight.device, weight.dtype) / self.scaling + self.shift
+        if self.own.mean:
+            raw = raw * self._column(self.own.std, raw) / self.scaling + self._column(self.own.mean, raw)
+            raw = (raw + self.shift).to(weight.device, weight.dtype)
+        else:
+            raw = raw.to(weight.device, weight.dtype) / self.scaling + self.shift
         out: Tensor = self.autoencoder.decode(raw).sample
         return out.float().clamp_(-1.0, 1.0)
 
@@ -172,19 +198,17 @@ def autoencoder_kl(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     chunk: int = 1,
+    variant: str | None = None,
 ) -> ImageCodec:
-    """`AutoencoderKL` (Stable Diffusion's) from a local diffusers folder; its ``vae`` subfolder is found too."""
+    """`AutoencoderKL` (Stable Diffusion's) from a local diffusers folder; its ``vae`` subfolder is found too.
+
+    ``variant`` of the weights' files, such as "fp16"; by default the plain ones, or the only variant.
+    """
     root = Path(folder)
     root = root / "vae" if (root / "vae").is_dir() else root
-    if not (root / "config.json").is_file():
-        raise MissingDependencyError(f"no config.json in {root}: give a diffusers folder of an AutoencoderKL")
-    remedy = "fetch the folder again"
-    kind = read_json(root / "config.json", "JSON as diffusers writes it", remedy).get("_class_name")
+    kind = read_config(root / "config.json", "an AutoencoderKL").get("_class_name")
     loader: Any = AutoencoderTiny if kind == "AutoencoderTiny" else AutoencoderKL
-    try:
-        model = loader.from_pretrained(root, local_files_only=True, use_safetensors=True)
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise InputError(f"cannot load an autoencoder from {root}: {str(error).splitlines()[0]}") from None
+    model = load_saved(loader, root, "an autoencoder", variant)
     return ImageCodec(model, mean, std, chunk)
 
 

@@ -19,6 +19,12 @@ def jvid_register(register: Any) -> None:
         help="ten actions of the Weizmann clips: 16 frames of 64x64",
     )
 
+    register.ensemble(
+        "pipeline",
+        "jvid_models.ensembles.pipelines:pipeline_ensemble",
+        help="one expert: a diffusers pipeline, with its own encoders and decoder",
+    )
+
     register.codec(
         "taesd", "jvid_models.codecs:taesd", help="tiny autoencoder of Stable Diffusion 1.5's latents"
     )
@@ -31,6 +37,7 @@ def jvid_register(register: Any) -> None:
     register.text("minilm", "jvid_models.text:MiniLM", help="all-MiniLM-L6-v2, 384 per token")
     register.text("clip", "jvid_models.text:CLIPText", help="CLIP's text encoder, from a folder")
     register.text("table", "jvid_models.text:EmbeddingTable.load", help="prompt embeddings computed ahead")
+    register.text("words", "jvid_models.words:words", help="any prompt of known words, fixed or trained")
 
     register.denoiser(
         "diffusers", "jvid_models.adapters.unet:from_pretrained", help="a local diffusers folder"
@@ -48,13 +55,16 @@ def jvid_register(register: Any) -> None:
 
 @hookimpl
 def jvid_resolve(kind: str, name: str) -> Callable[..., Any] | None:
-    """The path of a folder that an export wrote is an ensemble, and that of a diffusers folder a denoiser."""
+    """The folder of an export or of a diffusers pipeline is an ensemble; that of a UNet, alone or in a pipeline, a denoiser."""
     if kind == "ensemble":
-        if not any((Path(name) / file).is_file() for file in ("ensemble.json", "pair.json")):
-            return None
-        from jvid_models.ensembles.folder import load_ensemble
+        if any((Path(name) / file).is_file() for file in ("ensemble.json", "pair.json")):
+            from jvid_models.ensembles.folder import load_ensemble
 
-        return partial(load_ensemble, name)
+            return partial(load_ensemble, name)
+        if (Path(name) / "model_index.json").is_file():
+            from jvid_models.ensembles.pipelines import pipeline_ensemble
+
+            return partial(pipeline_ensemble, name)
     if kind == "denoiser" and any(
         (Path(name) / file).is_file() for file in ("model_index.json", "config.json")
     ):

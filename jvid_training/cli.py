@@ -32,12 +32,14 @@ def encode(recipe: RecipeArgument) -> None:
     from jvid.cli.progress import progress_bar
     from jvid_models.paths import shared_root
     from jvid_training.data import latents
+    from jvid_training.data.checks import check_size
     from jvid_training.recipe import load_recipe
 
     chosen = load_recipe(recipe)
     data = chosen.data
     root = Path(data.root)
     codec = jvid.load("codec", chosen.codec.name, **chosen.codec.options)
+    check_size(data, codec)
     with progress_bar("clips") as bar:
         manifest = latents.encode(
             data,

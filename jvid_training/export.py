@@ -1,7 +1,7 @@
 """Finished runs, and parts of earlier exports, to one ensemble that `jvid.load("ensemble", folder)` reads.
 
 What an expert denoises follows from the kind of its recipe: an image run's frames, a video run's clips. All parts share one
-encoding, one noise schedule and one table of prompts.
+latent space and one noise schedule; experts share a table of prompts, or each has the encoder of known words of its run.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from jvid.errors import InputError, JvidError
 from jvid.files import read_json
 from jvid.strategy import EVERY, Strategy
 from jvid_models.ensembles.folder import EnsembleFolder, is_ensemble_folder
+from jvid_models.text import EmbeddingTable
 from jvid_models.weights import read_weights
-from jvid_training.data.latents import key_of, load_manifest
-from jvid_training.data.prompts import build_table
+from jvid_models.words import Words
+from jvid_training.data.manifest import Manifest, key_of, load_manifest
+from jvid_training.data.prompts import load_text
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train.checkpoints import checkpoints, verify
-from jvid_training.train.networks import build_network
+from jvid_training.train.networks import build_network, conditioned, unet_of
 
 if TYPE_CHECKING:
     from torch import nn
 
     from jvid_models.ensembles.export import ExportedExpert
 
-__all__ = ["Part", "export_runs", "read_run"]
+__all__ = ["FinishedRun", "Part", "export_runs", "read_run"]
 
 _DENOISES: Mapping[str, Literal["clips", "frames"]] = {"image": "frames", "video": "clips"}
 """What a network of a kind of recipe denoises."""
@@ -65,8 +67,17 @@ class Part:
         return is_ensemble_folder(self.folder)
 
 
-def read_run(folder: Path, *kinds: str) -> tuple[Recipe, nn.Module]:
-    """Recipe and averaged network of a run's ``final/``, or of its last checkpoint while it still trains.
+@attrs.frozen(eq=False)
+class FinishedRun:
+    """A run's recipe, its averaged network, and its text encoder where that takes any prompt of known words."""
+
+    recipe: Recipe
+    network: nn.Module
+    words: Words | None = None
+
+
+def read_run(folder: Path, *kinds: str) -> FinishedRun:
+    """A run's ``final/``, or its last checkpoint while it still trains.
 
     Raises:
         InputError: there is no run, it is damaged, or its recipe is of none of the ``kinds``.
@@ -83,19 +94,20 @@ def read_run(folder: Path, *kinds: str) -> tuple[Recipe, nn.Module]:
         raise InputError(
             f"no run in {folder}: expected the `out` folder of its {wanted} recipe, after `jvid train`"
         )
-    recipe = read_json(
+    recipe, vocabulary = read_json(
         described,
         "what `jvid train` wrote",
         "train again",
-        lambda found: structure_recipe(found["recipe"], "recipe"),
+        lambda found: (structure_recipe(found["recipe"], "recipe"), found.get("text")),
     )
     if recipe.kind not in kinds:
         raise InputError(f"{folder} is a run of kind {recipe.kind}: expected {wanted}")
-    network = build_network(recipe)
+    words = None if vocabulary is None else Words.of_config(vocabulary)
+    network = conditioned(build_network(recipe), words)
     state = network.state_dict()
     state.update(read_weights(weights))
     network.load_state_dict(state)
-    return recipe, network.eval()
+    return FinishedRun(recipe, unet_of(network.eval()), words)
 
 
 def export_runs(
@@ -123,19 +135,19 @@ def export_runs(
     runs = {name: read_run(part.folder, *part.kinds) for name, part in every.items() if name not in ensembles}
     if not runs:
         raise InputError("ensembles and no run: expected at least one `out` folder of a recipe")
-    main = next((name for name, (recipe, _) in runs.items() if recipe.kind == "video"), next(iter(runs)))
-    recipe = runs[main][0]
-    for name, (other, _) in runs.items():
-        _check_shared(name, other, main, recipe)
+    main = next((name for name, run in runs.items() if run.recipe.kind == "video"), next(iter(runs)))
+    recipe = runs[main].recipe
+    manifest = load_manifest(Path(recipe.data.latents))
+    for name, run in runs.items():
+        _check_shared(name, run, main, runs[main], manifest)
     exported: dict[str, ExportedExpert] = {}
     for name, part in experts.items():
         if name in ensembles:
             exported[name] = _of_ensemble(ensembles[name], name, part)
         else:
-            own, network = runs[name]
-            exported[name] = ExportedExpert(network, _DENOISES[own.kind], _WRAPPERS)
-    made: Any = runs["decoder"][1] if "decoder" in runs else ensembles["decoder"].module("decoder")
-    manifest = load_manifest(Path(recipe.data.latents))
+            own = runs[name]
+            exported[name] = ExportedExpert(own.network, _DENOISES[own.recipe.kind], _WRAPPERS, own.words)
+    made: Any = runs["decoder"].network if "decoder" in runs else ensembles["decoder"].module("decoder")
     side = recipe.data.size // int(made.factor)
     known = next((each for name, each in ensembles.items() if _keeps(every[name], name, each)), None)
     meta: dict[str, Any] = {
@@ -156,19 +168,50 @@ def export_runs(
                 f"the {name} model of the ensemble in {folder.folder} and the {main} run differ in {', '.join(different)}: "
                 "export parts of one encoding and schedule"
             )
-    table = build_table(manifest.actions, recipe.data, recipe.text)
-    return export_ensemble(out, exported, made, table, meta)
+    return export_ensemble(out, exported, made, _table(exported, ensembles, manifest, recipe), meta)
 
 
-def _check_shared(name: str, other: Recipe, main: str, recipe: Recipe) -> None:
-    if key_of(other.data, other.codec) != key_of(recipe.data, recipe.codec):
+def _table(
+    exported: Mapping[str, ExportedExpert],
+    ensembles: Mapping[str, EnsembleFolder],
+    manifest: Manifest,
+    recipe: Recipe,
+) -> EmbeddingTable | None:
+    """The prompts of the main run, or else of an earlier export; None where no expert needs them."""
+    if all(expert.words is not None for expert in exported.values()):
+        return None
+    found = load_text(manifest, recipe.data, recipe.text)
+    if isinstance(found, EmbeddingTable):
+        return found
+    return next(iter(ensembles.values())).text_encoder()
+
+
+def _check_shared(name: str, run: FinishedRun, main: str, first: FinishedRun, manifest: Manifest) -> None:
+    other, recipe = run.recipe, first.recipe
+    same = key_of(other.data, other.codec) == key_of(recipe.data, recipe.codec)
+    if not same and not _one_space(other, recipe, manifest):
         raise InputError(
-            f"the {name} run was trained on other latents than the {main} run: export runs of one encoding"
+            f"the {name} run was trained on other latents than the {main} run: export runs of one encoding, or of encodings "
+            "whose data.statistics are shared"
         )
-    if other.kind != "decoder" and (other.schedule != recipe.schedule or other.text != recipe.text):
+    tables = run.words is None and first.words is None
+    if other.kind != "decoder" and (
+        other.schedule != recipe.schedule or (tables and other.text != recipe.text)
+    ):
         raise InputError(
             f"the {name} and the {main} run differ in schedule or text: export runs that share both"
         )
+
+
+def _one_space(other: Recipe, recipe: Recipe, manifest: Manifest) -> bool:
+    """Whether latents of other data are those of the same space, and clips of the same length and rate."""
+    if other.data.latents == recipe.data.latents:  # of other settings than the folder's
+        return False
+    if other.codec != recipe.codec or other.data.size != recipe.data.size:
+        return False
+    length = (other.data.frames, other.data.fps) == (recipe.data.frames, recipe.data.fps)
+    theirs = load_manifest(Path(other.data.latents))
+    return (other.kind == "image" or length) and (theirs.mean, theirs.std) == (manifest.mean, manifest.std)
 
 
 def _keeps(part: Part, name: str, folder: EnsembleFolder) -> bool:
@@ -195,7 +238,8 @@ def _of_ensemble(folder: EnsembleFolder, name: str, part: Part) -> ExportedExper
             f"expert {name!r}: {which} of the ensemble in {folder.folder} denoises {own['denoises']}, expected "
             f"{' or '.join(_DENOISES[kind] for kind in part.kinds)}"
         )
-    return ExportedExpert(folder.module(which), own["denoises"], own.get("wrappers", ()))
+    words = folder.words(own["text"]) if own.get("text") else None
+    return ExportedExpert(folder.module(which), own["denoises"], own.get("wrappers", ()), words)
 
 
 def _name(recipe: Recipe, main: str) -> str:

@@ -51,7 +51,7 @@ class Data:
     """Where the clips are and how they become windows of frames."""
 
     root: str
-    """Folder of ``<class>/<clip>``; relative paths are below the shared root (``JVID_SHARED``)."""
+    """Folder of ``<class>/<clip>``, or of clips with captions; relative paths are below the shared root (``JVID_SHARED``)."""
     latents: str
     """Folder for the encoded shards; relative to the working directory."""
     fps: float = attrs.field(default=10.0, validator=positive)
@@ -67,10 +67,18 @@ class Data:
     """Also encode the frames that resampling leaves out, as clips of their own."""
     actor: str = r"^(?P<actor>[^_]+)_"
     holdout: tuple[str, ...] = ()
-    """Actors kept out of training, for validation and evaluation."""
+    """Actors kept out of training, for validation and evaluation; or values of the key ``holdout_by``."""
     phrases: dict[str, str] = attrs.field(factory=dict)
     """Class name -> words of the prompt; the paper's rule (split at capitals) for a class that is absent."""
     prefixes: tuple[str, ...] = PREFIXES
+    captions: Literal["class", "metadata", "text"] = "class"
+    """Prompts of class names, captions of metadata.jsonl or metadata.csv, or of a text file beside each clip."""
+    holdout_by: str = ""
+    """Key of the metadata whose values ``holdout`` lists; "split" is the first folder of a file's path where none is stated."""
+    label: str = ""
+    """Key of the metadata whose values are drawn with equal chances, as classes are; all windows alike when empty."""
+    statistics: str = ""
+    """Folder of other latents whose mean and deviation these take, so that experts of several data sets share a space."""
 
 
 @attrs.frozen

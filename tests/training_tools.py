@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import attrs
 import av
 import numpy as np
+import pytest
 import torch
+from filelock import FileLock  # torch brings it
 from torch import Tensor
 
 from jvid import paper
@@ -110,8 +113,17 @@ def prepare(folder: Path, kind: str = "image", **training: Any) -> Recipe:
     return recipe
 
 
-def tiny_runs(folder: Path) -> Path:
-    """One step of each kind on the same latents, and the paper's strategy in two steps."""
+def tiny_runs(factory: pytest.TempPathFactory) -> Path:
+    """One step of each kind on the same latents, and the paper's strategy in two steps; made once for all tests."""
+    # The folder above is common to the workers of a run; without them it is common to several runs.
+    root = factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "tiny-runs"
+    with FileLock(folder.with_suffix(".lock")):
+        return folder if (folder / "strategy.json").is_file() else _made_runs(folder)
+
+
+def _made_runs(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
     for kind in ("image", "video", "decoder"):
         recipe = prepare(folder, kind, steps=1, batch=2)
         train(attrs.evolve(recipe, name=f"tiny-{kind}", out=str(folder / kind)))

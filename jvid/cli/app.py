@@ -7,6 +7,7 @@ win; where several plugins have a name, each is listed as ``plugin/name``.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -84,9 +85,11 @@ def _root(
     """Diffusion models of one latent space take turns inside one reverse diffusion."""
 
 
+@cache
 def command() -> Any:
-    """The command object of ``jvid``."""
+    """The command object of ``jvid``; contributed commands are looked up at each use."""
     from jvid.cli.check import check
+    from jvid.cli.compare import compare
     from jvid.cli.names import names
     from jvid.cli.plan import plan
     from jvid.cli.plugins import plugins
@@ -95,7 +98,7 @@ def command() -> Any:
 
     app = typer.Typer(cls=_Group, add_completion=False)
     app.callback()(_root)
-    for function in (sample, plan, names, show, check, plugins):
+    for function in (sample, compare, plan, names, show, check, plugins):
         app.command(help=_unwrapped(function.__doc__))(function)
     return typer.main.get_command(app)
 

@@ -8,7 +8,9 @@ Kinds of components, nested ones too, and their plain options; never weights: a 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from jvid.core.provenance import parts
@@ -67,12 +69,24 @@ def _add(path: str, value: Any, texts: dict[str, str]) -> None:
 
 
 def _add_sequence(path: str, values: tuple[Any, ...] | list[Any], texts: dict[str, str]) -> None:
-    if all(isinstance(value, (bool, int, float, str)) for value in values):
-        text = ", ".join(map(repr, values))
-        if len(values) > _LONG:
-            text = f"{len(values)} values, {hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
-        texts[path] = text or "nothing"
-        return
-    texts[path] = f"{len(values)}"
-    for index, inner in enumerate(values):
-        _add(f"{path}.{index}", inner, texts)
+    if len(values) > _LONG and all(type(value) is float for value in values):
+        texts[path] = _table(array("d", values).tobytes())
+    elif all(isinstance(value, (bool, int, float, str)) for value in values):
+        texts[path] = _listed(values) or "nothing"
+    else:
+        texts[path] = f"{len(values)}"
+        for index, inner in enumerate(values):
+            _add(f"{path}.{index}", inner, texts)
+
+
+def _listed(values: Sequence[Any]) -> str:
+    text = ", ".join(map(repr, values))
+    if len(values) > _LONG:
+        return f"{len(values)} values, {hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
+    return text
+
+
+@lru_cache(maxsize=64)
+def _table(values: bytes) -> str:
+    # The text of a schedule's thousand numbers takes milliseconds, and each expert of each sampler has such a table.
+    return _listed(array("d", values))

@@ -27,8 +27,10 @@ from jvid.core.plan import Plan
 from jvid.core.planning import check_names, draw_plan, levels_of, on_schedule
 from jvid.core.protocols import DeclaresExperts, Expert, Level
 from jvid.core.provenance import annotate
+from jvid.core.renormalized import in_space
 from jvid.core.run import Run
-from jvid.core.spaces import same_space
+from jvid.core.spaces import LatentSpace
+from jvid.core.spaces import same_space as shared_space
 from jvid.core.state import State, check_initial, start
 from jvid.errors import InputError
 
@@ -63,6 +65,9 @@ class Sampler:
         postprocessors: applied in order to the finished latents.
         initial: shapes the first noise across frames, as models trained on correlated noise expect it; independent
             if None. It is divided by the deviation that it declares (``std``): the first level sets the deviation.
+        space: of the latents; that of the first expert that declares one if None. Experts of the same encoder that are
+            normalised differently are evaluated in their own (`jvid.core.renormalized`).
+        same_space: take spaces that differ as one; for users who know that they are.
 
     Raises:
         InputError: no experts, experts of different latent spaces, a selector that names others, a grid
@@ -88,6 +93,9 @@ class Sampler:
         schedule: NoiseSchedule | None = None,
         postprocessors: Iterable[LatentPostprocessor] = (),
         initial: NoiseSampler | None = None,
+        *,
+        space: LatentSpace | None = None,
+        same_space: bool = False,
     ) -> None:
         experts = dict(experts)
         if not experts:
@@ -97,13 +105,14 @@ class Sampler:
                 raise InputError(f"expert {name!r} is a {type(expert).__name__}: wrap it, Expert(denoiser)")
         if isinstance(selector, DeclaresExperts):
             check_names(selector.experts, experts, selector)
-        same_space({name: expert.denoiser for name, expert in experts.items()})
+        given = {name: expert.denoiser for name, expert in experts.items()}
+        shared = shared_space(given, space, same_space)
+        if not same_space:
+            given = {name: in_space(denoiser, shared) for name, denoiser in given.items()}
         reference = next(iter(experts.values())).denoiser.schedule if schedule is None else schedule
         denoisers = {
-            name: expert.denoiser
-            if expert.denoiser.schedule == reference
-            else Bridged(expert.denoiser, reference)
-            for name, expert in experts.items()
+            name: denoiser if denoiser.schedule == reference else Bridged(denoiser, reference)
+            for name, denoiser in given.items()
         }
         levels = levels_of(grid, reference)  # a wrong grid is an error here, not at the first run
         check_initial(initial)

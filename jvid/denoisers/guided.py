@@ -56,6 +56,12 @@ class Guided(Wrapper):
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_kept", Memo())
         check_interval("Guided", self.interval)
+        own = float(getattr(self.denoiser, "own_guidance", 1.0))
+        if own != 1.0:
+            raise InputError(
+                f"Guided got a denoiser that is guided already, with scale {own:g}: set that one (an expert's "
+                "guidance_scale=...), or turn it off with 1"
+            )
         if not 0.0 <= self.rescale <= 1.0:
             raise InputError(f"Guided got rescale={self.rescale:g}; expected a number from 0 (none) to 1")
         if not math.isfinite(self.scale):

@@ -59,6 +59,11 @@ class Preconditioned:
         if self.sign not in (1, -1):
             raise InputError(f"Preconditioned got sign={self.sign!r}; expected 1 or -1")
 
+    @property
+    def denoises(self) -> str:
+        """What the network declares to see, "clips" or "frames"; clips where it does not."""
+        return str(getattr(self.network, "denoises", "clips"))
+
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype.
 

@@ -31,3 +31,8 @@ class Wrapper:
     def evaluations(self, t: float, frames: int) -> Sequence[Evaluation]:
         """The inner denoiser's."""
         return evaluations_of(self.denoiser, t, frames)
+
+    @property
+    def own_guidance(self) -> float:
+        """The inner denoiser's scale of guidance; 1 is none."""
+        return float(getattr(self.denoiser, "own_guidance", 1.0))

@@ -72,9 +72,8 @@ class Composition:
         if "steps" in choice.options:
             raise InputError(f"grid {choice.name!r} got 'steps' among its options: steps are the strategy's")
         # A grid of explicit times takes no number of steps: it has as many as it has.
-        grid: Callable[[NoiseSchedule], Sequence[float]] = self._registry.fitted(
-            "grid", choice, {"steps": self.strategy.steps}
-        )
+        offered = {"steps": self.strategy.steps, "ensemble": self.ensemble}
+        grid: Callable[[NoiseSchedule], Sequence[float]] = self._registry.fitted("grid", choice, offered)
         return grid
 
     @cached_property
@@ -214,9 +213,11 @@ class Composition:
             )
             for name in self.experts
         }
+        ensemble = self._ensemble()
         return Sampler(
-            experts, self.selector, self.solver, self.grid, self.schedule, self.postprocessors, self.initial
-        )
+            experts, self.selector, self.solver, self.grid, self.schedule, self.postprocessors, self.initial,
+            space=ensemble.space, same_space=ensemble.same_space,
+        )  # fmt: skip
 
     def outline(self, name: str, latent_frames: int | None = None) -> Denoiser:
         """An expert's denoiser with placeholders for its networks, which declares what it evaluates without loading any.
@@ -307,6 +308,7 @@ class Composition:
         """An expert as a denoiser of clips, which sees no condition of those that its wrappers evaluate."""
         ensemble = self._ensemble()
         own, others = ensemble.clips(name), self.references.get(name, ())
+        check_pictures(name, ensemble, own, self.wrappers(name))
         if all(ensemble.shares_conditioner(name, other) for other in others):
             return own
         from jvid.ensemble.borrowed import Lender
@@ -319,8 +321,11 @@ class Composition:
 
         def other(wanted: str) -> Denoiser:
             self._named(name, wanted)
-            same_space({name: ensemble.clips(name), wanted: ensemble.clips(wanted)})
-            denoiser, schedule = ensemble.clips(wanted), ensemble.clips(name).schedule
+            own, denoiser = ensemble.clips(name), ensemble.clips(wanted)
+            same_space({name: own, wanted: denoiser}, trusted=ensemble.same_space)
+            if not ensemble.same_space:
+                denoiser = in_space(denoiser, space_of(own))
+            schedule = own.schedule
             if not ensemble.shares_conditioner(name, wanted):
                 denoiser = Borrowed(denoiser, wanted)
             denoiser = self._borrowed(wanted, denoiser, latent_frames)
@@ -328,15 +333,17 @@ class Composition:
             return denoiser if denoiser.schedule == schedule else Bridged(denoiser, schedule)
 
         from jvid.core.bridged import Bridged
-        from jvid.core.spaces import same_space
+        from jvid.core.renormalized import in_space
+        from jvid.core.spaces import same_space, space_of
         from jvid.ensemble.borrowed import Borrowed
 
         return other
 
     def _borrowed(self, name: str, denoiser: Denoiser, latent_frames: int | None) -> Denoiser:
         """A bare expert that another's wrappers evaluate, in windows where clips are longer than it knows."""
-        frames = self._ensemble().member(name).denoises == "frames"
-        return denoiser if frames else self._windowed(denoiser, latent_frames)
+        member = self._ensemble().member(name)
+        whole = member.denoises == "frames" or member.any_length
+        return denoiser if whole else self._windowed(denoiser, latent_frames)
 
     def _named(self, name: str, other: str) -> Denoiser:
         """A stand-in for another expert that a wrapper of ``name`` evaluates, if there is such an expert."""
@@ -353,7 +360,8 @@ class Composition:
 
     def _has_any_length(self, name: str) -> bool:
         """Whether an expert denoises frames alone, or has windows of its own."""
-        if self._ensemble().member(name).denoises == "frames":
+        member = self._ensemble().member(name)
+        if member.denoises == "frames" or member.any_length:
             return True
         return any(choice.bare == "windowed" for choice in self.wrappers(name))
 
@@ -381,6 +389,25 @@ def compose(strategy: Strategy, ensemble: Ensemble, frames: int | None = None) -
         frames: of the clips to come; None is the ensemble's.
     """
     return Composition(strategy, ensemble).sampler(ensemble.latents(frames)[1])
+
+
+def check_pictures(name: str, ensemble: Ensemble, own: Denoiser, wrappers: tuple[Choice, ...]) -> None:
+    """Refuse an expert of single pictures for latent frames that hold several.
+
+    Raises:
+        InputError: in one line, which names the expert and the wrapper that it needs.
+    """
+    from jvid.core.spaces import space_of
+
+    space = space_of(own) or ensemble.space
+    if ensemble.member(name).denoises == "clips" or space is None or space.frames == 1:
+        return
+    if not any(choice.bare == "first-frame" for choice in wrappers):
+        others = [other for other in ensemble.experts if ensemble.member(other).denoises == "clips"]
+        raise InputError(
+            f"expert {name!r} denoises single pictures, and a latent frame of {space.autoencoder} behind the first holds "
+            f"{space.frames} frames: give it the wrapper first-frame:others={others[0] if others else 'EXPERT'}"
+        )
 
 
 def draws_noise(solver: Any, step: Any) -> bool:

@@ -10,7 +10,7 @@ Everything heavy is ``Deferred``: networks, encoders and the codec load at their
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -46,6 +46,7 @@ class Member:
             expert that takes no prompt.
         wrappers: the default stack of the kind "wrapper", for strategies that state none, the innermost first.
         schedule: the denoiser's own, where it is known without loading it; None is unknown.
+        any_length: whether it denoises clips of any length as a whole; else it sees those longer than the ensemble's in windows.
     """
 
     denoiser: Denoiser | Deferred[Denoiser]
@@ -53,6 +54,7 @@ class Member:
     conditioner: TextEncoder | Deferred[TextEncoder] | None = None
     wrappers: tuple[Choice, ...] = attrs.field(default=(), converter=as_choices)
     schedule: NoiseSchedule | Deferred[NoiseSchedule] | None = None
+    any_length: bool = False
 
     def __attrs_post_init__(self) -> None:
         if self.denoises not in ("clips", "frames"):
@@ -74,6 +76,8 @@ class Ensemble:
         strategy: the recommended one; None has none.
         name: as registered.
         folder: where its files are, None where it has no folder.
+        same_space: take spaces that differ as one; for users who know that they are.
+        times: a number of steps to the times that its own model visits, for the grid "native"; None has none.
 
     Raises:
         InputError: no members, a name that an option of the command line cannot hold, or a shape that is none.
@@ -93,6 +97,8 @@ class Ensemble:
         strategy: Strategy | None = None,
         name: str = "ensemble",
         folder: str | Path | None = None,
+        same_space: bool = False,
+        times: Callable[[int], Sequence[float]] | None = None,
     ) -> None:
         if not members:
             raise InputError(f"ensemble {name!r} has no experts: expected at least one, by name")
@@ -123,6 +129,8 @@ class Ensemble:
         self.prompts, self.strategy = tuple(prompts), strategy
         self.frames = frames or FrameRule()
         self.folder = None if folder is None else Path(folder)
+        self.times = times
+        self.same_space = same_space
         self._codec, self._schedule, self._space = codec, schedule, space
         self._clips: dict[str, Denoiser] = {}
 

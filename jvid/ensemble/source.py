@@ -52,6 +52,7 @@ class Source:
         shape: ``(c, f, h, w)`` of a clip's latents.
         fps: frames per second.
         schedule: the reference schedule, a choice of the kind "schedule".
+        same_space: take latent spaces that differ as one; for users who know that they are.
 
     Raises:
         InputError: neither a name nor experts, or a value of another form.
@@ -64,6 +65,7 @@ class Source:
     shape: tuple[int, ...] | None = None
     fps: float | None = None
     schedule: str | None = None
+    same_space: bool = False
 
     def __attrs_post_init__(self) -> None:
         for key in ("name", "codec", "schedule"):
@@ -71,6 +73,10 @@ class Source:
                 raise InputError(f"ensemble.{key} {documents.short(value)}: expected text")
         if not self.name and not self.experts:
             raise InputError("no ensemble: expected the name of one, a folder, or experts")
+        if not isinstance(self.same_space, bool):
+            raise InputError(
+                f"ensemble.same_space {documents.short(self.same_space)}: expected true or false"
+            )
         sizes = self.shape
         if sizes is not None and (len(sizes) != 4 or any(type(n) is not int or n < 1 for n in sizes)):
             raise InputError(
@@ -134,13 +140,20 @@ class Source:
         parts = [self.name] if self.name else []
         return ", ".join([*parts, *(f"{name}={source}" for name, source in self.experts.items())])
 
-    def load(self, device: str = "cpu", dtype: str = "float32", registry: Registry | None = None) -> Ensemble:
+    def load(
+        self,
+        device: str = "cpu",
+        dtype: str = "float32",
+        registry: Registry | None = None,
+        given: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Ensemble:
         """The ensemble; networks load at their first use.
 
         Args:
             device: of the networks, such as "cuda".
             dtype: of the networks, such as "bfloat16".
             registry: where names are found; the current one if None.
+            given: experts that are loaded already, in place of their sources: pipelines, ensembles of one, denoisers.
 
         Raises:
             InputError: an expert, encoder or codec that does not fit, or an ensemble that is made of itself; the message names
@@ -153,20 +166,25 @@ class Source:
             raise InputError(f"the ensemble of {names} is made of itself: name experts of another ensemble")
         token = _LOADING.set((*around, self))
         try:
-            return self._loaded(device, dtype, registry)
+            return self._loaded(device, dtype, registry, given)
         finally:
             _LOADING.reset(token)
 
-    def _loaded(self, device: str, dtype: str, registry: Registry | None) -> Ensemble:
+    def _loaded(
+        self, device: str, dtype: str, registry: Registry | None, given: Mapping[str, Any]
+    ) -> Ensemble:
         loader = _Loader(registry or current(), {"device": device, "dtype": dtype})
         base = loader.ensemble(self.name) if self.name else None
         if base is not None and not self.is_composed:
             return base
         members = dict(base.members) if base is not None else {}
-        around = base
+        owners: list[Ensemble] = []
         for name, text in self.experts.items():
-            members[name], owner = loader.member(name, text)
-            around = around or owner
+            found = loader.given(name, given[name]) if name in given else loader.member(name, text)
+            members[name], owner = found
+            if owner is not None:
+                owners.append(owner)
+        around = base or _around(owners)
         for name, member in members.items():
             chosen = self.text.get(name) or (self.text.get("*") if member.conditioner is None else None)
             if chosen is not None:
@@ -179,6 +197,9 @@ class Source:
                 f"experts {', '.join(members)} come without a shape of clips: expected --shape, or an ensemble to add them to"
             )
         schedule = None if self.schedule is None else loader.shared("schedule", self.schedule)
+        # Times of a model's own are times of its schedule.
+        timed = around if around is not None and around.times is not None else None
+        reference = base or timed
         codec: Any = None if self.codec is None else loader.shared("codec", self.codec)
         return Ensemble(
             members,
@@ -186,13 +207,21 @@ class Source:
             fps=self.fps or (around.fps if around is not None else DEFAULT_FPS),
             codec=codec
             or (Deferred(lambda: around.codec) if around is not None and around.has_codec else None),
-            schedule=schedule or (Deferred(lambda: base.schedule) if base is not None else None),
+            schedule=schedule or (Deferred(lambda: reference.schedule) if reference is not None else None),
             space=base.space if base is not None else None,
             frames=around.frames if around is not None else None,
             prompts=around.prompts if around is not None and not self.text else (),
             strategy=base.strategy if base is not None else None,
             name=self.name or "composed",
+            same_space=self.same_space or (base is not None and base.same_space),
+            times=timed.times if timed is not None and schedule is None else None,
         )
+
+
+def _around(owners: list[Ensemble]) -> Ensemble | None:
+    """What gives shape, codec and the rest: the first ensemble of experts of clips, or else the first."""
+    clips = (owner for owner in owners if len(owner.frame_experts) < len(owner.experts))
+    return next(clips, owners[0] if owners else None)
 
 
 def _is_number(value: object) -> bool:
@@ -229,6 +258,21 @@ class _Loader:
                 ensemble = self.ensemble(ensemble_text)
                 return ensemble.member(wanted), ensemble
             return self._alone(name, text)
+
+    def given(self, name: str, loaded: Any) -> tuple[Member, Ensemble | None]:
+        """The member of an expert that is loaded already."""
+        with located(f"expert {name!r}"):
+            if isinstance(loaded, Member):
+                return loaded, None
+            if callable(loaded) and hasattr(loaded, "schedule"):
+                return Member(loaded, getattr(loaded, "denoises", "clips")), None
+            if not isinstance(loaded, Ensemble):
+                loaded = self._registry.build("ensemble", Choice("pipeline"), pipe=loaded)
+            if len(loaded.members) > 1 and name not in loaded.members:
+                raise InputError(
+                    f"{loaded} has {len(loaded.members)} experts: expected one, or one of this name"
+                )
+            return loaded.member(name if name in loaded.members else loaded.experts[0]), loaded
 
     def _alone(self, name: str, text: str) -> tuple[Member, Ensemble | None]:
         choice = Choice.parse(text)

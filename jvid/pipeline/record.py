@@ -125,6 +125,8 @@ class Record:
         """
         version = values.get("format")
         if version not in (1, FORMAT):
+            if "comparison" in values:
+                raise InputError("a comparison of several strategies: expected a file that jvid sample wrote")
             if version is None:
                 raise InputError("no metadata of jvid: expected a file that jvid sample wrote")
             raise InputError(f"metadata of format {version!r}: expected {FORMAT} or 1; update jvid")

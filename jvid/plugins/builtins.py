@@ -29,6 +29,11 @@ def jvid_register(register: Registrar) -> None:
     register.wrapper(
         "corrected", "jvid.denoisers.corrected:Corrected", help="A postprocessor on x_0 at each step."
     )
+    register.wrapper(
+        "first-frame",
+        "jvid.denoisers.first_frame:FirstFrame",
+        help="An image model for the one latent frame that is a picture.",
+    )
     register.wrapper("cached", "jvid.denoisers.cached:cached", help="Conditions prepared once a run.")
 
     register.selector("piecewise-affine", "jvid.selectors:PiecewiseAffine", help="P_V of the paper.")
@@ -56,6 +61,7 @@ def jvid_register(register: Registrar) -> None:
     register.grid("karras", "jvid.grids:Karras", help="Evenly in the seventh root of sigma / alpha.")
     register.grid("by-angle", "jvid.grids:ByAngle", help="Evenly in atan2(sigma, alpha).")
     register.grid("zigzag", "jvid.grids:Zigzag", help="Down, and in between back up.")
+    register.grid("native", "jvid.grids:Native", help="The times that the ensemble's own model visits.")
     register.grid("explicit", "jvid.grids:Explicit", help="Times as given.")
 
     tabulated = "jvid.schedules:TabulatedSchedule"

@@ -232,10 +232,13 @@ class Registry:
         return made
 
     def _resolve(self, kind: str, name: str) -> tuple[list[Component], list[Failure]]:
-        """What the plugins' ``jvid_resolve`` make of a name; of ``plugin/name``, that plugin's alone."""
+        """What the plugins' ``jvid_resolve`` make of a name; of ``plugin/name``, that plugin's alone if it makes anything of it."""
         plugin, slash, rest = name.partition("/")
         owners = [owner for owner in self.plugins if owner.name == plugin] if slash else []
-        answers = [owner.resolve(kind, rest if owners else name) for owner in owners or self.plugins]
+        answers = [owner.resolve(kind, rest) for owner in owners]
+        if not any(isinstance(answer, Component) for answer in answers):
+            # A folder's path may begin with the name of a plugin.
+            answers += [owner.resolve(kind, name) for owner in self.plugins]
         return (
             [answer for answer in answers if isinstance(answer, Component)],
             [answer for answer in answers if isinstance(answer, Failure)],

@@ -131,11 +131,17 @@ class PNDM:
         return moved(e, end), memory.add(step, self.history, e_0, length=3)
 
 
+def _is_first_entry(step: Step) -> bool:
+    """Whether a run ends with this step at the first entry of a table, as published models do."""
+    entries = getattr(step.schedule, "timesteps", None)
+    return entries is not None and step.index == step.count - 1 and step.end.t * entries <= 1.0 + 1e-6
+
+
 def _over(step: Step, past: Sequence[Entry]) -> list[float]:
     """The weights of this step's eps and of as much of its past as they bear."""
     start, end = step.start, step.end
     length = end.t - start.t
-    if past and end.sigma == 0.0:
+    if past and (end.sigma == 0.0 or _is_first_entry(step)):
         # The last step of a table's grid is a remainder; diffusers takes it to be as long as the others.
         length = (start.t - past[0].level.t) / (step.index - past[0].index)
     if length == 0.0:

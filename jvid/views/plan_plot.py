@@ -17,10 +17,9 @@ from jvid.extras import extra
 from jvid.files import check_file, whole_file
 from jvid.media.files import PLOTS
 from jvid.selectors import PiecewiseAffine
+from jvid.views.colours import expert_colours
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_figure", "plot_plan"]
 
-# Okabe and Ito's colours: distinct for colour-blind readers as well; yellow, the palest on white, comes last.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
 _LETTERS = 104
 """About as many letters, the handles among them, fit into a row of the legend."""
 
@@ -56,7 +53,7 @@ def plan_figure(plan: Plan) -> Figure:
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
-    colours = _colours(plan.experts)
+    colours = expert_colours(plan.experts)
     rises = any(after.progress <= before.progress for before, after in pairwise(plan.steps))
     at = [float(step.index + 1) if rises else step.progress for step in plan.steps]
     figure = Figure(figsize=(8.0, 4.2), layout="constrained")
@@ -80,19 +77,6 @@ def plan_figure(plan: Plan) -> Figure:
     _legend(figure, curve, plan, colours)
     figure.suptitle(plan.title(), fontsize=11)
     return figure
-
-
-def _colours(names: Sequence[str]) -> dict[str, str]:
-    if len(names) <= len(_COLOURS):
-        return dict(zip(names, _COLOURS, strict=False))
-    with extra("media"):
-        from matplotlib import colormaps
-        from matplotlib.colors import to_hex
-
-    # More than eight cannot all be far apart: hues in turn, the second round paler.
-    hues = colormaps["tab20"]
-    order = [*range(0, 20, 2), *range(1, 20, 2)]
-    return {name: to_hex(hues(order[i % 20])) for i, name in enumerate(names)}
 
 
 def _frame(axes: Axes, label: str) -> None:

@@ -1,8 +1,13 @@
-"""A diffusers scheduler's config, read as a jvid schedule and a prediction. Needs no diffusers.
+"""A diffusers scheduler, or its config, read as diffusers reads it: never guessed, else refused by name.
 
-beta_schedule, beta_start, beta_end, trained_betas, rescale_betas_zero_snr -> TabulatedSchedule
-FlowMatch*, use_flow_sigmas, shift                                         -> FlowMatching
-prediction_type epsilon, v_prediction, sample, flow_prediction             -> eps, v, x0, flow
+tables of betas                                     -> TabulatedSchedule; eps, v, x0
+FlowMatch*, use_flow_sigmas                         -> FlowMatching(shift); flow
+    use_dynamic_shifting: FlowMatching(1), for the shift is the grid's; invert_sigmas: 1 - sigma, x_0 - eps
+    sigma_data (Cosmos 2)                           -> VarianceExploding; eps
+EDM*, timestep_type "continuous" with v_prediction  -> VarianceExploding; preconditioned
+
+A config that states all that its levels depend on needs no diffusers; else the scheduler is built of it, and what
+it leaves out has the class's own defaults. A config without ``_class_name`` is one of plain betas or flow sigmas.
 """
 
 from __future__ import annotations
@@ -13,9 +18,12 @@ from typing import Any
 from jvid.core.protocols import NoiseSchedule
 from jvid.denoisers.parameterized import Prediction
 from jvid.errors import InputError
-from jvid.schedules import FlowMatching, TabulatedSchedule
+from jvid.extras import extra
+from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
+from jvid_models.adapters.scheduler_levels import SchedulerLevels
+from jvid_models.adapters.scheduler_tables import TABLES, computed_table, object_table
 
-__all__ = ["schedule_of"]
+__all__ = ["levels_of_scheduler", "schedule_of"]
 
 _PREDICTIONS: Mapping[str, Prediction] = {
     "epsilon": "eps",
@@ -23,47 +31,175 @@ _PREDICTIONS: Mapping[str, Prediction] = {
     "sample": "x0",
     "flow_prediction": "flow",
 }
+_FLOWS = {"FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler", "FlowMatchLCMScheduler"}
+_EDMS = {"EDMDPMSolverMultistepScheduler", "EDMEulerScheduler"}
+# Keys that change levels, with the value that changes nothing; a config without a class must not have others.
+_NEUTRAL: Mapping[str, Any] = {
+    "invert_sigmas": False,
+    "shift": None,
+    "sigma_data": None,
+    "sigma_schedule": None,
+    "snr_shift_scale": None,
+    "timestep_type": "discrete",
+    "use_dynamic_shifting": False,
+}
 
 
-def schedule_of(config: Mapping[str, Any]) -> tuple[NoiseSchedule, Prediction]:
-    """The schedule and the prediction that a diffusers scheduler's config states.
+def levels_of_scheduler(scheduler: Any) -> SchedulerLevels:
+    """The levels of a live diffusers scheduler, or of a scheduler's config.
 
-    What the config leaves out has diffusers' default. Tables are in float64 (diffusers: float32).
-    Raises InputError for a schedule that jvid has no equal of.
+    Raises:
+        InputError: no scheduler, a class whose levels jvid does not have, or a key that changes the meaning of the
+            network's output; the message names it.
     """
-    if not isinstance(config, Mapping):
+    given = getattr(scheduler, "config", scheduler)
+    if not isinstance(given, Mapping):
         raise InputError(
-            f"got a {type(config).__name__} for a scheduler: expected a diffusers scheduler, its config or a jvid schedule"
+            f"got a {type(scheduler).__name__} for a scheduler: expected a diffusers scheduler, its config or a jvid schedule"
         )
-    if config.get("use_dynamic_shifting"):
+    config: dict[str, Any] = dict(given)
+    live = scheduler if given is not scheduler else None
+    name = _class(live) if live is not None else config.get("_class_name")
+    if config.get("predict_epsilon") is False:
         raise InputError(
-            "the scheduler's shift depends on the resolution (use_dynamic_shifting): "
-            'give jvid.FlowMatching(shift) and prediction="flow" instead'
+            "the scheduler has predict_epsilon=False, which diffusers no longer reads: "
+            'replace it by prediction_type="sample" where its network predicts x_0'
         )
+    if name is None:
+        return _plain(config)
+    if name in _FLOWS:
+        return _flow(config, live, name)
+    if name in _EDMS:
+        return _edm(config if live is not None else dict(_built(config, name).config))
+    if name not in TABLES:
+        raise InputError(
+            f"a {name} has levels that jvid does not read: expected a scheduler on a table of betas, of flow matching or EDM; "
+            "or give a jvid schedule and prediction="
+        )
+    return _table(config, live, name)
+
+
+def schedule_of(scheduler: Any) -> tuple[NoiseSchedule, Prediction]:
+    """The schedule and the prediction of a scheduler, or its config, whose network is not preconditioned.
+
+    Computed tables are in float64 (diffusers: float32).
+    Raises InputError for what a schedule and a prediction do not express; ``levels_of_scheduler`` does.
+    """
+    levels = levels_of_scheduler(scheduler)
+    if levels.std is not None or levels.sign != 1:
+        what = (
+            "a preconditioned network (EDM)"
+            if levels.std is not None
+            else "the negative flow (invert_sigmas)"
+        )
+        raise InputError(
+            f"the scheduler is of {what}: expected levels_of_scheduler(scheduler).denoiser(network), which holds it"
+        )
+    return levels.schedule, levels.prediction
+
+
+def _class(scheduler: Any) -> str:
+    """The nearest class that is known, so that a subclass of it is read too."""
+    for kind in type(scheduler).__mro__:
+        if kind.__name__ in TABLES | _FLOWS | _EDMS:
+            return kind.__name__
+    return type(scheduler).__name__
+
+
+def _built(config: Mapping[str, Any], name: str) -> Any:
+    """diffusers' scheduler of a config, which fills in what it leaves out."""
+    with extra("models"):
+        import diffusers
+    try:
+        return getattr(diffusers, name).from_config(dict(config))
+    except (AttributeError, ImportError, NotImplementedError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"diffusers makes no {name} of this config: {reason}") from None
+
+
+def _prediction(config: Mapping[str, Any]) -> Prediction:
     stated = config.get("prediction_type", "epsilon")
-    flow = stated == "flow_prediction" or bool(config.get("use_flow_sigmas"))
-    if flow or str(config.get("_class_name", "")).startswith("FlowMatch"):
-        return FlowMatching(float(config.get("flow_shift") or config.get("shift") or 1.0)), "flow"
     if stated not in _PREDICTIONS:
         raise InputError(f"prediction_type {stated!r}: expected one of {', '.join(_PREDICTIONS)}")
-    if str(config.get("_class_name", "")).startswith("EDM"):
-        raise InputError("EDM schedulers precondition their network: wrap it in jvid.Parameterized yourself")
-    T = int(config.get("num_train_timesteps", 1000))
-    start, end = float(config.get("beta_start", 0.0001)), float(config.get("beta_end", 0.02))
-    name = config.get("beta_schedule", "linear")
-    if config.get("trained_betas") is not None:
-        schedule = TabulatedSchedule.from_betas(config["trained_betas"])
-    elif name == "linear":
-        schedule = TabulatedSchedule.linear(start, end, T)
-    elif name == "scaled_linear":
-        schedule = TabulatedSchedule.scaled_linear(start, end, T)
-    elif name == "squaredcos_cap_v2":
-        schedule = TabulatedSchedule.cosine(T)
-    else:
+    return _PREDICTIONS[stated]
+
+
+def _plain(config: dict[str, Any]) -> SchedulerLevels:
+    """The levels of a config without a class: plain betas, or flow sigmas."""
+    if config.get("use_flow_sigmas"):
+        return _flow_sigmas(config)
+    for key, neutral in _NEUTRAL.items():
+        if key in config and config[key] not in (None, neutral):
+            raise InputError(
+                f"a scheduler's config with {key}={config[key]!r} and without _class_name: give the scheduler itself, "
+                "or its config with _class_name"
+            )
+    table = computed_table(config)
+    assert table is not None  # only a class has a table of its own
+    return _of_table(table, config)
+
+
+def _of_table(table: TabulatedSchedule, config: Mapping[str, Any]) -> SchedulerLevels:
+    prediction = _prediction(config)
+    if prediction == "flow":
         raise InputError(
-            f"beta_schedule {name!r}: expected linear, scaled_linear, squaredcos_cap_v2 or trained_betas; "
-            "or give a jvid.TabulatedSchedule of its betas"
+            'prediction_type "flow_prediction" without use_flow_sigmas, on a table of betas: expected use_flow_sigmas=True'
         )
-    if config.get("rescale_betas_zero_snr"):
-        schedule = schedule.zero_terminal_snr()
-    return schedule, _PREDICTIONS[stated]
+    return SchedulerLevels(table, prediction, "index", table.timesteps)
+
+
+def _table(config: dict[str, Any], live: Any, name: str) -> SchedulerLevels:
+    if live is None:
+        table = computed_table(config, name)
+        if table is None or config.get("timestep_type") == "continuous":
+            live = _built(config, name)
+            config = dict(live.config)
+    if config.get("use_flow_sigmas"):
+        return _flow_sigmas(config)
+    if live is not None:
+        table = object_table(live, config, name)
+    assert table is not None
+    if config.get("timestep_type") == "continuous" and config.get("prediction_type") == "v_prediction":
+        return _continuous(table, config)
+    return _of_table(table, config)
+
+
+def _flow_sigmas(config: Mapping[str, Any]) -> SchedulerLevels:
+    prediction = _prediction(config)
+    if prediction == "v":
+        raise InputError(
+            "prediction_type 'v_prediction' with use_flow_sigmas: expected flow_prediction, epsilon or sample"
+        )
+    shift = 1.0 if config.get("use_dynamic_shifting") else float(config.get("flow_shift") or 1.0)
+    T = int(config.get("num_train_timesteps", 1000))
+    return SchedulerLevels(FlowMatching(shift), prediction, "sigma", T, whole=True)
+
+
+def _flow(config: dict[str, Any], live: Any, name: str) -> SchedulerLevels:
+    T = int(config.get("num_train_timesteps", 1000))
+    if config.get("sigma_data") is not None:
+        low, high = float(config.get("sigma_min", 0.002)), float(config.get("sigma_max", 80.0))
+        return SchedulerLevels(VarianceExploding(low, high), "eps", "sigma", T)
+    shift = float(getattr(live, "shift", None) or config.get("shift") or 1.0)
+    # The shift for a resolution is the grid's: the network is trained on every sigma.
+    flow = FlowMatching(1.0 if config.get("use_dynamic_shifting") else shift)
+    if config.get("invert_sigmas"):
+        return SchedulerLevels(flow, "flow", "signal", T, sign=-1)
+    return SchedulerLevels(flow, "flow", "sigma", T)
+
+
+def _edm(config: Mapping[str, Any]) -> SchedulerLevels:
+    kind = config.get("prediction_type")
+    if kind not in ("epsilon", "v_prediction"):
+        raise InputError(f"prediction_type {kind!r} of an EDM scheduler: expected epsilon or v_prediction")
+    schedule = VarianceExploding(config["sigma_min"], config["sigma_max"])
+    T, sign = int(config["num_train_timesteps"]), 1 if kind == "epsilon" else -1
+    return SchedulerLevels(schedule, _PREDICTIONS[kind], "log", T, float(config["sigma_data"]), sign)
+
+
+def _continuous(table: TabulatedSchedule, config: Mapping[str, Any]) -> SchedulerLevels:
+    """v at ln(sigma) / 4: EDM's preconditioning with sigma_data 1 and the other sign (Stable Video Diffusion)."""
+    ends = [((1.0 - bar) / bar) ** 0.5 for bar in (table.alphas_cumprod[0], table.alphas_cumprod[-1])]
+    low = min(ends[0], float(config.get("sigma_min") or ends[0]))
+    high = max(ends[1], float(config.get("sigma_max") or ends[1]))
+    return SchedulerLevels(VarianceExploding(low, high), "v", "log", table.timesteps, 1.0, -1)

@@ -1,53 +1,156 @@
-"""A diffusers autoencoder's config, read as the latent space that it makes. Needs no diffusers.
+"""A diffusers autoencoder, or its config, read as the latent space that it makes.
 
-z = scaling (E(x) - shift)     scaling_factor, shift_factor; latents_mean and latents_std where a model has them
+z = scaling (E(x) - shift)     scaling_factor, shift_factor; latents_mean and latents_std: (E(x) - mean) scaling_factor / std
 
-The config does not identify the weights: autoencoders of one class and one config count as one space, as those of
-Stable Diffusion 1.5, 2.1 and ModelScope are, unless a name distinguishes them.
+Configs of image autoencoders are read without diffusers. For others diffusers' own class is built of the config, without
+memory for its weights, and run on shapes: its factors are those of its encoder, and what the config leaves out has the class's
+own defaults. The config does not identify the weights: autoencoders of one class and one config count as one space, unless
+a name distinguishes them; classes with equal encoders are in `families`.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
+
+import attrs
 
 from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError
+from jvid_models.adapters.encoder_shapes import EncoderShapes, measured_shapes
+from jvid_models.adapters.families import with_encoder
 
-__all__ = ["space_of_config"]
+__all__ = ["Normalisation", "normalisation_of", "space_of_autoencoder", "space_of_config"]
+
+# diffusers' defaults of scaling_factor, for classes that are read without diffusers.
+_IMAGES: Mapping[str, float] = {
+    "AutoencoderKL": 0.18215,
+    "AutoencoderKLTemporalDecoder": 0.18215,
+    "AutoencoderTiny": 1.0,
+}
+# Normalised in a way that channels do not express.
+_OTHERS: Mapping[str, str] = {
+    "AutoencoderKLFlux2": "by patches of 2x2 latents",
+    "VQModel": "in another way by each pipeline",
+}
+
+
+@attrs.frozen
+class Normalisation:
+    """Numbers of z = (E(x) - shift - mean) scaling / std; a mean and a deviation for each channel, or none.
+
+    With k latent frames' own numbers there are k for each channel.
+    """
+
+    scaling: float = 1.0
+    shift: float = 0.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    @property
+    def space_scaling(self) -> float | tuple[float, ...]:
+        """``LatentSpace.scaling``."""
+        return tuple(self.scaling / std for std in self.std) if self.std else self.scaling
+
+    @property
+    def space_shift(self) -> float | tuple[float, ...]:
+        """``LatentSpace.shift``."""
+        return tuple(self.shift + mean for mean in self.mean) if self.mean else self.shift
+
+
+def normalisation_of(config: Mapping[str, Any], kind: str) -> Normalisation:
+    """The normalisation of an autoencoder's config of class ``kind``, which diffusers' pipelines apply.
+
+    Raises:
+        InputError: one that numbers for each channel do not express, or numbers that are none.
+    """
+    if kind in _OTHERS:
+        raise InputError(
+            f"latents of {kind} are normalised {_OTHERS[kind]}: give space=jvid.LatentSpace(...) as the model has it"
+        )
+    scaling = config.get("scaling_factor", _IMAGES.get(kind))
+    mean, std = (tuple(map(float, config.get(key) or ())) for key in ("latents_mean", "latents_std"))
+    numbers = Normalisation(
+        1.0 if scaling is None else float(scaling), float(config.get("shift_factor") or 0.0), mean, std
+    )
+    if (
+        not all(map(math.isfinite, (*mean, *std)))
+        or 0.0 in (numbers.scaling, *std)
+        or bool(mean) != bool(std)
+    ):
+        raise InputError(
+            f"an autoencoder's config with scaling_factor={numbers.scaling:g}, {len(mean)} latents_mean and {len(std)} "
+            "latents_std: expected finite numbers, as many of both, and none of 0 but means"
+        )
+    return numbers
 
 
 def space_of_config(config: Mapping[str, Any], name: str | None = None) -> LatentSpace:
     """The latent space of an autoencoder's config; ``name`` of its weights, by default its class.
 
     Raises:
-        InputError: a config without channels or blocks.
+        InputError: a config without channels or blocks, of a class that diffusers does not have or make, or whose
+            normalisation is not in the config.
     """
-    channels = config.get("latent_channels", config.get("z_dim"))
-    if channels is None:
-        raise InputError(
-            f"an autoencoder's config with {', '.join(config) or 'nothing'}: expected latent_channels"
-        )
-    time, factor = _factors(config)
-    scaling: Any = float(config.get("scaling_factor") or 1.0)
-    shift: Any = float(config.get("shift_factor") or 0.0)
-    if config.get("latents_std"):
-        scaling = tuple(scaling / float(value) for value in config["latents_std"])
-    if config.get("latents_mean"):
-        shift = tuple(map(float, config["latents_mean"]))
-    return LatentSpace(
-        name or str(config.get("_class_name", "AutoencoderKL")), int(channels), factor, scaling, shift, time
+    kind = str(config.get("_class_name", "AutoencoderKL"))
+    shapes = _image_shapes(config)
+    if shapes is None:
+        shapes = _measured(json.dumps(dict(config), sort_keys=True, default=list))
+        if shapes.is_normalised_by_weights:
+            raise InputError(
+                f"the means and deviations of a {kind}'s latents are among its weights: expected the autoencoder itself"
+            )
+        config = shapes.config
+    return _space(config, kind, shapes, name)
+
+
+def space_of_autoencoder(autoencoder: Any, name: str | None = None) -> LatentSpace:
+    """The latent space of a live diffusers autoencoder; ``name`` of its weights, by default its class.
+
+    Raises:
+        InputError: a normalisation that numbers for each channel do not express.
+    """
+    kind = type(autoencoder).__name__
+    config = {**autoencoder.config, "_class_name": kind}
+    shapes = _image_shapes(config) or _measured(json.dumps(config, sort_keys=True, default=list))
+    if shapes.is_normalised_by_weights:
+        for key in ("latents_mean", "latents_std"):
+            config[key] = getattr(autoencoder, key).flatten().tolist()
+    return _space(config, kind, shapes, name)
+
+
+def _space(config: Mapping[str, Any], kind: str, shapes: EncoderShapes, name: str | None) -> LatentSpace:
+    numbers = normalisation_of(config, kind)
+    space = LatentSpace(
+        name or kind,
+        shapes.channels,
+        shapes.factor,
+        numbers.space_scaling,
+        numbers.space_shift,
+        shapes.frames,
     )
+    return space if name else with_encoder(space, kind)
 
 
-def _factors(config: Mapping[str, Any]) -> tuple[int, int]:
-    """Frames and pixels to a latent."""
-    if "dim_mult" in config:  # Wan: a halving before each level but the last, some of them in time too
-        levels = len(config["dim_mult"]) - 1
-        return 2 ** sum(map(bool, config.get("temperal_downsample", ()))), 2**levels
+def _image_shapes(config: Mapping[str, Any]) -> EncoderShapes | None:
+    """The shapes of an image autoencoder that states them; None of any other."""
+    kind = config.get("_class_name")
     blocks = config.get("block_out_channels") or config.get("encoder_block_out_channels")
-    if not blocks:
+    channels = config.get("latent_channels")
+    if kind is None and (channels is None or not blocks):
+        missing = "latent_channels" if channels is None else "block_out_channels"
         raise InputError(
-            "an autoencoder's config without block_out_channels: give space=jvid.LatentSpace(...)"
+            f"an autoencoder's config with {', '.join(config) or 'nothing'}: expected {missing}, or _class_name; "
+            "or give space=jvid.LatentSpace(...)"
         )
-    return int(config.get("temporal_compression_ratio") or 1), 2 ** (len(blocks) - 1)
+    if kind not in (None, *_IMAGES) or channels is None or not blocks:
+        return None
+    return EncoderShapes(int(channels), 2 ** (len(blocks) - 1))
+
+
+@lru_cache(maxsize=64)
+def _measured(config: str) -> EncoderShapes:
+    return measured_shapes(json.loads(config))

@@ -20,12 +20,13 @@ from jvid.ensemble import Composition, Ensemble
 from jvid.errors import InputError
 from jvid.files import check_folder, whole_folder
 from jvid.plugins.choice import Choice, as_choices
-from jvid_models.ensembles.folder import DOCUMENT, FORMAT, EnsembleFolder
+from jvid_models.ensembles.folder import DOCUMENT, FORMAT, TABLE_FORMAT, EnsembleFolder
 from jvid_models.ensembles.legacy import PAIR
 from jvid_models.networks.unets import options_of
 from jvid_models.networks.video_decoder import VideoDecoder
 from jvid_models.text import EmbeddingTable
 from jvid_models.weights import save_weights
+from jvid_models.words import Words
 
 __all__ = ["OWNED", "ExportedExpert", "check_target", "export_ensemble"]
 
@@ -45,18 +46,20 @@ class ExportedExpert:
         network: a UNet of `jvid_models.networks.unets`.
         denoises: "clips" or "frames"; an image UNet denoises frames.
         wrappers: the default stack of strategies that state none, the innermost first.
+        words: its text encoder, where that takes any prompt of known words; None is the ensemble's table of prompts.
     """
 
     network: nn.Module
     denoises: Literal["clips", "frames"] = "clips"
     wrappers: tuple[Choice, ...] = attrs.field(default=(), converter=as_choices)
+    words: Words | None = None
 
 
 def export_ensemble(
     folder: str | Path,
     experts: Mapping[str, ExportedExpert],
     decoder: VideoDecoder,
-    table: EmbeddingTable,
+    table: EmbeddingTable | None,
     meta: Mapping[str, Any],
 ) -> Ensemble:
     """Write the folder, in the place of an earlier export, and return the ensemble that is read back from it.
@@ -65,7 +68,7 @@ def export_ensemble(
         folder: of the ensemble.
         experts: by name, in the ensemble's order.
         decoder: latents to frames.
-        table: the embeddings of its prompts.
+        table: the embeddings of its prompts; None where every expert has an encoder of words.
         meta: "name", "schedule" (a diffusers scheduler config), "latents" (``{"shape": [c, f, h, w], "mean": [...],
             "std": [...]}``), "fps", "strategy" (JSON of `jvid.strategy.Strategy`; None recommends none); others are kept as
             they are. "card", the text of CARD.md, is optional: an earlier CARD.md stays, and the pictures beside it.
@@ -78,13 +81,14 @@ def export_ensemble(
     target = Path(folder)
     if missing := [key for key in _META if key not in meta]:
         raise InputError(f"meta lacks {', '.join(missing)}: expected {', '.join(_META)}")
-    _check_names(experts)
+    files = _word_files(experts)
+    _check_names(experts, files)
     _check_fit(experts, decoder, table, meta)
     described = {key: value for key, value in meta.items() if key != "card"} | {
-        "format": FORMAT,
-        "experts": {name: _described(name, expert) for name, expert in experts.items()},
+        "format": FORMAT if files else TABLE_FORMAT,
+        "experts": {name: _described(name, expert, files.get(name)) for name, expert in experts.items()},
         "decoder": decoder.config,
-        "prompts": [prompt for prompt in table.prompts if prompt.strip()],
+        "prompts": [prompt for prompt in table.prompts if prompt.strip()] if table else [],
     }
     weights = {name: _half(name, expert.network) for name, expert in experts.items()}
     weights["decoder"] = _half("decoder", decoder)
@@ -98,7 +102,13 @@ def export_ensemble(
     with whole_folder(target, marker, OWNED) as fresh:
         for name, tensors in weights.items():
             save_weights(tensors, fresh / f"{name}.safetensors")
-        EmbeddingTable(table.prompts, table.embeddings.half()).save(fresh / "prompts.safetensors")
+        if table is not None:
+            EmbeddingTable(table.prompts, table.embeddings.half()).save(fresh / "prompts.safetensors")
+        for name, file in files.items():
+            words = experts[name].words
+            if words is not None and not (fresh / file).exists():
+                _half(f"{name}'s words", words.network)  # finite in fp16, as the others
+                words.save(fresh / file, torch.float16)
         (fresh / DOCUMENT).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
         for name, content in kept.items():
             (fresh / name).write_bytes(content)
@@ -117,18 +127,41 @@ def check_target(folder: str | Path) -> str:
     return marker
 
 
-def _described(name: str, expert: ExportedExpert) -> dict[str, Any]:
+def _described(name: str, expert: ExportedExpert, words: str | None) -> dict[str, Any]:
     return {
         "denoises": expert.denoises,
         "network": options_of(expert.network),
         "weights": f"{name}.safetensors",
         "wrappers": [choice.to_plain() for choice in expert.wrappers],
+        **({"text": words} if words else {}),
     }
 
 
-def _check_names(experts: Mapping[str, ExportedExpert]) -> None:
+def _word_files(experts: Mapping[str, ExportedExpert]) -> dict[str, str]:
+    """The file of each expert's encoder of words; equal ones share one, so that the experts share their condition."""
+    files: dict[str, str] = {}
+    for name, expert in experts.items():
+        if expert.words is None:
+            continue
+        same = [other for other in files if _same_words(experts[other].words, expert.words)]
+        files[name] = files[same[0]] if same else f"{name}.words.safetensors"
+    return files
+
+
+def _same_words(one: Words | None, other: Words) -> bool:
+    if one is None or one.config != other.config:
+        return False
+    pairs = zip(one.network.state_dict().values(), other.network.state_dict().values(), strict=True)
+    return all(torch.equal(a.cpu(), b.cpu()) for a, b in pairs)
+
+
+def _check_names(experts: Mapping[str, ExportedExpert], files: Mapping[str, str]) -> None:
     if not experts:
         raise InputError("no experts: expected at least one, by name")
+    if taken := [name for name in experts if f"{name}.safetensors" in files.values()]:
+        raise InputError(
+            f"expert {taken[0]!r}: its file would be that of a text encoder, expected another name"
+        )
     for name in experts:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or name in _RESERVED:
             raise InputError(
@@ -139,7 +172,7 @@ def _check_names(experts: Mapping[str, ExportedExpert]) -> None:
 def _check_fit(
     experts: Mapping[str, ExportedExpert],
     decoder: VideoDecoder,
-    table: EmbeddingTable,
+    table: EmbeddingTable | None,
     meta: Mapping[str, Any],
 ) -> None:
     shape = meta["latents"]["shape"]
@@ -154,10 +187,15 @@ def _check_fit(
             raise InputError(
                 f"the {name} UNet takes {unet.config.in_channels} channels: the latents have {shape[0]}"
             )
-        if unet.config.cross_attention_dim != table.embeddings.shape[-1]:
+        if expert.words is not None:
+            what, width = "its encoder's", expert.words.width
+        elif table is not None:
+            what, width = "the table's", table.embeddings.shape[-1]
+        else:
+            raise InputError(f"the {name} expert has no text encoder: expected a table of prompts, or words")
+        if unet.config.cross_attention_dim != width:
             raise InputError(
-                f"the {name} UNet takes text {unet.config.cross_attention_dim} wide: the table's is "
-                f"{table.embeddings.shape[-1]}"
+                f"the {name} UNet takes text {unet.config.cross_attention_dim} wide: {what} is {width}"
             )
     if decoder.config["latent_channels"] != shape[0]:
         raise InputError(

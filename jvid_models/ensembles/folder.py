@@ -5,6 +5,8 @@
                       "schedule": {...}, "latents": {...}, "fps": ..., "prompts": [...], "strategy": {...}}
     <expert>.safetensors  decoder.safetensors  prompts.safetensors  CARD.md
 
+In format 3 an expert may have "text": "video.words.safetensors", its encoder of any prompt of known words
+(`jvid_models.words`); experts that name the same file share it. Where all have one, there is no table and "prompts" is empty.
 ensemble.json is written by `jvid_models.ensembles.export`. Folders of format 1 hold pair.json, with the experts video and image
 and further ones under "guides"; they are read as well (`jvid_models.ensembles.legacy`). Weights are fp16 and are read when a
 network is first used: planning needs none of them.
@@ -30,14 +32,27 @@ if TYPE_CHECKING:
     from jvid.core.protocols import NoiseSchedule, TextEncoder
     from jvid.core.spaces import LatentSpace
     from jvid.denoisers.parameterized import Parameterized
+    from jvid.denoisers.preconditioned import Preconditioned
     from jvid.strategy import Strategy
     from jvid_models.codecs import ImageCodec
     from jvid_models.text import EmbeddingTable
     from jvid_models.video_codec import VideoDecoderCodec
+    from jvid_models.words import Words
 
-__all__ = ["DOCUMENT", "FORMAT", "EnsembleFolder", "actions_64", "is_ensemble_folder", "load_ensemble"]
+__all__ = [
+    "DOCUMENT",
+    "FORMAT",
+    "TABLE_FORMAT",
+    "EnsembleFolder",
+    "actions_64",
+    "is_ensemble_folder",
+    "load_ensemble",
+]
 
-FORMAT = 2
+FORMAT = 3
+"""Of folders with text encoders of known words."""
+TABLE_FORMAT = 2
+"""Of folders all of whose experts share a table of prompts: earlier versions read them too."""
 DOCUMENT = "ensemble.json"
 _KEYS = ("format", "name", "experts", "decoder", "schedule", "latents", "fps", "prompts", "strategy")
 _REMEDY = "export the ensemble again"
@@ -131,13 +146,17 @@ class EnsembleFolder:
 
     def ensemble(self) -> Ensemble:
         """The ensemble of the folder; its networks load at their first use."""
-        text: Deferred[TextEncoder] = Deferred(self.text_encoder)
+        files = {described.get("text") for described in self._meta["experts"].values()}
+        text: dict[str | None, Deferred[TextEncoder]] = {
+            file: Deferred(lambda file=file: self.words(file) if file else self.text_encoder())  # type: ignore[misc]
+            for file in files
+        }
         schedule: Deferred[NoiseSchedule] = Deferred(lambda: self.schedule)
         members = {
             name: Member(
                 Deferred(lambda name=name: self.denoiser(name)),  # type: ignore[misc]
                 described["denoises"],
-                text,
+                text[described.get("text")],
                 described.get("wrappers", ()),
                 schedule,
             )
@@ -156,7 +175,7 @@ class EnsembleFolder:
             folder=self.folder,
         )
 
-    def denoiser(self, name: str) -> Parameterized:
+    def denoiser(self, name: str) -> Parameterized | Preconditioned:
         """An expert's denoiser, of clips or of single frames, read anew at each call.
 
         Raises:
@@ -195,6 +214,14 @@ class EnsembleFolder:
         table = EmbeddingTable.load(self.folder / "prompts.safetensors")
         table.embeddings = table.embeddings.to(self.device)
         return table
+
+    def words(self, file: str) -> Words:
+        """Prompts of known words to conditions, from one of its files of text encoders."""
+        from jvid_models.words import Words
+
+        encoder = Words.load(self.folder / file)
+        encoder.network.to(self.device).eval().requires_grad_(False)
+        return encoder
 
     def module(self, which: str) -> nn.Module:
         """The network of an expert, or of the "decoder", as torch has it: float32 on the CPU, read anew at each call.
@@ -271,9 +298,9 @@ def _read_meta(folder: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return upgraded(read_json(folder / PAIR, "the document of a pair", _REMEDY), folder / PAIR)
     meta: Mapping[str, Any] = read_json(path, "the document of an ensemble", _REMEDY)
-    if "format" in meta and meta["format"] != FORMAT:
+    if "format" in meta and meta["format"] not in (TABLE_FORMAT, FORMAT):
         raise InputError(
-            f"{path} is of format {meta['format']}: this version reads {FORMAT} and 1; update jvid"
+            f"{path} is of format {meta['format']}: this version reads 1 to {FORMAT}; update jvid"
         )
     if missing := [key for key in _KEYS if key not in meta]:
         raise InputError(f"{path} lacks {', '.join(missing)}: {_REMEDY}")

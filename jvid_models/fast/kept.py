@@ -1,8 +1,7 @@
 """What a fast forward keeps between calls: projected text, and what convolutions are made into.
 
-Each entry knows the tensors that it came from, with their version counters: a tensor that was replaced or edited in
-place is noticed. Nothing is keyed by an address alone, which the next tensor may have. What was made of a text goes with it:
-nothing is left behind a run.
+Each entry has a copy of the weights that it came from, which is compared with them at each call (``Contents``): weights that were
+replaced, moved or edited are noticed, through ``.data`` too. What was made of a text goes with it: nothing is left behind a run.
 """
 
 from __future__ import annotations
@@ -11,56 +10,53 @@ from collections.abc import Callable, Hashable
 
 import torch
 from torch import Tensor, nn
-from torch.multiprocessing.reductions import StorageWeakRef
 
-from jvid.denoisers.memo import Memo, version
+from jvid.denoisers.memo import Memo
+from jvid_models.fast.contents import Contents, comparable
 
-__all__ = ["Kept", "marks"]
+__all__ = ["Kept"]
 
 TEXTS = 4
 """Prompts whose keys and values are kept: two guided runs that take turns, with room for two more."""
-
-
-Marks = tuple[tuple[Tensor, int, StorageWeakRef], ...]
-
-
-def marks(*tensors: Tensor | None) -> Marks:
-    """The tensors with what changes when they do.
-
-    A module that is moved gives its parameters other memory and counts no version. The reference keeps
-    the old memory's address from being another's; the memory itself it lets go.
-    """
-    return tuple((t, version(t), StorageWeakRef(t.untyped_storage())) for t in tensors if t is not None)
-
-
-def _same(one: Marks, other: Marks) -> bool:
-    return len(one) == len(other) and all(
-        a[0] is b[0] and a[1] == b[1] and a[2].cdata == b[2].cdata for a, b in zip(one, other, strict=True)
-    )
 
 
 class Kept:
     """The memory of one accelerated UNet; ``clear`` empties it."""
 
     def __init__(self) -> None:
-        self._texts: Memo[dict[nn.Module, tuple[Marks, tuple[Tensor, Tensor]]]] = Memo(TEXTS)
+        self._texts: Memo[dict[nn.Module, tuple[Contents, tuple[Tensor, Tensor]]]] = Memo(TEXTS)
         self._thinned: Memo[Tensor] = Memo(TEXTS)
-        self._weights: dict[tuple[nn.Module, Hashable], tuple[Marks, Tensor]] = {}
+        self._weights: dict[tuple[nn.Module, Hashable], tuple[Contents, Tensor]] = {}
+        self._contents: dict[nn.Module, Contents] = {}
 
     def clear(self) -> None:
         """Forget everything, and let go of the tensors."""
         self._texts.clear()
         self._thinned.clear()
         self._weights.clear()
+        self._contents.clear()
+
+    def _now(self, module: nn.Module, *weights: Tensor) -> Contents:
+        """The contents of a module's weights: the same object for as long as they are the same."""
+        found = self._contents.get(module)
+        if found is None or not found.are(*weights):
+            found = self._contents[module] = Contents(*weights)
+        return found
 
     def text(
-        self, text: Tensor, attention: nn.Module, weights: Marks, make: Callable[[], tuple[Tensor, Tensor]]
+        self,
+        text: Tensor,
+        attention: nn.Module,
+        weights: tuple[Tensor, ...],
+        make: Callable[[], tuple[Tensor, Tensor]],
     ) -> tuple[Tensor, Tensor]:
-        """Keys and values of ``text`` in one attention, made once for each prompt and each state of its weights."""
+        """Keys and values of ``text`` in one attention, made once for each prompt and each state of its ``weights``."""
+        if not comparable(*weights):
+            return make()
         values = self._texts({"text": text}, dict)
-        entry = values.get(attention)
-        if entry is None or not _same(entry[0], weights):
-            entry = values[attention] = (weights, make())
+        entry, now = values.get(attention), self._now(attention, *weights)
+        if entry is None or entry[0] is not now:
+            entry = values[attention] = (now, make())
         return entry[1]
 
     def thinned(self, text: Tensor, frames: int) -> Tensor:
@@ -69,11 +65,12 @@ class Kept:
 
     def weight(self, conv: nn.Conv2d | nn.Conv3d, form: Hashable, make: Callable[[], Tensor]) -> Tensor:
         """A convolution's weight in another form, made once for each state of it."""
-        weights = marks(conv.weight)
-        entry = self._weights.get((conv, form))
-        if entry is None or not _same(entry[0], weights):
-            with torch.no_grad():
-                entry = self._weights[conv, form] = (weights, make())
+        with torch.no_grad():
+            if not comparable(conv.weight):
+                return make()
+            entry, now = self._weights.get((conv, form)), self._now(conv, conv.weight)
+            if entry is None or entry[0] is not now:
+                entry = self._weights[conv, form] = (now, make())
         return entry[1]
 
     def matrix(self, conv: nn.Conv2d, h: int, w: int) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jvid_models.fast.kept import Kept, marks
+from jvid_models.fast.kept import Kept
 from jvid_models.fast.rows import Rows
 from jvid_models.fast.winograd import (
     filter_frames,
@@ -51,7 +51,8 @@ def convolve(conv: nn.Module, x: Tensor, kept: Kept) -> Tensor:
         and _quiet(conv)
     ):
         h, w = x.shape[-2:]
-        if max(h, w) <= 2:
+        # On a GPU a matrix of 2x2 is not kept, and costs more than it saves.
+        if max(h, w) <= (2 if x.device.type == "cpu" else 1):
             out_h, out_w = ((size - 1) // step + 1 for size, step in zip((h, w), conv.stride, strict=True))
             out = F.linear(x.flatten(1), kept.matrix(conv, h, w))
             out = out.unflatten(1, (conv.out_channels, out_h, out_w))
@@ -184,9 +185,8 @@ def cross_attend(attention: Any, x: Tensor, rows: Rows, kept: Kept) -> Tensor:
     if torch.is_grad_enabled() or not all(type(p) is nn.Linear and _quiet(p) for p in projections):
         k, v = project()
     else:
-        k, v = kept.text(
-            text, attention, marks(*(w for p in projections for w in (p.weight, p.bias))), project
-        )
+        weights = tuple(w for p in projections for w in (p.weight, p.bias) if w is not None)
+        k, v = kept.text(text, attention, weights, project)
     n, tokens, _ = x.shape
     q = _heads(attention.to_q(x).reshape(n // rows.frames, rows.frames * tokens, -1), attention.heads)
     if len(q) < len(k):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from jvid.denoisers.parameterized import Parameterized
+from jvid.core.protocols import Denoiser
 from jvid_models.adapters.unet import from_unet
 from jvid_models.networks.unets import image_unet, video_unet
 
@@ -28,12 +28,12 @@ SCHEDULER = {
 """The paper's schedule as a diffusers scheduler config."""
 
 
-def image(resolution: int = 64, *, dtype: torch.dtype | None = None, **options: Any) -> Parameterized:
+def image(resolution: int = 64, *, dtype: torch.dtype | None = None, **options: Any) -> Denoiser:
     """Table 1's image UNet, random weights; ``resolution`` in pixels, ``options`` of `image_unet`."""
     return from_unet(_initialise(image_unet, resolution, options), SCHEDULER, dtype=dtype)
 
 
-def video(resolution: int = 64, *, dtype: torch.dtype | None = None, **options: Any) -> Parameterized:
+def video(resolution: int = 64, *, dtype: torch.dtype | None = None, **options: Any) -> Denoiser:
     """Table 1's video UNet, random weights; ``resolution`` in pixels, ``options`` of `video_unet`."""
     return from_unet(_initialise(video_unet, resolution, options), SCHEDULER, dtype=dtype)
 

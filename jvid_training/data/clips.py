@@ -1,4 +1,4 @@
-"""Clips from a folder of class names: ``root/<class>/<clip>.avi``.
+"""Clips from a folder of class names: ``root/<class>/<clip>.avi``; and reading of clips and images.
 
 A clip is resampled in time to the recipe's frame rate by presentation times: output frame k is the source frame
 shown at ``phase/fps_source + k/fps``. A clip that cannot be read to its end is not an error of the run: it is
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -18,6 +19,8 @@ from jvid.errors import InputError
 from jvid.refusals import refusal
 
 SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg"})
+IMAGES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+"""Endings of stills: clips of one frame."""
 
 
 class ClipError(InputError):
@@ -26,20 +29,26 @@ class ClipError(InputError):
 
 @attrs.frozen
 class ClipFile:
-    """One file of the data set, before it is opened."""
+    """One file of the data set, before it is opened.
+
+    ``name`` is its path below the root, stable wherever the folder lies; ``captions`` are its own, and ``attributes`` what
+    its metadata states beside them (`jvid_training.data.captions`).
+    """
 
     path: Path
-    name: str  # "<class>/<file>", stable wherever the folder lies
+    name: str
     action: str
     actor: str
+    captions: tuple[str, ...] = ()
+    attributes: dict[str, Any] = attrs.field(factory=dict, hash=False)
 
 
 @attrs.frozen(eq=False)
 class VideoClip:
-    """Decoded frames ``(f, h, w, 3)``, uint8 RGB, and the rate they are shown at (frames per second)."""
+    """Decoded frames ``(f, h, w, 3)``, uint8 RGB, and the rate they are shown at (frames per second; None of a still)."""
 
     frames: np.ndarray
-    fps: float
+    fps: float | None
 
 
 def find_clips(root: Path, actor_pattern: str) -> list[ClipFile]:
@@ -71,10 +80,12 @@ def find_clips(root: Path, actor_pattern: str) -> list[ClipFile]:
 
 
 def read_clip(path: Path) -> VideoClip:
-    """Decode a whole clip. Raises `ClipError` on a corrupt, truncated or empty file.
+    """Decode a whole clip, or an image as a clip of one frame. Raises `ClipError` on a corrupt, truncated or empty file.
 
     Raises `InputError` on one that the system refuses to read.
     """
+    if path.suffix.lower() in IMAGES:
+        return VideoClip(_read_image(path)[None], None)
     import av
 
     try:
@@ -97,6 +108,20 @@ def read_clip(path: Path) -> VideoClip:
     if not rate:
         raise ClipError(f"clip {path.name}: it declares no frame rate")
     return VideoClip(np.stack(frames), float(rate))
+
+
+def _read_image(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
+        if found := refusal(path, error):
+            raise found from error
+        raise ClipError(
+            f"image {path.name}: it cannot be decoded ({type(error).__name__}: {error})"
+        ) from error
 
 
 def resample_times(count: int, source_fps: float, fps: float, phase: int = 0) -> np.ndarray:

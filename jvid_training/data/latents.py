@@ -5,7 +5,7 @@ sequences in them:
 
     shard-00000.latents.npy  (n, c, h, w) float32, as the codec gives them (not normalised)
     shard-00000.frames.npy   (n, H, W, 3) uint8, what the decoder learns to give back
-    shard-00000.json         [{clip, action, actor, phase, flip, offset, length}, ...]
+    shard-00000.json         [{clip, action, actor, phase, flip, offset, length, captions, attributes}, ...]
 
 ``manifest.json`` is written last: what was encoded, from what, the mean and deviation of each channel over the
 training actors, and every clip that was skipped with its reason. An interrupted encoding goes on after its last
@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import cattrs
@@ -27,106 +27,16 @@ import torch
 from jvid.documents import check_same
 from jvid.errors import InputError
 from jvid.files import clean, make_folder, read_json, whole_file, write_json
-from jvid.refusals import unreadable
-from jvid_training.data.clips import (
-    ClipError,
-    ClipFile,
-    VideoClip,
-    find_clips,
-    phases,
-    read_clip,
-    resample_times,
-)
+from jvid_training.data.captions import find_files
+from jvid_training.data.checks import REMEDY, check_captions, shared_statistics, some
+from jvid_training.data.clips import ClipError, ClipFile, VideoClip, phases, read_clip, resample_times
 from jvid_training.data.crop import Crop, apply_crop, centre_crop, person_crop
+from jvid_training.data.manifest import Manifest, Sequence, key_of, load_manifest, mapped, structured
 from jvid_training.jobs.locks import Lock
 from jvid_training.recipe import CodecChoice, Data
 
-FORMAT = 1
 SHARD_FRAMES = 4096
-_REMEDY = "give data.latents another folder, or delete that one"
-T = TypeVar("T")
 Encode = Callable[[torch.Tensor], torch.Tensor]  # video (1 3 f H W) in [-1, 1] -> latents (1 c f h w)
-
-
-@attrs.frozen
-class Sequence:
-    """Consecutive frames of one clip in a shard."""
-
-    clip: str
-    action: str
-    actor: str
-    phase: int
-    flip: bool
-    offset: int
-    length: int
-    shard: str = ""
-
-
-@attrs.frozen
-class Manifest:
-    """What `encode` leaves behind; see the module's head."""
-
-    key: dict[str, Any]
-    sequences: tuple[Sequence, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    skipped: dict[str, str]
-    fps: float
-    frames: int
-    holdout: tuple[str, ...]
-    format: int = FORMAT
-
-    @property
-    def actions(self) -> tuple[str, ...]:
-        """Names of the classes, sorted."""
-        return tuple(sorted({sequence.action for sequence in self.sequences}))
-
-
-def key_of(data: Data, codec: CodecChoice) -> dict[str, Any]:
-    """What the latents depend on: two recipes with the same key share one encoding."""
-    plain: dict[str, Any] = cattrs.unstructure(data)
-    for name in ("latents", "phrases", "prefixes"):
-        del plain[name]
-    return {"data": plain, "codec": cattrs.unstructure(codec)}
-
-
-def load_manifest(folder: Path) -> Manifest:
-    """Read ``manifest.json``. Raises `InputError` when the folder was never encoded to its end."""
-    path = folder / "manifest.json"
-    if not path.is_file():
-        raise InputError(f"no latents in {folder}: run `jvid encode RECIPE` first")
-    manifest: Manifest = read_json(
-        path,
-        "what `jvid encode` wrote",
-        "delete this one file, and `jvid encode` makes it again from the shards",
-        _manifest,
-    )
-    return manifest
-
-
-def _manifest(document: dict[str, Any]) -> Manifest:
-    if document["format"] != FORMAT:
-        raise InputError(f"format {document['format']}, expected {FORMAT}; give data.latents another folder")
-    return structured(document, Manifest)
-
-
-def structured(document: Any, kind: type[T]) -> T:
-    """A value of ``kind``; ValueError in one line where the document is of another shape."""
-    try:
-        return cattrs.structure(document, kind)
-    except cattrs.BaseValidationError as error:
-        raise ValueError("; ".join(cattrs.transform_error(error)[:2])) from None
-
-
-def mapped(path: Path) -> np.ndarray:
-    """A shard's array as a memory map. Raises `InputError` where it cannot be opened, or is damaged."""
-    try:
-        array: np.ndarray = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError, MemoryError) as error:
-        shard = f"{path.name.partition('.')[0]}.json"
-        damaged = f"{path} is damaged ({error}): delete {shard} and manifest.json beside it, and encode again"
-        raise unreadable(path, error, damaged) from None
-    return array
 
 
 def encode(
@@ -145,7 +55,9 @@ def encode(
     key = json.loads(json.dumps(key_of(data, codec)))
     if (folder / "manifest.json").is_file():
         manifest = load_manifest(folder)
-        check_same(manifest.key, key, f"{folder} holds latents of other settings", _REMEDY)
+        check_same(manifest.key, key, f"{folder} holds latents of other settings", REMEDY)
+        if data.captions != "class" and root.is_dir():
+            check_captions(manifest, find_files(root, data))
         return manifest
     with Lock(make_folder(folder), alone=True):
         if (folder / "manifest.json").is_file():  # the process that held the lock before has finished
@@ -166,13 +78,14 @@ def _encode(
     what = "what `jvid encode` wrote", "give data.latents another folder"
     if before.is_file():
         unfinished = f"{folder} holds an unfinished encoding of other settings"
-        check_same(read_json(before, *what), key, unfinished, _REMEDY)
-    clips = find_clips(root, data.actor)
-    unknown = sorted(set(data.holdout) - {clip.actor for clip in clips})
-    if unknown:
+        check_same(read_json(before, *what), key, unfinished, REMEDY)
+    clips = find_files(root, data)
+    actors = sorted({clip.actor for clip in clips})
+    if unknown := sorted(set(data.holdout) - set(actors)):
         raise InputError(
-            f"data.holdout: no clip of {', '.join(unknown)}; actors are {', '.join(sorted({c.actor for c in clips}))}"
+            f"data.holdout: no clip of {some(unknown)}; {data.holdout_by or 'actor'}s are {some(actors)}"
         )
+    shared = shared_statistics(data, key)
     write_json(before, key)
     done, skipped = _finished(folder)
     numbers = (int(path.stem.rpartition("-")[2]) for path in folder.glob("shard-*.json"))
@@ -191,6 +104,10 @@ def _encode(
         advance(number, len(clips), file.name)
     writer.close()
     manifest = _summarise(folder, data, key, skipped)
+    if shared is not None:
+        manifest = attrs.evolve(manifest, mean=shared.mean, std=shared.std)
+    if data.captions != "class":
+        check_captions(manifest, clips)  # shards of an encoding that was interrupted may have others
     write_json(folder / "manifest.json", cattrs.unstructure(manifest))
     return manifest
 
@@ -199,14 +116,18 @@ def _sequences(file: ClipFile, clip: VideoClip, data: Data) -> Iterator[tuple[Se
     crop = _crop(clip, data)
     picture = apply_crop(clip.frames, crop, data.size)
     lengths = []
-    for phase in phases(clip.fps, data.fps) if data.phases else (0,):
-        frames = picture[resample_times(len(picture), clip.fps, data.fps, phase)]
+    rate = clip.fps or data.fps  # a still is one frame at any rate
+    for phase in phases(rate, data.fps) if data.phases else (0,):
+        frames = picture[resample_times(len(picture), rate, data.fps, phase)]
         lengths.append(len(frames))
         if len(frames) < data.frames:
             continue
         for flip in (False, True) if data.flip else (False,):
             shown = np.ascontiguousarray(frames[:, :, ::-1]) if flip else frames
-            yield Sequence(file.name, file.action, file.actor, phase, flip, 0, len(frames)), shown
+            yield Sequence(
+                file.name, file.action, file.actor, phase, flip, 0, len(frames),
+                captions=file.captions, attributes=file.attributes,
+            ), shown  # fmt: skip
     if max(lengths) < data.frames:
         raise ClipError(
             f"clip {file.name}: {max(lengths)} frames at {data.fps:g} fps, expected at least {data.frames}"
@@ -217,7 +138,7 @@ def _crop(clip: VideoClip, data: Data) -> Crop:
     if data.crop == "centre":
         return centre_crop(clip.frames, data.crop_size)
     size = data.crop_size or min(clip.frames.shape[1:3])
-    return person_crop(clip.frames, clip.fps, size, data.vertical)
+    return person_crop(clip.frames, clip.fps or data.fps, size, data.vertical)
 
 
 def _save(array: np.ndarray, path: Path) -> None:

@@ -1,17 +1,28 @@
-"""Which sentence a clip is trained on, and the table of its embeddings.
+"""Which sentence a clip is trained on, and the encoder of all sentences.
 
-The paper: the class name split at capitals behind 'A human', 'A person' or 'Someone', drawn anew each time;
-dropped prompts are the empty sentence.
+A clip's own captions, one drawn anew each time; or the paper's rule: the class name split at capitals behind 'A human',
+'A person' or 'Someone'. Dropped prompts are the empty sentence.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+import torch
+
+import jvid
 from jvid.errors import InputError
-from jvid_models.prompts import prompt_of
+from jvid.plugins.options import parameters
+from jvid.plugins.registry import current
+from jvid_models.prompts import normalise_prompt, prompt_of
 from jvid_models.text import EmbeddingTable
+from jvid_models.words import Words
+from jvid_training.data.manifest import Manifest
 from jvid_training.recipe import Data, Text
+
+_PART = 64
+"""Captions that are encoded at a time."""
 
 
 def prompts_of(action: str, data: Data) -> tuple[str, ...]:
@@ -19,23 +30,47 @@ def prompts_of(action: str, data: Data) -> tuple[str, ...]:
     return tuple(prompt_of(action, prefix, data.phrases) for prefix in data.prefixes)
 
 
-def build_table(actions: tuple[str, ...], data: Data, text: Text) -> EmbeddingTable:
-    """Encode the empty sentence and every prompt of every action once."""
-    import jvid
+def sentences_of(manifest: Manifest, data: Data) -> list[str]:
+    """Every sentence that latents may be trained on or validated with, each once, after the empty one."""
+    if data.captions == "class":
+        unknown = sorted(set(data.phrases) - set(manifest.actions))
+        if unknown:
+            raise InputError(
+                f"data.phrases: no class named {', '.join(unknown)}; classes are {', '.join(manifest.actions)}"
+            )
+        return ["", *(prompt for action in manifest.actions for prompt in prompts_of(action, data))]
+    captions = (caption for sequence in manifest.sequences for caption in sequence.captions)
+    return list({normalise_prompt(sentence): sentence for sentence in ("", *captions)}.values())
 
-    unknown = sorted(set(data.phrases) - set(actions))
-    if unknown:
-        raise InputError(
-            f"data.phrases: no class named {', '.join(unknown)}; classes are {', '.join(actions)}"
-        )
-    sentences = ["", *(prompt for action in actions for prompt in prompts_of(action, data))]
-    encoder = jvid.load("text", text.name, **text.options)
-    return EmbeddingTable(sentences, encoder.embed(sentences))
+
+def load_text(manifest: Manifest, data: Data, text: Text) -> EmbeddingTable | Words:
+    """The recipe's text encoder: one of known words, or a table of all sentences, encoded once.
+
+    Raises:
+        InputError: a class that there is not, a sentence that the encoder refuses, or options of another form.
+    """
+    sentences = sentences_of(manifest, data)
+    options = dict(text.options)
+    takes = parameters(current().find("text", text.name).factory())
+    if "captions" in takes and not {"path", "vocabulary", "captions"} & set(options):
+        options["captions"] = sentences
+    encoder = jvid.load("text", text.name, **options)
+    if isinstance(encoder, Words):
+        encoder.vocabulary.rows(
+            sentences
+        )  # an unknown word is an error of today, not of the step that draws it
+        return encoder
+    if data.captions == "class":
+        return EmbeddingTable(sentences, encoder.embed(sentences))
+    parts = [encoder.embed(sentences[first : first + _PART]) for first in range(0, len(sentences), _PART)]
+    return EmbeddingTable(sentences, torch.cat(parts))
 
 
-def draw_prompt(action: str, data: Data, drop: float, random: np.random.Generator) -> str:
-    """A prompt of the class, or the empty one with probability ``drop``."""
+def draw_prompt(
+    action: str, data: Data, drop: float, random: np.random.Generator, captions: Sequence[str] = ()
+) -> str:
+    """One of a clip's captions, or of its class's prompts where it has none; "" with probability ``drop``."""
     if random.random() < drop:
         return ""
-    prompts = prompts_of(action, data)
-    return prompts[random.integers(len(prompts))]
+    prompts = captions or prompts_of(action, data)
+    return prompts[int(random.integers(len(prompts)))]

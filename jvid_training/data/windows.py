@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from jvid.errors import InputError
-from jvid_training.data.latents import Manifest, Sequence, load_manifest, mapped
+from jvid_training.data.manifest import Manifest, Sequence, load_manifest, mapped
 
 Split = Literal["train", "holdout"]
 

@@ -19,8 +19,8 @@ from jvid.core.keyed import keyed_uniform
 from jvid.core.metrics import ClipSource
 from jvid.errors import InputError
 from jvid_models.prompts import prompt_of
-from jvid_training.data.latents import Sequence as Encoded
-from jvid_training.data.latents import load_manifest, mapped
+from jvid_training.data.manifest import Sequence as Encoded
+from jvid_training.data.manifest import load_manifest, mapped
 from jvid_training.evaluation.views import Coded, Subset
 
 __all__ = ["ClipSource", "Coded", "RealClips", "Subset", "check_agreement", "real_clips"]
@@ -92,8 +92,8 @@ class RealClips:
             (s, _offset(s, number, seed, self.frames)) for s in chosen for number in range(windows)
         ]
         self._maps: dict[str, np.ndarray] = {}
-        words = {s.action: prompt_of(s.action, "", phrases) for s in chosen}
-        self.labels: tuple[str, ...] = tuple(words[s.action] for s, _ in self._windows)
+        words = {s.action: prompt_of(s.action, "", phrases) for s in chosen if s.action}
+        self.labels: tuple[str, ...] = tuple(words.get(s.action) or s.captions[0] for s, _ in self._windows)
         self.actors: tuple[str, ...] = tuple(s.actor for s, _ in self._windows)
         """Who acts in each clip."""
         self.files: tuple[str, ...] = tuple(s.clip for s, _ in self._windows)

@@ -20,6 +20,7 @@ from jvid.ensemble.compose import Composition
 from jvid.errors import InputError, JvidError
 from jvid.paper import SEARCH, TABLE_6
 from jvid.plugins.choice import Choice
+from jvid.strategy import simple
 from jvid.strategy.shorthand import with_guidance, with_noise
 from jvid.strategy.strategy import Strategy
 
@@ -45,15 +46,9 @@ def is_papers(ensemble: Ensemble | None) -> bool:
 
 def alone(strategy: Strategy, ensemble: Ensemble | None = None) -> dict[str, Strategy]:
     """Each expert at every step, with plain noise and no postprocessor: the paper's two, or all that the strategy may use."""
-    plain = _plain(strategy)
     papers = is_papers(ensemble)
     names = PAPER if papers else Composition(strategy, ensemble).experts
-    return {
-        f"{name} model" if papers else f"{name} alone": attrs.evolve(
-            plain, selector=Choice("always", {"name": name})
-        )
-        for name in names
-    }
+    return {f"{name} model" if papers else f"{name} alone": simple.alone(strategy, name) for name in names}
 
 
 def ablation(strategy: Strategy, ensemble: Ensemble | None = None) -> dict[str, Strategy]:
@@ -61,7 +56,7 @@ def ablation(strategy: Strategy, ensemble: Ensemble | None = None) -> dict[str, 
 
     A part that it does not have adds no row: of a strategy that uses one expert alone, that expert's row is the last.
     """
-    rows = {**alone(strategy, ensemble), "mixture": _plain(strategy)}
+    rows = {**alone(strategy, ensemble), "mixture": simple.plain(strategy)}
     unfinished = attrs.evolve(strategy, postprocessors=())
     if is_papers(ensemble):
         rows |= {"+ reduced entropy": unfinished, "+ smoothing": strategy}
@@ -78,12 +73,6 @@ def ablation(strategy: Strategy, ensemble: Ensemble | None = None) -> dict[str, 
             kept[label] = row
             forms.append(form)
     return kept
-
-
-def _plain(strategy: Strategy) -> Strategy:
-    """The strategy without what shapes noise and without postprocessors."""
-    experts = {name: attrs.evolve(stated, noise=None) for name, stated in strategy.experts.items()}
-    return attrs.evolve(strategy, experts=experts, postprocessors=(), initial=None)
 
 
 def printed(strategy: Strategy, size: int, ensemble: Ensemble | None = None) -> dict[str, Strategy]:

@@ -173,9 +173,15 @@ def start_from(network: torch.nn.Module, weights: dict[str, Tensor]) -> int:
     """Copy weights into the parameters of the same name; returns how many tensors were taken.
 
     An image network starts a video network this way: a 1x1 convolution and a linear layer differ in shape only, so
-    a tensor of equal size is reshaped. Raises `InputError` when nothing fits.
+    a tensor of equal size is reshaped. A UNet alone, and one with its text network (``unet.``, ``text.``), start each other.
+    Raises `InputError` when nothing fits.
     """
     own = network.state_dict()
+    prefix = "unet."
+    if not any(name.startswith(prefix) for name in own):
+        weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    elif not any(name.startswith(prefix) for name in weights):
+        weights = {f"{prefix}{name}": tensor for name, tensor in weights.items()}
     taken = {
         name: tensor.reshape(own[name].shape)
         for name, tensor in weights.items()

@@ -1,4 +1,9 @@
-"""A recipe's network, from the factories of `jvid_models`."""
+"""A recipe's network, from the factories of `jvid_models`, and the network of text that is trained with it.
+
+    x, n, tokens -> UNet(x, n, T(tokens))
+
+T is a `jvid_models.words.WordNetwork`; at sampling it is the expert's text encoder, and a run evaluates it once.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,60 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from jvid.errors import InputError
+from jvid_models.fast import AcceleratedUNet, accelerate
+from jvid_models.text import EmbeddingTable
+from jvid_models.words import Words
 from jvid_training.recipe import Recipe
+
+
+class TextConditioned(nn.Module):
+    """A UNet and the text network that is trained with it, as one module."""
+
+    def __init__(self, unet: nn.Module, text: nn.Module) -> None:
+        super().__init__()
+        self.unet, self.text = unet, text
+
+    def forward(self, x: Tensor, n: Tensor, tokens: Tensor) -> Any:
+        """The UNet's output for token numbers ``(b, tokens)``."""
+        return self.unet(x, n, self.text(tokens))
+
+
+def conditioned(network: nn.Module, text: EmbeddingTable | Words | None) -> nn.Module:
+    """The network with the text encoder's, where that is trained.
+
+    Raises:
+        InputError: a UNet that takes text of another width.
+    """
+    if text is None:
+        return network
+    unet: Any = network
+    width = text.width if isinstance(text, Words) else text.embeddings.shape[-1]
+    if unet.config.cross_attention_dim != width:
+        raise InputError(
+            f"network.text_width: got {unet.config.cross_attention_dim}, expected the text encoder's {width}"
+        )
+    return TextConditioned(network, text.network) if isinstance(text, Words) and text.trained else network
+
+
+def unet_of(network: nn.Module) -> Any:
+    """The network without the text network."""
+    return network.unet if isinstance(network, TextConditioned) else network
+
+
+def recomputing(network: nn.Module) -> nn.Module:
+    """The network whose UNet computes layers again in the backward pass."""
+    fast = accelerate(unet_of(network), checkpointing=True)
+    return TextConditioned(fast, network.text) if isinstance(network, TextConditioned) else fast
+
+
+def bare(network: nn.Module) -> nn.Module:
+    """The network that `build_network` and `conditioned` made, out of what computes it."""
+    if isinstance(network, TextConditioned):
+        return TextConditioned(bare(network.unet), network.text)
+    return network.unet if isinstance(network, AcceleratedUNet) else network
 
 
 def factory_of(kind: str) -> Callable[..., nn.Module]:

@@ -19,8 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+import jvid
 from jvid.core.protocols import NoiseSchedule
+from jvid.errors import InputError
 from jvid_models.text import EmbeddingTable
+from jvid_models.words import Words
 from jvid_training.data.features import EncoderFeatures
 from jvid_training.data.prompts import draw_prompt
 from jvid_training.data.windows import Windows, generator
@@ -48,10 +51,13 @@ class PredictNoise:
     recipe: Recipe
     schedule: NoiseSchedule
     timesteps: int
-    table: EmbeddingTable
+    text: EmbeddingTable | Words
 
     def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
-        """Keys: ``x`` (c f h w), ``target`` the same, ``n`` () timestep, ``text`` (tokens, width)."""
+        """Keys: ``x`` (c f h w), ``target`` the same, ``n`` () timestep, ``text`` (tokens, width).
+
+        Where the text network is trained too, ``text`` holds token numbers (tokens).
+        """
         training = self.recipe.training
         random = generator(seed, step, place)
         window = windows.draw(random)
@@ -68,13 +74,20 @@ class PredictNoise:
             each = torch.from_numpy(random.standard_normal((len(x_0), 1, 1, 1), np.float32))
             eps = eps + training.offset * each
         alpha, sigma = self.schedule(torch.tensor((n + 1) / self.timesteps, dtype=torch.float64))
-        prompt = draw_prompt(window.sequence.action, self.recipe.data, training.drop, random)
+        clip = window.sequence
+        prompt = draw_prompt(clip.action, self.recipe.data, training.drop, random, clip.captions)
         return {
             "x": float(alpha) * x_0 + float(sigma) * eps,
             "target": eps,
             "n": torch.tensor(n),
-            "text": self.table.embed([prompt])[0],
+            "text": self._given(prompt),
         }
+
+    def _given(self, prompt: str) -> Tensor:
+        """What the network takes of a prompt: an embedding, or the token numbers of a text network that is trained with it."""
+        if isinstance(self.text, Words) and self.text.trained:
+            return self.text.vocabulary.rows([prompt])[0]
+        return self.text.embed([prompt])[0]
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Mean squared error of eps, per sample."""
@@ -120,3 +133,26 @@ class Reconstruct:
             ]
             loss = loss + self.recipe.training.perceptual * self.features.distance(*chosen)
         return loss
+
+
+def objective_of(recipe: Recipe, text: EmbeddingTable | Words | None, device: torch.device) -> Objective:
+    """What a recipe's network learns, with the encoder of its prompts; a decoder has none.
+
+    Raises:
+        InputError: a schedule without timesteps, or features of a codec that has none.
+    """
+    if text is None:
+        return Reconstruct(recipe, _features(recipe, device))
+    schedule = jvid.load("schedule", recipe.schedule.name, **recipe.schedule.options)
+    timesteps = getattr(schedule, "timesteps", None)
+    if timesteps is None:
+        raise InputError(
+            f"schedule.name: {recipe.schedule.name} has no table of timesteps; the eps objective needs a tabulated schedule"
+        )
+    return PredictNoise(recipe, schedule, timesteps, text)
+
+
+def _features(recipe: Recipe, device: torch.device) -> EncoderFeatures | None:
+    if not recipe.training.perceptual:
+        return None
+    return EncoderFeatures(jvid.load("codec", recipe.codec.name, **recipe.codec.options)).to(device)

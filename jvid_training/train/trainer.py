@@ -25,15 +25,14 @@ from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-import jvid
+from jvid.documents import check_same
 from jvid.errors import InputError, JvidError, JvidWarning
 from jvid.files import check_folder, clean, make_folder, whole_folder, write_json
 from jvid.machine.cores import set_threads
 from jvid.refusals import refused
-from jvid_models.fast import AcceleratedUNet, accelerate
 from jvid_models.weights import read_weights, save_weights
-from jvid_training.data.features import EncoderFeatures
-from jvid_training.data.prompts import build_table
+from jvid_models.words import Words
+from jvid_training.data.prompts import load_text
 from jvid_training.data.windows import Split, Windows
 from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import cpu_job, first_process
@@ -48,8 +47,8 @@ from jvid_training.train.checkpoints import (
     start_from,
     write_digests,
 )
-from jvid_training.train.networks import build_network
-from jvid_training.train.objectives import Objective, PredictNoise, Reconstruct
+from jvid_training.train.networks import bare, build_network, conditioned, recomputing, unet_of
+from jvid_training.train.objectives import objective_of
 
 MARKER = "run.json"
 OWNED = ("model.safetensors", "network.json", MANIFEST)
@@ -151,15 +150,18 @@ class _Run:
         self.windows: dict[Split, Windows] = {"train": Windows(latents, leave_out=training.leave_out)}
         if self.windows["train"].manifest.holdout:
             self.windows["holdout"] = Windows(latents, "holdout")
-        self.objective = _objective(recipe, self.windows["train"], self.accelerator.device)
-        # The initial weights are the one thing that torch's global generator decides.
+        # The initial weights are the one thing that torch's global generator decides: first of a text network, then of the UNet.
         set_seed(training.seed)
-        network: Any = build_network(recipe)
+        manifest = self.windows["train"].manifest
+        self.text = None if recipe.kind == "decoder" else load_text(manifest, recipe.data, recipe.text)
+        self.objective = objective_of(recipe, self.text, self.accelerator.device)
+        set_seed(training.seed)
+        network: Any = conditioned(build_network(recipe), self.text)
         if training.init:
             start_from(network, read_weights(Path(training.init)))
-        if self.accelerator.device.type == "cpu" and hasattr(network, "set_attn_processor"):
+        if self.accelerator.device.type == "cpu" and hasattr(unet := unet_of(network), "set_attn_processor"):
             # On the CPU the fused attention's backward takes twice the time of the plain one at these sizes.
-            network.set_attn_processor(AttnProcessor())
+            unet.set_attn_processor(AttnProcessor())
         optimiser = recipe.optimiser
         optimizer = torch.optim.AdamW(
             network.parameters(),
@@ -177,7 +179,7 @@ class _Run:
         self._resume(network, optimizer)
         self.ema.to(self.accelerator.device)
         if training.checkpointing:
-            network = accelerate(network, checkpointing=True)
+            network = recomputing(network)
         self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
         self.stopped = False
 
@@ -186,6 +188,8 @@ class _Run:
         if not found:
             return
         model, ema, moments, state = load_checkpoint(found[-1], to_document(self.recipe))
+        remedy = "give `out` another folder, or restore its vocabulary"
+        check_same(state.get("text"), self._words(), f"{found[-1]} was trained on other words", remedy)
         network.load_state_dict(model)
         optimizer.load_state_dict(moments)
         names = [name for name, _ in network.named_parameters()]
@@ -294,6 +298,7 @@ class _Run:
                 "curve": self.curve,
                 "recipe": to_document(self.recipe),
                 "validation": validation,
+                "text": self._words(),
             }
             save_checkpoint(
                 self.out,
@@ -322,6 +327,7 @@ class _Run:
                 "processes": self.accelerator.num_processes,
                 "precision": self.precision,
                 "torch": torch.__version__,
+                "text": self._words(),
             }
             with whole_folder(final, MARKER, OWNED) as folder:
                 save_weights(weights, folder / "model.safetensors")
@@ -334,9 +340,11 @@ class _Run:
         return final
 
     def _bare(self) -> nn.Module:
-        """The network that the recipe names, out of what computes it."""
-        network = self.accelerator.unwrap_model(self.network)
-        return network.unet if isinstance(network, AcceleratedUNet) else network
+        return bare(self.accelerator.unwrap_model(self.network))
+
+    def _words(self) -> dict[str, Any] | None:
+        """The encoder of known words, without its weights: its numbers mean something in its vocabulary alone."""
+        return self.text.config if isinstance(self.text, Words) else None
 
     def _average(self, network: nn.Module) -> dict[str, Tensor]:
         names = [name for name, _ in network.named_parameters()]
@@ -376,23 +384,3 @@ def _one_line(folder: Path) -> Iterator[None]:
         raise InputError(
             f"cannot write to {folder}: {refused(error)}; free the space, the same command goes on from the last checkpoint"
         ) from error
-
-
-def _features(recipe: Recipe, device: torch.device) -> EncoderFeatures | None:
-    if not recipe.training.perceptual:
-        return None
-    return EncoderFeatures(jvid.load("codec", recipe.codec.name, **recipe.codec.options)).to(device)
-
-
-def _objective(recipe: Recipe, windows: Windows, device: torch.device) -> Objective:
-    if recipe.kind == "decoder":
-        return Reconstruct(recipe, _features(recipe, device))
-    schedule = jvid.load("schedule", recipe.schedule.name, **recipe.schedule.options)
-    timesteps = getattr(schedule, "timesteps", None)
-    if timesteps is None:
-        raise InputError(
-            f"schedule.name: {recipe.schedule.name} has no table of timesteps; the eps objective needs a tabulated schedule"
-        )
-    return PredictNoise(
-        recipe, schedule, timesteps, build_table(windows.manifest.actions, recipe.data, recipe.text)
-    )

@@ -9,7 +9,9 @@ from benchmarks.published.census import Finding, equal_classes
 from benchmarks.published.page import PAGE
 from jvid_models.adapters.pipelines.compared import COMPARED, KEEP_STATE
 
-ROWS = re.findall(r"^\| ([\w:]+) \| (equal|refused|differs|not built) \|", PAGE.read_text(encoding="utf-8"), re.M)
+ROWS = re.findall(
+    r"^\| ([\w:]+) \| (equal|refused|differs|not built) \|", PAGE.read_text(encoding="utf-8"), re.M
+)
 
 
 def test_the_page_has_each_class_and_variant() -> None:

@@ -96,15 +96,18 @@ def test_a_wrong_option_names_it(site: Path) -> None:
 
 
 def test_the_readme_runs(site: Path) -> None:
+    commands: list[str] = []
     for block in re.findall(r"(?ms)^```console\n(.*?)^```$", README):
         for command in block.splitlines():
             words = shlex.split(command.removeprefix("$ "))
             if words[0] == "jvid":
-                done = run("-m", "jvid", *words[1:], path=site)
-                assert done.returncode == 0, done.stderr
+                commands += ["--", *words[1:]]
             else:
                 assert words[0] in {"pip", "pytest"}
                 assert (ROOT / words[-1]).exists()
+    done = run("-m", "tests.several", *commands[1:], path=site)
+    codes = re.findall(r"exit code (\d)", done.stdout)
+    assert codes == ["0"] * commands.count("--"), done.stdout + done.stderr
     assert (site / "cartoon.safetensors").is_file()
     blocks = re.findall(r"(?ms)^```python\n(.*?)^```$", README)
     assert len(blocks) == 2

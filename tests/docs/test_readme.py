@@ -27,6 +27,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.published import tiny
 from jvid import paper
 from jvid.cli import main
 from jvid_training.search.recipe import load_study
@@ -64,6 +65,32 @@ def needs_pair(text: str) -> bool:
 def skip_without_pair(text: str) -> None:
     if needs_pair(text) and not list(PAIR.glob("*.safetensors")):
         pytest.skip("needs the bundled pair actions-64, whose weights are not in this checkout")
+
+
+FOLDERS = {
+    "models/stable-diffusion": "StableDiffusionPipeline",
+    "models/modelscope": "TextToVideoSDPipeline",
+    "models/wan-2.1": "WanPipeline",
+    "models/wan-2.2": "WanPipeline:2.2",
+    "models/qwen-image": "QwenImagePipeline",
+}
+"""Published models of the pages: tiny ones with random weights stand for them."""
+
+
+SIZE = ":height=32,width=48,num_frames=5"
+"""Of Wan's clips: the default one is too large for a tiny network."""
+
+
+def put_models(text: str, folder: Path) -> None:
+    """Save what a page names into ``folder``, as the reader has it."""
+    for name, kind in FOLDERS.items():
+        if name in text and not (folder / name).is_dir():
+            tiny_pipeline(kind).save_pretrained(folder / name)
+
+
+@cache
+def tiny_pipeline(kind: str) -> Any:
+    return tiny.build(kind).pipe
 
 
 TAKES_MINUTES = {
@@ -166,6 +193,8 @@ def test_command(
     elif words[0] == "jvid":
         skip_without_pair(command)
         monkeypatch.chdir(tmp_path)
+        put_models(command, tmp_path)
+        words = [f"{word}{SIZE}" if re.search(r"models/wan-2\.\d$", word) else word for word in words]
         if command != WHOLE:
             request.getfixturevalue("idle_networks")
         for earlier in (words[i + 1] for i, word in enumerate(words) if word == "--again"):
@@ -204,6 +233,7 @@ def test_python_blocks(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     code = blocks(page, "python")
     skip_without_pair("\n".join(code))
+    put_models("\n".join(code), tmp_path)
     scope: dict[str, object] = {"__name__": "readme"}
     for number, block in enumerate(code, 1):
         exec(compile(block, f"{page.name}, python block {number}", "exec"), scope)

@@ -28,7 +28,7 @@ KINDS = ("image", "video", "decoder")
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
-    return tiny_runs(tmp_path_factory.mktemp("runs"))
+    return tiny_runs(tmp_path_factory)
 
 
 def export(image: Path, video: Path, decoder: Path, out: Path, strategy: Path | None = None, **more: Path):
@@ -267,7 +267,7 @@ def test_curves_are_drawn_for_runs_only(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"x.png' is a folder: expected a file's name"):
         plot_curves([runs / "image"], tmp_path / "x.png")
     assert (tmp_path / "x.png/mine").read_text() == "mine"
-    (runs / "broken/final").mkdir(parents=True)
-    (runs / "broken/final/run.json").write_text("{")
+    (tmp_path / "broken/final").mkdir(parents=True)
+    (tmp_path / "broken/final/run.json").write_text("{")
     with pytest.raises(InputError, match=r"run.json is not JSON .*; train again"):
-        plot_curves([runs / "broken"], tmp_path / "y.png")
+        plot_curves([tmp_path / "broken"], tmp_path / "y.png")

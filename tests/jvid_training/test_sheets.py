@@ -35,9 +35,11 @@ SELECTOR = "cycle:experts=high+low+still"
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Ensemble:
-    runs = tiny_runs(tmp_path_factory.mktemp("runs"))
+    runs = tiny_runs(tmp_path_factory)
     experts = {name: Part(runs / name) for name in ("video", "image")}
-    return export_runs(experts, Part(runs / "decoder"), runs / "tiny", runs / "strategy.json")
+    return export_runs(
+        experts, Part(runs / "decoder"), tmp_path_factory.mktemp("ensembles") / "tiny", runs / "strategy.json"
+    )
 
 
 def pictures(path: Path, rows: int, side: int, frames: int) -> np.ndarray:

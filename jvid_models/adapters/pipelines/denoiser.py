@@ -25,6 +25,7 @@ from jvid.errors import InputError
 from jvid_models.adapters.pipelines.answers import Answers
 from jvid_models.adapters.pipelines.call import PLAIN, PipelineCall
 from jvid_models.adapters.pipelines.entry import enter
+from jvid_models.adapters.pipelines.guidance import own_guidance
 from jvid_models.adapters.pipelines.presenting import Presenting
 from jvid_models.adapters.pipelines.prompts import prompts_of
 from jvid_models.adapters.pipelines.setting import Setting, learn, visits_of
@@ -67,6 +68,11 @@ class PipelineDenoiser:
     def denoises(self) -> str:
         """What the pipeline makes: "clips", or single "frames"."""
         return "frames" if self.call.frames_name is None else "clips"
+
+    @property
+    def own_guidance(self) -> float:
+        """The scale of guidance that is in its answers already; 1 is none."""
+        return own_guidance(self.call)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

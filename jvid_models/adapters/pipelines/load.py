@@ -79,7 +79,7 @@ def from_folder(
         )
     try:
         pipe = diffusers.DiffusionPipeline.from_pretrained(
-            path, torch_dtype=dtype, local_files_only=True, use_safetensors=True
+            path, dtype=dtype, local_files_only=True, use_safetensors=True
         )
     except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError) as error:
         raise InputError(f"cannot load a pipeline from {path}: {str(error).splitlines()[0]}") from None

@@ -18,7 +18,7 @@ from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError
 from jvid_models.adapters.pipelines.entry import autoencoder_of
 from jvid_models.adapters.pipelines.layout import PipelineLayout
-from jvid_models.adapters.space_configs import space_of_config
+from jvid_models.adapters.space_configs import space_of_autoencoder
 
 __all__ = ["factors_of", "measured_space"]
 
@@ -54,14 +54,14 @@ def measured_space(pipe: Any, layout: PipelineLayout) -> LatentSpace:
     if stated is not None and stated.channels == channels:
         agree = _agree(scaling, stated.scaling) and _agree(shift, stated.shift, 1.0 / min(map(abs, scaling)))
         if agree:
-            return LatentSpace(name, channels, factor, stated.scaling, stated.shift, rate)
+            return stated  # its encoder's family too
     return LatentSpace(name, channels, factor, tuple(map(_digits, scaling)), tuple(map(_digits, shift)), rate)
 
 
 def _stated(vae: Any) -> LatentSpace | None:
     try:
-        return space_of_config(dict(getattr(vae, "config", {})))
-    except (InputError, TypeError, ValueError):
+        return space_of_autoencoder(vae)
+    except (AttributeError, InputError, TypeError, ValueError):  # a decoder of another kind
         return None
 
 

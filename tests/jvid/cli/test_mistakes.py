@@ -73,7 +73,7 @@ WRONG = {
     "again beside": ([WAVE, "--again", "x.mp4"], "beside --again"),
     "again absent": (["sample", "--again", "x.mp4", "-o", "a.png"], "no file 'x.mp4'"),
     "NaN": (["sample", WAVE, "-o", "a.png", "--ensemble", "toy:broken=true"], "expert 'image' at step"),
-    "unknown command": (["sampel"], "Did you mean 'sample'? Expected one of sample, plan, names"),
+    "unknown command": (["sampel"], "Did you mean 'sample'? Expected one of sample, compare, plan, names"),
     "unknown kind": (["names", "solvers"], "unknown kind 'solvers'"),
     "plan ending": (["plan", "--ensemble", "toy", "-o", "plan.mp4"], "expected .png, .svg, .pdf, .json"),
     "plan selector": (["plan", "--ensemble", "toy", "--selector", "alway"], "did you mean always"),

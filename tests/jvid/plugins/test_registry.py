@@ -53,6 +53,7 @@ def test_every_builtin_is_what_its_kind_says(registry: Registry) -> None:
         "piecewise-affine": {"t_v": 0.2, "t_e": 0.7, "p_e": 0.3, "p_f": 0.3},
         "always": {"name": "video"},
         "explicit": {"times": (1.0, 0.0)},
+        "native": {"steps": 2, "ensemble": SimpleNamespace(times=lambda steps: (1.0, 0.5, 0.0))},
         "shared": {"ratio": 0.5},
         "scaled": {"gamma": 0.5},
         "mixed": {"alpha": 1.0},
@@ -186,6 +187,17 @@ def test_a_factory_that_fails_is_named_with_its_distribution(registry: Registry)
     registry.add(plugin(bad=bad), "cartoon", "cartoon 2.0")
     with pytest.raises(PluginError, match=r"cartoon/bad \(cartoon 2\.0\) failed: RuntimeError: oh no"):
         registry.load("selector", "bad")
+
+
+def test_a_folder_may_begin_with_the_name_of_a_plugin(registry: Registry) -> None:
+    @hookimpl
+    def jvid_resolve(kind: str, name: str) -> object:
+        return (lambda: Always(name)) if (kind, name) == ("selector", "builtin/here") else None
+
+    registry.add(SimpleNamespace(jvid_resolve=jvid_resolve), "files", "files 1")
+    assert registry.load("selector", "builtin/here") == Always("builtin/here")
+    with pytest.raises(UnknownNameError):
+        registry.load("selector", "builtin/there")
 
 
 def test_dynamic_names_are_resolved_last(registry: Registry) -> None:

@@ -43,8 +43,9 @@ OPTIONS = {
     "wrapper builtin/guided": "scale=2,against=painter", "wrapper builtin/bridged": "schedule=cosine",
     "wrapper builtin/windowed": "size=2,stride=1", "wrapper builtin/corrected": "postprocessor=(uniform:size=3)",
     "wrapper builtin/known": "mask=mask.safetensors,latents=latents.safetensors", "wrapper builtin/cached": "dtype=float64",
+    "wrapper builtin/first-frame": "others=painter",
     "denoiser builtin/gaussian": "schedule=cosine,std=.5", "denoiser builtin/two-modes": "schedule=cosine",
-    "text models/table": "path=prompts.safetensors",
+    "text models/table": "path=prompts.safetensors", "text models/words": "vocabulary=words.txt",
 }  # fmt: skip
 
 NEEDS_FILES = {
@@ -53,6 +54,8 @@ NEEDS_FILES = {
     "text models/minilm": "weights that are not part of the package",
     "text models/clip": "a folder of transformers",
     "denoiser models/diffusers": "a folder of diffusers",
+    "ensemble models/pipeline": "a folder of diffusers, see tests/jvid_models/ensembles/test_pipelines.py",
+    "grid builtin/native": "an ensemble of such a folder",
 }
 IN_PYTHON_ALONE = {"denoiser models/unet": "it is built around a module of torch"}
 LARGE = {
@@ -104,6 +107,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record
     save_file({"mask": torch.zeros(1, 1, 1, 1, 1)}, "mask.safetensors")
     save_file({"latents": torch.zeros(1, 1, 1, 1, 1)}, "latents.safetensors")
     EmbeddingTable(["", "a stroke"], torch.randn(2, 3, 4)).save("prompts.safetensors")
+    Path("words.txt").write_text("a stroke\n")
     with using(Recording()) as made:
         yield made  # type: ignore[misc]
 

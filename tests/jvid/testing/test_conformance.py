@@ -17,6 +17,7 @@ from jvid.core.protocols import Expert
 from jvid.core.sampler import Sampler
 from jvid.denoisers.cached import Cached
 from jvid.denoisers.corrected import Corrected
+from jvid.denoisers.first_frame import FirstFrame
 from jvid.denoisers.framewise import Framewise
 from jvid.denoisers.guided import Guided
 from jvid.denoisers.known import Known
@@ -43,6 +44,17 @@ from tests.mutants.schedule import Turning
 from tests.mutants.selector import Coin
 from tests.mutants.solver_bases import Ancestral, FirstOrder, TwoStages, TwoSteps
 from tests.mutants.wrapper_bases import Frames, Guide, Passing, Windows
+
+
+class Timed:
+    """An ensemble with times of its own."""
+
+    def times(self, steps):
+        return grids.Trailing(steps)()
+
+    def __repr__(self):
+        return "timed"
+
 
 KINDS = ("schedule", "selector", "noise", "solver", "grid", "postprocessor")
 
@@ -79,15 +91,13 @@ CASES = {
     ("postprocessor", "gaussian"): [{}, {"std": 0.0}, {"std": 5.0}],
     ("postprocessor", "uniform"): [{}, {"size": 1}, {"size": 7}],
     ("grid", "explicit"): [{"times": "1+.7+.2+0"}],
+    ("grid", "native"): [{"steps": 4, "ensemble": Timed()}],
     ("grid", "zigzag"): [{"steps": 20}, {"steps": 10, "back": 2, "repeats": 2}],
 }
 GRID = [{"steps": 1}, {"steps": 20}]
 
 FEWER = 8
-"""Examples of a property that is checked again: with other options, on another schedule, or on parts that are checked alone.
-
-They are enough to kill every mutant but two of schedules: ``test_mutants_are_killed_by_their_checks``.
-"""
+"""Examples of a property: enough to kill every mutant but two of schedules (``test_mutants_are_killed_by_their_checks``)."""
 
 CONTEXT = {
     ("selector", "table"): {"counts": (5,)},
@@ -109,8 +119,8 @@ def test_built_ins_conform(kind, name, options):
     context = dict(CONTEXT.get((kind, name), {}))
     if options.get("s_churn"):
         context["beyond"] = True  # churn asks at more noise than the step begins with
-    again = kind != "schedule" and options != CASES.get((kind, name), [options])[0]
-    report = conforms(kind, load(kind, name, **options), examples=FEWER if again else 25, **context)
+    examples = 25 if kind == "schedule" else FEWER
+    report = conforms(kind, load(kind, name, **options), examples=examples, **context)
     report.raise_for_failures()
     assert report.counts["passed"] >= len(report.outcomes) - 4
 
@@ -138,7 +148,7 @@ def test_oracles_conform(schedule):
 @pytest.mark.parametrize("prediction", ["eps", "x0", "v", "flow"])
 def test_parameterized_networks_conform(prediction):
     denoiser = Parameterized(Linear(), TABLE, prediction)
-    conforms("denoiser", denoiser, cond=conditions).raise_for_failures()
+    conforms("denoiser", denoiser, cond=conditions, examples=FEWER).raise_for_failures()
     guided = Guided(Framewise(denoiser), 3.0)
     conforms("denoiser", guided, cond=conditions, examples=FEWER).raise_for_failures()
 
@@ -175,26 +185,31 @@ WRAPPERS = {
     "corrected": (lambda d: Corrected(d, TemporalSmoothing(2.0)), {"identity": False}),
     "corrected-interval": (lambda d: Corrected(d, UniformSmoothing(3), (0.2, 0.5)), {"identity": False}),
     "cached": (lambda d: Cached(d, dict), {}),
+    "first-frame": (lambda d: FirstFrame(d, d), {}),
     "guided-windowed-framewise": (
         lambda d: Guided(Windowed(Framewise(d), 4, 2), 2.0),
-        {"frames": (1, 5), "examples": FEWER},
+        {"frames": (1, 5)},
     ),
 }
 
 
 def test_every_wrapper_is_checked():
-    assert {name.partition("-")[0] for name in WRAPPERS} == set(names("wrapper"))
+    checked = {
+        name for name in names("wrapper") if any(f"{case}-".startswith(f"{name}-") for case in WRAPPERS)
+    }
+    assert checked == set(names("wrapper"))
 
 
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_wrappers_conform(name):
     factory, context = WRAPPERS[name]
-    conforms("wrapper", factory, **context).raise_for_failures()
+    conforms("wrapper", factory, examples=FEWER, **context).raise_for_failures()
 
 
 def test_a_history_that_ignores_a_switch_loses_its_order():
     known = {"order_across_a_switch": "one history for all experts extrapolates from another model"}
-    conforms("solver", solvers.DPMPP2M(history="ignore"), expected_failures=known).raise_for_failures()
+    solver = solvers.DPMPP2M(history="ignore")
+    conforms("solver", solver, expected_failures=known, examples=FEWER).raise_for_failures()
 
 
 EXPERTS = {

@@ -208,8 +208,8 @@ def test_a_folder_of_a_newer_format_is_refused_in_one_line(folder, name):
     if name == "pair.json":
         as_format_1(folder)
     values = json.loads((folder / name).read_text())
-    (folder / name).write_text(json.dumps(values | {"format": 3}))
-    with pytest.raises(InputError, match=rf"{name} is of format 3: .*(update jvid|export)") as caught:
+    (folder / name).write_text(json.dumps(values | {"format": 4}))
+    with pytest.raises(InputError, match=rf"{name} is of format 4: .*(update jvid|export)") as caught:
         load_ensemble(folder)
     assert "\n" not in str(caught.value)
 
@@ -409,7 +409,7 @@ def test_parts_that_do_not_fit_are_refused(tmp_path):
 def test_the_plugin_registers_and_resolves(folder):
     registry = Registry(entry_points=False)
     registry.add(plugin, "models")
-    assert registry.names("ensemble") == ("actions-64",)
+    assert registry.names("ensemble") == ("actions-64", "pipeline")
     assert registry.load("ensemble", str(folder), decoder="video").name == "tiny"
     assert registry.load("ensemble", str(as_format_1(folder))).experts == ("video", "image")
     table = registry.load("text", "table", path=folder / "prompts.safetensors")

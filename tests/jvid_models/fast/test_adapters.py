@@ -119,9 +119,9 @@ def test_a_hint_that_does_not_hold_is_not_believed(unets):
     torch.testing.assert_close(*results, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("b", [1, 2])
-def test_a_run_of_fifty_steps_is_the_stock_one(unets, b):
+def test_a_run_of_fifty_steps_is_the_stock_one(unets):
     """The whole strategy: both experts in turn, 50 steps, at one plan and noise."""
+    b = 2
     made, plans = [], []
     for fast in (True, False):
         video, image = (from_unet(unets[kind], SCHEDULER, fast=fast) for kind in ("video", "image"))

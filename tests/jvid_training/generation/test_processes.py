@@ -22,6 +22,7 @@ from jvid_training.generation import ClipSet, generate
 from jvid_training.jobs import pool
 from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import cpu_job
+from tests.forks import Workers
 from tests.generation_tools import content, stamps, tiny_ensemble
 
 ROOT = Path(__file__).parents[3]
@@ -101,12 +102,20 @@ def test_a_run_killed_again_and_again_loses_nothing_and_makes_nothing_twice(tmp_
     assert not list(folder.glob("*.part*"))
 
 
-@pytest.mark.slow
-def test_two_processes_make_the_same_bits(tmp_path, tiny, undisturbed, environment):
+@pytest.fixture
+def workers(monkeypatch):
+    """The workers of a pool, forked; those of ``test_a_killed_parent_takes_its_workers_along`` are new interpreters."""
+    forked = Workers()
+    monkeypatch.setattr(pool, "_started", forked)
+    return forked.started
+
+
+def test_two_processes_make_the_same_bits(tmp_path, tiny, undisturbed, workers):
     told = []
     made = generate(
         tmp_path / "workers", num=NUM, ensemble=str(tiny), batch=BATCH, processes=2, progress=told.append
     )
+    assert len(workers) == 2
     assert content(made) == undisturbed
     assert told[-1].clips == NUM
     assert all(a.clips <= b.clips for a, b in itertools.pairwise(told))
@@ -174,28 +183,17 @@ def test_a_killed_parent_takes_its_workers_along(tmp_path, tiny, undisturbed, en
     assert content(made) == undisturbed
 
 
-@pytest.mark.slow
-def test_a_worker_that_dies_is_told_and_the_other_ends_its_batch(
-    tmp_path, tiny, undisturbed, environment, monkeypatch
-):
+def test_a_worker_that_dies_is_told_and_the_other_ends_its_batch(tmp_path, tiny, undisturbed, workers):
     folder = tmp_path / "set"
-    started = []
-
-    def start(*args):
-        started.append(real(*args))
-        return started[-1]
-
-    real = pool._started
-    monkeypatch.setattr(pool, "_started", start)
 
     def kill(progress):
-        if progress.clips > 0 and started[0].poll() is None:
-            os.kill(started[0].pid, signal.SIGKILL)
+        if progress.clips > 0 and workers[0].poll() is None:
+            os.kill(workers[0].pid, signal.SIGKILL)
 
     with pytest.raises(JvidError, match=r"process 1 of 2 died \(signal 9\): finished batches stay") as caught:
         generate(folder, num=NUM, ensemble=str(tiny), batch=BATCH, processes=2, progress=kill)
     assert "\n" not in str(caught.value)
-    assert all(worker.poll() is not None for worker in started)
+    assert all(worker.poll() is not None for worker in workers)
     assert free(folder)
     kept = stamps(folder)
     assert len(kept) < NUM // BATCH
@@ -203,7 +201,7 @@ def test_a_worker_that_dies_is_told_and_the_other_ends_its_batch(
     assert kept.items() <= stamps(folder).items()
 
 
-def test_what_a_worker_finds_wrong_is_told_in_its_words(tmp_path, tiny, environment):
+def test_what_a_worker_finds_wrong_is_told_in_its_words(tmp_path, tiny, workers):
     with pytest.raises(InputError, match="'a cat'") as caught:
         generate(tmp_path / "set", num=4, ensemble=str(tiny), batch=2, prompts=["a cat"], processes=2)
     assert "\n" not in str(caught.value)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -39,6 +37,7 @@ from jvid_training.train.checkpoints import (
 )
 from jvid_training.train.objectives import PredictNoise
 from jvid_training.train.trainer import TrainingError, train
+from tests.forks import Command, run_ranks
 from tests.training_tools import document, pooled, prepare, write_recipe
 
 
@@ -219,10 +218,6 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> N
     assert differing < 0.02
 
 
-def command(*launcher: str, recipe: Path) -> list[str]:
-    return [sys.executable, *launcher, "-m", "jvid", "train", str(recipe)]
-
-
 @pytest.mark.parametrize(("said", "asked"), [(3, 3), (None, None), (0, None)])
 def test_threads_are_the_recipes_or_a_share(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: int | None, asked: int | None
@@ -278,24 +273,15 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     """gloo, two processes of half the batch each: the losses of every step but for the order of a sum."""
     prepare(tmp_path, "video")
     recipe = write_recipe(tmp_path / "recipe.toml", document(tmp_path, "video"))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     assert main(["train", str(recipe)]) == 0
     document_two = document(tmp_path, "video")
     document_two["out"] = str(tmp_path / "two")
     recipe = write_recipe(tmp_path / "two.toml", document_two)
-    launcher = (
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node",
-        "2",
-        "--master_port",
-        str(29500 + os.getpid() % 1000),
-    )
-    done = subprocess.run(command(*launcher, recipe=recipe), env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    codes, printed = run_ranks(2, lambda: main(["train", str(recipe)]))
+    assert codes == [0, 0], printed
     run = json.loads((tmp_path / "two/final/run.json").read_text())
     assert run["processes"] == 2
-    assert done.stdout.count("weights in") == 1
+    assert printed.count("weights in") == 1
     one = json.loads((tmp_path / "run/final/run.json").read_text())
     np.testing.assert_allclose(
         [e["loss"] for e in run["curve"]], [e["loss"] for e in one["curve"]], rtol=2e-3
@@ -309,18 +295,15 @@ def test_a_signal_leaves_a_checkpoint_and_the_command_goes_on(
     prepare(tmp_path, "image")
     long = document(tmp_path, steps=5000, checkpoint_every=5000)
     recipe = write_recipe(tmp_path / "recipe.toml", long)
-    process = subprocess.Popen(
-        command(recipe=recipe), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
+    running = Command(lambda: main(["train", str(recipe)]), tmp_path)
     before: list[str] = []
-    for line in process.stderr:  # until its first step is done, or it has ended
+    for line in running.errors:  # until its first step is done, or it has ended
         before.append(line)
         if line.startswith("tiny 1/5000 "):
             break
-    process.send_signal(signal.SIGTERM)
-    out, errors = process.communicate()
-    assert process.returncode == 0, (before, errors)
+    running.process.terminate()
+    code, out, errors = running.ended()
+    assert code == 0, (before, errors)
     assert "goes on from it" in out
     (last,) = checkpoints(tmp_path / "run")
     step = json.loads((last / "state.json").read_text())["step"]

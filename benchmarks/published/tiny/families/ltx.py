@@ -120,7 +120,10 @@ RECIPES = {
     "LTXImageToVideoPipeline": LTX.but("image-to-video").called(image=LTX_GIVEN),
     "LTXConditionPipeline": LTX.but("image-to-video", scheduler=schedulers.flow(3.0)).called(image=LTX_GIVEN),
     "LTXI2VLongMultiPromptPipeline": LTX.but("image-to-video", scheduler=schedulers.flow(3.0)).called(
-        cond_image=LTX_GIVEN
+        cond_image=LTX_GIVEN,
+        decode_horizontal_tiles=1,
+        decode_vertical_tiles=1,
+        decode_overlap=1,
     ),
     "LTX2Pipeline": LTX2,
     "LTX2ImageToVideoPipeline": LTX2.but("image-to-video").called(image=LTX_GIVEN),

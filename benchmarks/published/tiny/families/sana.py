@@ -107,6 +107,6 @@ RECIPES = {
         transformer=sana_network(guidance_embeds=True, qk_norm="rms_norm_across_heads"),
         scheduler=diffusers("SCMScheduler", prediction_type="trigflow", sigma_data=0.5),
     ).called(num_inference_steps=2),
-    "SanaPAGPipeline": SANA.but(pag_applied_layers="blocks.1"),
+    "SanaPAGPipeline": SANA,
     "SanaWMPipeline": SANA_WM,
 }

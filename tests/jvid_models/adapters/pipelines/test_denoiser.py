@@ -190,7 +190,7 @@ def test_frames_are_the_pipelines_own_and_a_saved_folder_gives_the_same(tmp_path
     torch.testing.assert_close(
         again(run.first, HALF, cond), run.denoiser(run.first, HALF, cond), rtol=0, atol=0
     )
-    with pytest.raises(InputError, match=r"untested=True"):
+    with pytest.raises(InputError, match=r"no option 'nothing'"):
         from_folder(tmp_path, nothing=1)
 
 

@@ -1,0 +1,136 @@
+"""A diffusers pipeline as an ensemble of one expert: its own encoders, times, solver and decoder surround it.
+
+    jvid.load("ensemble", "path/to/pipeline")                               the expert "video", or "image"
+    jvid.load("ensemble", video="path/to/one", image="path/to/another")     both in one ensemble
+    jvid.load("ensemble", video=pipe, image=other)                          of pipelines that are loaded
+
+The recommended strategy is the pipeline's own run: its call's default number of steps, its times, its scheduler's solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jvid.core.protocols import TextEncoder
+from jvid.ensemble import Deferred, Ensemble, FrameRule, Member
+from jvid.errors import InputError
+from jvid.plugins.choice import Choice
+from jvid.strategy import Strategy
+from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, from_folder, from_pipeline
+from jvid_models.adapters.pipelines.spaces import factors_of
+from jvid_models.ensembles.native import native_member
+from jvid_models.ensembles.pipeline_codec import PipelineCodec
+from jvid_models.ensembles.split import boundary_of, split
+
+__all__ = ["pipeline_ensemble"]
+
+FPS = {
+    "AnimateDiff": 8.0, "CogVideoX": 8.0, "StableVideo": 7.0, "TextToVideo": 8.0, "Wan": 16.0, "HunyuanVideo15": 24.0,
+    "Hunyuan": 15.0, "LTX": 24.0, "Mochi": 30.0, "Kandinsky5": 24.0, "SkyReels": 24.0, "Cosmos": 16.0, "Allegro": 15.0,
+}  # fmt: skip
+"""Frames per second by the beginning of a pipeline's class, as the examples of diffusers' documentation export them."""
+
+SOLVERS = {
+    "DDIMScheduler": "ddim", "DDPMScheduler": "ddpm", "PNDMScheduler": "pndm", "UniPCMultistepScheduler": "unipc",
+    "DPMSolverMultistepScheduler": "dpmpp-2m", "EulerAncestralDiscreteScheduler": "euler-ancestral",
+    "HeunDiscreteScheduler": "heun",
+}  # fmt: skip
+"""The solver that does what a scheduler does; any other is Euler's method."""
+
+_STEPS = 50
+
+
+def pipeline_ensemble(
+    pipe: Any,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    inputs: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    untested: bool = False,
+    fps: float | None = None,
+    native: bool = True,
+    **options: Any,
+) -> Ensemble:
+    """The ensemble of one pipeline.
+
+    Args:
+        pipe: a folder with a ``model_index.json``, or a loaded ``DiffusionPipeline``, which stays where it is.
+        device: of the networks that are loaded from a folder.
+        dtype: of the networks that are loaded from a folder.
+        inputs: pictures, clips and tensors for the pipeline's call, such as ``{"image": picture}``.
+        seed: of the draws that the pipeline makes before its loop.
+        untested: take a class that was not compared with diffusers' own run.
+        fps: frames per second; by default those of its class.
+        native: jvid's own adapter where it has one for the class, which does the same in less time.
+        options: further arguments of the pipeline's call: guidance_scale, negative_prompt, height, width, num_frames, ...
+
+    Raises:
+        MissingDependencyError: the folder holds no pipeline, or a class needs a package that is not installed.
+        InputError: the folder is damaged, an option that the pipeline's call does not have, or a class that was not compared.
+    """
+    given: dict[str, Any] = {"inputs": inputs, "seed": seed, "untested": untested, **options}
+    if isinstance(pipe, str | Path):
+        denoiser = from_folder(pipe, dtype=_precision(dtype), device=device, **given)
+    else:
+        denoiser = from_pipeline(pipe, **given)
+    kind = type(denoiser.pipe).__name__
+    if experts := split(denoiser):
+        members = {name: _member(expert) for name, expert in experts.items()}
+        selector = boundary_of(denoiser)
+    else:
+        name = "video" if denoiser.denoises == "clips" else "image"
+        members = {name: (native_member(denoiser) if native else None) or _member(denoiser)}
+        selector = Choice("always", {"name": name})
+    _, rate = factors_of(denoiser.pipe)
+    return Ensemble(
+        members,
+        denoiser.shape,
+        fps=fps or _fps(denoiser),
+        codec=Deferred(lambda: PipelineCodec(denoiser)),
+        space=denoiser.space,
+        frames=FrameRule(rate, int(rate > 1)),
+        strategy=_own_run(denoiser, selector),
+        name=kind.removesuffix("Pipeline") or kind,
+        folder=pipe if isinstance(pipe, str | Path) else None,
+        times=denoiser.grid,
+    )
+
+
+def _member(denoiser: PipelineDenoiser) -> Member:
+    """The member by the pipeline's own call, its own guidance included."""
+    conditioner: TextEncoder | None = PipelinePrompts() if "prompt" in denoiser.call.parameters else None
+    return Member(denoiser, denoiser.denoises, conditioner, any_length=True)  # type: ignore[arg-type]
+
+
+def _precision(name: Any) -> Any:
+    import torch
+
+    found = getattr(torch, name, None) if isinstance(name, str) else name
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise InputError(f"dtype {name!r}: expected one such as float32, bfloat16 or float16")
+    return found
+
+
+def _fps(denoiser: PipelineDenoiser) -> float:
+    """Stated in the call's options, or by its default, or by the class."""
+    for name in ("frame_rate", "fps"):
+        if name in denoiser.call.parameters:
+            value = denoiser.options.get(name, denoiser.call.parameters[name].default)
+            if isinstance(value, int | float) and value > 0:
+                return float(value)
+    kind = type(denoiser.pipe).__name__
+    return next((fps for start, fps in FPS.items() if kind.startswith(start)), 8.0)
+
+
+def _own_run(denoiser: PipelineDenoiser, selector: Choice) -> Strategy:
+    """What the pipeline itself does."""
+    steps = getattr(denoiser.call.parameters.get("num_inference_steps"), "default", _STEPS)
+    solver = Choice(SOLVERS.get(type(denoiser.pipe.scheduler).__name__, "euler"))
+    if solver.name in ("dpmpp-2m", "unipc"):
+        solver = Choice(
+            solver.name, {"history": "ignore"}
+        )  # a pipeline's scheduler does not know which network predicts
+    return Strategy(selector, solver, "native", steps=steps if isinstance(steps, int) else _STEPS)

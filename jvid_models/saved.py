@@ -1,0 +1,88 @@
+"""Models from local folders as diffusers saves them: one file or shards, plain or of a variant such as fp16.
+
+    config.json, diffusion_pytorch_model.safetensors                 diffusion_pytorch_model.fp16.safetensors
+                 diffusion_pytorch_model.safetensors.index.json      diffusion_pytorch_model.safetensors.index.fp16.json
+
+Nothing is fetched or unpickled. Tensors that are missing or of another shape are an error here, not at the first call.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from jvid.errors import InputError, MissingDependencyError
+from jvid.files import read_json
+
+__all__ = ["find_variant", "load_saved", "read_config"]
+
+_PLAIN = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json")
+_VARIANT = (
+    re.compile(r"diffusion_pytorch_model\.([^.]+)\.safetensors"),
+    re.compile(r"diffusion_pytorch_model\.safetensors\.index\.([^.]+)\.json"),
+)
+_SHARD = re.compile(r".*-\d{5}-of-\d{5}")
+SHOWN = 3
+"""Names of tensors in a message."""
+
+
+def read_config(path: Path, what: str) -> dict[str, Any]:
+    """The JSON of ``path``, a config of ``what``; MissingDependencyError where it is absent."""
+    if not path.is_file():
+        raise MissingDependencyError(f"no {path}: expected a local diffusers folder with {what}")
+    config: dict[str, Any] = read_json(path, "JSON as diffusers writes it", "fetch the folder again")
+    return config
+
+
+def find_variant(folder: Path, variant: str | None = None) -> str | None:
+    """The variant of the weights in ``folder``: ``variant``, or none where there are plain ones, or the only one.
+
+    Raises:
+        InputError: there are several variants and no plain weights; the message names them.
+    """
+    if variant is not None or any((folder / name).is_file() for name in _PLAIN):
+        return variant
+    names = [path.name for path in folder.glob("diffusion_pytorch_model.*")]
+    matches = [match[1] for name in names for form in _VARIANT if (match := form.fullmatch(name))]
+    found = sorted({match for match in matches if not _SHARD.fullmatch(match)})
+    if len(found) > 1:
+        raise InputError(f"{folder} holds weights of {', '.join(found)}: expected variant= to name one")
+    return found[0] if found else None
+
+
+def load_saved(model: Any, folder: Path, what: str, variant: str | None = None, **options: Any) -> Any:
+    """The model of the class ``model`` that ``folder`` holds, whole.
+
+    Args:
+        model: a class of diffusers' models.
+        folder: holds config.json and the weights.
+        what: the model in messages, such as "a UNet".
+        variant: of the weights' files; by default the plain ones, or the only variant.
+        options: of ``from_pretrained``.
+
+    Raises:
+        InputError: files that cannot be read, or weights that lack tensors or have others of their shape; it names them.
+    """
+    variant = find_variant(folder, variant)
+    try:
+        loaded, info = model.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            variant=variant,
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise InputError(f"cannot load {what} from {folder}: {str(error).splitlines()[0]}") from None
+    wrong = [*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])]
+    if wrong:
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise InputError(
+            f"cannot load {what} from {folder}: its weights lack {', '.join(sorted(wrong)[:SHOWN])}{more}; "
+            "fetch the folder again, or correct its config.json"
+        )
+    return loaded

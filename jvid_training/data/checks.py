@@ -1,0 +1,58 @@
+"""What latents have to agree with: the autoencoder, the captions of today, and the latents whose statistics they take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from jvid.documents import check_same
+from jvid.errors import InputError
+from jvid_training.data.clips import ClipFile
+from jvid_training.data.manifest import Manifest, Sequence, load_manifest
+from jvid_training.recipe import Data
+
+REMEDY = "give data.latents another folder, or delete that one"
+
+
+def check_size(data: Data, codec: Any) -> None:
+    """Refuse frames whose side the autoencoder's factor does not divide, before a clip is read."""
+    factor = getattr(codec, "factor", 1)
+    if data.size % factor:
+        network = type(getattr(codec, "autoencoder", codec)).__name__
+        raise InputError(
+            f"data.size: got {data.size}, expected a multiple of {factor}, by which {network} divides a frame's sides"
+        )
+
+
+def some(names: Iterable[str]) -> str:
+    """At most eight names in a sentence, of lists that may have thousands."""
+    every = list(names)
+    first, more = every[:8], len(every) - 8
+    return ", ".join(first) + (f" and {more} more" if more > 0 else "")
+
+
+def shared_statistics(data: Data, key: dict[str, Any]) -> Manifest | None:
+    """The manifest whose mean and deviation are taken, if one is named; it has to be of the same autoencoder and size."""
+    if not data.statistics:
+        return None
+    other = load_manifest(Path(data.statistics))
+    parts = ("codec", key["codec"], other.key["codec"]), ("size", data.size, other.key["data"]["size"])
+    for name, own, theirs in parts:
+        check_same({name: theirs}, {name: own}, f"data.statistics: {data.statistics} holds other latents",
+                   "name latents of the same autoencoder and size, or leave it out")  # fmt: skip
+    return other
+
+
+def check_captions(manifest: Manifest, files: list[ClipFile]) -> None:
+    """Refuse latents whose captions or attributes are no longer those of the files."""
+    known = {sequence.clip: sequence for sequence in manifest.sequences}
+    then, now = (
+        {name: _stated(each[name]) for name in sorted(each) if name not in manifest.skipped}
+        for each in (known, {file.name: file for file in files})
+    )
+    check_same(then, now, "the clips have other captions than their latents", REMEDY)
+
+
+def _stated(clip: ClipFile | Sequence) -> dict[str, Any]:
+    return {"captions": list(clip.captions), "attributes": dict(clip.attributes), "actor": clip.actor}

@@ -1,0 +1,180 @@
+"""Ensembles of diffusers' pipelines: in Python, from folders and on the command line, equal to the pipelines' own runs."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import torch
+from torch import Tensor
+
+import jvid
+from benchmarks.published import tiny
+from jvid.cli import main
+from jvid.denoisers.framewise import Framewise
+from jvid.errors import InputError
+from jvid.media import read_metadata
+from jvid_models.adapters.pipelines import load
+from jvid_models.ensembles.pipelines import pipeline_ensemble
+
+STEPS = 3
+PROMPT = "a red cat"
+IMAGE, VIDEO, WAN, TWO, QWEN = (
+    "StableDiffusionPipeline", "TextToVideoSDPipeline", "WanPipeline", "WanPipeline:2.2", "QwenImagePipeline"
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        load, "COMPARED", frozenset(name.partition(":")[0] for name in (IMAGE, VIDEO, WAN, QWEN))
+    )
+
+
+@cache
+def built(name: str) -> tuple[Any, dict[str, Any]]:
+    made = tiny.build(name)
+    return made.pipe, {k: v for k, v in made.arguments.items() if k not in ("prompt", "num_inference_steps")}
+
+
+@cache
+def ensemble(name: str, **options: Any) -> jvid.Ensemble:
+    pipe, arguments = built(name)
+    return pipeline_ensemble(pipe, **arguments, **options)
+
+
+def sampled(made: jvid.Ensemble, strategy: jvid.Strategy, x: Tensor) -> Tensor:
+    composition = jvid.Composition(strategy, made)
+    return composition.sampler()(made.shape, seeds=[0], x=x, cond=composition.condition([PROMPT]))
+
+
+def own_run(name: str, x: Tensor) -> Tensor:
+    """What the pipeline itself makes of the same noise, by its own scheduler."""
+    pipe, arguments = built(name)
+    latents = x[:, :, 0] if "num_frames" not in arguments else x
+    made = pipe(
+        PROMPT, num_inference_steps=STEPS, latents=latents.clone(), output_type="latent", **arguments
+    )[0]
+    return made.reshape(x.shape)
+
+
+def noise(made: jvid.Ensemble) -> Tensor:
+    return torch.randn((1, *made.shape), generator=torch.Generator().manual_seed(5))
+
+
+def off(one: Tensor, other: Tensor) -> float:
+    return float((one - other).abs().max() / other.abs().max())
+
+
+@pytest.mark.parametrize("name", [IMAGE, VIDEO, WAN, TWO])
+def test_the_recommended_strategy_is_the_pipelines_own_run(name: str) -> None:
+    made = ensemble(name)
+    x = noise(made)
+    strategy = attrs.evolve(made.strategy, steps=STEPS)
+    expected = own_run(name, x)
+    assert off(sampled(made, strategy, x), expected) < 1e-5
+    # It is no accident: other times give other latents.
+    assert off(sampled(made, attrs.evolve(strategy, grid="by-angle"), x), expected) > 1e-3
+
+
+def test_two_transformers_are_two_experts_with_the_boundary_and_scales_of_the_folder() -> None:
+    made = ensemble(TWO)
+    assert made.experts == ("high", "low")
+    assert made.strategy.selector == jvid.Choice(
+        "boundary", {"experts": "high+low", "at": 0.875, "by": "noise"}
+    )
+    assert [made.denoiser(name).own_guidance for name in made.experts] == [4.0, 3.0]
+    assert jvid.Composition(attrs.evolve(made.strategy, steps=4), made).plan().counts == {"high": 2, "low": 2}
+
+
+@pytest.mark.parametrize("name", [IMAGE, VIDEO])
+def test_jvids_own_adapter_is_chosen_and_does_the_same(name: str) -> None:
+    native, own = ensemble(name), ensemble(name, native=False)
+    expert = native.experts[0]
+    assert type(native.denoiser(expert)).__name__ == "Parameterized"
+    assert type(own.denoiser(expert)).__name__ == "PipelineDenoiser"
+    strategy, x = attrs.evolve(native.strategy, steps=STEPS), noise(native)
+    assert off(sampled(native, strategy, x), sampled(own, strategy, x)) < 1e-5
+    # Frames alike, and guidance that the pipeline does not know of.
+    assert native.member(expert).wrappers == (jvid.Choice("guided", {"scale": 5.0}),)
+    assert own.member(expert).wrappers == ()
+
+
+def test_guidance_is_not_applied_twice() -> None:
+    made = ensemble(IMAGE, native=False)
+    with pytest.raises(InputError, match="guided already, with scale 5"):
+        jvid.Guided(Framewise(made.denoiser("image")), 3.0)
+    alone = pipeline_ensemble(built(IMAGE)[0], native=False, height=64, width=64, guidance_scale=1.0)
+    guided = attrs.evolve(
+        alone.strategy, steps=STEPS, experts={"*": jvid.ExpertStrategy(("guided:scale=5",))}
+    )
+    x = noise(made)
+    assert off(sampled(alone, guided, x), sampled(made, attrs.evolve(made.strategy, steps=STEPS), x)) < 1e-5
+
+
+def test_experts_of_two_pipelines_in_one_ensemble() -> None:
+    """Text widths of their own, and the same latents."""
+    pair = jvid.load("ensemble", video=built(VIDEO)[0], image=ensemble(IMAGE))
+    assert (pair.experts, pair.frame_experts) == (("video", "image"), ("image",))
+    both = pair.condition([PROMPT])
+    assert isinstance(both, jvid.PerExpert)
+    pair = jvid.load("ensemble", image=ensemble(IMAGE), video=ensemble(VIDEO))
+    assert pair.shape == ensemble(VIDEO).shape  # of the clips, whatever comes first
+    strategy = jvid.Strategy("cycle:experts=video+image", "ddim", "native", steps=4)
+    x_0 = sampled(pair, strategy, noise(pair))
+    assert pair.codec.decode(x_0).shape == (1, 3, 3, 64, 64)
+    only = attrs.evolve(strategy, selector=jvid.Choice("always", {"name": "video"}))
+    assert off(x_0, sampled(pair, only, noise(pair))) > 1e-3
+
+
+def test_a_picture_is_asked_only_where_a_latent_frame_is_one() -> None:
+    pair = jvid.load("ensemble", video=ensemble(WAN), image=ensemble(QWEN))
+    strategy = jvid.Strategy("always:name=image", "euler", "native", steps=2)
+    with pytest.raises(InputError, match=r"'image' denoises single pictures.*first-frame:others=video"):
+        jvid.compose(strategy, pair)
+    wrapped = attrs.evolve(strategy, experts={"image": jvid.ExpertStrategy(("first-frame:others=video",))})
+    x = noise(pair)
+    video = sampled(pair, attrs.evolve(strategy, selector="always:name=video"), x)
+    mixed = sampled(pair, wrapped, x)
+    assert off(mixed[:, :, :1], video[:, :, :1]) > 1e-3
+
+
+def test_spaces_that_differ_are_refused() -> None:
+    pair = jvid.load("ensemble", video=ensemble(WAN), image=ensemble(IMAGE))
+    with pytest.raises(InputError, match="'video' and 'image' do not share a latent space"):
+        jvid.compose(jvid.Strategy("cycle:experts=video+image", steps=2), pair)
+
+
+def test_folders_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (VIDEO, IMAGE):
+        built(name)[0].save_pretrained(tmp_path / name)
+    words = ["--expert", f"video={VIDEO}:height=64,width=64,num_frames=3,guidance_scale=5"]
+    words += ["--expert", f"image={IMAGE}:guidance_scale=5", "--selector", "cycle:experts=video+image"]
+    words += ["--solver", "ddim", "--grid", "native", "--steps", "2"]
+    assert main(["sample", PROMPT, *words, "-o", "pair.mp4", "-o", "pair.safetensors"]) == 0
+    assert read_metadata(tmp_path / "pair.mp4")["ensemble"]["experts"]["image"] == f"{IMAGE}:guidance_scale=5"
+    pair = jvid.load("ensemble", video=ensemble(VIDEO), image=ensemble(IMAGE))
+    strategy = jvid.Strategy("cycle:experts=video+image", "ddim", "native", steps=2)
+    composition = jvid.Composition(strategy, pair)
+    expected = composition.sampler()(pair.shape, seeds=[0], cond=composition.condition([PROMPT]))
+    from safetensors.torch import load_file
+
+    (latents,) = load_file(tmp_path / "pair.safetensors").values()
+    assert off(latents.reshape(expected.shape), expected) < 1e-5
+    assert main(["plan", *words]) == 0
+    assert "video 1, image 1" in capsys.readouterr().out
+
+
+def test_what_is_no_pipeline_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableUnCLIPPipeline"}))
+    with pytest.raises(InputError, match="StableUnCLIPPipeline, which was never compared"):
+        jvid.load("ensemble", str(tmp_path))
+    with pytest.raises(InputError, match="got a int: expected a DiffusionPipeline"):
+        jvid.load("ensemble", video=3)
+    with pytest.raises(InputError, match="no name of a solver"):
+        jvid.load("solver")
