@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -30,7 +31,7 @@ from jvid_models.adapters.pipelines.replaced import replaced
 __all__ = ["Comparison", "Run", "compare", "prepared_run", "with_first_order"]
 
 STEPS = 4
-RESERVED = ("prompt", "num_inference_steps")
+RESERVED = ("prompt", "num_inference_steps", "sigmas")
 
 
 @frozen
@@ -144,7 +145,9 @@ def prepared_run(name: str, steps: int = STEPS) -> Run:
     denoiser = from_pipeline(tiny.pipe, untested=True, **options)
     grid = denoiser.grid(steps)
     prompt = tiny.arguments.get("prompt", "")
-    prepared, stock, turns = _stock(denoiser, {**tiny.arguments, "num_inference_steps": steps})
+    prepared, stock, turns = _stock(
+        denoiser, {**options, **_own(tiny.arguments), "num_inference_steps": steps}
+    )
     setting = denoiser.setting
     first = torch.zeros(setting.layout.shape)
     first[setting.layout.box] = setting.layout.prepared.gather(prepared) / setting.levels.scale(grid[0])
@@ -164,6 +167,11 @@ def compare(run: Run) -> Comparison:
         run.denoiser.setting.streams,
         _seconds(run),
     )
+
+
+def _own(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The prompt of a call, where it has one."""
+    return {"prompt": arguments["prompt"]} if "prompt" in arguments else {}
 
 
 def _seconds(run: Run) -> float:
@@ -192,7 +200,7 @@ def decoder_input(call: Any) -> Tensor:
 def _stock(denoiser: PipelineDenoiser, arguments: dict[str, Any]) -> tuple[Tensor, Tensor, Any]:
     """The latents that the pipeline prepares in its own run, what its decoder gets, and its turns."""
     pipe, found, turns = denoiser.pipe, [], []
-    own, own_step = pipe.prepare_latents, pipe.scheduler.step
+    own, own_step = getattr(pipe, "prepare_latents", None), pipe.scheduler.step
 
     @functools.wraps(own_step)
     def step(*args: Any, **kwargs: Any) -> Any:
@@ -208,11 +216,11 @@ def _stock(denoiser: PipelineDenoiser, arguments: dict[str, Any]) -> tuple[Tenso
     if "generator" in denoiser.call.parameters:
         arguments = {**arguments, "generator": torch.Generator().manual_seed(denoiser.seed)}
     with (
-        replaced(pipe, prepare_latents=prepare_latents),
+        nullcontext() if own is None else replaced(pipe, prepare_latents=prepare_latents),
         # A scheduler that is copied for sound would carry the attribute along.
         nullcontext() if denoiser.setting.streams else replaced(pipe.scheduler, step=step),
         leaving_at_the_decoder(pipe),
     ):
         torch.default_generator.manual_seed(denoiser.seed)
         stock = decoder_input(lambda: pipe(**{**arguments, "output_type": "pt"}))
-    return found[-1], stock, tuple(turns)
+    return (turns[0][1] if own is None else found[-1]), stock, tuple(turns)

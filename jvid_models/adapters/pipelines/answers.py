@@ -39,10 +39,11 @@ class Answers:
     Args:
         names: the methods whose answers are kept.
         last: which call of ``prepare_latents``, from 1, gives the latents; None is each.
+        form: latents as a pipeline without ``prepare_latents`` takes them as an argument; None where it has one.
     """
 
-    def __init__(self, names: tuple[str, ...], last: int | None = None) -> None:
-        self.names, self.last = names, last
+    def __init__(self, names: tuple[str, ...], last: int | None = None, form: Tensor | None = None) -> None:
+        self.names, self.last, self.form = names, last, form
         self._kept: dict[tuple[str, int], Any] = {}
         self._calls: Counter[str] = Counter()
         self._generators: tuple[torch.Generator, ...] = ()
@@ -57,6 +58,8 @@ class Answers:
         self._calls.clear()
         self._generators = (*generators, torch.default_generator)
         kept = {name: self._keeping(name, getattr(pipe, name)) for name in self.names}
+        if not hasattr(pipe, "prepare_latents"):
+            return kept
         prepare = self._keeping("prepare_latents", pipe.prepare_latents)
 
         def prepare_latents(*args: Any, **kwargs: Any) -> Any:

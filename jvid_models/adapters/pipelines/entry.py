@@ -66,6 +66,8 @@ class Entrance:
 def enter(pipe: Any, arguments: Mapping[str, Any], drive: Drive, answers: Answers, inject: Inject) -> Any:
     """StepCall the pipeline; what it returns, or what a `Departure` left with."""
     entrance = Entrance(pipe, arguments, drive, answers, inject)
+    if answers.form is not None:
+        arguments = {**arguments, "latents": inject(answers.form)}
     entrance.open()
     try:
         return pipe(**arguments)
@@ -82,7 +84,7 @@ def autoencoder_of(pipe: Any) -> nn.Module:
         InputError: the pipeline has none.
     """
     modules = modules_of(pipe)
-    for name in ("vae", "movq", "vqgan"):
+    for name in ("vae", "movq", "vqgan", "vqvae"):
         if name in modules:
             return modules[name]
     raise InputError(

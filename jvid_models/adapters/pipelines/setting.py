@@ -42,6 +42,7 @@ class Setting:
         sizes: the arguments of that size.
         kept: the methods whose answers hold for all calls under one condition.
         prepared: which call of ``prepare_latents`` gives the latents.
+        form: latents as the pipeline takes them, where it has no ``prepare_latents``.
         networks: recorded.
         levels: of its scheduler.
         layout: of its latents.
@@ -52,6 +53,7 @@ class Setting:
     sizes: Sizes
     kept: tuple[str, ...]
     prepared: int
+    form: Tensor | None
     networks: PipelineNetworks
     levels: Levels
     layout: PipelineLayout
@@ -60,7 +62,7 @@ class Setting:
 
     def answers(self) -> Answers:
         """Those of a new condition: none so far."""
-        return Answers(self.kept, self.prepared)
+        return Answers(self.kept, self.prepared, self.form)
 
 
 def learn(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
@@ -93,7 +95,8 @@ def _explained(who: str) -> Iterator[None]:
 
 def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
     pipe = call.pipe
-    if not hasattr(pipe, "prepare_latents") or not hasattr(pipe, "scheduler"):
+    reachable = hasattr(pipe, "prepare_latents") or "latents" in call.parameters
+    if not reachable or not hasattr(pipe, "scheduler"):
         raise InputError(f"{call.who} has no prepare_latents and scheduler: its latents cannot be reached")
     networks, answers = PipelineNetworks(pipe), Answers(kept_methods(pipe))
     visiting = _visit(call, prompts, sizes, answers, networks)
@@ -108,7 +111,15 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
         _check_stationary(passes)
     layout = learn_layout(passes)
     return Setting(
-        sizes, answers.names, answers.last or 1, networks, levels, layout, visiting.delegates, streams
+        sizes,
+        answers.names,
+        answers.last or 1,
+        answers.form,
+        networks,
+        levels,
+        layout,
+        visiting.delegates,
+        streams,
     )
 
 
@@ -131,6 +142,9 @@ def _visit(
             enter(call.pipe, arguments, visiting, answers, lambda prepared: prepared)
     # What is called in each turn may depend on it.
     answers.names = tuple(name for name in answers.names if answers.calls()[name] == before.get(name, 0))
+    if not hasattr(call.pipe, "prepare_latents"):
+        answers.form = visiting.first
+        return visiting
     answers.last = before.get("prepare_latents", 0)
     if before and (not answers.last or answers.calls()["prepare_latents"] != answers.last):
         raise InputError(f"{call.who} prepares its latents inside its loop: expected once, before it")

@@ -53,6 +53,7 @@ class Visiting:
         self._probe: Any = None
         self._found: list[tuple[Any, float, bool]] = []
         self.copies = 0
+        self.first: Tensor | None = None
 
     def set_timesteps(self, probe: Any, own: Callable[[], None], device: Any) -> None:
         """Let the scheduler set its own."""
@@ -63,6 +64,8 @@ class Visiting:
     def step(self, probe: Any, call: StepCall) -> Tensor:
         """Record the call; the latents stay as they are."""
         scale = float(probe.scale_model_input(torch.ones(1), call.timestep)) if _sets_index(probe) else 1.0
+        if self.first is None:
+            self.first = call.sample.clone()
         self._found.append((call.timestep, scale, call.denoised))
         probe.__dict__["_step_index"] = min(len(self._found), len(probe.timesteps) - 1)
         self._turned()

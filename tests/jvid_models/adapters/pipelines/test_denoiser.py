@@ -16,7 +16,7 @@ from jvid.denoisers.guided import Guided
 from jvid.errors import InputError, MissingDependencyError
 from jvid.testing import conforms
 from jvid_models.adapters.pipelines import PipelinePrompts, from_folder, from_pipeline
-from tests.jvid_models.adapters.pipelines.toys import toy
+from tests.jvid_models.adapters.pipelines.toys import GivenPipeline, toy
 
 HALF = torch.tensor(0.5, dtype=torch.float64)
 
@@ -91,6 +91,16 @@ def test_other_sizes_are_learned_or_refused(denoiser):
     assert denoiser(x, HALF, prompts("a")).shape == x.shape
     with pytest.raises(InputError, match=r"latents of shape \(1, 4, 1, 6, 7\)"):
         denoiser(torch.randn(1, 4, 1, 6, 7), HALF, prompts("a"))
+
+
+def test_latents_as_an_argument_of_a_pipeline_that_prepares_none():
+    denoiser = denoiser_of(toy(kind=GivenPipeline))
+    pipe, x = denoiser.pipe, torch.randn(1, 4, 1, 8, 8)
+    bar = float(pipe.scheduler.alphas_cumprod[499])
+    with torch.no_grad():
+        eps = pipe.network(x[:, :, 0].mT, torch.tensor(499), torch.tensor([1.0])).mT
+    wanted = (x[:, :, 0] - (1 - bar) ** 0.5 * eps) / bar**0.5
+    torch.testing.assert_close(denoiser(x, HALF, prompts("a"))[:, :, 0], wanted, rtol=1e-5, atol=1e-5)
 
 
 FAULTS = {

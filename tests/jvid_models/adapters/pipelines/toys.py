@@ -78,11 +78,29 @@ class ToyPipeline(diffusers.DiffusionPipeline):
         return (self.vae.decode(latents / 0.2 + 0.1),)
 
 
-def toy(fault=None, **config):
+class GivenPipeline(diffusers.DiffusionPipeline):
+    """One that takes its latents as an argument, rows of width first, and prepares them itself otherwise."""
+
+    def __init__(self, network, vae, scheduler) -> None:
+        super().__init__()
+        self.register_modules(network=network, vae=vae, scheduler=scheduler)
+
+    @torch.no_grad()
+    def __call__(self, prompt=None, num_inference_steps=10, latents=None, generator=None, output_type="pt"):
+        if latents is None:
+            latents = torch.randn(1, 4, 8, 8, generator=generator)
+        self.scheduler.set_timesteps(num_inference_steps)
+        for t in self.scheduler.timesteps:
+            output = self.network(latents, t, torch.tensor([float(len(prompt))]))
+            latents = self.scheduler.step(output, t, latents).prev_sample
+        return (self.vae.decode(latents.mT),)
+
+
+def toy(fault=None, kind=ToyPipeline, **config):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = ToyNetwork().eval()
     scheduler = diffusers.DDIMScheduler(clip_sample=False, timestep_spacing="trailing", **config)
-    pipe = ToyPipeline(network, ToyDecoder(), scheduler)
+    pipe = kind(network, ToyDecoder(), scheduler)
     pipe.fault = fault
     return pipe
