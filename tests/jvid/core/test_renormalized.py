@@ -128,6 +128,19 @@ def test_a_user_who_knows_mixes_what_differs():
         jvid.compose(strategy, jvid.Ensemble(denoisers, (4, 1, 2, 2)))
 
 
+def test_a_source_states_that_spaces_are_one():
+    source = jvid.Source(
+        experts={"a": "gaussian:schedule=cosine", "b": "gaussian:schedule=cosine"},
+        shape=(4, 1, 2, 2),
+        same_space=True,
+    )
+    assert jvid.Source.from_plain(source.to_plain()) == source
+    assert source.load().same_space
+    assert "same_space" not in jvid.Source("x", fps=2.0).to_plain()
+    with pytest.raises(InputError, match="true or false"):
+        jvid.Source("x", same_space="yes")
+
+
 def test_spaces_of_equal_encoders_are_equal_under_other_names():
     one, other = LatentSpace("kl", encoder="kl-f8"), LatentSpace("temporal decoder", encoder="kl-f8")
     assert one == other
