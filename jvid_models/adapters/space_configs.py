@@ -117,10 +117,13 @@ def space_of_autoencoder(autoencoder: Any, name: str | None = None) -> LatentSpa
     """The latent space of a live diffusers autoencoder; ``name`` of its weights, by default its class.
 
     Raises:
-        InputError: a normalisation that numbers for each channel do not express.
+        InputError: no autoencoder of diffusers, or a normalisation that numbers for each channel do not express.
     """
     kind = type(autoencoder).__name__
-    config = {**autoencoder.config, "_class_name": kind}
+    stated = getattr(autoencoder, "config", None)
+    if not isinstance(stated, Mapping):
+        raise InputError(f"got a {kind} for an autoencoder: expected one of diffusers, with a config")
+    config = {**stated, "_class_name": kind}
     shapes = _image_shapes(config) or _measured(json.dumps(config, sort_keys=True, default=list))
     if shapes.is_normalised_by_weights:
         for key in ("latents_mean", "latents_std"):

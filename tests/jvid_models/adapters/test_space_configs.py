@@ -114,6 +114,11 @@ def test_what_is_not_understood_is_named(config, named):
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_no_autoencoder_is_refused():
+    with pytest.raises(InputError, match="got a Linear for an autoencoder"):
+        space_of_autoencoder(torch.nn.Linear(1, 1))
+
+
 def test_svd_has_the_encoder_of_stable_diffusion():
     torch.manual_seed(0)
     video = diffusers.AutoencoderKLTemporalDecoder(block_out_channels=(32, 32), layers_per_block=1, **DOWN)
