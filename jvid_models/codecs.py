@@ -207,6 +207,8 @@ def autoencoder_kl(
     root = Path(folder)
     root = root / "vae" if (root / "vae").is_dir() else root
     kind = read_config(root / "config.json", "an AutoencoderKL").get("_class_name")
+    if kind not in (None, "AutoencoderKL", "AutoencoderTiny"):
+        raise InputError(f"{root} holds a {kind}: expected an AutoencoderKL or an AutoencoderTiny")
     loader: Any = AutoencoderTiny if kind == "AutoencoderTiny" else AutoencoderKL
     model = load_saved(loader, root, "an autoencoder", variant)
     return ImageCodec(model, mean, std, chunk)
