@@ -1,4 +1,4 @@
-"""A pipeline as jvid's denoiser beside diffusers' own run of it: the same first latents, the pipeline's grid, a solver of one order.
+"""A pipeline as jvid's denoiser beside diffusers' own run: the same first latents, the pipeline's grid, first-order steps.
 
 The run is the pipeline's own, from its prompt to what its decoder gets. jvid's run begins with the latents that it prepared, and
 its result goes through the pipeline's own end to the decoder. Errors are relative to the largest value there.
@@ -6,15 +6,19 @@ its result goes through the pipeline's own end to the decoder. Errors are relati
 
 from __future__ import annotations
 
+import functools
+import inspect
 import time
+from contextlib import nullcontext
 from typing import Any
 
+import diffusers
 import torch
 from attrs import frozen
 from torch import Tensor
 
 from benchmarks.published.tiny import build
-from jvid.core.protocols import Expert
+from jvid.core.protocols import Expert, level_at
 from jvid.core.sampler import Sampler
 from jvid.selectors import Always
 from jvid.solvers import DDIM
@@ -41,6 +45,8 @@ class Run:
     stock: Tensor
     """What the decoder gets in diffusers' own run."""
     grid: tuple[float, ...]
+    turns: tuple[tuple[Tensor, Tensor], ...]
+    """The model's output and the latents at each turn of the stock run, in the scheduler's form."""
 
     def sampled(self, grid: tuple[float, ...] | None = None, prompt: str | None = None) -> Tensor:
         """What the decoder gets of jvid's run."""
@@ -49,6 +55,26 @@ class Run:
         latents = sampler(cond=cond, seeds=[0], plan=0, x=self.first)
         with leaving_at_the_decoder(self.denoiser.pipe):
             return decoder_input(lambda: self.denoiser.frames(latents))
+
+    def evaluation_error(self) -> float | None:
+        """The largest difference of x_0 in a turn of the stock run, at its own latents, relative to the largest value.
+
+        None of a run that waits in a thread.
+        """
+        if not self.turns:
+            return None
+        setting, cond = self.denoiser.setting, PipelinePrompts()([self.prompt])
+        worst = 0.0
+        for t, (output, sample) in zip(self.grid, self.turns, strict=False):
+            x, box = torch.zeros(setting.layout.shape), setting.layout.box
+            x[box] = setting.layout.extract(sample).float() / setting.levels.scale(t)
+            level = level_at(setting.levels.schedule, t)
+            wanted = setting.levels.kind.x_0(
+                x[box], setting.layout.extract(output).float(), level.alpha, level.sigma
+            )
+            got = self.denoiser(x, torch.tensor(t, dtype=torch.float64), cond)[box]
+            worst = max(worst, float((got - wanted).abs().max() / wanted.abs().max()))
+        return worst
 
     def error(self, got: Tensor) -> float:
         """The largest difference from the stock run, relative to its largest value."""
@@ -61,23 +87,35 @@ class Comparison:
 
     Attributes:
         error: of jvid's run against diffusers'.
+        evaluation: of the worst evaluation at the latents of diffusers' own run.
         shifted: the same with times 3 % off; a control.
         prompt: the same with another prompt; a control. None for a pipeline without prompts.
         streams: whether the pipeline's run waits in a thread.
-        seconds: of one evaluation.
+        seconds: of one evaluation without its networks, on the CPU.
     """
 
     error: float
+    evaluation: float | None
     shifted: float
     prompt: float | None
     streams: bool
     seconds: float
 
 
+class _Plain(diffusers.DDIMScheduler):
+    """DDIM in the place of a latent consistency model's sampler."""
+
+    def set_timesteps(
+        self, num_inference_steps: int, device: Any = None, original_inference_steps: Any = None
+    ) -> None:
+        super().set_timesteps(num_inference_steps, device)
+
+    def step(self, model_output: Tensor, timestep: int, sample: Tensor, return_dict: bool = True) -> Any:
+        return super().step(model_output, timestep, sample, return_dict=return_dict)
+
+
 def with_first_order(pipe: Any) -> None:
     """Give a pipeline a scheduler whose step is that of DDIM, on the same levels, where its own has memory or noise."""
-    import diffusers
-
     name, config = type(pipe.scheduler).__name__, dict(pipe.scheduler.config)
     if name == "UniPCMultistepScheduler":
         pipe.scheduler = type(pipe.scheduler).from_config(
@@ -85,8 +123,10 @@ def with_first_order(pipe: Any) -> None:
         )
     elif name.startswith("DPMSolver"):
         pipe.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(config, solver_order=1)
-    elif name in ("PNDMScheduler", "DDPMScheduler"):
+    elif name in ("PNDMScheduler", "DDPMScheduler", "EulerAncestralDiscreteScheduler"):
         pipe.scheduler = diffusers.DDIMScheduler.from_config(config, clip_sample=False)
+    elif name == "LCMScheduler":
+        pipe.scheduler = _Plain.from_config(config, clip_sample=False)
     config = dict(pipe.scheduler.config)
     if "DDIM" in type(pipe.scheduler).__name__ and config.get("timestep_spacing") == "linspace":
         # diffusers' DDIM steps by whole strides there, to levels that it does not visit.
@@ -104,27 +144,41 @@ def prepared_run(name: str, steps: int = STEPS) -> Run:
     denoiser = from_pipeline(tiny.pipe, untested=True, **options)
     grid = denoiser.grid(steps)
     prompt = tiny.arguments.get("prompt", "")
-    prepared, stock = _stock(denoiser, {**tiny.arguments, "num_inference_steps": steps})
+    prepared, stock, turns = _stock(denoiser, {**tiny.arguments, "num_inference_steps": steps})
     setting = denoiser.setting
     first = torch.zeros(setting.layout.shape)
     first[setting.layout.box] = setting.layout.prepared.gather(prepared) / setting.levels.scale(grid[0])
-    return Run(name, denoiser, prompt, first, stock, grid)
+    return Run(name, denoiser, prompt, first, stock, grid, turns)
 
 
 def compare(run: Run) -> Comparison:
     """Compare a prepared run, with its controls."""
-    begun = time.process_time()
     error = run.error(run.sampled())
-    seconds = (time.process_time() - begun) / (len(run.grid) - 1)
     off = tuple(min(1.0, 0.97 * t) for t in run.grid)
     takes = "prompt" in run.denoiser.call.parameters
     return Comparison(
         error,
+        run.evaluation_error(),
         run.error(run.sampled(grid=off)),
-        run.error(run.sampled(prompt=f"{run.prompt} swimming backwards")) if takes else None,
+        run.error(run.sampled(prompt="a blue 'dog' swimming backwards")) if takes else None,
         run.denoiser.setting.streams,
-        seconds,
+        _seconds(run),
     )
+
+
+def _seconds(run: Run) -> float:
+    """The least of some evaluations, the networks replayed."""
+    cond, times = (
+        PipelinePrompts()([run.prompt]),
+        [torch.tensor(t, dtype=torch.float64) for t in run.grid[:-1]],
+    )
+    found = []
+    with run.denoiser.setting.networks.replayed():
+        for t in times:
+            begun = time.process_time()
+            run.denoiser(run.first, t, cond)
+            found.append(time.process_time() - begun)
+    return min(found[1:])
 
 
 def decoder_input(call: Any) -> Tensor:
@@ -135,10 +189,16 @@ def decoder_input(call: Any) -> Tensor:
         return departure.value
 
 
-def _stock(denoiser: PipelineDenoiser, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """The latents that the pipeline prepares in its own run, and what its decoder gets."""
-    pipe, found = denoiser.pipe, []
-    own = pipe.prepare_latents
+def _stock(denoiser: PipelineDenoiser, arguments: dict[str, Any]) -> tuple[Tensor, Tensor, Any]:
+    """The latents that the pipeline prepares in its own run, what its decoder gets, and its turns."""
+    pipe, found, turns = denoiser.pipe, [], []
+    own, own_step = pipe.prepare_latents, pipe.scheduler.step
+
+    @functools.wraps(own_step)
+    def step(*args: Any, **kwargs: Any) -> Any:
+        given = inspect.signature(own_step).bind(*args, **kwargs).arguments
+        turns.append((given["model_output"].clone(), given["sample"].clone()))
+        return own_step(*args, **kwargs)
 
     def prepare_latents(*args: Any, **kwargs: Any) -> Any:
         prepared = own(*args, **kwargs)
@@ -147,7 +207,12 @@ def _stock(denoiser: PipelineDenoiser, arguments: dict[str, Any]) -> tuple[Tenso
 
     if "generator" in denoiser.call.parameters:
         arguments = {**arguments, "generator": torch.Generator().manual_seed(denoiser.seed)}
-    with replaced(pipe, prepare_latents=prepare_latents), leaving_at_the_decoder(pipe):
+    with (
+        replaced(pipe, prepare_latents=prepare_latents),
+        # A scheduler that is copied for sound would carry the attribute along.
+        nullcontext() if denoiser.setting.streams else replaced(pipe.scheduler, step=step),
+        leaving_at_the_decoder(pipe),
+    ):
         torch.default_generator.manual_seed(denoiser.seed)
         stock = decoder_input(lambda: pipe(**{**arguments, "output_type": "pt"}))
-    return found[-1], stock
+    return found[-1], stock, tuple(turns)

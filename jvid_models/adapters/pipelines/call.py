@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import attrs
@@ -71,7 +72,8 @@ class PipelineCall:
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
         """Those of the pipeline's own call."""
-        return inspect.signature(type(self.pipe).__call__).parameters
+        kind: Any = type(self.pipe)
+        return _parameters(kind)
 
     @property
     def frames_name(self) -> str | None:
@@ -114,3 +116,8 @@ class PipelineCall:
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed)
+
+
+@cache
+def _parameters(kind: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(kind.__call__).parameters

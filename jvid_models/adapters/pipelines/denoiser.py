@@ -8,6 +8,7 @@ stay in their own precision: x_0 is formed of them and the output by what the sc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -105,7 +106,8 @@ class PipelineDenoiser:
         time = float(t.flatten()[0])
         prompts, answers = self._conditioned(cond, len(x), setting)
         inner = x.to(working_dtype(x))
-        scaled = inner * setting.levels.scale(time)
+        scale = setting.levels.scale(time)
+        scaled = inner if scale == 1.0 else inner * scale
 
         arguments = self.call.arguments(prompts, setting.sizes, _STEPS)
         request = Request(
@@ -191,4 +193,11 @@ class PipelineDenoiser:
 
     def _grid(self, setting: Setting, steps: int) -> tuple[float, ...]:
         visits = visits_of(self.call, [PLAIN], setting, steps)
-        return setting.levels.times(visits)
+        times = setting.levels.times(visits)
+        for t, n in zip(times[:-1], visits.timesteps.tolist(), strict=True):
+            if not math.isclose(float(setting.levels.presented(t).timestep), n, rel_tol=1e-4, abs_tol=1e-4):
+                raise InputError(
+                    f"{self.call.who} visits timestep {n:g} at t {t:.6g}, where its levels have "
+                    f"{float(setting.levels.presented(t).timestep):g}: take another number of steps than {steps}"
+                )
+        return times

@@ -48,13 +48,13 @@ class PipelineLayout:
 
     def insert(self, x: Tensor, prepared: Tensor) -> Tensor:
         """The prepared latents with those of x ``(b c f h w)``, in their dtype, on their device."""
-        filled = prepared.clone(memory_format=torch.contiguous_format)
+        filled = _filled(prepared, self.prepared)
         self.prepared.scatter(x[self.box], filled)
         return filled
 
     def returned(self, x: Tensor, stepped: Tensor) -> Tensor:
         """What a scheduler's step gives: latents like ``stepped`` with those of x ``(b c f h w)``."""
-        filled = stepped.clone(memory_format=torch.contiguous_format)
+        filled = _filled(stepped, self.stepped)
         self.stepped.scatter(x[self.box], filled)
         return filled
 
@@ -69,6 +69,13 @@ class PipelineLayout:
         full = self.kept.to(box).clone()
         full[self.box] = box
         return full
+
+
+def _filled(like: Tensor, strides: Strides) -> Tensor:
+    """A contiguous tensor with the values that are not at these positions; there it holds anything."""
+    if math.prod(strides.shape) == like.numel():
+        return torch.empty_like(like, memory_format=torch.contiguous_format)
+    return like.clone(memory_format=torch.contiguous_format)
 
 
 def layout_of(who: str, b: int, inward: Way, outward: Way) -> PipelineLayout:

@@ -50,6 +50,15 @@ class Pass:
             )
         return found
 
+    def stepped(self, inject: Inject) -> StepCall:
+        """The scheduler's first call of a pass."""
+        found = self.run(inject, leave)
+        if not isinstance(found, StepCall):
+            raise InputError(
+                f"{self.call.who} takes no step where its scheduler has one timestep: expected one each"
+            )
+        return found
+
     def run(self, inject: Inject, stepped: Callable[[StepCall], Tensor], count: int = 1) -> Any:
         """What a pass left with: at the decoder, or in ``stepped``; ``count`` turns."""
         arguments = self.call.arguments(self.prompts, self.sizes, max(2, count))
@@ -75,7 +84,7 @@ def learn_layout(passes: Pass) -> PipelineLayout:
             found.append(prepared)
             return field(tuple(prepared.shape)).to(prepared)
 
-        call: Any = passes.run(inject, leave)
+        call = passes.stepped(inject)
         if call.output.shape != call.sample.shape:
             raise InputError(
                 f"{who} steps with an output of shape {tuple(call.output.shape)} for latents of shape "

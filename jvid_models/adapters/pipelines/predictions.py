@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 
 import attrs
+import torch
 from torch import Tensor
 
 from jvid.errors import InputError
@@ -54,13 +55,13 @@ class OutputKind:
                     "an eps prediction was requested where alpha = 0 and x holds no signal; expected alpha > 0: start the grid "
                     "lower, or use a network that predicts v, flow or x0"
                 )
-            return (x - sigma * output) / alpha
+            return torch.sub(x, output, alpha=sigma).div_(alpha)
         if self.name == "v":
             r = math.hypot(alpha, sigma)
-            return (alpha / r / r) * x - (sigma / r) * output
+            return (x * (alpha / r / r)).sub_(output, alpha=sigma / r)
         if self.name in ("flow", "back"):
-            v = output if self.name == "flow" else -output
-            return (x - sigma * v) / (alpha + sigma)
+            found = torch.sub(x, output, alpha=sigma if self.name == "flow" else -sigma)
+            return found if alpha + sigma == 1.0 else found.div_(alpha + sigma)
         n = math.hypot(sigma, self.std)
         sign = 1.0 if self.name == "edm" else -1.0
-        return (self.std / n) ** 2 * x + (sign * sigma * self.std / n) * output
+        return (x * (self.std / n) ** 2).add_(output, alpha=sign * sigma * self.std / n)

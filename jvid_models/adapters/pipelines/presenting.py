@@ -28,9 +28,9 @@ class Presenting:
     count: int = 1
     delegates: bool = False
 
-    def set_timesteps(self, probe: Any, own: Callable[[], None]) -> None:
+    def set_timesteps(self, probe: Any, own: Callable[[], None], device: Any) -> None:
         """Hand out the one timestep."""
-        present(probe, self.at, self.count)
+        present(probe, self.at, self.count, device)
 
     def step(self, probe: Any, call: StepCall) -> Tensor:
         """Do as given with the call; or leave."""
@@ -45,7 +45,7 @@ class Presenting:
         @functools.wraps(copy.set_timesteps)
         def set_timesteps(*args: Any, **kwargs: Any) -> None:
             type(copy).set_timesteps(copy, *args, **kwargs)
-            present(copy, self.at, self.count)
+            present(copy, self.at, self.count, copy.timesteps.device)
 
         copy.__dict__["set_timesteps"] = set_timesteps
         return copy

@@ -14,6 +14,7 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 import attrs
@@ -55,8 +56,8 @@ class Drive(Protocol):
 
     delegates: bool
 
-    def set_timesteps(self, probe: Any, own: Callable[[], None]) -> None:
-        """Set the probe's timesteps; ``own`` does it as the real scheduler does."""
+    def set_timesteps(self, probe: Any, own: Callable[[], None], device: Any) -> None:
+        """Set the probe's timesteps on a device; ``own`` does it as the real scheduler does."""
         ...
 
     def step(self, probe: Any, call: StepCall) -> Tensor:
@@ -72,15 +73,17 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
     """A probe in the place of ``scheduler`` that follows ``drive``; the scheduler itself is not changed."""
     probe = copy.copy(scheduler)
     probe.__dict__ = {name: _own(value) for name, value in scheduler.__dict__.items()}
-    signature = inspect.signature(scheduler.step)
+    kind: Any = type(scheduler)
+    setting, signature = _signatures(kind)
 
     @functools.wraps(scheduler.set_timesteps)  # pipelines look for `sigmas` and `timesteps` in its signature
     def set_timesteps(*args: Any, **kwargs: Any) -> None:
-        drive.set_timesteps(probe, lambda: type(probe).set_timesteps(probe, *args, **kwargs))
+        device = setting.bind(probe, *args, **kwargs).arguments.get("device")
+        drive.set_timesteps(probe, lambda: type(probe).set_timesteps(probe, *args, **kwargs), device)
 
     @functools.wraps(scheduler.step)
     def step(*args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(*args, **kwargs).arguments
+        given = signature.bind(probe, *args, **kwargs).arguments
         denoised = given.get("pred_original_sample")
         if drive.delegates and denoised is None:
             return type(probe).step(probe, *args, **kwargs)
@@ -101,6 +104,12 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
         # Latents come and go without the deviation of the first noise.
         probe.__dict__["init_noise_sigma"] = 1.0
     return probe
+
+
+@cache
+def _signatures(kind: Any) -> tuple[inspect.Signature, inspect.Signature]:
+    """Those of a scheduler's ``set_timesteps`` and ``step``."""
+    return inspect.signature(kind.set_timesteps), inspect.signature(kind.step)
 
 
 def real_copy(probe: Any) -> Any:
@@ -125,9 +134,8 @@ class Presented:
     sigma: float | None
 
 
-def present(probe: Any, at: Presented, count: int = 1) -> None:
-    """Let the probe have ``count`` times the same timestep."""
-    device = probe.timesteps.device if isinstance(probe.timesteps, Tensor) else None
+def present(probe: Any, at: Presented, count: int, device: Any) -> None:
+    """Let the probe have ``count`` times the same timestep, on a device."""
     probe.timesteps = at.timestep.to(device).expand(count).clone()
     probe.num_inference_steps = count
     if at.sigma is not None:

@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -24,7 +25,6 @@ from jvid_models.adapters.pipelines.layout import PipelineLayout
 from jvid_models.adapters.pipelines.learning import Pass, learn_layout
 from jvid_models.adapters.pipelines.levels import Levels, levels_of
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
-from jvid_models.adapters.pipelines.presenting import leave
 from jvid_models.adapters.pipelines.probe import StepCall
 from jvid_models.adapters.pipelines.visits import Visiting, Visits
 
@@ -70,20 +70,25 @@ def learn(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
         InputError: what it does is not explained; the message names its class and what.
         MissingDependencyError: it needs a package that is not installed.
     """
-    try:
+    with _explained(call.who):
         return _learned(call, prompts, sizes)
+
+
+@contextmanager
+def _explained(who: str) -> Iterator[None]:
+    """Name the pipeline's class in an error of its own code."""
+    try:
+        yield
     except JvidError:
         raise
     except (NameError, ImportError) as error:
         name = getattr(error, "name", None) or str(error).splitlines()[0]
         raise MissingDependencyError(
-            f"{call.who} needs {name!r}, which is not installed: pip install {name}"
+            f"{who} needs {name!r}, which is not installed: pip install {name}"
         ) from error
     except Exception as error:
         text = str(error).splitlines()[0] if str(error) else ""
-        raise InputError(
-            f"{call.who} cannot be called as an expert: {type(error).__name__}: {text}"
-        ) from error
+        raise InputError(f"{who} cannot be called as an expert: {type(error).__name__}: {text}") from error
 
 
 def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
@@ -127,7 +132,7 @@ def _visit(
     # What is called in each turn may depend on it.
     answers.names = tuple(name for name in answers.names if answers.calls()[name] == before.get(name, 0))
     answers.last = before.get("prepare_latents", 0)
-    if answers.calls()["prepare_latents"] != answers.last or not answers.last:
+    if before and (not answers.last or answers.calls()["prepare_latents"] != answers.last):
         raise InputError(f"{call.who} prepares its latents inside its loop: expected once, before it")
     return visiting
 
@@ -136,7 +141,7 @@ def visits_of(call: PipelineCall, prompts: Sequence[str], setting: Setting, step
     """What the pipeline visits in ``steps`` steps, its networks replayed."""
     visiting = Visiting(setting.networks.turned, setting.delegates)
     arguments = call.arguments(prompts, setting.sizes, steps)
-    with setting.networks.replayed(), leaving_at_the_decoder(call.pipe):
+    with _explained(call.who), setting.networks.replayed(), leaving_at_the_decoder(call.pipe):
         enter(call.pipe, arguments, visiting, setting.answers(), lambda prepared: prepared)
     return visiting.visits(call.who)
 
@@ -153,7 +158,7 @@ def _check_stationary(passes: Pass) -> None:
         passes.networks.turned()
         return call.sample
 
-    alone = passes.run(lambda prepared: prepared, leave).output
+    alone = passes.stepped(lambda prepared: prepared).output
     passes.run(lambda prepared: prepared, stepped, _TURNS)
     who = passes.call.who
     if len(seen) != _TURNS:

@@ -153,7 +153,7 @@ class _Turns:
         self._timesteps: Tensor | None = None
         self._sigmas: Tensor | None = None
 
-    def set_timesteps(self, probe: Any, own: Callable[[], None]) -> None:
+    def set_timesteps(self, probe: Any, own: Callable[[], None], device: Any) -> None:
         own()
         self._share(probe)
 

@@ -54,7 +54,7 @@ class Visiting:
         self._found: list[tuple[Any, float, bool]] = []
         self.copies = 0
 
-    def set_timesteps(self, probe: Any, own: Callable[[], None]) -> None:
+    def set_timesteps(self, probe: Any, own: Callable[[], None], device: Any) -> None:
         """Let the scheduler set its own."""
         own()
         self._probe, self._found = probe, []
@@ -64,7 +64,7 @@ class Visiting:
         """Record the call; the latents stay as they are."""
         scale = float(probe.scale_model_input(torch.ones(1), call.timestep)) if _sets_index(probe) else 1.0
         self._found.append((call.timestep, scale, call.denoised))
-        probe.__dict__["_step_index"] = len(self._found)
+        probe.__dict__["_step_index"] = min(len(self._found), len(probe.timesteps) - 1)
         self._turned()
         return call.sample
 

@@ -58,9 +58,8 @@ def test_rows_have_times_of_their_own_and_one_prompt_serves_all(denoiser):
 
 
 def test_it_conforms(denoiser):
-    report = conforms(
-        "denoiser", denoiser, examples=5, channels=4, frames=1, sides=(8,), cond=prompts("a"), batch=1
-    )
+    sizes = {"batch": 2, "channels": 4, "frames": 1, "sides": (8,)}
+    report = conforms("denoiser", denoiser, examples=3, cond=lambda b, f: prompts(*["a"] * b), **sizes)
     assert report.ok, report
 
 
@@ -104,7 +103,7 @@ FAULTS = {
     "never": "never calls scheduler.step",
     "twice": "8 times for 4 timesteps",
     "mixes": "mixes its latents",
-    "squares": "not explained",
+    "bends": "not explained",
     "pads": "decodes only",
 }
 
@@ -113,7 +112,8 @@ FAULTS = {
 def test_a_loop_that_is_not_explained_is_refused(fault):
     with pytest.raises(InputError, match=FAULTS[fault]) as error:
         _ = denoiser_of(toy(fault)).space
-    assert str(error.value).startswith("ToyPipeline") and "\n" not in str(error.value)
+    assert str(error.value).startswith("ToyPipeline")
+    assert "\n" not in str(error.value)
 
 
 def test_what_interrupts_an_evaluation_leaves_the_pipeline_as_it_was(denoiser):
@@ -160,9 +160,9 @@ def test_bad_input(denoiser, tmp_path):
         from_pipeline(toy())
     with pytest.raises(InputError, match="expected a DiffusionPipeline"):
         from_pipeline(torch.nn.Linear(1, 1))
-    with pytest.raises(MissingDependencyError, match="model_index.json"):
+    with pytest.raises(MissingDependencyError, match=r"model_index\.json"):
         from_folder(tmp_path)
-    with pytest.raises(InputError, match="needs no|scheduler"):
+    with pytest.raises(InputError, match=r"thresholds x_0"):
         _ = denoiser_of(toy(prediction_type="v_prediction", thresholding=True)).schedule
 
 
@@ -190,7 +190,7 @@ def test_frames_are_the_pipelines_own_and_a_saved_folder_gives_the_same(tmp_path
     torch.testing.assert_close(
         again(run.first, HALF, cond), run.denoiser(run.first, HALF, cond), rtol=0, atol=0
     )
-    with pytest.raises(InputError, match="untested=True|no option"):
+    with pytest.raises(InputError, match=r"no option 'nothing'"):
         from_folder(tmp_path, nothing=1)
 
 
@@ -221,7 +221,8 @@ def test_a_waiting_run_ends_with_its_condition_and_with_an_error():
     cond = prompts(run.prompt)
     denoiser(run.first, times[0], cond)
     assert threading.active_count() == threads + 1
-    assert set(pipe.__dict__) == before and isinstance(pipe.scheduler, diffusers.SchedulerMixin)
+    assert set(pipe.__dict__) == before
+    assert isinstance(pipe.scheduler, diffusers.SchedulerMixin)
     assert "step" not in pipe.scheduler.__dict__
     del cond
     assert threading.active_count() == threads

@@ -71,8 +71,8 @@ class ToyPipeline(diffusers.DiffusionPipeline):
                 latents = self.scheduler.step(output, t, latents).prev_sample
         if self.fault == "mixes":
             latents = latents + 0.5 * latents.roll(1, -1)
-        if self.fault == "squares":
-            latents = latents**2
+        if self.fault == "bends":
+            latents = latents.abs()
         if self.fault == "pads":
             latents = latents[..., 1:]
         return (self.vae.decode(latents / 0.2 + 0.1),)

@@ -1,0 +1,83 @@
+"""docs/published.md: the table of the census."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.published.census import BOUND, Finding, equal_classes
+from benchmarks.published.overhead import Overhead
+from jvid.files import whole_file
+
+__all__ = ["PAGE", "markdown", "write"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "published.md"
+
+TEXT = """# Published pipelines
+
+A pipeline of diffusers is an expert as it is: `jvid_models.adapters.pipelines.from_pipeline(pipe)` evaluates the pipeline's own
+code once a call, its guidance included. This page compares every text-to-image, text-to-video and image-to-video class of
+diffusers {version} with diffusers' own run: tiny random weights, float32, the pipeline's own grid, a first-order step, errors
+relative to the largest value that the decoder gets.
+*equal* is below {bound:g}; with times 3 % off and with another prompt results differ by what the columns *3 % off* and *prompt*
+have. `python -m benchmarks.published --write` writes this page.
+
+{tally}
+
+Classes that are not equal here are refused, unless `untested=True` is given.
+
+## What an evaluation costs
+
+CPU time on one core with a network that costs nothing; a *turn* is one of the pipeline's own loop.
+
+| latents | values | evaluation | turn of the pipeline | learned once |
+| --- | --- | --- | --- | --- |
+{overheads}
+
+## Classes
+
+| class | outcome | error | 3 % off | prompt | runs by | evaluation, ms | reason |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+{rows}
+"""
+
+
+def markdown(findings: Sequence[Finding], overheads: dict[str, Overhead]) -> str:
+    """The page."""
+    counts = Counter(each.outcome for each in findings)
+    classes = {each.name.partition(":")[0] for each in findings}
+    built = {each.name.partition(":")[0] for each in findings if each.outcome != "not built"}
+    equal = equal_classes(findings)
+    tally = (
+        f"{len(classes)} classes: {len(built)} are built here, {len(equal)} of these are equal "
+        f"({len(equal) / max(len(built), 1):.0%}). "
+        f"With variants: {counts['equal']} equal, {counts['refused']} refused, {counts['differs']} that differ, "
+        f"{counts['not built']} not built."
+    )
+    return TEXT.format(
+        version=version("diffusers"),
+        bound=BOUND,
+        tally=tally,
+        overheads="\n".join(
+            f"| {name} | {each.values / 1e6:.1f} M | {each.evaluation:.0f} ms | {each.turn:.0f} ms | "
+            f"{each.learning / 1e3:.1f} s |"
+            for name, each in overheads.items()
+        ),
+        rows="\n".join(map(_row, sorted(findings, key=lambda each: (each.outcome, each.name)))),
+    )
+
+
+def write(findings: Sequence[Finding], overheads: dict[str, Overhead]) -> None:
+    """Write the page."""
+    with whole_file(PAGE) as file:
+        Path(file).write_text(markdown(findings, overheads), encoding="utf-8")
+
+
+def _row(each: Finding) -> str:
+    numbers = (each.error, each.shifted, each.prompt)
+    shown = ["" if value is None else f"{value:.0e}" for value in numbers]
+    cost = "" if each.milliseconds is None else f"{each.milliseconds:.0f}"
+    reason = each.reason.replace("|", "\\|")
+    return f"| {each.name} | {each.outcome} | {' | '.join(shown)} | {each.runs} | {cost} | {reason} |"
