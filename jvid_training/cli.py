@@ -86,7 +86,8 @@ def train(recipe: RecipeArgument) -> None:
 
 def _figures(progress: Far) -> str:
     held_out = "" if progress.validation is None else f" held-out {progress.validation:.3f}"
-    return f"loss {progress.loss:.3f}{held_out} {progress.rate:.2f}/s"
+    others = "".join(f" {name} {value:.2f}" for name, value in progress.figures.items())
+    return f"loss {progress.loss:.3f}{held_out}{others} {progress.rate:.2f}/s"
 
 
 @extra("training")

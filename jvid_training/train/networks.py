@@ -71,11 +71,13 @@ def factory_of(kind: str) -> Callable[..., nn.Module]:
     """The factory that ``[network]`` of a recipe of this kind holds the options of."""
     from jvid_models.networks.unets import image_unet, video_unet
     from jvid_models.networks.video_decoder import VideoDecoder
+    from jvid_training.train.autoencoders import TrainableAutoencoder
 
     factories: dict[str, Callable[..., Any]] = {
         "image": image_unet,
         "video": video_unet,
         "decoder": VideoDecoder,
+        "autoencoder": TrainableAutoencoder,
     }
     return factories[kind]
 
@@ -83,9 +85,11 @@ def factory_of(kind: str) -> Callable[..., nn.Module]:
 def build_network(recipe: Recipe) -> nn.Module:
     """The untrained network. Raises `InputError` naming a wrong key of ``[network]``."""
     factory = factory_of(recipe.kind)
-    known = list(inspect.signature(factory).parameters)
+    parameters = inspect.signature(factory).parameters
+    known = list(parameters)
+    open_ended = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     for name in recipe.network:
-        if name not in known:
+        if name not in known and not open_ended:
             raise InputError(f"network.{name}: unknown key, expected one of {', '.join(known)}")
     options: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in recipe.network.items()
