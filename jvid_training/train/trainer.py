@@ -174,6 +174,8 @@ class _Run:
         self.saved = -1
         """The step of the last checkpoint."""
         self.curve: list[dict[str, float]] = []
+        self.figures: dict[str, float] = {}
+        """Of the last validation, beside its loss."""
         self._resume(network, optimizer)
         self.ema.to(self.accelerator.device)
         if training.checkpointing:
@@ -214,11 +216,11 @@ class _Run:
                 losses.append(self._one_step())
                 self.seconds = before + time.monotonic() - began
                 due = self.step % training.checkpoint_every == 0 or self.step == training.steps
-                validation, figures = self.validate() if due else (None, {})
+                validation = self.validate() if due else None
                 if self.step % training.log_every == 0 or due:
                     rate = (self.step - first) / (time.monotonic() - began)
                     lr = learning_rate(self.recipe.optimiser, self.step - 1, training.steps)
-                    loss = sum(losses) / len(losses)
+                    loss, figures = sum(losses) / len(losses), self.figures if due else {}
                     self._log(Progress(self.step, training.steps, loss, lr, rate, validation, figures))
                     losses.clear()
                 if due:
@@ -267,10 +269,10 @@ class _Run:
             for name in samples[0]
         }
 
-    def validate(self) -> tuple[float | None, dict[str, float]]:
-        """Loss and other figures of the moving average on held-out actors: the same samples each time; None without any."""
+    def validate(self) -> float | None:
+        """Loss of the moving average on the held-out actors: the same samples each time; None without any. Sets `figures`."""
         if "holdout" not in self.sources:
-            return None, {}
+            return None
         count = VALIDATION_SAMPLES[self.recipe.kind]
         network = self.accelerator.unwrap_model(self.network)
         self.ema.store(network.parameters())
@@ -286,7 +288,8 @@ class _Run:
                 for name, values in found.items():
                     total[name] = total.get(name, 0.0) + float(values.sum())
         self.ema.restore(network.parameters())
-        return total.pop("loss") / count, {name: value / count for name, value in total.items()}
+        self.figures = {name: summed / count for name, summed in total.items() if name != "loss"}
+        return total["loss"] / count
 
     def checkpoint(self, validation: float | None = None) -> None:
         """Write the state on the main process; the others wait."""
