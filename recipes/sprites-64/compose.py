@@ -73,6 +73,7 @@ def write_clip(path: Path, frames: np.ndarray) -> None:
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("ffv1", rate=FPS)
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "bgr0"
+        stream.codec_context.thread_count = 1  # more cost more than they save on frames of this size
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
@@ -127,6 +128,7 @@ class Writer:
 def compose(wardrobe: Wardrobe, out: Path, sizes: dict[str, int], seed: int) -> None:
     """Write the data set. Raises `InputError` in one line where a layer, a number or the folder is wrong."""
     with whole_folder(out, "data.json") as folder:
+        wardrobe.check()
         groups = draw_groups(wardrobe, sizes, seed)
         numbers = {
             name: [f"{name[0]}{place:05d}" for place in range(len(group))] for name, group in groups.items()

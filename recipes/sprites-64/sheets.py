@@ -8,10 +8,10 @@ composed in the order of their folders, from the bottom up, by the operator "ove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from jvid.errors import InputError
 
 FRAMES = 8
+T = TypeVar("T")
 
 
 class Sheets:
@@ -29,7 +30,14 @@ class Sheets:
         self.order = {folder: place for place, folder in enumerate(table["order"])}
         self.read = lru_cache(maxsize=None)(self._read)
 
+    def check(self, file: str) -> None:
+        """Refuse a layer that is absent or of another size, by the head of its file."""
+        self._open(file, lambda image: None)
+
     def _read(self, file: str) -> np.ndarray:
+        return self._open(file, lambda image: np.asarray(image.convert("RGBA")))
+
+    def _open(self, file: str, use: Callable[[Image.Image], T]) -> T:
         path = self.root / file
         try:
             with Image.open(path) as image:
@@ -38,7 +46,7 @@ class Sheets:
                     raise InputError(
                         f"layer {path}: a sheet of {got}, expected {expected}; leave it out of layers.toml"
                     )
-                return np.asarray(image.convert("RGBA"))
+                return use(image)
         except FileNotFoundError:
             raise InputError(f"no layer {path}: give the folder of the sheets, or mend layers.toml") from None
         except (OSError, UnidentifiedImageError) as error:

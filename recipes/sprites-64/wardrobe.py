@@ -13,6 +13,8 @@ from sheets import Sheets
 from jvid.errors import InputError
 
 SEXES = {"woman": "female", "man": "male"}
+LAYERED = ("body", "hair", "head", "facial", "torso", "legs", "feet", "cape")
+"""Attributes that have layers of their own."""
 ATTRIBUTES = (
     "sex",
     "body",
@@ -55,7 +57,7 @@ class Wardrobe:
         self.sheets, self.table = sheets, sheets.table
         self.actions = tuple(self.table["actions"])
         self.directions = tuple(self.table["directions"])
-        for name in ("body", "hair", "head", "facial", "torso", "legs", "feet", "cape"):
+        for name in LAYERED:
             for value, files in self.table[name].items():
                 if not any(_fits(files, sex) for sex in SEXES.values()):
                     raise InputError(f"{name} {value!r}: its layers are of two sexes; mend layers.toml")
@@ -63,6 +65,23 @@ class Wardrobe:
     def values(self, name: str, sex: str) -> list[str]:
         """The values of an attribute that fit a sex ("woman" or "man")."""
         return [value for value, files in self.table[name].items() if _fits(files, SEXES[sex])]
+
+    def check(self) -> None:
+        """Refuse a layer that is absent, of another size or without a place in the order, before anything is composed."""
+        stacks = [files for name in LAYERED for files in self.table[name].values()]
+        stacks += [action.get("layers", []) for action in self.table["actions"].values()]
+        colours = list(self.table["hair_colour"].values())
+        files = {
+            file.format(sex=sex, colour=colour)
+            for stack in stacks
+            for sex in SEXES.values()
+            if _fits(stack, sex)
+            for file in stack
+            for colour in (colours if "{colour}" in file else [""])
+        }
+        for file in sorted(files):
+            self.sheets.check(file)
+            self.sheets.place(file)
 
     def draw(self, random: np.random.Generator) -> Character:
         """A character of random attributes."""
@@ -90,7 +109,7 @@ class Wardrobe:
         chosen = [
             file
             for name in ATTRIBUTES
-            if name not in ("sex", "hair_colour") and getattr(character, name) != NONE
+            if name in LAYERED and getattr(character, name) != NONE
             for file in self.table[name][getattr(character, name)]
         ]
         chosen += self.table["actions"][action].get("layers", [])
