@@ -29,6 +29,8 @@ class Sheets:
         self.root, self.table = root, table
         self.order = {folder: place for place, folder in enumerate(table["order"])}
         self.read = lru_cache(maxsize=None)(self._read)
+        self.draws = lru_cache(maxsize=None)(self._draws)
+        """Whether a layer has anything to draw for an action; sheets "no_th-sh" have neither thrust nor shoot."""
 
     def check(self, file: str) -> None:
         """Refuse a layer that is absent or of another size, by the head of its file."""
@@ -57,8 +59,7 @@ class Sheets:
         cell, first = self.table["cell"], self.table["actions"][action]["row"]
         return self.read(file)[first * cell : (first + 4) * cell]
 
-    def draws(self, file: str, action: str) -> bool:
-        """Whether a layer has anything to draw for an action; sheets "no_th-sh" have neither thrust nor shoot."""
+    def _draws(self, file: str, action: str) -> bool:
         return bool(self.rows(file, action)[..., 3].any())
 
     def place(self, file: str) -> int:
