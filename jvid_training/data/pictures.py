@@ -15,14 +15,12 @@ from torch import Tensor
 
 from jvid.errors import InputError
 from jvid_models.paths import shared_root
-from jvid_training.data.clips import SUFFIXES, read_clip
+from jvid_training.data.clips import IMAGES, SUFFIXES, read_clip
 from jvid_training.data.crop import apply_crop, centre_crop
 from jvid_training.data.windows import Split
 from jvid_training.recipe import Data
 
-__all__ = ["IMAGES", "Pictures", "data_root"]
-
-IMAGES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+__all__ = ["Pictures", "data_root"]
 
 
 class Pictures:
