@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from jvid.files import check_folder, read_json, whole_folder, write_json
 from jvid_models.codecs import ImageCodec, autoencoder_kl
@@ -21,7 +22,7 @@ def export_autoencoder(run: Path, out: Path) -> ImageCodec:
         InputError: there is no run of an autoencoder, it is damaged, or the folder holds anything else.
     """
     check_folder(out, MARKER, OWNED)  # before anything is loaded
-    _, network = read_run(run, "autoencoder")
+    network: Any = read_run(run, "autoencoder").network
     with whole_folder(out, MARKER, OWNED) as folder:
         network.autoencoder.save_pretrained(folder, safe_serialization=True)
         (folder / OWNED[0]).chmod(0o644)  # safetensors' own is its owner's alone

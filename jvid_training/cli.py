@@ -152,7 +152,9 @@ def export(
     decoder: Annotated[
         str | None,
         typer.Option(
-            "--decoder", metavar="RUN", help="Finished run of a decoder recipe, or an ensemble's folder."
+            "--decoder",
+            metavar="RUN",
+            help="Finished run of a decoder recipe, an ensemble's folder, or that of the autoencoder of one's own.",
         ),
     ] = None,
     strategy: Annotated[

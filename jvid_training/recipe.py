@@ -169,7 +169,7 @@ class Recipe:
     training: Training
     network: dict[str, Any] = attrs.field(factory=dict)
     """Options of the network's factory: `jvid_models.networks.unets`, `jvid_models.networks.video_decoder` or
-    `jvid_training.train.autoencoders`."""
+    `jvid_models.networks.autoencoder`."""
     codec: CodecChoice = CodecChoice()
     text: Text = Text()
     schedule: Schedule = Schedule()

@@ -69,15 +69,15 @@ def bare(network: nn.Module) -> nn.Module:
 
 def factory_of(kind: str) -> Callable[..., nn.Module]:
     """The factory that ``[network]`` of a recipe of this kind holds the options of."""
+    from jvid_models.networks.autoencoder import Autoencoder
     from jvid_models.networks.unets import image_unet, video_unet
     from jvid_models.networks.video_decoder import VideoDecoder
-    from jvid_training.train.autoencoders import TrainableAutoencoder
 
     factories: dict[str, Callable[..., Any]] = {
         "image": image_unet,
         "video": video_unet,
         "decoder": VideoDecoder,
-        "autoencoder": TrainableAutoencoder,
+        "autoencoder": Autoencoder,
     }
     return factories[kind]
 

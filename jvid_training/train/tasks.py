@@ -2,7 +2,7 @@
 
 image, video    windows of encoded clips, prompts      `jvid_training.train.objectives`
 decoder         windows of encoded clips, no prompts   `jvid_training.train.objectives`
-autoencoder     single frames, as pixels, no prompts   `jvid_training.train.autoencoders`
+autoencoder     single frames, as pixels, no prompts   `jvid_training.train.autoencoding`
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jvid_training.data.prompts import load_text
 from jvid_training.data.windows import Split, Windows
 from jvid_training.recipe import Recipe
 from jvid_training.train import objectives
-from jvid_training.train.autoencoders import Autoencode
+from jvid_training.train.autoencoding import Autoencode
 
 __all__ = ["objective_of", "sources_of", "text_of"]
 

@@ -18,12 +18,13 @@ from safetensors.torch import load_file
 import jvid
 from jvid.cli import main
 from jvid.errors import InputError
+from jvid_models.networks.autoencoder import Autoencoder
 from jvid_training.autoencoder_folder import export_autoencoder
 from jvid_training.data.pictures import Pictures
 from jvid_training.data.windows import HELD_OUT_STEP
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train import trainer
-from jvid_training.train.autoencoders import Autoencode, TrainableAutoencoder
+from jvid_training.train.autoencoding import Autoencode
 from jvid_training.train.trainer import train
 from tests.training_tools import walker, write_clip, write_recipe
 
@@ -97,7 +98,7 @@ def test_pictures_are_frames_of_images_and_clips(folder: Path) -> None:
 
 def test_the_loss_is_the_equation_of_the_module(folder: Path) -> None:
     recipe = structure_recipe(document(folder, latent_noise=0.3, prior=0.7, patch=8))
-    task, network = Autoencode.of(recipe), TrainableAutoencoder(**recipe.network)
+    task, network = Autoencode.of(recipe), Autoencoder(**recipe.network)
     samples = [task.sample(Pictures(recipe.data), 0, 5, place, 3) for place in range(3)]
     batch = {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
     assert (batch["x"].shape, batch["noise"].shape) == ((3, 3, 8, 8), (3, 5, 4, 4))
@@ -145,7 +146,7 @@ def test_the_export_is_a_codec_of_the_averages(folder: Path, trained: Recipe, ca
     assert "AutoencoderTiny of 5 channels and factor 2" in capsys.readouterr().out
     codec = jvid.load("codec", "autoencoder", folder=str(folder / "own"))
     assert (codec.latent_channels, codec.factor, codec.scaling) == (5, 2, 1.0)
-    network = TrainableAutoencoder(**trained.network)
+    network = Autoencoder(**trained.network)
     network.load_state_dict(load_file(folder / "run/final/model.safetensors"))
     frames = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""An autoencoder of one's own: a diffusers image autoencoder, trained to reconstruct frames from noisy latents.
+"""What an autoencoder of one's own learns: to reconstruct frames from noisy latents.
 
     z = E(v),    e = D(z + s u n) - v,    n ~ N(0, 1), u ~ U(0, 1)
     L = mean |e| + mean e^2 + w mean_c KL(N(m_c, s_c^2) || N(0, 1))
@@ -12,58 +12,18 @@ small. There is no adversary.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import attrs
 import torch
 from torch import Tensor, nn
 
 from jvid.errors import InputError
-from jvid.extras import extra
+from jvid_models.networks.autoencoder import Autoencoder
 from jvid_training.data.pictures import Pictures
 from jvid_training.data.windows import HELD_OUT_STEP, generator
 from jvid_training.recipe import Recipe
 
-with extra("models"):
-    from diffusers import AutoencoderKL, AutoencoderTiny
-
-__all__ = ["CLASSES", "Autoencode", "TrainableAutoencoder"]
-
-CLASSES: dict[str, Any] = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
-
-
-class TrainableAutoencoder(nn.Module):
-    """A diffusers autoencoder whose ``forward`` takes the noise of its latents.
-
-    ``kind`` is "AutoencoderTiny" or "AutoencoderKL", ``options`` are the class's own; ``scaling_factor`` is 1 unless given, as
-    codecs normalise latents themselves. Latents of a KL autoencoder are the mean of its posterior, as in
-    `jvid_models.codecs.ImageCodec`.
-
-    Raises:
-        InputError: another class, or options that it does not take.
-    """
-
-    def __init__(self, kind: str = "AutoencoderTiny", **options: Any) -> None:
-        super().__init__()
-        if kind not in CLASSES:
-            raise InputError(f"network.kind: got {kind!r}, expected one of {', '.join(CLASSES)}")
-        try:
-            self.autoencoder: Any = CLASSES[kind](**{"scaling_factor": 1.0, **options})
-        except (TypeError, ValueError, KeyError, IndexError, RuntimeError) as error:
-            raise InputError(f"network: {kind} does not take these options: {error}") from None
-        self.channels = int(self.autoencoder.config.latent_channels)
-        self.factor = 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
-
-    def latents(self, frames: Tensor) -> Tensor:
-        """Frames ``(b 3 H W)`` in [-1, 1] -> latents ``(b c H/factor W/factor)``."""
-        out = self.autoencoder.encode(frames)
-        found: Tensor = out.latent_dist.mode() if hasattr(out, "latent_dist") else out.latents
-        return found
-
-    def forward(self, frames: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames ``(b 3 H W)`` and noise of their latents -> reconstructions ``(b 3 H W)`` and latents without the noise."""
-        z = self.latents(frames)
-        return self.autoencoder.decode(z + noise).sample, z
+__all__ = ["Autoencode"]
 
 
 @attrs.frozen(eq=False)
@@ -82,7 +42,7 @@ class Autoencode:
             InputError: the network is refused, or its factor does not divide the frames or the patches.
         """
         with torch.device("meta"):
-            network = TrainableAutoencoder(**recipe.network)
+            network = Autoencoder(**recipe.network)
         for key, side in (("data.size", recipe.data.size), ("training.patch", recipe.training.patch)):
             if side is not None and side % network.factor:
                 raise InputError(
