@@ -33,8 +33,10 @@ def sources_of(recipe: Recipe) -> Sources:
         splits: tuple[Split, ...] = ("train", "holdout") if recipe.data.holdout else ("train",)
         return {split: Pictures(recipe.data, split) for split in splits}
     latents = Path(recipe.data.latents)
-    train = Windows(latents, leave_out=recipe.training.leave_out)
-    return {"train": train} | ({"holdout": Windows(latents, "holdout")} if train.manifest.holdout else {})
+    sources: dict[Split, Windows] = {"train": Windows(latents, leave_out=recipe.training.leave_out)}
+    if sources["train"].manifest.holdout:
+        sources["holdout"] = Windows(latents, "holdout")
+    return sources
 
 
 def text_of(recipe: Recipe, sources: Sources) -> EmbeddingTable | Words | None:
