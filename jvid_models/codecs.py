@@ -200,13 +200,15 @@ def autoencoder_kl(
     chunk: int = 1,
     variant: str | None = None,
 ) -> ImageCodec:
-    """`AutoencoderKL` (Stable Diffusion's) from a local diffusers folder; its ``vae`` subfolder is found too.
+    """`AutoencoderKL` or `AutoencoderTiny` from a local diffusers folder; its ``vae`` subfolder is found too.
 
     ``variant`` of the weights' files, such as "fp16"; by default the plain ones, or the only variant.
     """
     root = Path(folder)
     root = root / "vae" if (root / "vae").is_dir() else root
-    kind = read_config(root / "config.json", "an AutoencoderKL").get("_class_name")
+    kind = read_config(root / "config.json", "an autoencoder").get("_class_name")
+    if kind not in (None, "AutoencoderKL", "AutoencoderTiny"):
+        raise InputError(f"{root} holds a {kind}: expected an AutoencoderKL or an AutoencoderTiny")
     loader: Any = AutoencoderTiny if kind == "AutoencoderTiny" else AutoencoderKL
     model = load_saved(loader, root, "an autoencoder", variant)
     return ImageCodec(model, mean, std, chunk)

@@ -29,6 +29,11 @@ def jvid_register(register: Any) -> None:
         "taesd", "jvid_models.codecs:taesd", help="tiny autoencoder of Stable Diffusion 1.5's latents"
     )
     register.codec(
+        "autoencoder",
+        "jvid_models.codecs:autoencoder_kl",
+        help="a diffusers autoencoder, from a folder; `jvid export --autoencoder` writes one of your own",
+    )
+    register.codec(
         "autoencoder-kl",
         "jvid_models.codecs:autoencoder_kl",
         help="Stable Diffusion's autoencoder, from a folder",

@@ -86,7 +86,8 @@ def train(recipe: RecipeArgument) -> None:
 
 def _figures(progress: Far) -> str:
     held_out = "" if progress.validation is None else f" held-out {progress.validation:.3f}"
-    return f"loss {progress.loss:.3f}{held_out} {progress.rate:.2f}/s"
+    others = "".join(f" {name} {value:.2f}" for name, value in progress.figures.items())
+    return f"loss {progress.loss:.3f}{held_out}{others} {progress.rate:.2f}/s"
 
 
 @extra("training")
@@ -151,7 +152,9 @@ def export(
     decoder: Annotated[
         str | None,
         typer.Option(
-            "--decoder", metavar="RUN", help="Finished run of a decoder recipe, or an ensemble's folder."
+            "--decoder",
+            metavar="RUN",
+            help="Finished run of a decoder recipe, an ensemble's folder, or that of the autoencoder of one's own.",
         ),
     ] = None,
     strategy: Annotated[
@@ -161,8 +164,19 @@ def export(
             help="JSON of the recommended strategy; the paper's when absent, where it fits the experts.",
         ),
     ] = None,
+    autoencoder: Annotated[
+        Path | None,
+        typer.Option(
+            "--autoencoder",
+            metavar="RUN",
+            help="Run of an autoencoder recipe, alone: a diffusers folder of it.",
+        ),
+    ] = None,
 ) -> None:
-    """Put the weights of finished runs, or of earlier ensembles, together into an ensemble."""
+    """Put the weights of finished runs, or of earlier ensembles, together into an ensemble; or export an autoencoder."""
+    if autoencoder is not None:
+        _export_autoencoder(autoencoder, out, bool(parts or expert or decoder or strategy))
+        return
     from jvid_training.export import export_runs
 
     experts, latest = _parts(parts or [], expert or [], decoder)
@@ -170,6 +184,18 @@ def export(
     size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
     typer.echo(
         f"{out}: ensemble {made.name} of {', '.join(made.experts)}, {size:.1f} MB, {len(made.prompts)} prompts"
+    )
+
+
+def _export_autoencoder(run: Path, out: Path, beside: bool) -> None:
+    from jvid_training.autoencoder_folder import export_autoencoder
+
+    if beside:
+        raise InputError("--autoencoder beside parts of an ensemble: it is exported alone, leave them out")
+    codec = export_autoencoder(run, out)
+    size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
+    typer.echo(
+        f"{out}: {type(codec.autoencoder).__name__} of {codec.latent_channels} channels and factor {codec.factor}, {size:.1f} MB"
     )
 
 

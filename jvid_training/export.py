@@ -19,6 +19,7 @@ from jvid.errors import InputError, JvidError
 from jvid.files import read_json
 from jvid.strategy import EVERY, Strategy
 from jvid_models.ensembles.folder import EnsembleFolder, is_ensemble_folder
+from jvid_models.networks.autoencoder import Autoencoder, is_autoencoder_folder
 from jvid_models.text import EmbeddingTable
 from jvid_models.weights import read_weights
 from jvid_models.words import Words
@@ -117,7 +118,8 @@ def export_runs(
 
     Args:
         experts: by name, in the ensemble's order.
-        decoder: a run of a decoder recipe, or an ensemble, whose decoder it is.
+        decoder: a run of a decoder recipe, or an ensemble, whose decoder it is; or the diffusers folder of the autoencoder that
+            encoded the latents, which is stored whole.
         out: the folder.
         strategy: file of the recommended strategy; None is that of the first ensemble of which a part is kept under its name,
             else the paper's; none where its experts are not there.
@@ -128,7 +130,10 @@ def export_runs(
     from jvid_models.ensembles.export import ExportedExpert, check_target, export_ensemble
 
     check_target(out)  # before anything is loaded
+    autoencoder = Autoencoder.load(decoder.folder) if is_autoencoder_folder(decoder.folder) else None
     every = {**experts, "decoder": attrs.evolve(decoder, kinds=("decoder",))}
+    if autoencoder is not None:
+        del every["decoder"]
     if "decoder" in experts:
         raise InputError("expert 'decoder': expected another name, the decoder's file has it")
     ensembles = {name: EnsembleFolder(part.folder) for name, part in every.items() if part.is_ensemble}
@@ -147,7 +152,12 @@ def export_runs(
         else:
             own = runs[name]
             exported[name] = ExportedExpert(own.network, _DENOISES[own.recipe.kind], _WRAPPERS, own.words)
-    made: Any = runs["decoder"].network if "decoder" in runs else ensembles["decoder"].module("decoder")
+    made: Any
+    if autoencoder is not None:
+        _check_encoded_by(decoder.folder, recipe)
+        made = autoencoder
+    else:
+        made = runs["decoder"].network if "decoder" in runs else ensembles["decoder"].module("decoder")
     side = recipe.data.size // int(made.factor)
     known = next((each for name, each in ensembles.items() if _keeps(every[name], name, each)), None)
     meta: dict[str, Any] = {
@@ -169,6 +179,15 @@ def export_runs(
                 "export parts of one encoding and schedule"
             )
     return export_ensemble(out, exported, made, _table(exported, ensembles, manifest, recipe), meta)
+
+
+def _check_encoded_by(folder: Path, recipe: Recipe) -> None:
+    named = recipe.codec.options.get("folder")
+    if named is None or Path(named).resolve() != folder.resolve():
+        raise InputError(
+            f"decoder {folder}: the latents of the recipes were encoded by {named or recipe.codec.name}; name the folder of "
+            "that autoencoder"
+        )
 
 
 def _table(

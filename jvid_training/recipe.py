@@ -122,7 +122,7 @@ class Optimiser:
 
 @attrs.frozen
 class Training:
-    """The run itself. ``batch`` counts frames (image) or clips (video, decoder), over all processes."""
+    """The run itself. ``batch`` counts frames (image, autoencoder) or clips (video, decoder), over all processes."""
 
     steps: int = attrs.field(validator=positive)
     batch: int = attrs.field(validator=positive)
@@ -149,9 +149,13 @@ class Training:
     leave_out: tuple[str, ...] = ()
     """Actors of the training split that this run does not see; they count in the latents' statistics, which experts share."""
     latent_noise: float = attrs.field(default=0.0, validator=not_negative)
-    """Decoder only: deviation of the noise on its input latents, so that it forgives sampled ones."""
+    """Decoder and autoencoder: deviation of the noise on input latents, so that sampled ones decode well."""
     perceptual: float = attrs.field(default=0.0, validator=not_negative)
     """Decoder only: weight of the distance in features of the codec's encoder (taesd)."""
+    patch: int | None = None
+    """Autoencoder only: side of the random patches that it is trained on, in pixels; whole frames when absent."""
+    prior: float = attrs.field(default=0.1, validator=not_negative)
+    """Autoencoder only: weight of the Gaussian prior, which keeps the latents at unit scale."""
 
 
 @attrs.frozen
@@ -159,12 +163,13 @@ class Recipe:
     """One run of `jvid train`."""
 
     name: str
-    kind: Literal["image", "video", "decoder"]
+    kind: Literal["image", "video", "decoder", "autoencoder"]
     out: str
     data: Data
     training: Training
     network: dict[str, Any] = attrs.field(factory=dict)
-    """Options of the network's factory: `jvid_models.networks.unets` or `jvid_models.networks.video_decoder`."""
+    """Options of the network's factory: `jvid_models.networks.unets`, `jvid_models.networks.video_decoder` or
+    `jvid_models.networks.autoencoder`."""
     codec: CodecChoice = CodecChoice()
     text: Text = Text()
     schedule: Schedule = Schedule()

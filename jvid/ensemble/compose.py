@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jvid.core.plan import Plan
     from jvid.core.protocols import Condition, Denoiser, LatentPostprocessor, NoiseSampler, Selector, Solver
     from jvid.core.sampler import Sampler
+    from jvid.core.spaces import LatentSpace
     from jvid.ensemble.ensemble import Ensemble
 
 __all__ = ["Composition", "compose"]
@@ -216,8 +217,18 @@ class Composition:
         ensemble = self._ensemble()
         return Sampler(
             experts, self.selector, self.solver, self.grid, self.schedule, self.postprocessors, self.initial,
-            space=ensemble.space, same_space=ensemble.same_space,
+            space=self._space(experts), same_space=ensemble.same_space,
         )  # fmt: skip
+
+    def _space(self, experts: Mapping[str, Expert]) -> LatentSpace | None:
+        """The space of the latents: the ensemble's; the codec's where experts declare several; None is the first's."""
+        from jvid.core.spaces import space_of
+
+        ensemble = self._ensemble()
+        declared = {space for each in experts.values() if (space := space_of(each.denoiser)) is not None}
+        if ensemble.space is not None or ensemble.same_space or len(declared) < 2 or not ensemble.has_codec:
+            return ensemble.space
+        return getattr(ensemble.codec, "space", None)
 
     def outline(self, name: str, latent_frames: int | None = None) -> Denoiser:
         """An expert's denoiser with placeholders for its networks, which declares what it evaluates without loading any.

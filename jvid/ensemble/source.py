@@ -208,7 +208,8 @@ class Source:
             codec=codec
             or (Deferred(lambda: around.codec) if around is not None and around.has_codec else None),
             schedule=schedule or (Deferred(lambda: reference.schedule) if reference is not None else None),
-            space=base.space if base is not None else None,
+            # That of the codec: another one has its own.
+            space=around.space if around is not None and codec is None else None,
             frames=around.frames if around is not None else None,
             prompts=around.prompts if around is not None and not self.text else (),
             strategy=base.strategy if base is not None else None,

@@ -232,7 +232,7 @@ class Registry:
         return made
 
     def _resolve(self, kind: str, name: str) -> tuple[list[Component], list[Failure]]:
-        """What the plugins' ``jvid_resolve`` make of a name; of ``plugin/name``, that plugin's alone if it makes anything of it."""
+        """What the plugins' ``jvid_resolve`` make of a name; of ``plugin/name``, that plugin's alone if it makes anything."""
         plugin, slash, rest = name.partition("/")
         owners = [owner for owner in self.plugins if owner.name == plugin] if slash else []
         answers = [owner.resolve(kind, rest) for owner in owners]

@@ -62,5 +62,5 @@ def with_encoder(space: LatentSpace, kind: str) -> LatentSpace:
 def _near(got: float | tuple[float, ...], expected: float | tuple[float, ...]) -> bool:
     one, other = (value if isinstance(value, tuple) else (value,) for value in (got, expected))
     return len(one) == len(other) and all(
-        math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-4) for a, b in zip(one, other, strict=True)
+        math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-5) for a, b in zip(one, other, strict=True)
     )

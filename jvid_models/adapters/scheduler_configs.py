@@ -33,6 +33,16 @@ _PREDICTIONS: Mapping[str, Prediction] = {
 }
 _FLOWS = {"FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler", "FlowMatchLCMScheduler"}
 _EDMS = {"EDMDPMSolverMultistepScheduler", "EDMEulerScheduler"}
+# Configs carry keys along for other classes, as `from_config` does; these classes read them.
+_FLOW_SIGMAS = {
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "SASolverScheduler",
+    "UniPCMultistepScheduler",
+}
+_SHIFTED = {"FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler"}
+_CONTINUOUS = "EulerDiscreteScheduler"
 # Keys that change levels, with the value that changes nothing; a config without a class must not have others.
 _NEUTRAL: Mapping[str, Any] = {
     "invert_sigmas": False,
@@ -149,17 +159,19 @@ def _of_table(table: TabulatedSchedule, config: Mapping[str, Any]) -> SchedulerL
 
 
 def _table(config: dict[str, Any], live: Any, name: str) -> SchedulerLevels:
+    continuous = name == _CONTINUOUS and config.get("timestep_type") == "continuous"
+    table = None
     if live is None:
         table = computed_table(config, name)
-        if table is None or config.get("timestep_type") == "continuous":
+        if table is None or continuous:
             live = _built(config, name)
             config = dict(live.config)
-    if config.get("use_flow_sigmas"):
+    if name in _FLOW_SIGMAS and config.get("use_flow_sigmas"):
         return _flow_sigmas(config)
     if live is not None:
         table = object_table(live, config, name)
-    assert table is not None
-    if config.get("timestep_type") == "continuous" and config.get("prediction_type") == "v_prediction":
+    assert table is not None  # computed, or the object's
+    if continuous and config.get("prediction_type") == "v_prediction":
         return _continuous(table, config)
     return _of_table(table, config)
 
@@ -182,8 +194,8 @@ def _flow(config: dict[str, Any], live: Any, name: str) -> SchedulerLevels:
         return SchedulerLevels(VarianceExploding(low, high), "eps", "sigma", T)
     shift = float(getattr(live, "shift", None) or config.get("shift") or 1.0)
     # The shift for a resolution is the grid's: the network is trained on every sigma.
-    flow = FlowMatching(1.0 if config.get("use_dynamic_shifting") else shift)
-    if config.get("invert_sigmas"):
+    flow = FlowMatching(1.0 if name in _SHIFTED and config.get("use_dynamic_shifting") else shift)
+    if name in _SHIFTED and config.get("invert_sigmas"):
         return SchedulerLevels(flow, "flow", "signal", T, sign=-1)
     return SchedulerLevels(flow, "flow", "sigma", T)
 

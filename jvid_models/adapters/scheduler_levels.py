@@ -80,8 +80,15 @@ class SchedulerLevels:
         """The denoiser of ``network``; ``prediction`` in place of the declared one.
 
         A preconditioned network is called with c_noise in place of t.
+
+        Raises:
+            InputError: a prediction of a preconditioned network, whose preconditioning has its own.
         """
-        if self.std is not None and prediction is None:
+        if self.std is not None:
+            if prediction is not None:
+                raise InputError(
+                    f"prediction={prediction!r} of a preconditioned network: expected none, for its scheduler has it"
+                )
             return Preconditioned(network, self.schedule, self.std, self.sign, space)
         inner = network if self.sign == 1 else _Negative(network)
         return Parameterized(inner, self.schedule, prediction or self.prediction, space)

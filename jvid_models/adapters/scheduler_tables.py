@@ -24,16 +24,16 @@ TABLES = frozenset(
         "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler", "DPMSolverSDEScheduler",
         "DPMSolverSinglestepScheduler", "EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler",
         "KDPM2AncestralDiscreteScheduler", "KDPM2DiscreteScheduler", "LCMScheduler", "LMSDiscreteScheduler",
-        "PNDMScheduler", "RePaintScheduler", "SASolverScheduler", "TCDScheduler", "UnCLIPScheduler",
+        "PNDMScheduler", "SASolverScheduler", "TCDScheduler", "UnCLIPScheduler",
         "UniPCMultistepScheduler",
     }
 )  # fmt: skip
 """Schedulers of diffusers on a table of betas."""
 
-# Their last entry of a table of zero terminal SNR is 2^-24, so that sigma / alpha is finite.
-_FINITE = {
-    "DPMSolverMultistepScheduler", "EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler",
-    "UniPCMultistepScheduler",
+# Classes that rescale as `zero_terminal_snr` does. For others the last entry is 2^-24, so that sigma / alpha is finite, or
+# the key is one that a config carries along for other classes.
+_RESCALED = {
+    "DDIMParallelScheduler", "DDIMScheduler", "DDPMParallelScheduler", "DDPMScheduler", "LCMScheduler", "TCDScheduler",
 }  # fmt: skip
 _OWN = {"CogVideoXDDIMScheduler", "CogVideoXDPMScheduler", "UnCLIPScheduler"}  # tables of other arithmetic
 _STATED = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule")
@@ -52,7 +52,7 @@ def computed_table(config: Mapping[str, Any], name: str | None = None) -> Tabula
     """
     if name is not None and (name in _OWN or any(key not in config for key in _STATED)):
         return None
-    if config.get("rescale_betas_zero_snr") and name in _FINITE:
+    if config.get("rescale_betas_zero_snr") and name is not None and name not in _RESCALED:
         return None
     kind = config.get("beta_schedule", "linear")
     if config.get("trained_betas") is not None:

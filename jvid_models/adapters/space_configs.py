@@ -31,6 +31,12 @@ _IMAGES: Mapping[str, float] = {
     "AutoencoderKLTemporalDecoder": 0.18215,
     "AutoencoderTiny": 1.0,
 }
+# Of AutoencoderKL and AutoencoderTiny; a config without a class that has others is of another class.
+_IMAGE_KEYS = {
+    "act_fn", "block_out_channels", "down_block_types", "encoder_block_out_channels", "force_upcast", "in_channels",
+    "latent_channels", "latents_mean", "latents_std", "layers_per_block", "mid_block_add_attention", "norm_num_groups",
+    "out_channels", "sample_size", "scaling_factor", "shift_factor", "up_block_types", "use_post_quant_conv", "use_quant_conv",
+}  # fmt: skip
 # Normalised in a way that channels do not express.
 _OTHERS: Mapping[str, str] = {
     "AutoencoderKLFlux2": "by patches of 2x2 latents",
@@ -111,10 +117,13 @@ def space_of_autoencoder(autoencoder: Any, name: str | None = None) -> LatentSpa
     """The latent space of a live diffusers autoencoder; ``name`` of its weights, by default its class.
 
     Raises:
-        InputError: a normalisation that numbers for each channel do not express.
+        InputError: no autoencoder of diffusers, or a normalisation that numbers for each channel do not express.
     """
     kind = type(autoencoder).__name__
-    config = {**autoencoder.config, "_class_name": kind}
+    stated = getattr(autoencoder, "config", None)
+    if not isinstance(stated, Mapping):
+        raise InputError(f"got a {kind} for an autoencoder: expected one of diffusers, with a config")
+    config = {**stated, "_class_name": kind}
     shapes = _image_shapes(config) or _measured(json.dumps(config, sort_keys=True, default=list))
     if shapes.is_normalised_by_weights:
         for key in ("latents_mean", "latents_std"):
@@ -145,6 +154,11 @@ def _image_shapes(config: Mapping[str, Any]) -> EncoderShapes | None:
         raise InputError(
             f"an autoencoder's config with {', '.join(config) or 'nothing'}: expected {missing}, or _class_name; "
             "or give space=jvid.LatentSpace(...)"
+        )
+    if kind is None and (other := [key for key in config if key not in _IMAGE_KEYS and key[:1] != "_"]):
+        raise InputError(
+            f"an autoencoder's config with {other[0]} and without _class_name: expected the autoencoder itself "
+            "(space_of_autoencoder), or its config with _class_name"
         )
     if kind not in (None, *_IMAGES) or channels is None or not blocks:
         return None

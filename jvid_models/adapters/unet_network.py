@@ -51,6 +51,8 @@ class UNetNetwork:
         kind = type(self.unet).__name__
         if kind not in UNETS:
             raise InputError(f"got a {kind}: expected one of {', '.join(UNETS)}")
+        if self._moves:  # the accelerated forward has no motion modules
+            object.__setattr__(self, "fast", False)
         object.__setattr__(self, "_forward", accelerate(given) if self.fast else self.unet)
         object.__setattr__(self, "_moved", Memo())
 

@@ -22,6 +22,7 @@ from jvid.files import check_folder, whole_folder
 from jvid.plugins.choice import Choice, as_choices
 from jvid_models.ensembles.folder import DOCUMENT, FORMAT, TABLE_FORMAT, EnsembleFolder
 from jvid_models.ensembles.legacy import PAIR
+from jvid_models.networks.autoencoder import Autoencoder
 from jvid_models.networks.unets import options_of
 from jvid_models.networks.video_decoder import VideoDecoder
 from jvid_models.text import EmbeddingTable
@@ -58,7 +59,7 @@ class ExportedExpert:
 def export_ensemble(
     folder: str | Path,
     experts: Mapping[str, ExportedExpert],
-    decoder: VideoDecoder,
+    decoder: VideoDecoder | Autoencoder,
     table: EmbeddingTable | None,
     meta: Mapping[str, Any],
 ) -> Ensemble:
@@ -67,7 +68,7 @@ def export_ensemble(
     Args:
         folder: of the ensemble.
         experts: by name, in the ensemble's order.
-        decoder: latents to frames.
+        decoder: latents to frames; an autoencoder of frames is stored whole, so that the ensemble encodes too.
         table: the embeddings of its prompts; None where every expert has an encoder of words.
         meta: "name", "schedule" (a diffusers scheduler config), "latents" (``{"shape": [c, f, h, w], "mean": [...],
             "std": [...]}``), "fps", "strategy" (JSON of `jvid.strategy.Strategy`; None recommends none); others are kept as
@@ -85,7 +86,7 @@ def export_ensemble(
     _check_names(experts, files)
     _check_fit(experts, decoder, table, meta)
     described = {key: value for key, value in meta.items() if key != "card"} | {
-        "format": FORMAT if files else TABLE_FORMAT,
+        "format": FORMAT if files or isinstance(decoder, Autoencoder) else TABLE_FORMAT,
         "experts": {name: _described(name, expert, files.get(name)) for name, expert in experts.items()},
         "decoder": decoder.config,
         "prompts": [prompt for prompt in table.prompts if prompt.strip()] if table else [],
@@ -171,7 +172,7 @@ def _check_names(experts: Mapping[str, ExportedExpert], files: Mapping[str, str]
 
 def _check_fit(
     experts: Mapping[str, ExportedExpert],
-    decoder: VideoDecoder,
+    decoder: VideoDecoder | Autoencoder,
     table: EmbeddingTable | None,
     meta: Mapping[str, Any],
 ) -> None:

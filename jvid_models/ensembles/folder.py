@@ -7,6 +7,7 @@
 
 In format 3 an expert may have "text": "video.words.safetensors", its encoder of any prompt of known words
 (`jvid_models.words`); experts that name the same file share it. Where all have one, there is no table and "prompts" is empty.
+Its "decoder" may be a whole image autoencoder (`jvid_models.networks.autoencoder`), which has a "kind".
 ensemble.json is written by `jvid_models.ensembles.export`. Folders of format 1 hold pair.json, with the experts video and image
 and further ones under "guides"; they are read as well (`jvid_models.ensembles.legacy`). Weights are fp16 and are read when a
 network is first used: planning needs none of them.
@@ -50,7 +51,7 @@ __all__ = [
 ]
 
 FORMAT = 3
-"""Of folders with text encoders of known words."""
+"""Of folders with text encoders of known words, or with an autoencoder of their own."""
 TABLE_FORMAT = 2
 """Of folders all of whose experts share a table of prompts: earlier versions read them too."""
 DOCUMENT = "ensemble.json"
@@ -87,6 +88,10 @@ class EnsembleFolder:
         self.folder, self.device = Path(folder), device
         self._dtype, self._decoder, self._fast = dtype, decoder, fast
         self._meta = _read_meta(self.folder)
+        if decoder == "taesd" and self._own_autoencoder:
+            raise InputError(
+                "decoder='taesd': the ensemble's latents are those of its own autoencoder, leave it out"
+            )
 
     @property
     def meta(self) -> Mapping[str, Any]:
@@ -106,15 +111,21 @@ class EnsembleFolder:
 
     @property
     def space(self) -> LatentSpace:
-        """TAESD's latents, normalised by the training latents' mean and deviation."""
+        """The autoencoder's latents, normalised by the training latents' mean and deviation; TAESD's are the usual ones."""
         from jvid.core.spaces import LatentSpace
 
         latents = self._meta["latents"]
+        own = self._meta["decoder"] if self._own_autoencoder else {}
+        widths = (
+            own.get("block_out_channels") or own.get("encoder_block_out_channels") or (0,) * 4
+        )  # TAESD's four
+        scale, shift = float(own.get("scaling_factor") or 1.0), float(own.get("shift_factor") or 0.0)
         return LatentSpace(
-            "AutoencoderTiny",
+            own.get("kind", "AutoencoderTiny"),
             channels=self.shape[0],
-            scaling=[1.0 / std for std in latents["std"]],
-            shift=latents["mean"],
+            factor=2 ** (len(widths) - 1),
+            scaling=[scale / std for std in latents["std"]],
+            shift=[shift + mean / scale for mean in latents["mean"]],
         )
 
     @cached_property
@@ -193,8 +204,8 @@ class EnsembleFolder:
         )
 
     def codec(self) -> VideoDecoderCodec | ImageCodec:
-        """Latents to frames; encoding frames needs TAESD's weights."""
-        from jvid_models.codecs import taesd
+        """Latents to frames; encoding frames needs TAESD's weights, where the autoencoder is not the ensemble's own."""
+        from jvid_models.codecs import ImageCodec, taesd
         from jvid_models.video_codec import VideoDecoderCodec
 
         latents = self._meta["latents"]
@@ -205,6 +216,8 @@ class EnsembleFolder:
         if self._decoder == "taesd":
             return image_codec()
         decoder: Any = self.module("decoder")
+        if self._own_autoencoder:
+            return ImageCodec(decoder.autoencoder, latents["mean"], latents["std"]).to(self.device)
         return VideoDecoderCodec(decoder.to(self.device), encoder=image_codec)
 
     def text_encoder(self) -> EmbeddingTable:
@@ -223,17 +236,23 @@ class EnsembleFolder:
         encoder.network.to(self.device).eval().requires_grad_(False)
         return encoder
 
+    @property
+    def _own_autoencoder(self) -> bool:
+        return "kind" in self._meta["decoder"]
+
     def module(self, which: str) -> nn.Module:
         """The network of an expert, or of the "decoder", as torch has it: float32 on the CPU, read anew at each call.
 
         Raises:
             InputError: there is no such network, or weights that do not fit.
         """
+        from jvid_models.networks.autoencoder import Autoencoder
         from jvid_models.networks.unets import build_unet
         from jvid_models.networks.video_decoder import VideoDecoder
 
         if which == "decoder":
-            return self._network("decoder.safetensors", lambda: VideoDecoder(**self._meta["decoder"]))
+            cls: Callable[..., Any] = Autoencoder if self._own_autoencoder else VideoDecoder
+            return self._network("decoder.safetensors", lambda: cls(**self._meta["decoder"]))
         if which not in self._meta["experts"]:
             raise InputError(f"network {which!r}: expected one of {', '.join((*self.experts, 'decoder'))}")
         described = self._meta["experts"][which]

@@ -19,6 +19,8 @@ from jvid.errors import InputError
 from jvid_training.data.manifest import Manifest, Sequence, load_manifest, mapped
 
 Split = Literal["train", "holdout"]
+HELD_OUT_STEP = 1 << 40
+"""The step that samples of held-out actors are drawn at: the same in each validation, and beyond every step of training."""
 
 
 def generator(seed: int, step: int, place: int) -> np.random.Generator:

@@ -69,6 +69,7 @@ def bare(network: nn.Module) -> nn.Module:
 
 def factory_of(kind: str) -> Callable[..., nn.Module]:
     """The factory that ``[network]`` of a recipe of this kind holds the options of."""
+    from jvid_models.networks.autoencoder import Autoencoder
     from jvid_models.networks.unets import image_unet, video_unet
     from jvid_models.networks.video_decoder import VideoDecoder
 
@@ -76,6 +77,7 @@ def factory_of(kind: str) -> Callable[..., nn.Module]:
         "image": image_unet,
         "video": video_unet,
         "decoder": VideoDecoder,
+        "autoencoder": Autoencoder,
     }
     return factories[kind]
 
@@ -83,9 +85,11 @@ def factory_of(kind: str) -> Callable[..., nn.Module]:
 def build_network(recipe: Recipe) -> nn.Module:
     """The untrained network. Raises `InputError` naming a wrong key of ``[network]``."""
     factory = factory_of(recipe.kind)
-    known = list(inspect.signature(factory).parameters)
+    parameters = inspect.signature(factory).parameters
+    known = list(parameters)
+    open_ended = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     for name in recipe.network:
-        if name not in known:
+        if name not in known and not open_ended:
             raise InputError(f"network.{name}: unknown key, expected one of {', '.join(known)}")
     options: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in recipe.network.items()

@@ -12,7 +12,7 @@ Noise offset: eps = z + offset * z', z' one number per sample and channel (the p
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -35,12 +35,21 @@ FEATURE_FRAMES = 4
 class Objective(Protocol):
     """Makes samples on the CPU and a loss on any device."""
 
-    def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
+    def sample(self, windows: Any, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
         """One training sample, a function of its arguments alone."""
         ...
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Per-sample loss ``(b,)``."""
+        ...
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """An objective with further figures of held-out samples."""
+
+    def figures(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Values per sample ``(b,)``, by name."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""One training loop for image, video and decoder networks, on accelerate.
+"""One training loop for all kinds of networks, on accelerate.
 
 One process or many, CPU or CUDA: the global batch of a step is a function of the recipe's seed and the step alone
 (see `jvid_training.data.windows`), each process takes its share. A run stops cleanly on SIGINT or SIGTERM with a
@@ -12,7 +12,7 @@ import math
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,7 @@ from jvid.machine.cores import set_threads
 from jvid.refusals import refused
 from jvid_models.weights import read_weights, save_weights
 from jvid_models.words import Words
-from jvid_training.data.prompts import load_text
-from jvid_training.data.windows import Split, Windows
+from jvid_training.data.windows import HELD_OUT_STEP, Split
 from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import cpu_job, first_process
 from jvid_training.recipe import Optimiser, Recipe, to_document
@@ -48,13 +47,14 @@ from jvid_training.train.checkpoints import (
     write_digests,
 )
 from jvid_training.train.networks import bare, build_network, conditioned, recomputing, unet_of
-from jvid_training.train.objectives import objective_of
+from jvid_training.train.objectives import Measures
+from jvid_training.train.tasks import objective_of, sources_of, text_of
 
 MARKER = "run.json"
 OWNED = ("model.safetensors", "network.json", MANIFEST)
 """What ``final/`` holds beside `MARKER`."""
 
-VALIDATION_SAMPLES = {"image": 256, "video": 32, "decoder": 16}
+VALIDATION_SAMPLES = {"image": 256, "video": 32, "decoder": 16, "autoencoder": 128}
 
 
 class TrainingError(JvidError, ArithmeticError):
@@ -72,6 +72,8 @@ class Progress:
     rate: float
     """Steps per second since the run (or its resume) began."""
     validation: float | None = None
+    figures: Mapping[str, float] = attrs.field(factory=dict)
+    """Other figures on held-out actors, by name (`jvid_training.train.objectives.Measures`)."""
 
 
 def learning_rate(optimiser: Optimiser, step: int, steps: int) -> float:
@@ -127,9 +129,9 @@ class _Run:
         self.recipe, self.progress = recipe, progress
         training = recipe.training
         set_threads(training.threads or None)
-        if training.checkpointing and recipe.kind == "decoder":
+        if training.checkpointing and recipe.kind in ("decoder", "autoencoder"):
             raise InputError(
-                "training.checkpointing: only UNets compute layers again, not the decoder; leave it out"
+                f"training.checkpointing: only UNets compute layers again, not the {recipe.kind}; leave it out"
             )
         self.out = Path(recipe.out)
         self.precision = computable(training.precision)
@@ -146,14 +148,10 @@ class _Run:
                 f"use a multiple of {world * training.accumulate}"
             )
         self.part = training.batch // (world * training.accumulate)
-        latents = Path(recipe.data.latents)
-        self.windows: dict[Split, Windows] = {"train": Windows(latents, leave_out=training.leave_out)}
-        if self.windows["train"].manifest.holdout:
-            self.windows["holdout"] = Windows(latents, "holdout")
+        self.sources = sources_of(recipe)
         # The initial weights are the one thing that torch's global generator decides: first of a text network, then of the UNet.
         set_seed(training.seed)
-        manifest = self.windows["train"].manifest
-        self.text = None if recipe.kind == "decoder" else load_text(manifest, recipe.data, recipe.text)
+        self.text = text_of(recipe, self.sources)
         self.objective = objective_of(recipe, self.text, self.accelerator.device)
         set_seed(training.seed)
         network: Any = conditioned(build_network(recipe), self.text)
@@ -176,6 +174,8 @@ class _Run:
         self.saved = -1
         """The step of the last checkpoint."""
         self.curve: list[dict[str, float]] = []
+        self.figures: dict[str, float] = {}
+        """Of the last validation, beside its loss."""
         self._resume(network, optimizer)
         self.ema.to(self.accelerator.device)
         if training.checkpointing:
@@ -220,9 +220,8 @@ class _Run:
                 if self.step % training.log_every == 0 or due:
                     rate = (self.step - first) / (time.monotonic() - began)
                     lr = learning_rate(self.recipe.optimiser, self.step - 1, training.steps)
-                    self._log(
-                        Progress(self.step, training.steps, sum(losses) / len(losses), lr, rate, validation)
-                    )
+                    loss, figures = sum(losses) / len(losses), self.figures if due else {}
+                    self._log(Progress(self.step, training.steps, loss, lr, rate, validation, figures))
                     losses.clear()
                 if due:
                     self.checkpoint(validation)
@@ -264,29 +263,33 @@ class _Run:
 
     def _batch(self, split: Split, step: int, places: range, batch: int) -> dict[str, Tensor]:
         seed = self.recipe.training.seed
-        samples = [self.objective.sample(self.windows[split], seed, step, place, batch) for place in places]
+        samples = [self.objective.sample(self.sources[split], seed, step, place, batch) for place in places]
         return {
             name: torch.stack([sample[name] for sample in samples]).to(self.accelerator.device)
             for name in samples[0]
         }
 
     def validate(self) -> float | None:
-        """Loss of the moving average on the held-out actors: the same samples each time; None without any."""
-        if "holdout" not in self.windows:
+        """Loss of the moving average on the held-out actors: the same samples each time; None without any. Sets `figures`."""
+        if "holdout" not in self.sources:
             return None
         count = VALIDATION_SAMPLES[self.recipe.kind]
         network = self.accelerator.unwrap_model(self.network)
         self.ema.store(network.parameters())
         self.ema.copy_to(network.parameters())
-        total = 0.0
+        total: dict[str, float] = {}
         with torch.no_grad(), self.accelerator.autocast():
             for first in range(0, count, self.part):
                 places = range(first, min(first + self.part, count))
-                total += float(
-                    self.objective.loss(network, self._batch("holdout", 1 << 40, places, count)).sum()
-                )
+                batch = self._batch("holdout", HELD_OUT_STEP, places, count)
+                found = {"loss": self.objective.loss(network, batch)}
+                if isinstance(self.objective, Measures):
+                    found |= self.objective.figures(network, batch)
+                for name, values in found.items():
+                    total[name] = total.get(name, 0.0) + float(values.sum())
         self.ema.restore(network.parameters())
-        return total / count
+        self.figures = {name: summed / count for name, summed in total.items() if name != "loss"}
+        return total["loss"] / count
 
     def checkpoint(self, validation: float | None = None) -> None:
         """Write the state on the main process; the others wait."""
@@ -356,6 +359,7 @@ class _Run:
         values = {"loss": progress.loss, "lr": progress.lr, "rate": progress.rate}
         if progress.validation is not None:
             values["validation"] = progress.validation
+        values.update(progress.figures)
         with _one_line(self.out):
             self.accelerator.log(values, step=progress.step)
         self.curve.append({"step": progress.step, "minutes": round(self.seconds / 60, 3), **values})

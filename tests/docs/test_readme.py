@@ -203,7 +203,7 @@ def test_command(
         for plan in plans:
             jvid("plan", "--paper", "64", "--steps", "2", "-o", plan)
         for mine in (words[i + 1] for i, word in enumerate(words) if word == "--strategy"):
-            paper.strategy(64).save(tmp_path / mine)
+            paper.strategy(64).save(tmp_path / mine.rpartition("=")[2])
         for prompts in (words[i + 1] for i, word in enumerate(words) if word == "--prompts"):
             line = '{"prompt": "a person walking", "seed": 7}'
             (tmp_path / prompts).write_text(f"a person running\n\n{line}\n", encoding="utf-8")

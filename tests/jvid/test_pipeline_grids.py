@@ -8,9 +8,22 @@ import diffusers
 import pytest
 import torch
 
-from jvid import DDIM, DPMPP2M, PNDM, Always, Euler, Expert, Parameterized, Sampler, TabulatedSchedule, UniPC
+from jvid import (
+    DDIM,
+    DPMPP2M,
+    PNDM,
+    Always,
+    Euler,
+    Expert,
+    Parameterized,
+    Sampler,
+    TabulatedSchedule,
+    UniPC,
+    load,
+)
 from jvid.errors import InputError
 from jvid.grids import Explicit, Karras, Leading, Linspace, Trailing
+from jvid.plugins.choice import Choice
 from jvid.schedules import VarianceExploding
 from jvid.testing import conforms
 
@@ -141,3 +154,12 @@ def test_what_ends_above_zero_is_declared():
         Karras(1, clean=False)
     with pytest.raises(InputError, match="at most 1000"):
         Linspace(1000, skip_lowest=True)
+
+
+def test_names_of_grids_take_the_options():
+    assert load("grid", Choice.parse("leading:steps=5,offset=1,clean=false")) == Leading(
+        5, offset=1, clean=False
+    )
+    assert load("grid", Choice.parse("linspace:steps=5,rounded=false,skip_lowest=true")) == Linspace(
+        5, rounded=False, skip_lowest=True
+    )

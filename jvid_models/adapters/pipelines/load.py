@@ -14,6 +14,7 @@ from jvid.extras import extra
 from jvid.files import read_json
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
+from jvid_models.adapters.pipelines.folders import models_of, variant_of
 
 with extra("models"):
     import diffusers
@@ -72,14 +73,17 @@ def from_folder(
     index = Path(path) / "model_index.json"
     if not index.is_file():
         raise MissingDependencyError(f"no {index}: expected a local folder of a diffusers pipeline")
-    name = read_json(index, "JSON as diffusers writes it", "fetch the folder again").get("_class_name")
+    stated = read_json(index, "JSON as diffusers writes it", "fetch the folder again")
+    name = stated.get("_class_name")
     if name not in COMPARED and not untested:
         raise InputError(
             f"{path} holds a {name}, which was never compared with diffusers' own run: give untested=True to use it"
         )
     try:
+        parts = models_of(Path(path), stated, dtype)
+        variant = variant_of(Path(path), stated)
         pipe = diffusers.DiffusionPipeline.from_pretrained(
-            path, dtype=dtype, local_files_only=True, use_safetensors=True
+            path, dtype=dtype, local_files_only=True, use_safetensors=True, variant=variant, **parts
         )
     except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError) as error:
         raise InputError(f"cannot load a pipeline from {path}: {str(error).splitlines()[0]}") from None

@@ -128,6 +128,40 @@ def test_a_user_who_knows_mixes_what_differs():
         jvid.compose(strategy, jvid.Ensemble(denoisers, (4, 1, 2, 2)))
 
 
+class Decoder:
+    """A codec of the inner space."""
+
+    space = INNER
+
+    def decode(self, latents):
+        return latents
+
+
+def test_latents_are_in_the_space_of_the_codec():
+    outer, inner = pair(VP)
+    strategy = jvid.Strategy("cycle:experts=a+b", steps=4)
+    members = {"a": outer, "b": inner}
+    got = jvid.compose(strategy, jvid.Ensemble(members, (4, 1, 2, 2), codec=Decoder()))
+    expected = jvid.compose(strategy, jvid.Ensemble({"a": inner, "b": inner}, (4, 1, 2, 2), codec=Decoder()))
+    run = lambda sampler: sampler((4, 1, 2, 2), seeds=[0])  # noqa: E731
+    torch.testing.assert_close(run(got), run(expected), atol=1e-5, rtol=1e-5)
+    first = jvid.compose(strategy, jvid.Ensemble(members, (4, 1, 2, 2)))
+    assert not torch.allclose(run(first), run(expected), atol=1e-2)
+
+
+def test_a_source_states_that_spaces_are_one():
+    source = jvid.Source(
+        experts={"a": "gaussian:schedule=cosine", "b": "gaussian:schedule=cosine"},
+        shape=(4, 1, 2, 2),
+        same_space=True,
+    )
+    assert jvid.Source.from_plain(source.to_plain()) == source
+    assert source.load().same_space
+    assert "same_space" not in jvid.Source("x", fps=2.0).to_plain()
+    with pytest.raises(InputError, match="true or false"):
+        jvid.Source("x", same_space="yes")
+
+
 def test_spaces_of_equal_encoders_are_equal_under_other_names():
     one, other = LatentSpace("kl", encoder="kl-f8"), LatentSpace("temporal decoder", encoder="kl-f8")
     assert one == other

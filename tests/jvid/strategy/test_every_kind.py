@@ -50,6 +50,7 @@ OPTIONS = {
 
 NEEDS_FILES = {
     "codec models/taesd": "weights that are not part of the package",
+    "codec models/autoencoder": "a folder of diffusers",
     "codec models/autoencoder-kl": "a folder of diffusers",
     "text models/minilm": "weights that are not part of the package",
     "text models/clip": "a folder of transformers",

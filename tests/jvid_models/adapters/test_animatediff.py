@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import diffusers
 import pytest
 import torch
@@ -38,6 +40,10 @@ def test_each_frame_sees_the_clips_text(unet):
     by_hand = unet(x, 399, text.repeat_interleave(3, 0)).sample
     torch.testing.assert_close(got, by_hand, atol=1e-6, rtol=1e-5)
     assert denoiser.denoises == "clips"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # there is no accelerated forward, and none is announced
+        again = from_unet(unet, SCHEDULER).network(x, torch.tensor(0.4), {"text": text})
+    torch.testing.assert_close(again, got, atol=1e-4, rtol=1e-3)
 
 
 def test_more_frames_than_its_positions_are_refused(unet):

@@ -71,6 +71,29 @@ def test_an_edited_table_is_read_from_the_object():
     torch.testing.assert_close(table(levels_of_scheduler(live)), live.alphas_cumprod.double(), atol=0, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("kind", "stray"),
+    [
+        (diffusers.PNDMScheduler, {"rescale_betas_zero_snr": True}),
+        (diffusers.HeunDiscreteScheduler, {"use_flow_sigmas": True, "flow_shift": 3.0}),
+        (diffusers.DDIMScheduler, {"snr_shift_scale": 3.0, "timestep_type": "continuous", "shift": 3.0}),
+    ],
+)
+def test_keys_of_other_classes_change_nothing(kind, stray):
+    live = kind.from_config({**kind(**SD).config, **stray})
+    assert set(stray) <= set(live.config)
+    for given in (live, saved(live)):
+        levels = levels_of_scheduler(given)
+        torch.testing.assert_close(table(levels), live.alphas_cumprod.double(), atol=1e-6, rtol=1e-4)
+        assert levels.clock == "index"
+    heun = diffusers.FlowMatchHeunDiscreteScheduler.from_config(
+        diffusers.FlowMatchEulerDiscreteScheduler(
+            shift=3.0, use_dynamic_shifting=True, invert_sigmas=True
+        ).config
+    )
+    assert schedule_of(heun) == (FlowMatching(3.0), "flow")
+
+
 class OwnScheduler(diffusers.DDIMScheduler):
     """A user's subclass."""
 
@@ -204,6 +227,7 @@ def test_flow_sigmas_of_multistep_solvers(kind):
         diffusers.CMStochasticIterativeScheduler(),
         diffusers.DDPMWuerstchenScheduler(),
         diffusers.SCMScheduler(),
+        diffusers.RePaintScheduler(),
     ],
     ids=lambda scheduler: type(scheduler).__name__,
 )

@@ -102,12 +102,21 @@ def test_measuring_draws_no_random_number():
         ({"_class_name": "UNet2DConditionModel"}, "UNet2DConditionModel"),
         (SD15 | {"latents_std": [0.0] * 4, "latents_mean": [0.0] * 4}, "latents_std"),
         (SD15 | {"latents_std": [1.0] * 4}, "4 latents_std"),
+        (
+            {"latent_channels": 128, "block_out_channels": [1, 2], "spatio_temporal_scaling": [True]},
+            "spatio_temporal_scaling",
+        ),
     ],
 )
 def test_what_is_not_understood_is_named(config, named):
     with pytest.raises(InputError, match=named) as caught:
         space_of_config(config)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_autoencoder_is_refused():
+    with pytest.raises(InputError, match="got a Linear for an autoencoder"):
+        space_of_autoencoder(torch.nn.Linear(1, 1))
 
 
 def test_svd_has_the_encoder_of_stable_diffusion():

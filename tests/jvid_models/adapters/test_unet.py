@@ -108,6 +108,23 @@ def test_other_predictions_equal_diffusers(video, stated):
     torch.testing.assert_close(got, by_hand, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("stated", ["epsilon", "v_prediction"])
+def test_an_edm_scheduler_preconditions_the_unet(image, stated):
+    scheduler = diffusers.EDMEulerScheduler(prediction_type=stated)
+    scheduler.set_timesteps(4)
+    denoiser = from_unet(image, scheduler)
+    x, text = torch.randn(2, 4, 1, 8, 8), torch.randn(2, 5, 12)
+    for sigma, n in zip(scheduler.sigmas[:-1], scheduler.timesteps, strict=True):
+        t = denoiser.schedule.time_at(torch.atan(sigma.double()))
+        noisy = x * sigma
+        out = image(scheduler.precondition_inputs(noisy[:, :, 0], sigma), n, text).sample
+        by_hand = scheduler.precondition_outputs(noisy[:, :, 0], out, sigma)
+        torch.testing.assert_close(denoiser(noisy, t, {"text": text})[:, :, 0], by_hand, atol=1e-4, rtol=1e-4)
+    assert denoiser.denoises == "frames"
+    with pytest.raises(InputError, match="preconditioned"):
+        from_unet(image, scheduler, "eps")
+
+
 def test_the_networks_dtype_stays_inside(video):
     x, t, cond = torch.randn(1, 4, 2, 8, 8), torch.tensor(0.5), {"text": torch.randn(1, 5, 12)}
     full = from_unet(video, SCHEDULER)(x, t, cond)

@@ -1,0 +1,77 @@
+"""The models of a pipeline's folder, whole: fp16 variants and shards are found, missing tensors are an error at load time.
+
+diffusers leaves a tensor that no file holds as it was drawn, or on the meta device, where the first call fails.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jvid.errors import InputError
+from jvid.extras import extra
+from jvid_models.saved import load_saved
+
+with extra("models"):
+    import diffusers
+    from diffusers import ModelMixin
+
+__all__ = ["models_of", "variant_of"]
+
+_PLAIN = ("model.safetensors", "model.safetensors.index.json")
+_VARIANT = re.compile(
+    r"model\.(?:safetensors\.index\.)?([a-z]\w*)\.(?:safetensors|json)|model\.([a-z]\w*)-\d{5}-of-\d{5}\.safetensors"
+)
+
+
+def _parts(index: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Name, library and class of each part that the folder holds."""
+    for name, stated in index.items():
+        if (
+            isinstance(stated, list | tuple)
+            and len(stated) == 2
+            and all(isinstance(each, str) for each in stated)
+        ):
+            yield name, stated[0], stated[1]
+
+
+def models_of(folder: Path, index: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    """diffusers' own models of a folder, by the name that its ``model_index.json`` gives them.
+
+    Raises:
+        InputError: files that cannot be read, or weights that lack tensors; it names the part and the tensors.
+    """
+    found = {}
+    for name, library, kind in _parts(index):
+        model = getattr(diffusers, kind, None) if library == "diffusers" else None
+        if isinstance(model, type) and issubclass(model, ModelMixin):
+            found[name] = load_saved(model, folder / name, f"the {name}", dtype=dtype)
+    return found
+
+
+def variant_of(folder: Path, index: Mapping[str, Any]) -> str | None:
+    """The variant of the text encoders' weights, where a folder holds no plain ones; None where it does.
+
+    Raises:
+        InputError: parts of several variants; the message names them.
+    """
+    found: dict[str, str] = {}
+    for name, library, _ in _parts(index):
+        names = [path.name for path in (folder / name).glob("model*")] if library == "transformers" else []
+        if (
+            not names
+            or any(plain in names for plain in _PLAIN)
+            or any(re.match(r"model-\d{5}-of", each) for each in names)
+        ):
+            continue
+        for match in filter(None, map(_VARIANT.fullmatch, names)):
+            found[match[1] or match[2]] = name
+    if len(found) > 1:
+        raise InputError(
+            f"{folder} holds weights of {' and '.join(sorted(found))}: expected one variant in all parts"
+        )
+    return next(iter(found), None)

@@ -1,0 +1,76 @@
+"""Single frames of a folder of images and clips, for the training of an autoencoder.
+
+Files are read when a frame of them is drawn: a data set of any size costs no memory. A file is held out where the first folder
+of its path below the root, or its actor, is in ``data.holdout``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jvid.errors import InputError
+from jvid_models.paths import shared_root
+from jvid_training.data.clips import IMAGES, SUFFIXES, read_clip
+from jvid_training.data.crop import apply_crop, centre_crop
+from jvid_training.data.windows import Split
+from jvid_training.recipe import Data
+
+__all__ = ["Pictures", "data_root"]
+
+
+class Pictures:
+    """All images, and all frames of clips, of a split below ``data.root``, drawn with equal weight for each file."""
+
+    def __init__(self, data: Data, split: Split = "train") -> None:
+        self.data = data
+        self.root = data_root(data)
+        self.files = [
+            path for path in _media(self.root) if _held_out(path, self.root, data) == (split == "holdout")
+        ]
+        if not self.files:
+            raise InputError(
+                f"{self.root}: the {split} split is empty; set data.holdout to some of its folders or actors, not to all"
+            )
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def draw(self, random: np.random.Generator) -> Tensor:
+        """A frame ``(3, size, size)`` of a random file, in [-1, 1]; half of them mirrored where ``data.flip`` is set."""
+        frames = read_clip(self.files[random.integers(len(self.files))]).frames
+        place = int(random.integers(len(frames)))
+        frame = frames[place : place + 1]
+        side = min(frame.shape[1:3]) if self.data.crop_size is None else self.data.crop_size
+        if frame.shape[1:3] != (self.data.size, self.data.size) or side != self.data.size:
+            frame = apply_crop(frame, centre_crop(frame, side), self.data.size)
+        picture = torch.from_numpy(frame[0].copy()).permute(2, 0, 1).float() / 127.5 - 1
+        if self.data.flip and random.random() < 0.5:
+            picture = picture.flip(-1)
+        return picture.contiguous()
+
+
+def data_root(data: Data) -> Path:
+    """The folder of the clips; a relative one is below the shared root."""
+    root = Path(data.root)
+    return root if root.is_absolute() else shared_root() / root
+
+
+def _media(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise InputError(f"no folder of images or clips at {root}: set data.root, or JVID_SHARED")
+    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGES | SUFFIXES)
+    if not found:
+        raise InputError(
+            f"no images or clips in {root}: expected files ending in {', '.join(sorted(IMAGES | SUFFIXES))}"
+        )
+    return found
+
+
+def _held_out(path: Path, root: Path, data: Data) -> bool:
+    actor = re.search(data.actor, path.stem)
+    return path.relative_to(root).parts[0] in data.holdout or bool(actor and actor["actor"] in data.holdout)

@@ -1,0 +1,59 @@
+"""What the kind of a recipe means for its run: where samples come from, how prompts are encoded, and what is learnt.
+
+image, video    windows of encoded clips, prompts      `jvid_training.train.objectives`
+decoder         windows of encoded clips, no prompts   `jvid_training.train.objectives`
+autoencoder     single frames, as pixels, no prompts   `jvid_training.train.autoencoding`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jvid_models.text import EmbeddingTable
+from jvid_models.words import Words
+from jvid_training.data.pictures import Pictures
+from jvid_training.data.prompts import load_text
+from jvid_training.data.windows import Split, Windows
+from jvid_training.recipe import Recipe
+from jvid_training.train import objectives
+from jvid_training.train.autoencoding import Autoencode
+
+__all__ = ["objective_of", "sources_of", "text_of"]
+
+Sources = Mapping[Split, Any]
+
+
+def sources_of(recipe: Recipe) -> Sources:
+    """The samples of the training split, and of held-out actors where there are some: `Windows` or `Pictures`."""
+    if recipe.kind == "autoencoder":
+        splits: tuple[Split, ...] = ("train", "holdout") if recipe.data.holdout else ("train",)
+        return {split: Pictures(recipe.data, split) for split in splits}
+    latents = Path(recipe.data.latents)
+    sources: dict[Split, Windows] = {"train": Windows(latents, leave_out=recipe.training.leave_out)}
+    if sources["train"].manifest.holdout:
+        sources["holdout"] = Windows(latents, "holdout")
+    return sources
+
+
+def text_of(recipe: Recipe, sources: Sources) -> EmbeddingTable | Words | None:
+    """The encoder of the prompts; None where the network takes none."""
+    if recipe.kind not in ("image", "video"):
+        return None
+    return load_text(sources["train"].manifest, recipe.data, recipe.text)
+
+
+def objective_of(
+    recipe: Recipe, text: EmbeddingTable | Words | None, device: torch.device
+) -> objectives.Objective:
+    """The objective of a recipe.
+
+    Raises:
+        InputError: a network, a schedule or features that do not fit.
+    """
+    if recipe.kind == "autoencoder":
+        return Autoencode.of(recipe)
+    return objectives.objective_of(recipe, text, device)

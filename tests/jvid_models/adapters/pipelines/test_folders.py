@@ -1,0 +1,52 @@
+"""Folders of pipelines as they are published: half-precision variants, shards, and weights that lack tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from benchmarks.published import tiny
+from jvid.errors import InputError
+from jvid_models.adapters.pipelines import from_folder
+
+NAME = "StableDiffusionPipeline"
+
+
+@pytest.fixture(scope="module")
+def pipe() -> Any:
+    return tiny.build(NAME).pipe
+
+
+def weights(pipe: Any) -> dict[str, torch.Tensor]:
+    parts = {name: getattr(pipe, name) for name in ("unet", "vae", "text_encoder")}
+    return {
+        f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()
+    }
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"variant": "fp16"}, {"max_shard_size": "100KB"}, {"variant": "fp16", "max_shard_size": "100KB"}],
+)
+def test_variants_and_shards_are_found(pipe: Any, tmp_path: Path, options: dict[str, Any]) -> None:
+    pipe.save_pretrained(tmp_path, **options)
+    loaded = weights(from_folder(tmp_path).pipe)
+    expected = weights(pipe)
+    assert loaded.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(loaded[name], value, rtol=0, atol=0)
+
+
+def test_a_missing_tensor_is_an_error_at_load_time(pipe: Any, tmp_path: Path) -> None:
+    pipe.save_pretrained(tmp_path)
+    file = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    kept = load_file(file)
+    dropped = next(iter(kept))
+    save_file({name: value for name, value in kept.items() if name != dropped}, file)
+    with pytest.raises(InputError, match=f"cannot load the unet .* lack {dropped}") as error:
+        from_folder(tmp_path)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,130 @@
+"""From an autoencoder of one's own to an ensemble: encoding, experts on stills and on clips, export, sampling."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import jvid
+from jvid.cli import main
+from jvid.errors import InputError
+from jvid_models.ensembles.folder import EnsembleFolder
+from jvid_models.networks.autoencoder import Autoencoder
+from jvid_training.data.manifest import load_manifest
+from jvid_training.export import Part, export_runs
+from jvid_training.recipe import structure_recipe
+from jvid_training.train.trainer import train
+from tests.caption_tools import captioned, make_captioned, make_stills
+from tests.training_tools import write_recipe
+
+FACTOR = 4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random codec of 6 channels, two encodings that share statistics, and a run of one step on each."""
+    folder = tmp_path_factory.mktemp("own")
+    torch.manual_seed(0)
+    own = Autoencoder(
+        "AutoencoderKL", latent_channels=6, block_out_channels=[4, 4, 8], layers_per_block=1, norm_num_groups=2,
+        down_block_types=["DownEncoderBlock2D"] * 3, up_block_types=["UpDecoderBlock2D"] * 3,
+    )  # fmt: skip
+    own.autoencoder.save_pretrained(folder / "codec")
+    make_captioned(folder / "clips")
+    make_stills(folder / "stills")
+    for kind in ("image", "video"):
+        assert main(["encode", str(write_recipe(folder / f"{kind}.toml", document(folder, kind)))]) == 0
+        train(structure_recipe(document(folder, kind)))
+    return folder
+
+
+def document(folder: Path, kind: str) -> dict[str, Any]:
+    recipe = captioned(folder, kind, steps=1, batch=2)
+    recipe |= {"name": f"own-{kind}", "out": str(folder / kind)}
+    recipe["codec"] = {"name": "autoencoder", "options": {"folder": str(folder / "codec")}}
+    recipe["network"] |= {"latent_channels": 6}
+    recipe["text"]["options"]["vocabulary"] = str(folder / "clips/metadata.jsonl")
+    if kind == "image":
+        recipe["data"] |= {
+            "root": str(folder / "stills"),
+            "latents": str(folder / "stills.latents"),
+            "captions": "text",
+            "frames": 1,
+            "crop_size": 32,
+            "holdout_by": "",
+            "holdout": [],
+            "statistics": "",
+        }
+    else:
+        recipe["data"] |= {"statistics": str(folder / "stills.latents")}
+    return recipe
+
+
+def experts(folder: Path) -> dict[str, Part]:
+    return {"clips": Part(folder / "video"), "frames": Part(folder / "image")}
+
+
+def test_an_ensemble_holds_the_autoencoder_that_encoded_its_latents(folder: Path) -> None:
+    stills, clips = (load_manifest(folder / name) for name in ("stills.latents", "latents"))
+    assert (stills.mean, stills.std) == (clips.mean, clips.std)
+    assert (len(stills.mean), stills.frames, clips.frames) == (6, 1, 8)
+    made = export_runs(experts(folder), Part(folder / "codec"), folder / "made")
+    assert (made.shape, made.frame_experts) == ((6, 8, 8, 8), ("frames",))
+    document_ = json.loads((folder / "made/ensemble.json").read_text())
+    assert (document_["format"], document_["decoder"]["kind"]) == (3, "AutoencoderKL")
+
+    codec: Any = made.codec
+    original = jvid.load(
+        "codec", "autoencoder", folder=str(folder / "codec"), mean=list(clips.mean), std=list(clips.std)
+    )
+    assert made.space == codec.space == original.space
+    assert made.space.factor == FACTOR
+    video = torch.rand(1, 3, 2, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    z = original.encode(video)
+    torch.testing.assert_close(codec.encode(video), z, rtol=0, atol=0.02)  # its weights are fp16
+    torch.testing.assert_close(codec.decode(z), original.decode(z), rtol=0, atol=0.02)
+
+    strategy = jvid.Strategy("boundary:experts=frames+clips,at=0.5", steps=2)
+    composition = jvid.Composition(strategy, made)
+    latents = composition.sampler()(made.shape, seeds=[1], cond=composition.condition(["a red block walks"]))
+    assert codec.decode(latents).shape == (1, 3, 8, 32, 32)
+
+
+def test_another_decoder_than_that_of_the_latents_is_refused(folder: Path, tmp_path: Path) -> None:
+    Autoencoder.load(folder / "codec").autoencoder.save_pretrained(tmp_path / "other")
+    with pytest.raises(InputError, match=r"the latents of the recipes were encoded by .*codec"):
+        export_runs(experts(folder), Part(tmp_path / "other"), tmp_path / "made")
+    export_runs(experts(folder), Part(folder / "codec"), tmp_path / "made")
+    with pytest.raises(InputError, match="decoder='taesd': the ensemble's latents are those of its own"):
+        EnsembleFolder(tmp_path / "made", decoder="taesd")
+
+
+def test_frames_that_the_factor_does_not_divide_are_refused_before_encoding(
+    folder: Path, tmp_path: Path, capsys
+) -> None:
+    wrong = document(folder, "image")
+    wrong["data"] |= {"size": 30, "latents": str(tmp_path / "latents")}
+    assert main(["encode", str(write_recipe(tmp_path / "wrong.toml", wrong))]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "data.size: got 30, expected a multiple of 4, by which AutoencoderKL divides" in error
+    assert not (tmp_path / "latents").exists()
+
+
+@pytest.mark.parametrize("kind", ["AutoencoderTiny", "AutoencoderKL"])
+def test_the_configuration_makes_the_same_network_again(kind: str) -> None:
+    options: dict[str, Any] = {"latent_channels": 6}
+    if kind == "AutoencoderTiny":
+        options |= {"encoder_block_out_channels": [4, 4], "decoder_block_out_channels": [4, 4],
+                    "num_encoder_blocks": [0, 1], "num_decoder_blocks": [1, 0]}  # fmt: skip
+    with torch.device("meta"):
+        one = Autoencoder(kind, **options)
+        two = Autoencoder(**json.loads(json.dumps(one.config)))
+    assert {name: each.shape for name, each in one.state_dict().items()} == {
+        name: each.shape for name, each in two.state_dict().items()
+    }
+    assert (two.kind, two.channels, two.factor) == (kind, 6, one.factor)
+    assert one.config == two.config
