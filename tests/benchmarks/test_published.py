@@ -10,7 +10,7 @@ from benchmarks.published.page import PAGE
 from jvid_models.adapters.pipelines.compared import COMPARED, KEEP_STATE
 
 ROWS = re.findall(
-    r"^\| ([\w:]+) \| (equal|refused|differs|not built) \|", PAGE.read_text(encoding="utf-8"), re.M
+    r"^\| ([\w:.-]+) \| (equal|refused|differs|not built) \|", PAGE.read_text(encoding="utf-8"), re.M
 )
 
 
