@@ -18,7 +18,7 @@ from jvid.plugins.choice import Choice
 from jvid_models.adapters.pipelines import PipelineDenoiser
 from jvid_models.adapters.unet import from_unet
 
-__all__ = ["NATIVE", "PipelineText", "native_member"]
+__all__ = ["NATIVE", "PipelineText", "native_member", "pipeline_of"]
 
 NATIVE = ("StableDiffusionPipeline", "TextToVideoSDPipeline", "AnimateDiffPipeline")
 """Classes whose call does nothing else, with the options of ``_UNDERSTOOD``."""
@@ -28,10 +28,19 @@ _UNDERSTOOD = frozenset({"guidance_scale", "negative_prompt", "height", "width",
 
 @attrs.frozen(eq=False)
 class PipelineText:
-    """Prompts to conditions by a pipeline's own ``encode_prompt``; ``negative`` is the null condition's prompt."""
+    """Prompts to conditions by a pipeline's own ``encode_prompt``; its option ``negative_prompt`` is the null condition's."""
 
-    pipe: Any
-    negative: str = ""
+    denoiser: PipelineDenoiser
+
+    @property
+    def pipe(self) -> Any:
+        """The pipeline."""
+        return self.denoiser.pipe
+
+    @property
+    def negative(self) -> str:
+        """The prompt of the null condition."""
+        return str(self.denoiser.options.get("negative_prompt") or "")
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[str]) -> Condition:
@@ -44,7 +53,7 @@ class PipelineText:
             raise InputError(
                 f"got prompts {prompts!r}: expected a list of at least one ('' is unconditional)"
             )
-        device = next(self.pipe.text_encoder.parameters()).device
+        device = self.pipe._execution_device  # of offloaded parts too
         text, null = self.pipe.encode_prompt(
             list(prompts), device, 1, True, negative_prompt=[self.negative] * len(prompts)
         )[:2]
@@ -61,8 +70,14 @@ def native_member(denoiser: PipelineDenoiser) -> Member | None:
         or getattr(pipe, "image_encoder", None) is not None
     ):
         return None
-    negative = options.get("negative_prompt") or ""
     scale = float(options.get("guidance_scale", denoiser.call.parameters["guidance_scale"].default))
     wrappers = (Choice("guided", {"scale": scale}),) if scale > 1.0 else ()
     unet = from_unet(pipe.unet, pipe.scheduler, space=denoiser.space)
-    return Member(unet, denoiser.denoises, PipelineText(pipe, negative), wrappers, any_length=True)  # type: ignore[arg-type]
+    return Member(unet, denoiser.denoises, PipelineText(denoiser), wrappers, any_length=True)  # type: ignore[arg-type]
+
+
+def pipeline_of(member: Member) -> PipelineDenoiser | None:
+    """The pipeline's denoiser behind a member, by its own call or by jvid's adapter; None for a member of another origin."""
+    if isinstance(member.denoiser, PipelineDenoiser):
+        return member.denoiser
+    return member.conditioner.denoiser if isinstance(member.conditioner, PipelineText) else None

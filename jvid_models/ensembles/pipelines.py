@@ -22,9 +22,9 @@ from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, fr
 from jvid_models.adapters.pipelines.spaces import factors_of
 from jvid_models.ensembles.native import native_member
 from jvid_models.ensembles.pipeline_codec import PipelineCodec
-from jvid_models.ensembles.split import boundary_of, split
+from jvid_models.ensembles.split import boundary_of, has_two, split
 
-__all__ = ["pipeline_ensemble"]
+__all__ = ["ensemble_of", "frame_rule", "own_run", "pipeline_ensemble"]
 
 FPS = {
     "AnimateDiff": 8.0, "CogVideoX": 8.0, "StableVideo": 7.0, "TextToVideo": 8.0, "Wan": 16.0, "HunyuanVideo15": 24.0,
@@ -76,27 +76,48 @@ def pipeline_ensemble(
         denoiser = from_folder(pipe, dtype=_precision(dtype), device=device, **given)
     else:
         denoiser = from_pipeline(pipe, **given)
+    return ensemble_of(denoiser, native=native, fps=fps, folder=pipe if isinstance(pipe, str | Path) else None)
+
+
+def ensemble_of(
+    denoiser: PipelineDenoiser,
+    *,
+    native: bool = True,
+    fps: float | None = None,
+    folder: str | Path | None = None,
+) -> Ensemble:
+    """The ensemble of a pipeline's denoiser: one expert, or two where the pipeline has two transformers.
+
+    Args:
+        denoiser: of the pipeline; what it does at the size of its options is learned here.
+        native: as of `pipeline_ensemble`.
+        fps: as of `pipeline_ensemble`.
+        folder: where the pipeline was loaded from, if from one.
+    """
     kind = type(denoiser.pipe).__name__
     if experts := split(denoiser):
         members = {name: _member(expert) for name, expert in experts.items()}
-        selector = boundary_of(denoiser)
     else:
         name = "video" if denoiser.denoises == "clips" else "image"
         members = {name: (native_member(denoiser) if native else None) or _member(denoiser)}
-        selector = Choice("always", {"name": name})
-    _, rate = factors_of(denoiser.pipe)
     return Ensemble(
         members,
         denoiser.shape,
         fps=fps or _fps(denoiser),
         codec=Deferred(lambda: PipelineCodec(denoiser)),
         space=denoiser.space,
-        frames=FrameRule(rate, int(rate > 1)),
-        strategy=_own_run(denoiser, selector),
+        frames=frame_rule(denoiser),
+        strategy=own_run(denoiser),
         name=kind.removesuffix("Pipeline") or kind,
-        folder=pipe if isinstance(pipe, str | Path) else None,
+        folder=folder,
         times=denoiser.grid,
     )
+
+
+def frame_rule(denoiser: PipelineDenoiser) -> FrameRule:
+    """The numbers of frames that a pipeline's autoencoder decodes."""
+    _, rate = factors_of(denoiser.pipe)
+    return FrameRule(rate, int(rate > 1))
 
 
 def _member(denoiser: PipelineDenoiser) -> Member:
@@ -125,8 +146,12 @@ def _fps(denoiser: PipelineDenoiser) -> float:
     return next((fps for start, fps in FPS.items() if kind.startswith(start)), 8.0)
 
 
-def _own_run(denoiser: PipelineDenoiser, selector: Choice) -> Strategy:
-    """What the pipeline itself does."""
+def own_run(denoiser: PipelineDenoiser) -> Strategy:
+    """The strategy that does what the pipeline itself does."""
+    if has_two(denoiser.pipe):
+        selector = boundary_of(denoiser)
+    else:
+        selector = Choice("always", {"name": "video" if denoiser.denoises == "clips" else "image"})
     steps = getattr(denoiser.call.parameters.get("num_inference_steps"), "default", _STEPS)
     solver = Choice(SOLVERS.get(type(denoiser.pipe.scheduler).__name__, "euler"))
     if solver.name in ("dpmpp-2m", "unipc"):

@@ -15,7 +15,7 @@ from typing import Any
 from jvid.plugins.choice import Choice
 from jvid_models.adapters.pipelines import PipelineDenoiser
 
-__all__ = ["HIGH", "LOW", "boundary_of", "split"]
+__all__ = ["HIGH", "LOW", "boundary_of", "has_two", "split"]
 
 HIGH, LOW = "high", "low"
 _SECOND = "guidance_scale_2"
@@ -24,7 +24,7 @@ _SECOND = "guidance_scale_2"
 def split(denoiser: PipelineDenoiser) -> dict[str, PipelineDenoiser]:
     """The experts for high and low noise; none for a pipeline of one transformer."""
     pipe = denoiser.pipe
-    if _ratio(pipe) is None or getattr(pipe, "transformer_2", None) is None:
+    if not has_two(pipe):
         return {}
     options = dict(denoiser.options)
     second = options.pop(_SECOND, None)
@@ -33,6 +33,11 @@ def split(denoiser: PipelineDenoiser) -> dict[str, PipelineDenoiser]:
         HIGH: PipelineDenoiser(_of_one(pipe, pipe.transformer), options, denoiser.seed, denoiser.compared),
         LOW: PipelineDenoiser(_of_one(pipe, pipe.transformer_2), low, denoiser.seed, denoiser.compared),
     }
+
+
+def has_two(pipe: Any) -> bool:
+    """Whether a pipeline goes from one transformer to another."""
+    return _ratio(pipe) is not None and getattr(pipe, "transformer_2", None) is not None
 
 
 def boundary_of(denoiser: PipelineDenoiser) -> Choice:

@@ -85,11 +85,13 @@ class Answers:
             key = name, self._calls[name]
             self._calls[name] += 1
             if key not in self._kept:
-                self._kept[key] = method(*args, **kwargs), [each.get_state() for each in self._generators]
+                answer = method(*args, **kwargs)
+                self._kept[key] = answer, [(each.device, each.get_state()) for each in self._generators]
             found, states = self._kept[key]
-            # What is drawn behind it is drawn as it was.
-            for generator, state in zip(self._generators, states, strict=True):
-                generator.set_state(state)
+            # What is drawn behind it is drawn as it was, by generators of the same number and devices.
+            if [each.device for each in self._generators] == [device for device, _ in states]:
+                for generator, (_, state) in zip(self._generators, states, strict=True):
+                    generator.set_state(state)
             return found
 
         return called

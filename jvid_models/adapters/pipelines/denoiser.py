@@ -23,6 +23,7 @@ from jvid.core.spaces import LatentSpace
 from jvid.denoisers.memo import Memo
 from jvid.errors import InputError
 from jvid_models.adapters.pipelines.answers import Answers
+from jvid_models.adapters.pipelines.beginning import first_latents
 from jvid_models.adapters.pipelines.call import PLAIN, PipelineCall
 from jvid_models.adapters.pipelines.entry import enter
 from jvid_models.adapters.pipelines.guidance import own_guidance
@@ -131,6 +132,38 @@ class PipelineDenoiser:
     def grid(self, steps: int) -> tuple[float, ...]:
         """The ``steps + 1`` times that the pipeline itself visits in so many steps, and where it ends."""
         return self._grid(self.setting, steps)
+
+    def begin(
+        self, shape: Sequence[int], steps: int, cond: Condition, generator: Any = None, latents: Any = None
+    ) -> Tensor:
+        """The latents ``(b c f h w)`` that the pipeline's own run of ``steps`` steps begins with.
+
+        What it draws on the way there holds for all evaluations under the same condition.
+
+        Args:
+            shape: ``(b, c, f, h, w)``.
+            steps: of the run.
+            cond: as of an evaluation.
+            generator: one, or a list of b; None is of the seed.
+            latents: in the place of a draw, as the pipeline's own argument.
+        """
+        b, rows = shape[0], cond.get("prompt")
+        if b > 1 and self.call.has_pictures:
+            each: list[Tensor] = []
+            for i in range(b):
+                row = {} if rows is None else {"prompt": rows[i : i + 1]}
+                own = generator[i] if isinstance(generator, list) else generator
+                given = None if latents is None else latents[i : i + 1]
+                each.append(self.begin((1, *shape[1:]), steps, row, own, given))
+            return torch.cat(each)
+        setting = self._setting(tuple(shape))
+        prompts, answers = self._conditioned(cond, shape[0], setting)
+        arguments = self.call.arguments(prompts, setting.sizes, steps)
+        given = {"generator": generator, "latents": latents}
+        arguments |= {
+            key: value for key, value in given.items() if value is not None and key in self.call.parameters
+        }
+        return first_latents(self.pipe, setting, arguments, answers, self._grid(setting, steps)[0])
 
     def frames(self, latents: Tensor, output_type: str = "np", prompts: list[str] | None = None) -> Any:
         """The pipeline's own decoder and postprocessing of latents ``(b c f h w)``; no network is called.

@@ -1,0 +1,45 @@
+"""The latents that a pipeline's own run begins with: drawn by its own ``prepare_latents``, in jvid's form.
+
+    x = prepared s / scale(t_1)        s: the deviation of the scheduler's first noise, scale: of its levels
+
+The pipeline is called up to there, with its own number of timesteps, and left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from jvid_models.adapters.pipelines.answers import Answers
+from jvid_models.adapters.pipelines.entry import enter
+from jvid_models.adapters.pipelines.probe import Departure
+from jvid_models.adapters.pipelines.setting import Setting
+from jvid_models.adapters.pipelines.visits import Visiting
+
+__all__ = ["first_latents"]
+
+
+def first_latents(
+    pipe: Any, setting: Setting, arguments: Mapping[str, Any], answers: Answers, time: float
+) -> Tensor:
+    """The first latents ``(b c f h w)``, float32.
+
+    Args:
+        pipe: the pipeline.
+        setting: of their shape.
+        arguments: of the pipeline's call, its generator and its number of steps among them.
+        answers: of its encoders; what is drawn before the loop is kept in them.
+        time: the first that it visits.
+    """
+
+    def leave_with(prepared: Tensor) -> Tensor:
+        raise Departure(prepared)
+
+    visiting = Visiting(setting.networks.turned, setting.delegates)
+    prepared: Tensor = enter(pipe, arguments, visiting, answers, leave_with)
+    # The probe of a scheduler that states its deviation has 1 in its place.
+    deviation = float(pipe.scheduler.__dict__.get("init_noise_sigma", 1.0))
+    own = setting.layout.prepared.gather(prepared).float() * (deviation / setting.levels.scale(time))
+    return setting.layout.completed(own)
