@@ -18,7 +18,7 @@ from jvid.plugins.choice import Choice
 from jvid_models.adapters.pipelines import PipelineDenoiser
 from jvid_models.adapters.unet import from_unet
 
-__all__ = ["NATIVE", "PipelineText", "native_member", "pipeline_of"]
+__all__ = ["NATIVE", "PipelineText", "native_member", "own_wrappers", "pipeline_of"]
 
 NATIVE = ("StableDiffusionPipeline", "TextToVideoSDPipeline", "AnimateDiffPipeline")
 """Classes whose call does nothing else, with the options of ``_UNDERSTOOD``."""
@@ -60,6 +60,13 @@ class PipelineText:
         return {"text": text, "null": {"text": null}}
 
 
+def own_wrappers(denoiser: PipelineDenoiser) -> tuple[Choice, ...]:
+    """The guidance of a pipeline of `NATIVE` as wrappers, which is outside of jvid's adapter."""
+    parameter = denoiser.call.parameters["guidance_scale"]
+    scale = float(denoiser.options.get("guidance_scale", parameter.default))
+    return (Choice("guided", {"scale": scale}),) if scale > 1.0 else ()
+
+
 def native_member(denoiser: PipelineDenoiser) -> Member | None:
     """The member of a pipeline by jvid's own adapter; None where the pipeline's own call is needed."""
     pipe, options = denoiser.pipe, denoiser.options
@@ -70,10 +77,8 @@ def native_member(denoiser: PipelineDenoiser) -> Member | None:
         or getattr(pipe, "image_encoder", None) is not None
     ):
         return None
-    scale = float(options.get("guidance_scale", denoiser.call.parameters["guidance_scale"].default))
-    wrappers = (Choice("guided", {"scale": scale}),) if scale > 1.0 else ()
     unet = from_unet(pipe.unet, pipe.scheduler, space=denoiser.space)
-    return Member(unet, denoiser.denoises, PipelineText(denoiser), wrappers, any_length=True)  # type: ignore[arg-type]
+    return Member(unet, denoiser.denoises, PipelineText(denoiser), own_wrappers(denoiser), any_length=True)  # type: ignore[arg-type]
 
 
 def pipeline_of(member: Member) -> PipelineDenoiser | None:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from jvid.core.protocols import TextEncoder
 from jvid.ensemble import Deferred, Ensemble, FrameRule, Member
 from jvid.errors import InputError
@@ -24,7 +26,7 @@ from jvid_models.ensembles.native import native_member
 from jvid_models.ensembles.pipeline_codec import PipelineCodec
 from jvid_models.ensembles.split import boundary_of, has_two, split
 
-__all__ = ["ensemble_of", "frame_rule", "own_run", "pipeline_ensemble"]
+__all__ = ["ensemble_of", "frame_rule", "own_run", "pipeline_ensemble", "precision"]
 
 FPS = {
     "AnimateDiff": 8.0, "CogVideoX": 8.0, "StableVideo": 7.0, "TextToVideo": 8.0, "Wan": 16.0, "HunyuanVideo15": 24.0,
@@ -73,7 +75,7 @@ def pipeline_ensemble(
     """
     given: dict[str, Any] = {"inputs": inputs, "seed": seed, "untested": untested, **options}
     if isinstance(pipe, str | Path):
-        denoiser = from_folder(pipe, dtype=_precision(dtype), device=device, **given)
+        denoiser = from_folder(pipe, dtype=precision(dtype), device=device, **given)
     else:
         denoiser = from_pipeline(pipe, **given)
     return ensemble_of(denoiser, native=native, fps=fps, folder=pipe if isinstance(pipe, str | Path) else None)
@@ -85,6 +87,7 @@ def ensemble_of(
     native: bool = True,
     fps: float | None = None,
     folder: str | Path | None = None,
+    wrappers: tuple[Choice, ...] | None = None,
 ) -> Ensemble:
     """The ensemble of a pipeline's denoiser: one expert, or two where the pipeline has two transformers.
 
@@ -93,6 +96,7 @@ def ensemble_of(
         native: as of `pipeline_ensemble`.
         fps: as of `pipeline_ensemble`.
         folder: where the pipeline was loaded from, if from one.
+        wrappers: the experts' default stack; None is the pipeline's own guidance.
     """
     kind = type(denoiser.pipe).__name__
     if experts := split(denoiser):
@@ -100,6 +104,8 @@ def ensemble_of(
     else:
         name = "video" if denoiser.denoises == "clips" else "image"
         members = {name: (native_member(denoiser) if native else None) or _member(denoiser)}
+    if wrappers is not None:
+        members = {name: attrs.evolve(member, wrappers=wrappers) for name, member in members.items()}
     return Ensemble(
         members,
         denoiser.shape,
@@ -126,7 +132,8 @@ def _member(denoiser: PipelineDenoiser) -> Member:
     return Member(denoiser, denoiser.denoises, conditioner, any_length=True)  # type: ignore[arg-type]
 
 
-def _precision(name: Any) -> Any:
+def precision(name: Any) -> Any:
+    """The torch dtype of a name; raises `InputError` for what is none of floating point."""
     import torch
 
     found = getattr(torch, name, None) if isinstance(name, str) else name

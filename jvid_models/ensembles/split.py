@@ -15,10 +15,10 @@ from typing import Any
 from jvid.plugins.choice import Choice
 from jvid_models.adapters.pipelines import PipelineDenoiser
 
-__all__ = ["HIGH", "LOW", "boundary_of", "has_two", "split"]
+__all__ = ["HIGH", "LOW", "SECOND_SCALE", "boundary_of", "has_two", "split"]
 
 HIGH, LOW = "high", "low"
-_SECOND = "guidance_scale_2"
+SECOND_SCALE = "guidance_scale_2"
 
 
 def split(denoiser: PipelineDenoiser) -> dict[str, PipelineDenoiser]:
@@ -27,7 +27,7 @@ def split(denoiser: PipelineDenoiser) -> dict[str, PipelineDenoiser]:
     if not has_two(pipe):
         return {}
     options = dict(denoiser.options)
-    second = options.pop(_SECOND, None)
+    second = options.pop(SECOND_SCALE, None)
     low = options if second is None else {**options, "guidance_scale": second}
     return {
         HIGH: PipelineDenoiser(_of_one(pipe, pipe.transformer), options, denoiser.seed, denoiser.compared),

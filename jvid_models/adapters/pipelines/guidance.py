@@ -6,10 +6,17 @@ from typing import Any
 
 from jvid_models.adapters.pipelines.call import PipelineCall
 
-__all__ = ["SCALES", "own_guidance"]
+__all__ = ["SCALES", "own_guidance", "scale_name"]
 
 SCALES = ("true_cfg_scale", "guidance_scale")
 """Arguments that hold the scale, the stronger first: beside true_cfg_scale, guidance_scale is an input of the network."""
+
+
+def scale_name(call: PipelineCall) -> str | None:
+    """The argument that a user's scale is for: the one that guides, or the one that is an input of the network."""
+    if "guidance_scale" in call.parameters and _embeds_guidance(call.pipe):
+        return "guidance_scale"
+    return next((each for each in SCALES if each in call.parameters), None)
 
 
 def own_guidance(call: PipelineCall) -> float:

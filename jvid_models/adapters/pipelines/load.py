@@ -19,7 +19,7 @@ from jvid_models.adapters.pipelines.folders import models_of, variant_of
 with extra("models"):
     import diffusers
 
-__all__ = ["from_folder", "from_pipeline"]
+__all__ = ["from_folder", "from_pipeline", "read_pipeline"]
 
 
 def from_pipeline(
@@ -70,23 +70,49 @@ def from_folder(
         MissingDependencyError: the folder has no ``model_index.json``, or a class needs a package that is not installed.
         InputError: the folder is damaged, or its class was not compared.
     """
-    index = Path(path) / "model_index.json"
-    if not index.is_file():
-        raise MissingDependencyError(f"no {index}: expected a local folder of a diffusers pipeline")
-    stated = read_json(index, "JSON as diffusers writes it", "fetch the folder again")
-    name = stated.get("_class_name")
+    name = _index_of(path).get("_class_name")
     if name not in COMPARED and not untested:
         raise InputError(
             f"{path} holds a {name}, which was never compared with diffusers' own run: give untested=True to use it"
         )
+    pipe = read_pipeline(path, dtype=dtype, device=device)
+    return from_pipeline(pipe, inputs=inputs, seed=seed, untested=untested, **options)
+
+
+def read_pipeline(
+    path: str | Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+    shared: Mapping[str, Any] | None = None,
+) -> Any:
+    """The pipeline of a local folder, with parts in the place of its own where they are ``shared``.
+
+    Weights are read from safetensors only.
+
+    Raises:
+        MissingDependencyError: the folder has no ``model_index.json``, or a class needs a package that is not installed.
+        InputError: the folder is damaged.
+    """
+    stated, given = _index_of(path), dict(shared or {})
+    own = {key: value for key, value in stated.items() if key not in given}
     try:
-        parts = models_of(Path(path), stated, dtype)
-        variant = variant_of(Path(path), stated)
+        parts = models_of(Path(path), own, dtype) | given
+        variant = variant_of(Path(path), own)
         pipe = diffusers.DiffusionPipeline.from_pretrained(
             path, dtype=dtype, local_files_only=True, use_safetensors=True, variant=variant, **parts
         )
     except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError) as error:
         raise InputError(f"cannot load a pipeline from {path}: {str(error).splitlines()[0]}") from None
     except ImportError as error:
-        raise MissingDependencyError(f"{name} needs a package: {str(error).splitlines()[0]}") from error
-    return from_pipeline(pipe.to(device), inputs=inputs, seed=seed, untested=untested, **options)
+        reason = str(error).splitlines()[0]
+        raise MissingDependencyError(f"{stated.get('_class_name')} needs a package: {reason}") from error
+    return pipe.to(device)
+
+
+def _index_of(path: str | Path) -> dict[str, Any]:
+    index = Path(path) / "model_index.json"
+    if not index.is_file():
+        raise MissingDependencyError(f"no {index}: expected a local folder of a diffusers pipeline")
+    stated: dict[str, Any] = read_json(index, "JSON as diffusers writes it", "fetch the folder again")
+    return stated

@@ -1,0 +1,95 @@
+"""Folders of a `JVIDPipeline`, read: what `folder` writes, and the folder of one pipeline of diffusers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jvid import documents
+from jvid.errors import InputError, MissingDependencyError, located
+from jvid.files import read_json
+from jvid.plugins.choice import Choice
+from jvid.strategy import Strategy
+from jvid_models.adapters.pipelines import from_pipeline
+from jvid_models.adapters.pipelines.load import read_pipeline
+from jvid_models.diffusion_pipeline.experts import Experts, experts_of
+from jvid_models.diffusion_pipeline.folder import DOCUMENT, FORMAT
+from jvid_models.diffusion_pipeline.sources import PipelineExpert
+from jvid_models.ensembles.pipelines import precision
+
+__all__ = ["read_folder"]
+
+_KEYS = ("format", "whole", "experts", "around", "strategy")
+_REMEDY = "write it again with JVIDPipeline.save_pretrained"
+
+
+def read_folder(
+    path: str | Path,
+    *,
+    dtype: Any = None,
+    torch_dtype: Any = None,
+    device: str = "cpu",
+    variant: str | None = None,
+) -> tuple[Experts, Strategy | None]:
+    """The experts of a folder and its strategy; arguments as of ``JVIDPipeline.from_pretrained``.
+
+    Raises:
+        MissingDependencyError: no such folder, or a class needs a package that is not installed.
+        InputError: a newer format, a folder of an expert that is absent, or one that is damaged.
+    """
+    root, dtype = Path(path), dtype or torch_dtype or "float32"
+    place = {"device": device, "dtype": precision(dtype), "variant": variant}
+    if not (root / DOCUMENT).is_file():
+        if not (root / "model_index.json").is_file():
+            raise MissingDependencyError(
+                f"no {root / DOCUMENT}: expected a local folder that JVIDPipeline.save_pretrained wrote, or of one pipeline"
+            )
+        return experts_of(read_pipeline(root, **place), {}, {}), None
+    document: dict[str, Any] = read_json(root / DOCUMENT, "the document of a JVIDPipeline", _REMEDY, _checked)
+    strategy = Strategy.from_dict(document["strategy"])
+    pipes: dict[str, Any] = {}
+    sources: dict[str, PipelineExpert] = {}
+    for name, described in document["experts"].items():
+        with located(f"{root}: expert {name!r}"):
+            folder = described["folder"]
+            if folder in sources:
+                sources[name] = sources[folder]
+                continue
+            if Path(folder).name != folder or not (root / folder).is_dir():
+                raise InputError(f"there is no folder {folder!r} in it: {_REMEDY}")
+            parts = {part: _part(pipes, where) for part, where in described.get("shared", {}).items()}
+            pipes[name] = read_pipeline(root / folder, parts=parts, **place)
+            sources[name] = _source(pipes[name], described)
+    return Experts(sources, document["around"], document["whole"]), strategy
+
+
+def _checked(document: dict[str, Any]) -> dict[str, Any]:
+    if document.get("format") != FORMAT:
+        raise InputError(f"it has format {document.get('format')!r}, this jvid reads {FORMAT}: update jvid")
+    if missing := [key for key in _KEYS if key not in document]:
+        raise InputError(f"it lacks {', '.join(missing)}: {_REMEDY}")
+    experts: object = document["experts"]
+    if not isinstance(experts, Mapping) or not experts:
+        raise InputError(f"its experts are {documents.short(experts)}: expected some, by name; {_REMEDY}")
+    return document
+
+
+def _part(pipes: Mapping[str, Any], where: str) -> Any:
+    """A part EXPERT/PART of a pipeline that is loaded already."""
+    name, _, part = where.partition("/")
+    found = getattr(pipes.get(name), part, None)
+    if found is None:
+        raise InputError(f"it shares {where!r}, which there is not: {_REMEDY}")
+    return found
+
+
+def _source(pipe: Any, described: Mapping[str, Any]) -> PipelineExpert:
+    options = {key: described[key] for key in ("seed", "untested")}
+    wrappers = described["wrappers"]
+    return PipelineExpert(
+        from_pipeline(pipe, **options, **described["options"]),
+        described["native"],
+        described["fps"],
+        None if wrappers is None else tuple(map(Choice.from_plain, wrappers)),
+    )
