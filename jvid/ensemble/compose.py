@@ -207,7 +207,7 @@ class Composition:
             name: Expert(
                 self._long(
                     name,
-                    self._wrapped(name, self._own(name), self._other(name, latent_frames)),
+                    self._wrapped(name, self._own(name, latent_frames), self._other(name, latent_frames)),
                     latent_frames,
                 ),
                 self.noises[name],
@@ -315,11 +315,12 @@ class Composition:
                 denoiser = self._registry.wrap(choice, denoiser, other)
         return denoiser
 
-    def _own(self, name: str) -> Denoiser:
+    def _own(self, name: str, latent_frames: int | None) -> Denoiser:
         """An expert as a denoiser of clips, which sees no condition of those that its wrappers evaluate."""
         ensemble = self._ensemble()
         own, others = ensemble.clips(name), self.references.get(name, ())
-        check_pictures(name, ensemble, own, self.wrappers(name))
+        if (latent_frames or ensemble.shape[1]) > 1:
+            check_pictures(name, ensemble, own, self.wrappers(name))
         if all(ensemble.shares_conditioner(name, other) for other in others):
             return own
         from jvid.ensemble.borrowed import Lender

@@ -73,7 +73,8 @@ def sampled(
     if owner is not None and composition.strategy.initial is None:
         name, denoiser = owner
         own = for_expert(cond, name)
-        own = own if "prompt" in own else PipelinePrompts()(prompts)
+        if "prompt" in denoiser.call.parameters and "prompt" not in own:
+            own = PipelinePrompts()(prompts)  # jvid's adapter has the prompts' embeddings
         steps = composition.strategy.steps
         x = denoiser.begin((b, *ensemble.shape), steps, own, generators, latents)
         x = x * _ratio(sampler, plan, denoiser, steps)

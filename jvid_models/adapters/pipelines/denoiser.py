@@ -60,6 +60,7 @@ class PipelineDenoiser:
     call: PipelineCall = attrs.field(init=False, repr=False)
     _settings: dict[tuple[int, ...], Setting] = attrs.field(init=False, factory=dict, repr=False)
     _answers: Memo[Answers] = attrs.field(init=False, factory=Memo, repr=False)
+    _rows: Memo[list[dict[str, Any]]] = attrs.field(init=False, factory=Memo, repr=False)
     _streams: Memo[Waiting] = attrs.field(init=False, factory=Memo, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -99,9 +100,7 @@ class PipelineDenoiser:
         """
         require_latents(x, type(self.pipe).__name__)
         if (t.ndim and not bool((t == t[:1]).all())) or (len(x) > 1 and self.call.has_pictures):
-            given = expand_rows({name: value for name, value in cond.items() if name == "prompt"}, len(x))
-            rows = [{name: value[i : i + 1] for name, value in given.items()} for i in range(len(x))]
-            times = t if t.ndim else t.expand(len(x))
+            rows, times = self._each(cond, len(x)), t if t.ndim else t.expand(len(x))
             return torch.cat([self(x[i : i + 1], times[i], rows[i]) for i in range(len(x))])
         setting = self._setting(tuple(x.shape))
         time = float(t.flatten()[0])
@@ -119,7 +118,7 @@ class PipelineDenoiser:
         if setting.streams:
             waiting = self._streams({"prompt": cond.get("prompt"), "layout": str(x.shape)}, Waiting)
             step = waiting.evaluate(
-                lambda: Stream(self.pipe, arguments, setting.answers(), request), request, time
+                lambda: Stream(self.pipe, arguments, answers, request), request, time
             )
         else:
             drive = Presenting(request.at, delegates=setting.delegates)
@@ -147,16 +146,20 @@ class PipelineDenoiser:
             generator: one, or a list of b; None is of the seed.
             latents: in the place of a draw, as the pipeline's own argument.
         """
-        b, rows = shape[0], cond.get("prompt")
-        if b > 1 and self.call.has_pictures:
-            each: list[Tensor] = []
-            for i in range(b):
-                row = {} if rows is None else {"prompt": rows[i : i + 1]}
-                own = generator[i] if isinstance(generator, list) else generator
-                given = None if latents is None else latents[i : i + 1]
-                each.append(self.begin((1, *shape[1:]), steps, row, own, given))
-            return torch.cat(each)
-        setting = self._setting(tuple(shape))
+        object.__setattr__(self, "_answers", Memo())  # those of the last run have its draws
+        if shape[0] == 1 or not self.call.has_pictures:
+            return self._begin(tuple(shape), steps, cond, generator, latents)
+        found: list[Tensor] = []
+        for i, row in enumerate(self._each(cond, shape[0])):
+            own = generator[i] if isinstance(generator, list) else generator
+            given = None if latents is None else latents[i : i + 1]
+            found.append(self._begin((1, *shape[1:]), steps, row, own, given))
+        return torch.cat(found)
+
+    def _begin(
+        self, shape: tuple[int, ...], steps: int, cond: Condition, generator: Any, latents: Any
+    ) -> Tensor:
+        setting = self._setting(shape)
         prompts, answers = self._conditioned(cond, shape[0], setting)
         arguments = self.call.arguments(prompts, setting.sizes, steps)
         given = {"generator": generator, "latents": latents}
@@ -219,10 +222,20 @@ class PipelineDenoiser:
                 f"{self.call.who} needs the condition 'prompt'; got {', '.join(map(repr, cond)) or 'none'}: condition it with "
                 "PipelinePrompts()"
             )
-        key = {"prompt": rows, "layout": str(setting.layout.shape)}
+        key = {"prompt": rows, "row": cond.get("row"), "layout": str(setting.layout.shape)}
         answers = self._answers(key, setting.answers)
         prompts = [""] * b if rows is None else prompts_of(expand_rows({"prompt": rows}, b)["prompt"])
         return prompts, answers
+
+    def _each(self, cond: Condition, b: int) -> list[dict[str, Any]]:
+        """The condition of each of b rows; the same tensors at each evaluation of a run."""
+        given = {name: value for name, value in cond.items() if name == "prompt"}
+
+        def rows() -> list[dict[str, Any]]:
+            full = expand_rows(given, b)
+            return [{**{key: value[i : i + 1] for key, value in full.items()}, "row": i} for i in range(b)]
+
+        return self._rows({**given, "rows": b}, rows)
 
     def _grid(self, setting: Setting, steps: int) -> tuple[float, ...]:
         visits = visits_of(self.call, [PLAIN], setting, steps)
