@@ -60,12 +60,16 @@ def jvid_register(register: Any) -> None:
 
 @hookimpl
 def jvid_resolve(kind: str, name: str) -> Callable[..., Any] | None:
-    """The folder of an export or of a diffusers pipeline is an ensemble; that of a UNet, alone or in a pipeline, a denoiser."""
+    """The folder of an export, a `JVIDPipeline` or a diffusers pipeline is an ensemble; that of a UNet, alone or in a pipeline, a denoiser."""
     if kind == "ensemble":
         if any((Path(name) / file).is_file() for file in ("ensemble.json", "pair.json")):
             from jvid_models.ensembles.folder import load_ensemble
 
             return partial(load_ensemble, name)
+        if (Path(name) / "jvid_pipeline.json").is_file():
+            from jvid_models.diffusion_pipeline.loading import load_pipeline_folder
+
+            return partial(load_pipeline_folder, name)
         if (Path(name) / "model_index.json").is_file():
             from jvid_models.ensembles.pipelines import pipeline_ensemble
 

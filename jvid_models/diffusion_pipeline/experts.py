@@ -80,8 +80,8 @@ class Experts:
         """
         options.check(self.names)
         denoisers = [each.denoiser for each in self.pipelines.values()]
-        if denoisers and (unknown := options.unknown(denoisers)):
-            raise InputError(f"no expert's pipeline takes {unknown[0]}: leave it out")
+        if unknown := options.unknown(denoisers):
+            raise InputError(f"{unknown[0]}: no expert's pipeline takes it, leave it out")
         if unknown := [name for name in inputs or {} if name not in self.pipelines and name not in self.names]:
             raise InputError(f"inputs for {unknown[0]!r}: expected experts of {', '.join(self.names)}")
         made: dict[int, Any] = {}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jvid import documents
+from jvid.ensemble import Ensemble
 from jvid.errors import InputError, MissingDependencyError, located
 from jvid.files import read_json
 from jvid.plugins.choice import Choice
@@ -15,10 +16,11 @@ from jvid_models.adapters.pipelines import from_pipeline
 from jvid_models.adapters.pipelines.load import read_pipeline
 from jvid_models.diffusion_pipeline.experts import Experts, experts_of
 from jvid_models.diffusion_pipeline.folder import DOCUMENT, FORMAT
+from jvid_models.diffusion_pipeline.options import CallOptions
 from jvid_models.diffusion_pipeline.sources import PipelineExpert
 from jvid_models.ensembles.pipelines import precision
 
-__all__ = ["read_folder"]
+__all__ = ["load_pipeline_folder", "read_folder"]
 
 _KEYS = ("format", "whole", "experts", "around", "strategy")
 _REMEDY = "write it again with JVIDPipeline.save_pretrained"
@@ -62,6 +64,14 @@ def read_folder(
             pipes[name] = read_pipeline(root / folder, parts=parts, **place)
             sources[name] = _source(pipes[name], described)
     return Experts(sources, document["around"], document["whole"]), strategy
+
+
+def load_pipeline_folder(path: str | Path, **options: Any) -> Ensemble:
+    """The ensemble of a folder, with its strategy; options as of `read_folder`."""
+    experts, strategy = read_folder(path, **options)
+    ensemble = experts.ensemble(CallOptions())
+    ensemble.strategy = strategy
+    return ensemble
 
 
 def _checked(document: dict[str, Any]) -> dict[str, Any]:

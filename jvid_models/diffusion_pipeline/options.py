@@ -135,9 +135,9 @@ class CallOptions:
         return with_guidance(strategy, scales, ensemble.default_wrappers) if scales else strategy
 
     def unknown(self, denoisers: Sequence[PipelineDenoiser]) -> list[str]:
-        """The options that none of these pipelines has."""
+        """The options that none of these pipelines has; without pipelines the number of frames is the ensemble's."""
         taken = {name for each in denoisers for name in each.call.parameters}
-        if any(each.call.frames_name for each in denoisers):
+        if not denoisers or any(each.call.frames_name for each in denoisers):
             taken.add("num_frames")
         return [
             name for name in (*_SIZES, "negative_prompt") if getattr(self, name) is not None and name not in taken

@@ -189,7 +189,9 @@ class JVIDPipeline(PipelineDevices, DiffusionPipeline):  # type: ignore[misc]
         composition = Composition(options.guided(strategy, ensemble), ensemble)
         self._interrupt = False
         try:
-            found = sampled(self, composition, prompts, generators, latents, callback_on_step_end)
+            found = sampled(
+                self, composition, prompts, generators, latents, num_frames, callback_on_step_end
+            )
             frames = as_frames(ensemble, found, output_type)
         finally:
             self.maybe_free_model_hooks()

@@ -53,6 +53,7 @@ def sampled(
     prompts: Sequence[str],
     generators: Generators,
     latents: Tensor | None = None,
+    frames: int | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """The finished latents ``(b c f h w)`` of one run.
@@ -63,25 +64,25 @@ def sampled(
         prompts: one a clip.
         generators: one for all clips or one each; they are advanced.
         latents: the first ones, as the argument of the pipeline that draws them; else of the ensemble ``(b c f h w)``.
+        frames: of a clip, where no pipeline has this option.
         callback: after each step.
     """
     ensemble = composition.ensemble
     assert ensemble is not None
-    sampler, plan, cond = composition.sampler(), composition.plan(), composition.condition(prompts)
-    b, owner = len(prompts), begins(ensemble)
-    x = latents
+    b, owner, x = len(prompts), begins(ensemble), latents
+    shape = ensemble.latents(frames) if owner is None else ensemble.shape
+    sampler, plan, cond = composition.sampler(shape[1]), composition.plan(), composition.condition(prompts)
     if owner is not None and composition.strategy.initial is None:
         name, denoiser = owner
         own = for_expert(cond, name)
         if "prompt" in denoiser.call.parameters and "prompt" not in own:
             own = PipelinePrompts()(prompts)  # jvid's adapter has the prompts' embeddings
         steps = composition.strategy.steps
-        x = denoiser.begin((b, *ensemble.shape), steps, own, generators, latents)
+        x = denoiser.begin((b, *shape), steps, own, generators, latents)
         x = x * _ratio(sampler, plan, denoiser, steps)
     drawn = x is None or any(draws_noise(composition.solver, step) for step in plan.steps)
     seeds = _seeds(generators, b) if drawn else range(b)
-    arguments: dict[str, Any] = {"cond": cond, "plan": plan}
-    states = sampler.trace(ensemble.shape, seeds=seeds, x=x, device=pipe.device if x is None else None, **arguments)
+    states = sampler.trace(shape, seeds=seeds, cond=cond, plan=plan, x=x)
     with pipe.progress_bar(total=len(plan.steps)) as bar:
         while (state := next(states, None)) is not None:
             x = state.x
