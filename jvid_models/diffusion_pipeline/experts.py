@@ -68,7 +68,9 @@ class Experts:
         own = own_run(first.denoiser)
         return own if self.whole else attrs.evolve(own, selector=Choice("always", {"name": name}))
 
-    def ensemble(self, options: CallOptions, inputs: Mapping[str, Mapping[str, Any]] | None = None) -> Ensemble:
+    def ensemble(
+        self, options: CallOptions, inputs: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> Ensemble:
         """The ensemble for one call.
 
         Args:
@@ -82,14 +84,18 @@ class Experts:
         denoisers = [each.denoiser for each in self.pipelines.values()]
         if unknown := options.unknown(denoisers):
             raise InputError(f"{unknown[0]}: no expert's pipeline takes it, leave it out")
-        if unknown := [name for name in inputs or {} if name not in self.pipelines and name not in self.names]:
+        if unknown := [
+            name for name in inputs or {} if name not in self.pipelines and name not in self.names
+        ]:
             raise InputError(f"inputs for {unknown[0]!r}: expected experts of {', '.join(self.names)}")
         made: dict[int, Any] = {}
         for name, each in self.sources.items():
             if isinstance(each, PipelineExpert) and id(each) not in made:
                 names = self.names if self.whole else (name,)
                 with located(f"expert {name!r}"):
-                    further = {key: value for one in names for key, value in (inputs or {}).get(one, {}).items()}
+                    further = {
+                        key: value for one in names for key, value in (inputs or {}).get(one, {}).items()
+                    }
                     own = {**options.of(each.denoiser, names), **further}
                     made[id(each)] = each.ensemble(own)
         parts = {name: made.get(id(each), each) for name, each in self.sources.items()}
@@ -108,7 +114,9 @@ class Experts:
         if self.given is None:
             return {key: value for key, value in self.around.items() if key not in ("device", "dtype")}
         if self.given.has_codec and not isinstance(self.given.codec, PipelineCodec):
-            raise InputError(f"the codec is a {type(self.given.codec).__name__}: only a pipeline's own is saved")
+            raise InputError(
+                f"the codec is a {type(self.given.codec).__name__}: only a pipeline's own is saved"
+            )
         if self.given.times is None:
             raise InputError("the ensemble has a reference schedule of its own: only a pipeline's is saved")
         return {"fps": self.given.fps, "same_space": self.given.same_space}
@@ -116,7 +124,9 @@ class Experts:
     def _composed(self, parts: Mapping[str, Any]) -> Ensemble:
         place = {key: value for key, value in self.around.items() if key in ("device", "dtype")}
         around = {key: value for key, value in self.around.items() if key not in place}
-        texts = {n: str(each) if isinstance(each, str | Path) else type(each).__name__ for n, each in parts.items()}
+        texts = {
+            n: str(each) if isinstance(each, str | Path) else type(each).__name__ for n, each in parts.items()
+        }
         loaded = {name: each for name, each in parts.items() if not isinstance(each, str | Path)}
         made = Source(experts=texts, **around).load(**place, given=loaded)
         return made if self.given is None else _surrounded(made, self.given)
@@ -148,9 +158,7 @@ def begins(ensemble: Ensemble) -> tuple[str, PipelineDenoiser] | None:
     return (pipes[0][0], pipes[0][1]) if pipes else None
 
 
-def experts_of(
-    given: Any, options: Mapping[str, Mapping[str, Any]], around: Mapping[str, Any]
-) -> Experts:
+def experts_of(given: Any, options: Mapping[str, Mapping[str, Any]], around: Mapping[str, Any]) -> Experts:
     """The experts of what a `JVIDPipeline` is made of; arguments as of it.
 
     Raises:

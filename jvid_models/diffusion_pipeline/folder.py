@@ -38,7 +38,9 @@ def kind_of(source: Any) -> str:
 
 def save(path: str | Path, experts: Experts, strategy: Strategy, **kwargs: Any) -> None:
     """Write a folder, whole or not at all; arguments as of ``JVIDPipeline.save_pretrained``."""
-    if unknown := [name for name in kwargs if name not in ("variant", "max_shard_size", "safe_serialization")]:
+    if unknown := [
+        name for name in kwargs if name not in ("variant", "max_shard_size", "safe_serialization")
+    ]:
         raise InputError(f"save_pretrained got {unknown[0]!r}: expected variant or max_shard_size")
     if kwargs.get("safe_serialization") is False:
         raise InputError("safe_serialization=False: weights are written as safetensors only, leave it out")
@@ -77,7 +79,9 @@ def _described(experts: Experts) -> dict[str, dict[str, Any]]:
                 "untested": not each.denoiser.compared,
                 "native": each.native,
                 "fps": each.fps,
-                "wrappers": None if each.wrappers is None else [choice.to_plain() for choice in each.wrappers],
+                "wrappers": None
+                if each.wrappers is None
+                else [choice.to_plain() for choice in each.wrappers],
             }
     return found
 

@@ -1,7 +1,7 @@
 """The options of one call of a `JVIDPipeline`, and what they are for each expert's own pipeline.
 
-    guidance_scale=5               every expert
-    guidance_scale={"image": 7}    one; an expert that its pipeline guides, or one behind the wrapper ``guided``
+guidance_scale=5               every expert
+guidance_scale={"image": 7}    one; an expert that its pipeline guides, or one behind the wrapper ``guided``
 """
 
 from __future__ import annotations
@@ -140,5 +140,7 @@ class CallOptions:
         if not denoisers or any(each.call.frames_name for each in denoisers):
             taken.add("num_frames")
         return [
-            name for name in (*_SIZES, "negative_prompt") if getattr(self, name) is not None and name not in taken
+            name
+            for name in (*_SIZES, "negative_prompt")
+            if getattr(self, name) is not None and name not in taken
         ]

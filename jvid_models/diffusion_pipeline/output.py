@@ -21,7 +21,7 @@ _TYPES = ("np", "pt", "pil", "latent")
 
 
 @dataclass
-class JVIDPipelineOutput(BaseOutput):  # type: ignore[misc]
+class JVIDPipelineOutput(BaseOutput):
     """Clips, and their frames per second.
 
     Attributes:

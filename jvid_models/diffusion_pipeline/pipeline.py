@@ -41,7 +41,7 @@ with extra("models"):
 __all__ = ["JVIDPipeline"]
 
 
-class JVIDPipeline(PipelineDevices, DiffusionPipeline):  # type: ignore[misc]
+class JVIDPipeline(PipelineDevices, DiffusionPipeline):
     """A ``DiffusionPipeline`` that holds named experts and a strategy.
 
     Args:
@@ -50,8 +50,8 @@ class JVIDPipeline(PipelineDevices, DiffusionPipeline):  # type: ignore[misc]
         strategy: a `Strategy`, its values, or its file; None is the recommended one of an ensemble or of a pipeline alone.
         options: by expert, of its pipeline's calls: guidance_scale, negative_prompt, height, width, num_frames, ..., and
             inputs, seed, untested, native and fps as of ``jvid.load("ensemble", FOLDER, ...)``.
-        around: of a mapping, as of ``jvid.load``: text, codec, shape, fps, schedule, same_space, device and dtype; of one pipeline,
-            its options.
+        around: of a mapping, as of ``jvid.load``: text, codec, shape, fps, schedule, same_space, device and dtype; of one
+            pipeline, its options.
 
     Raises:
         InputError: experts that are none, options that they refuse, no strategy for several, or one of other experts.
@@ -71,7 +71,7 @@ class JVIDPipeline(PipelineDevices, DiffusionPipeline):  # type: ignore[misc]
         options: Mapping[str, Mapping[str, Any]] | None = None,
         **around: Any,
     ) -> None:
-        self.register_to_config()
+        self.register_to_config()  # type: ignore[attr-defined]
         self._experts: Experts = experts_of(experts, options or {}, around)
         self._interrupt = False
         self._ensembles = lru_cache(maxsize=4)(self._experts.ensemble)
@@ -117,7 +117,7 @@ class JVIDPipeline(PipelineDevices, DiffusionPipeline):  # type: ignore[misc]
             raise InputError(f"the strategy selects expert {unknown[0]!r}: expected {', '.join(names)}")
         self._strategy = stated
         experts = {name: folder.kind_of(each) for name, each in self._experts.sources.items()}
-        self.register_to_config(experts=experts, strategy=stated.to_dict())
+        self.register_to_config(experts=experts, strategy=stated.to_dict())  # type: ignore[attr-defined]
 
     @property
     def interrupt(self) -> bool:
@@ -156,8 +156,8 @@ class JVIDPipeline(PipelineDevices, DiffusionPipeline):  # type: ignore[misc]
             width: in pixels.
             num_frames: as many as the video model's autoencoder can decode, 4k + 1 say.
             num_inference_steps: None is the strategy's.
-            guidance_scale: of all experts, or by expert. It is an option of those that their pipelines guide, and the scale of the
-                wrapper ``guided`` of the others.
+            guidance_scale: of all experts, or by expert. It is an option of those that their pipelines guide, and the scale of
+                the wrapper ``guided`` of the others.
             num_videos_per_prompt: clips of each prompt.
             generator: one for all clips, or one each. The first latents are drawn of it as by the first pipeline of clips, then a
                 seed a clip if the solver draws noise. Without one, torch's global generator seeds one.
@@ -165,8 +165,8 @@ class JVIDPipeline(PipelineDevices, DiffusionPipeline):  # type: ignore[misc]
             output_type: "np" ``(b f H W 3)`` and "pt" ``(b f 3 H W)`` in [0, 1], "pil" lists of pictures, or "latent"
                 ``(b c f h w)``.
             return_dict: false returns ``(frames,)``.
-            callback_on_step_end: called with the pipeline, the step, its timestep and ``{"latents": (b c f h w)}`` after each step;
-                the "latents" that it returns are those of the next one.
+            callback_on_step_end: called with the pipeline, the step, its timestep and ``{"latents": (b c f h w)}`` after each
+                step; the "latents" that it returns are those of the next one.
             callback_on_step_end_tensor_inputs: "latents" alone.
             inputs: pictures, clips and tensors by expert, for its pipeline's call.
 
@@ -177,7 +177,9 @@ class JVIDPipeline(PipelineDevices, DiffusionPipeline):  # type: ignore[misc]
         if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
             callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
         if unknown := [name for name in callback_on_step_end_tensor_inputs if name != "latents"]:
-            raise InputError(f"callback_on_step_end_tensor_inputs names {unknown[0]!r}: expected 'latents' alone")
+            raise InputError(
+                f"callback_on_step_end_tensor_inputs names {unknown[0]!r}: expected 'latents' alone"
+            )
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         prompts = [text for text in prompts for _ in range(num_videos_per_prompt)]
         generators = as_generators(generator, len(prompts))
@@ -189,9 +191,7 @@ class JVIDPipeline(PipelineDevices, DiffusionPipeline):  # type: ignore[misc]
         composition = Composition(options.guided(strategy, ensemble), ensemble)
         self._interrupt = False
         try:
-            found = sampled(
-                self, composition, prompts, generators, latents, num_frames, callback_on_step_end
-            )
+            found = sampled(self, composition, prompts, generators, latents, num_frames, callback_on_step_end)
             frames = as_frames(ensemble, found, output_type)
         finally:
             self.maybe_free_model_hooks()

@@ -1,7 +1,7 @@
 """One run of a `JVIDPipeline`, step by step: first latents and seeds of the user's generators, callbacks and interruption.
 
-    x, seeds <- generators            the pipeline's own draw, or noise keyed by seeds
-    x <- step(x)                      callback(pipe, index, timestep, {"latents": x}) may replace x
+x, seeds <- generators            the pipeline's own draw, or noise keyed by seeds
+x <- step(x)                      callback(pipe, index, timestep, {"latents": x}) may replace x
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def as_generators(given: Any, b: int) -> Generators:
     each = list(given) if isinstance(given, list | tuple) else []
     if len(each) != b or not all(isinstance(one, torch.Generator) for one in each):
         got = f"{len(each)} generators" if each else repr(given)
-        raise InputError(f"generator: got {got} for {b} clips, expected one torch.Generator, or a list of {b}")
+        raise InputError(
+            f"generator: got {got} for {b} clips, expected one torch.Generator, or a list of {b}"
+        )
     return each[0] if b == 1 else each
 
 

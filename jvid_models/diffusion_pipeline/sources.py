@@ -1,8 +1,8 @@
 """What a `JVIDPipeline` is made of: pipelines that are called with other options at each call, and experts of other origin.
 
-    JVIDPipeline(pipe)                                a pipeline with its own experts
-    JVIDPipeline({"video": pipe, "image": other})     pipelines, folders, denoisers, ensembles of one
-    JVIDPipeline(ensemble, strategy)                  an ensemble of any origin
+JVIDPipeline(pipe)                                a pipeline with its own experts
+JVIDPipeline({"video": pipe, "image": other})     pipelines, folders, denoisers, ensembles of one
+JVIDPipeline(ensemble, strategy)                  an ensemble of any origin
 """
 
 from __future__ import annotations

@@ -78,7 +78,9 @@ def pipeline_ensemble(
         denoiser = from_folder(pipe, dtype=precision(dtype), device=device, **given)
     else:
         denoiser = from_pipeline(pipe, **given)
-    return ensemble_of(denoiser, native=native, fps=fps, folder=pipe if isinstance(pipe, str | Path) else None)
+    return ensemble_of(
+        denoiser, native=native, fps=fps, folder=pipe if isinstance(pipe, str | Path) else None
+    )
 
 
 def ensemble_of(

@@ -117,9 +117,7 @@ class PipelineDenoiser:
         )
         if setting.streams:
             waiting = self._streams({"prompt": cond.get("prompt"), "layout": str(x.shape)}, Waiting)
-            step = waiting.evaluate(
-                lambda: Stream(self.pipe, arguments, answers, request), request, time
-            )
+            step = waiting.evaluate(lambda: Stream(self.pipe, arguments, answers, request), request, time)
         else:
             drive = Presenting(request.at, delegates=setting.delegates)
             step = enter(self.pipe, arguments, drive, answers, request.insert)
