@@ -60,7 +60,7 @@ def jvid_register(register: Any) -> None:
 
 @hookimpl
 def jvid_resolve(kind: str, name: str) -> Callable[..., Any] | None:
-    """Folders of exports, of a `JVIDPipeline` and of diffusers pipelines are ensembles; that of a UNet, also in one, a denoiser."""
+    """Folders of exports and of diffusers pipelines, joint ones too, are ensembles; that of a UNet, also in one, a denoiser."""
     if kind == "ensemble":
         if any((Path(name) / file).is_file() for file in ("ensemble.json", "pair.json")):
             from jvid_models.ensembles.folder import load_ensemble

@@ -121,14 +121,26 @@ class Experts:
             raise InputError("the ensemble has a reference schedule of its own: only a pipeline's is saved")
         return {"fps": self.given.fps, "same_space": self.given.same_space}
 
+    @property
+    def source(self) -> Source:
+        """The experts and what surrounds them as a plain value.
+
+        Raises:
+            InputError: an option of the whole that there is not.
+        """
+        around = {key: value for key, value in self.around.items() if key not in ("device", "dtype")}
+        if isinstance(around.get("text"), str):
+            around["text"] = {"*": around["text"]}
+        texts = {
+            name: str(each) if isinstance(each, str | Path) else type(each).__name__
+            for name, each in self.sources.items()
+        }
+        return Source.from_plain({**around, "experts": texts})
+
     def _composed(self, parts: Mapping[str, Any]) -> Ensemble:
         place = {key: value for key, value in self.around.items() if key in ("device", "dtype")}
-        around = {key: value for key, value in self.around.items() if key not in place}
-        texts = {
-            n: str(each) if isinstance(each, str | Path) else type(each).__name__ for n, each in parts.items()
-        }
         loaded = {name: each for name, each in parts.items() if not isinstance(each, str | Path)}
-        made = Source(experts=texts, **around).load(**place, given=loaded)
+        made = self.source.load(**place, given=loaded)
         return made if self.given is None else _surrounded(made, self.given)
 
 
@@ -174,7 +186,9 @@ def experts_of(given: Any, options: Mapping[str, Mapping[str, Any]], around: Map
     if isinstance(given, Mapping):
         if not given:
             raise InputError("no experts: expected at least one, by name")
-        return Experts(sources_of(given, options, place), around)
+        experts = Experts(sources_of(given, options, place), around)
+        _ = experts.source  # a wrong option is reported now
+        return experts
     own = {key: value for key, value in around.items() if key not in place}
     source = source_of("pipeline", given, own, place)
     if not isinstance(source, PipelineExpert):

@@ -25,7 +25,7 @@ from jvid_models.diffusion_pipeline.sources import PipelineExpert
 with extra("models"):
     from diffusers.configuration_utils import FrozenDict
 
-__all__ = ["DOCUMENT", "FORMAT", "kind_of", "save"]
+__all__ = ["DOCUMENT", "FORMAT", "is_name", "kind_of", "save"]
 
 DOCUMENT = "jvid_pipeline.json"
 FORMAT = 1
@@ -34,6 +34,11 @@ FORMAT = 1
 def kind_of(source: Any) -> str:
     """The class of an expert, for a document."""
     return type(source.denoiser.pipe if isinstance(source, PipelineExpert) else source).__name__
+
+
+def is_name(name: str) -> bool:
+    """Whether a folder of this name is inside of the one that it is in."""
+    return Path(name).name == name and name.strip(".") != ""
 
 
 def save(path: str | Path, experts: Experts, strategy: Strategy, **kwargs: Any) -> None:
@@ -70,6 +75,8 @@ def _described(experts: Experts) -> dict[str, dict[str, Any]]:
     for name, each in experts.sources.items():
         if not isinstance(each, PipelineExpert):
             raise InputError(f"expert {name!r} is a {kind_of(each)}: only pipelines of diffusers are saved")
+        if not is_name(name):
+            raise InputError(f"expert {name!r} is no name of a folder: give it another")
         with located(f"expert {name!r}"):
             found[name] = {
                 "class": kind_of(each),

@@ -15,7 +15,7 @@ from jvid.strategy import Strategy
 from jvid_models.adapters.pipelines import from_pipeline
 from jvid_models.adapters.pipelines.load import read_pipeline
 from jvid_models.diffusion_pipeline.experts import Experts, experts_of
-from jvid_models.diffusion_pipeline.folder import DOCUMENT, FORMAT
+from jvid_models.diffusion_pipeline.folder import DOCUMENT, FORMAT, is_name
 from jvid_models.diffusion_pipeline.options import CallOptions
 from jvid_models.diffusion_pipeline.sources import PipelineExpert
 from jvid_models.ensembles.pipelines import precision
@@ -23,6 +23,7 @@ from jvid_models.ensembles.pipelines import precision
 __all__ = ["load_pipeline_folder", "read_folder"]
 
 _KEYS = ("format", "whole", "experts", "around", "strategy")
+_DESCRIBED = ("folder", "options", "seed", "untested", "native", "fps", "wrappers")
 _REMEDY = "write it again with JVIDPipeline.save_pretrained"
 
 
@@ -49,21 +50,22 @@ def read_folder(
             )
         return experts_of(read_pipeline(root, **place), {}, {}), None
     document: dict[str, Any] = read_json(root / DOCUMENT, "the document of a JVIDPipeline", _REMEDY, _checked)
-    strategy = Strategy.from_dict(document["strategy"])
+    experts = document["experts"]
+    for name, described in experts.items():  # before any is loaded
+        folder = described["folder"]
+        if not is_name(folder) or not (root / folder / "model_index.json").is_file():
+            raise InputError(f"{root}: expert {name!r} has no folder {folder!r} in it: {_REMEDY}")
     pipes: dict[str, Any] = {}
     sources: dict[str, PipelineExpert] = {}
-    for name, described in document["experts"].items():
+    for name, described in experts.items():
+        folder = described["folder"]
         with located(f"{root}: expert {name!r}"):
-            folder = described["folder"]
-            if folder in sources:
-                sources[name] = sources[folder]
-                continue
-            if Path(folder).name != folder or not (root / folder).is_dir():
-                raise InputError(f"there is no folder {folder!r} in it: {_REMEDY}")
-            parts = {part: _part(pipes, where) for part, where in described.get("shared", {}).items()}
-            pipes[name] = read_pipeline(root / folder, parts=parts, **place)
-            sources[name] = _source(pipes[name], described)
-    return Experts(sources, document["around"], document["whole"]), strategy
+            if folder not in pipes:
+                parts = {part: _part(pipes, where) for part, where in described.get("shared", {}).items()}
+                pipes[folder] = read_pipeline(root / folder, parts=parts, **place)
+                sources[folder] = _source(pipes[folder], described)
+    named = {name: sources[described["folder"]] for name, described in experts.items()}
+    return Experts(named, document["around"], document["whole"]), document["strategy"]
 
 
 def load_pipeline_folder(path: str | Path, **options: Any) -> Ensemble:
@@ -82,7 +84,10 @@ def _checked(document: dict[str, Any]) -> dict[str, Any]:
     experts: object = document["experts"]
     if not isinstance(experts, Mapping) or not experts:
         raise InputError(f"its experts are {documents.short(experts)}: expected some, by name; {_REMEDY}")
-    return document
+    for described in experts.values():
+        for key in _DESCRIBED:
+            _ = described[key]
+    return {**document, "strategy": Strategy.from_dict(document["strategy"])}
 
 
 def _part(pipes: Mapping[str, Any], where: str) -> Any:

@@ -299,7 +299,7 @@ def test_a_folder_holds_it_all_and_shared_parts_once(tmp_path: Path) -> None:
         ({"experts": {}}, "its experts are {}: expected some, by name"),
         (
             {"experts": {"video": {**document["experts"]["video"], "folder": "../pair"}}},
-            "no folder '../pair' in it",
+            "expert 'video' has no folder '../pair' in it",
         ),
     ):
         (folder / "jvid_pipeline.json").write_text(json.dumps({**document, **change}))
@@ -307,7 +307,7 @@ def test_a_folder_holds_it_all_and_shared_parts_once(tmp_path: Path) -> None:
             JVIDPipeline.from_pretrained(folder)
     (folder / "jvid_pipeline.json").write_text(json.dumps(document))
     shutil.rmtree(folder / "image")
-    with pytest.raises(InputError, match=r"expert 'image': there is no folder 'image' in it: write it again"):
+    with pytest.raises(InputError, match=r"expert 'image' has no folder 'image' in it: write it again"):
         JVIDPipeline.from_pretrained(folder)
     with pytest.raises(MissingDependencyError, match=r"no .*jvid_pipeline.json: expected a local folder"):
         JVIDPipeline.from_pretrained(tmp_path)
@@ -402,6 +402,7 @@ def test_what_is_wrong_is_one_line() -> None:
         ),
         ({}, TURNS, {}, "no experts: expected at least one"),
         (3, None, {}, "got 3: expected a pipeline of diffusers or its folder"),
+        (both, TURNS, {"sizes": 3}, "unknown key 'sizes'"),
         (both, TURNS, {"options": {"other": {}}}, "options of expert 'other': expected video, image"),
         (
             both,
