@@ -33,7 +33,6 @@ def read_folder(
     dtype: Any = None,
     torch_dtype: Any = None,
     device: str = "cpu",
-    variant: str | None = None,
 ) -> tuple[Experts, Strategy | None]:
     """The experts of a folder and its strategy; arguments as of ``JVIDPipeline.from_pretrained``.
 
@@ -42,7 +41,7 @@ def read_folder(
         InputError: a newer format, a folder of an expert that is absent, or one that is damaged.
     """
     root, dtype = Path(path), dtype or torch_dtype or "float32"
-    place = {"device": device, "dtype": precision(dtype), "variant": variant}
+    place = {"device": device, "dtype": precision(dtype)}
     if not (root / DOCUMENT).is_file():
         if not (root / "model_index.json").is_file():
             raise MissingDependencyError(
@@ -62,7 +61,7 @@ def read_folder(
         with located(f"{root}: expert {name!r}"):
             if folder not in pipes:
                 parts = {part: _part(pipes, where) for part, where in described.get("shared", {}).items()}
-                pipes[folder] = read_pipeline(root / folder, parts=parts, **place)
+                pipes[folder] = read_pipeline(root / folder, shared=parts, **place)
                 sources[folder] = _source(pipes[folder], described)
     named = {name: sources[described["folder"]] for name, described in experts.items()}
     return Experts(named, document["around"], document["whole"]), document["strategy"]

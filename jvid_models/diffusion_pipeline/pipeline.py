@@ -215,7 +215,7 @@ class JVIDPipeline(PipelineDevices, DiffusionPipeline):
 
         Args:
             pretrained_model_name_or_path: the folder; that of one pipeline of diffusers, too.
-            kwargs: ``dtype``, ``device``, ``variant``, and ``strategy`` in the place of the folder's.
+            kwargs: ``dtype``, ``device``, and ``strategy`` in the place of the folder's. Variants such as fp16 are found.
 
         Raises:
             MissingDependencyError: no such folder, or a class needs a package that is not installed.

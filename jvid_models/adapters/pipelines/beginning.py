@@ -2,7 +2,8 @@
 
     x = prepared s / scale(t_1)        s: the deviation of the scheduler's first noise, scale: of its levels
 
-The pipeline is called up to there, with its own number of timesteps, and left.
+The pipeline is called up to there, with its own number of timesteps, and left; one without ``prepare_latents`` is left in the
+first step of its scheduler, its networks replayed.
 """
 
 from __future__ import annotations
@@ -33,13 +34,27 @@ def first_latents(
         answers: of its encoders; what is drawn before the loop is kept in them.
         time: the first that it visits.
     """
+    # The probe of a scheduler that states its deviation has 1 in its place.
+    scale = float(pipe.scheduler.__dict__.get("init_noise_sigma", 1.0)) / setting.levels.scale(time)
+    if setting.form is not None:
+        return setting.layout.completed(_stepped(pipe, setting, arguments).float() * scale)
 
     def leave_with(prepared: Tensor) -> Tensor:
         raise Departure(prepared)
 
     visiting = Visiting(setting.networks.turned, setting.delegates)
     prepared: Tensor = enter(pipe, arguments, visiting, answers, leave_with)
-    # The probe of a scheduler that states its deviation has 1 in its place.
-    deviation = float(pipe.scheduler.__dict__.get("init_noise_sigma", 1.0))
-    own = setting.layout.prepared.gather(prepared).float() * (deviation / setting.levels.scale(time))
-    return setting.layout.completed(own)
+    return setting.layout.completed(setting.layout.prepared.gather(prepared).float() * scale)
+
+
+def _stepped(pipe: Any, setting: Setting, arguments: Mapping[str, Any]) -> Tensor:
+    """The latents of the first step, drawn by the pipeline's call itself."""
+
+    def leave_now() -> None:
+        raise Departure(None)
+
+    visiting = Visiting(leave_now, setting.delegates)
+    with setting.networks.replayed():
+        enter(pipe, arguments, visiting, Answers(setting.kept), lambda prepared: prepared)
+    assert visiting.first is not None  # it was left in a step
+    return setting.layout.extract(visiting.first)

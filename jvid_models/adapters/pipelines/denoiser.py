@@ -60,7 +60,7 @@ class PipelineDenoiser:
     call: PipelineCall = attrs.field(init=False, repr=False)
     _settings: dict[tuple[int, ...], Setting] = attrs.field(init=False, factory=dict, repr=False)
     _answers: Memo[Answers] = attrs.field(init=False, factory=Memo, repr=False)
-    _rows: Memo[list[dict[str, Any]]] = attrs.field(init=False, factory=Memo, repr=False)
+    _rows: Memo[list[Condition]] = attrs.field(init=False, factory=Memo, repr=False)
     _streams: Memo[Waiting] = attrs.field(init=False, factory=Memo, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -101,10 +101,15 @@ class PipelineDenoiser:
         require_latents(x, type(self.pipe).__name__)
         if (t.ndim and not bool((t == t[:1]).all())) or (len(x) > 1 and self.call.has_pictures):
             rows, times = self._each(cond, len(x)), t if t.ndim else t.expand(len(x))
-            return torch.cat([self(x[i : i + 1], times[i], rows[i]) for i in range(len(x))])
+            return torch.cat([self._evaluated(x[i : i + 1], times[i], rows[i], i) for i in range(len(x))])
+        return self._evaluated(x, t, cond)
+
+    def _evaluated(self, x: Tensor, t: Tensor, cond: Condition, row: int = 0) -> Tensor:
+        """x_0 of one call of the pipeline; ``row``: of those that are evaluated one by one."""
         setting = self._setting(tuple(x.shape))
         time = float(t.flatten()[0])
-        prompts, answers = self._conditioned(cond, len(x), setting)
+        prompts = self._prompts(cond, len(x))
+        key = {"prompt": cond.get("prompt"), "layout": str(setting.layout.shape), "row": row}
         inner = x.to(working_dtype(x))
         scale = setting.levels.scale(time)
         scaled = inner if scale == 1.0 else inner * scale
@@ -116,10 +121,12 @@ class PipelineDenoiser:
             lambda sample: setting.layout.returned(scaled, sample),
         )
         if setting.streams:
-            waiting = self._streams({"prompt": cond.get("prompt"), "layout": str(x.shape)}, Waiting)
+            waiting = self._streams(key, Waiting)
+            answers = self._answers(key, setting.answers)
             step = waiting.evaluate(lambda: Stream(self.pipe, arguments, answers, request), request, time)
         else:
             drive = Presenting(request.at, delegates=setting.delegates)
+            answers = self._answers(key, setting.answers)
             step = enter(self.pipe, arguments, drive, answers, request.insert)
         output = setting.layout.extract(step.output).to(inner)
         alpha, sigma = level_floats(setting.levels.schedule, torch.tensor(time, dtype=torch.float64))
@@ -151,18 +158,19 @@ class PipelineDenoiser:
         for i, row in enumerate(self._each(cond, shape[0])):
             own = generator[i] if isinstance(generator, list) else generator
             given = None if latents is None else latents[i : i + 1]
-            found.append(self._begin((1, *shape[1:]), steps, row, own, given))
+            found.append(self._begin((1, *shape[1:]), steps, row, own, given, i))
         return torch.cat(found)
 
     def _begin(
-        self, shape: tuple[int, ...], steps: int, cond: Condition, generator: Any, latents: Any
+        self, shape: tuple[int, ...], steps: int, cond: Condition, generator: Any, latents: Any, row: int = 0
     ) -> Tensor:
         setting = self._setting(shape)
-        prompts, answers = self._conditioned(cond, shape[0], setting)
-        arguments = self.call.arguments(prompts, setting.sizes, steps)
+        key = {"prompt": cond.get("prompt"), "layout": str(setting.layout.shape), "row": row}
+        answers = self._answers(key, setting.answers)
+        arguments = self.call.arguments(self._prompts(cond, shape[0]), setting.sizes, steps)
         given = {"generator": generator, "latents": latents}
         arguments |= {
-            key: value for key, value in given.items() if value is not None and key in self.call.parameters
+            name: value for name, value in given.items() if value is not None and name in self.call.parameters
         }
         return first_latents(self.pipe, setting, arguments, answers, self._grid(setting, steps)[0])
 
@@ -212,28 +220,25 @@ class PipelineDenoiser:
             self._settings[shape] = found
         return self._settings[shape]
 
-    def _conditioned(self, cond: Condition, b: int, setting: Setting) -> tuple[list[str], Answers]:
-        """The prompts of a batch, and what the encoders gave for them before."""
+    def _each(self, cond: Condition, b: int) -> list[Condition]:
+        """The condition of each row of a batch: the same tensors at each evaluation of a run."""
+        prompts = cond.get("prompt")
+        if prompts is None:
+            return [{} for _ in range(b)]
+        return self._rows(
+            {"prompt": prompts, "rows": b},
+            lambda: [{"prompt": row[None].clone()} for row in expand_rows({"prompt": prompts}, b)["prompt"]],
+        )
+
+    def _prompts(self, cond: Condition, b: int) -> list[str]:
+        """The prompts of a batch."""
         rows = cond.get("prompt")
         if rows is None and "prompt" in self.call.parameters:
             raise InputError(
                 f"{self.call.who} needs the condition 'prompt'; got {', '.join(map(repr, cond)) or 'none'}: condition it with "
                 "PipelinePrompts()"
             )
-        key = {"prompt": rows, "row": cond.get("row"), "layout": str(setting.layout.shape)}
-        answers = self._answers(key, setting.answers)
-        prompts = [""] * b if rows is None else prompts_of(expand_rows({"prompt": rows}, b)["prompt"])
-        return prompts, answers
-
-    def _each(self, cond: Condition, b: int) -> list[dict[str, Any]]:
-        """The condition of each of b rows; the same tensors at each evaluation of a run."""
-        given = {name: value for name, value in cond.items() if name == "prompt"}
-
-        def rows() -> list[dict[str, Any]]:
-            full = expand_rows(given, b)
-            return [{**{key: value[i : i + 1] for key, value in full.items()}, "row": i} for i in range(b)]
-
-        return self._rows({**given, "rows": b}, rows)
+        return [""] * b if rows is None else prompts_of(expand_rows({"prompt": rows}, b)["prompt"])
 
     def _grid(self, setting: Setting, steps: int) -> tuple[float, ...]:
         visits = visits_of(self.call, [PLAIN], setting, steps)

@@ -21,7 +21,6 @@ from benchmarks.published import tiny
 from jvid.errors import InputError, MissingDependencyError
 from jvid.testing import GaussianOracle
 from jvid_models import JVIDPipeline
-from jvid_models.adapters.pipelines import load
 from jvid_models.diffusion_pipeline import options, output
 
 STEPS = 3
@@ -30,11 +29,6 @@ IMAGE, VIDEO, WAN, TWO = (
     "StableDiffusionPipeline", "TextToVideoSDPipeline", "WanPipeline", "WanPipeline:2.2"
 )  # fmt: skip
 TURNS = jvid.Strategy("cycle:experts=video+image", "ddim", "native", steps=2)
-
-
-@pytest.fixture(autouse=True)
-def _compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "COMPARED", frozenset(name.partition(":")[0] for name in (IMAGE, VIDEO, WAN)))
 
 
 @cache
