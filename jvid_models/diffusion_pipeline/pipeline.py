@@ -100,6 +100,7 @@ class JVIDPipeline(PipelineDevices, DiffusionPipeline):
 
     @strategy.setter
     def strategy(self, given: Strategy | Mapping[str, Any] | str | Path | None) -> None:
+        """Replace the strategy; None is the recommended one."""
         names = self._experts.names
         stated: Any = self._experts.strategy if given is None else given
         if isinstance(stated, str | Path):
