@@ -75,10 +75,16 @@ def native_member(denoiser: PipelineDenoiser) -> Member | None:
     if (
         pipe.unet.config.in_channels != pipe.unet.config.out_channels
         or getattr(pipe, "image_encoder", None) is not None
+        or _is_offloaded(pipe.unet)
     ):
         return None
     unet = from_unet(pipe.unet, pipe.scheduler, space=denoiser.space)
     return Member(unet, denoiser.denoises, PipelineText(denoiser), own_wrappers(denoiser), any_length=True)  # type: ignore[arg-type]
+
+
+def _is_offloaded(module: torch.nn.Module) -> bool:
+    """Whether diffusers moves weights when it calls the module or parts of it, which jvid's adapter does not do."""
+    return any(hasattr(each, "_hf_hook") or hasattr(each, "_diffusers_hook") for each in module.modules())
 
 
 def pipeline_of(member: Member) -> PipelineDenoiser | None:

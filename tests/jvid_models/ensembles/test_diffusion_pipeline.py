@@ -362,14 +362,18 @@ def test_devices_and_offloading_are_those_of_the_pipelines() -> None:
     pipe.enable_vae_tiling()
     assert pipe.pipelines["image"].vae.use_tiling
     pipe.disable_vae_tiling()
+    assert type(pipe.ensemble.denoiser("image")).__name__ == "Parameterized"
     pipe.enable_model_cpu_offload(device="cpu")
     hooked = sorted(name for name, part in pipe.components.items() if hasattr(part, "_hf_hook"))
     assert hooked == [
         f"{name}.{part}" for name in ("image", "video") for part in ("text_encoder", "unet", "vae")
     ]
     assert off(latents_of(pipe, num_inference_steps=2), plain) < 1e-5
+    # jvid's own adapter would not move weights.
+    assert type(pipe.ensemble.denoiser("image")).__name__ == "PipelineDenoiser"
     pipe.remove_all_hooks()
     assert not any(hasattr(part, "_hf_hook") for part in pipe.components.values())
+    assert type(pipe.ensemble.denoiser("image")).__name__ == "Parameterized"
 
 
 def test_a_pipeline_of_another_precision_is_learned_anew() -> None:
