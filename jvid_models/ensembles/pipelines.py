@@ -96,7 +96,13 @@ def pipeline_ensemble(
         name=kind.removesuffix("Pipeline") or kind,
         folder=pipe if isinstance(pipe, str | Path) else None,
         times=denoiser.grid,
+        clean=Deferred(lambda: _clean(denoiser)) if denoiser.call.begins_from_a_clip else None,
     )
+
+
+def _clean(denoiser: PipelineDenoiser) -> Any:
+    (latents,) = denoiser.clean()
+    return latents
 
 
 def _member(denoiser: PipelineDenoiser) -> Member:

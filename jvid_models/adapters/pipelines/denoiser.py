@@ -23,6 +23,7 @@ from jvid.core.spaces import LatentSpace
 from jvid.denoisers.memo import Memo
 from jvid.errors import InputError
 from jvid_models.adapters.pipelines.call import PLAIN, PipelineCall
+from jvid_models.adapters.pipelines.clean import clean_latents
 from jvid_models.adapters.pipelines.entry import enter
 from jvid_models.adapters.pipelines.guidance import own_guidance
 from jvid_models.adapters.pipelines.kept import KeptOfRun
@@ -68,7 +69,7 @@ class PipelineDenoiser:
     @property
     def denoises(self) -> str:
         """What the pipeline makes: "clips", or single "frames"."""
-        return "frames" if self.call.frames_name is None else "clips"
+        return "clips" if self.call.makes_clips else "frames"
 
     @property
     def own_guidance(self) -> float:
@@ -132,6 +133,10 @@ class PipelineDenoiser:
         alpha, sigma = level_floats(setting.levels.schedule, torch.tensor(time, dtype=torch.float64))
         x_0 = setting.levels.kind.x_0(inner[setting.layout.box], output, alpha, sigma)
         return setting.layout.completed(x_0).to(x)
+
+    def clean(self) -> Tensor | None:
+        """The latents ``(1 c f h w)`` of the clip or picture that a run begins from; None where it begins from noise."""
+        return clean_latents(self.call, self.setting) if self.call.begins_from_a_clip else None
 
     def grid(self, steps: int) -> tuple[float, ...]:
         """The ``steps + 1`` times that the pipeline itself visits in so many steps, and where it ends."""

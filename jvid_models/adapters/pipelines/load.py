@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from jvid.errors import InputError, MissingDependencyError
 from jvid.extras import extra
 from jvid.files import read_json
+from jvid.media.given import read_given
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
 from jvid_models.adapters.pipelines.folders import models_of, variant_of
@@ -34,7 +35,7 @@ def from_pipeline(
 
     Args:
         pipe: the pipeline; it is not copied, and works as before beside the denoiser.
-        inputs: pictures, clips and tensors for its call, such as ``{"image": picture}``.
+        inputs: pictures, clips and tensors for its call, or paths of their files (`jvid.media.given`): ``{"image": picture}``.
         seed: of the draws that the pipeline makes before its loop.
         untested: take a class that was never compared with diffusers' own run.
         options: further arguments of its call, by its own names: guidance_scale, negative_prompt, height, width, ...
@@ -49,7 +50,8 @@ def from_pipeline(
         raise InputError(
             f"{name} was never compared with diffusers' own run, and may be wrong in silence: give untested=True to use it"
         )
-    return PipelineDenoiser(pipe, {**options, **(inputs or {})}, seed, name in COMPARED)
+    given = {key: read_given(each) if isinstance(each, str | Path) else each for key, each in (inputs or {}).items()}
+    return PipelineDenoiser(pipe, {**options, **given}, seed, name in COMPARED)
 
 
 def from_folder(
