@@ -16,6 +16,7 @@ from jvid.media.given import read_given
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
 from jvid_models.adapters.pipelines.folders import models_of, variant_of
+from jvid_models.adapters.pipelines.lora import Files, Scales, load_loras
 
 with extra("models"):
     import diffusers
@@ -62,11 +63,25 @@ def from_folder(
     inputs: Mapping[str, Any] | None = None,
     seed: int = 0,
     untested: bool = False,
+    lora: Files | None = None,
+    lora_scale: Scales | None = None,
+    lora_2: Files | None = None,
+    lora_scale_2: Scales | None = None,
     **options: Any,
 ) -> PipelineDenoiser:
-    """The denoiser of a local folder with a ``model_index.json``; arguments as those of `from_pipeline`.
+    """The denoiser of a local folder with a ``model_index.json``; other arguments as those of `from_pipeline`.
 
     Weights are read from safetensors only.
+
+    Args:
+        path: of the folder.
+        dtype: of its networks.
+        device: of its networks.
+        lora: files of LoRA weights (`load_loras`): a path, or several.
+        lora_scale: of all of them, or one for each.
+        lora_2: as ``lora``, into the second transformer of a pipeline of two.
+        lora_scale_2: as ``lora_scale``.
+        inputs, seed, untested, options: as those of `from_pipeline`.
 
     Raises:
         MissingDependencyError: the folder has no ``model_index.json``, or a class needs a package that is not installed.
@@ -91,4 +106,5 @@ def from_folder(
         raise InputError(f"cannot load a pipeline from {path}: {str(error).splitlines()[0]}") from None
     except ImportError as error:
         raise MissingDependencyError(f"{name} needs a package: {str(error).splitlines()[0]}") from error
+    load_loras(pipe, lora, lora_scale, lora_2, lora_scale_2)
     return from_pipeline(pipe.to(device), inputs=inputs, seed=seed, untested=untested, **options)
