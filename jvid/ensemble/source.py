@@ -108,7 +108,9 @@ class Source:
         """The name alone where nothing else is stated, else what is stated."""
         stated = {field.name: getattr(self, field.name) for field in attrs.fields(Source)}
         values: dict[str, Any] = {
-            key: list(value) if isinstance(value, tuple) else _mutable(value) for key, value in stated.items() if value
+            key: list(value) if isinstance(value, tuple) else _mutable(value)
+            for key, value in stated.items()
+            if value
         }
         if self.inputs:
             values["inputs"] = {
@@ -255,7 +257,9 @@ def _clean(ensemble: Ensemble) -> Any:
 
 def _mutable(value: Any) -> Any:
     """Read-only mappings as dictionaries, which can be pickled."""
-    return {key: _mutable(each) for key, each in value.items()} if isinstance(value, MappingProxyType) else value
+    return (
+        {key: _mutable(each) for key, each in value.items()} if isinstance(value, MappingProxyType) else value
+    )
 
 
 def _is_number(value: object) -> bool:

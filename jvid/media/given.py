@@ -1,8 +1,8 @@
 """Files that a model takes beside its prompt: pictures, clips and tensors. The ending selects what a file holds.
 
-    .png .jpg .jpeg .bmp .webp               a picture of Pillow, RGB
-    .mp4 .mov .avi .mkv .webm .gif           a list of pictures, a frame each
-    .safetensors .npy                        a tensor; nothing is unpickled
+.png .jpg .jpeg .bmp .webp               a picture of Pillow, RGB
+.mp4 .mov .avi .mkv .webm .gif           a list of pictures, a frame each
+.safetensors .npy                        a tensor; nothing is unpickled
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class PipelineCall:
             if name in _RESERVED:
                 raise InputError(f"{self.who} got the option {name!r}: {_RESERVED[name]}")
             if name not in self.parameters:
-                expected = ", ".join(key for key in self.parameters if key not in _RESERVED)
+                expected = ", ".join(key for key in self.parameters if key not in (*_RESERVED, "self"))
                 raise InputError(f"{self.who} has no option {name!r}: expected one of {expected}")
 
     @property

@@ -1,6 +1,6 @@
 """The latents of the clip that a pipeline changes: what it adds the noise of its strength to.
 
-    prepared = alpha x_0 + sigma eps        x_0 by its own encoder; the probe's ``add_noise`` gives x_0 back instead
+prepared = alpha x_0 + sigma eps        x_0 by its own encoder; the probe's ``add_noise`` gives x_0 back instead
 """
 
 from __future__ import annotations

@@ -51,7 +51,10 @@ def from_pipeline(
         raise InputError(
             f"{name} was never compared with diffusers' own run, and may be wrong in silence: give untested=True to use it"
         )
-    given = {key: read_given(each) if isinstance(each, str | Path) else each for key, each in (inputs or {}).items()}
+    given = {
+        key: read_given(each) if isinstance(each, str | Path) else each
+        for key, each in (inputs or {}).items()
+    }
     return PipelineDenoiser(pipe, {**options, **given}, seed, name in COMPARED)
 
 

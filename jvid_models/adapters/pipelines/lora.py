@@ -117,5 +117,7 @@ def _weights(scales: Scales | None, count: int) -> list[float]:
     except (TypeError, ValueError):
         raise InputError(f"lora_scale {scales!r}: expected a number, or one for each file") from None
     if len(values) not in (1, count):
-        raise InputError(f"lora_scale {scales!r}: got {len(values)} for {count} files, expected one or {count}")
+        raise InputError(
+            f"lora_scale {scales!r}: got {len(values)} for {count} files, expected one or {count}"
+        )
     return values * count if len(values) == 1 else values

@@ -165,7 +165,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def test_a_file_on_the_command_line_and_again(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_a_file_on_the_command_line_and_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
     monkeypatch.chdir(folder)
     words = ["sample", PROMPT, "--expert", f"video={FOLDER}", "--input", "video.image=first.png"]
     words += ["--selector", "always:name=video", "--solver", "euler", "--grid", "native", "--steps", "2"]
