@@ -47,6 +47,9 @@ def clean_latents(call: PipelineCall, setting: Setting) -> Tensor:
         InputError: the pipeline does not let its scheduler add the noise to them.
     """
 
+    if setting.form is not None:
+        raise InputError(f"{call.who} prepares no latents of a clip: a run of it cannot begin from one")
+
     def leave(prepared: Tensor) -> Tensor:
         raise Departure(prepared)
 
