@@ -82,7 +82,12 @@ def pipeline_ensemble(
             compared.
     """
     given: dict[str, Any] = {"inputs": inputs, "seed": seed, "untested": untested, **options}
-    loras = {"lora": lora, "lora_scale": lora_scale, "lora_2": lora_2, "lora_scale_2": lora_scale_2}
+    loras: dict[str, Any] = {
+        "lora": lora,
+        "lora_scale": lora_scale,
+        "lora_2": lora_2,
+        "lora_scale_2": lora_scale_2,
+    }
     if isinstance(pipe, str | Path):
         denoiser = from_folder(pipe, dtype=_precision(dtype), device=device, **loras, **given)
     else:
@@ -114,8 +119,8 @@ def pipeline_ensemble(
 
 
 def _clean(denoiser: PipelineDenoiser) -> Any:
-    (latents,) = denoiser.clean()
-    return latents
+    latents: Any = denoiser.clean()
+    return latents[0]
 
 
 def _member(denoiser: PipelineDenoiser) -> Member:

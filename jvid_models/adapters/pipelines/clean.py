@@ -5,6 +5,7 @@ prepared = alpha x_0 + sigma eps        x_0 by its own encoder; the probe's ``ad
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -29,9 +30,9 @@ class _WithoutNoise(Presenting):
 
     calls: int = 0
 
-    def set_timesteps(self, probe: Any, own: Any) -> None:
+    def set_timesteps(self, probe: Any, own: Callable[[], None], device: Any) -> None:
         """Hand out the one timestep, and leave clips as they are."""
-        super().set_timesteps(probe, own)
+        super().set_timesteps(probe, own, device)
 
         def unchanged(clip: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             self.calls += 1
@@ -46,7 +47,6 @@ def clean_latents(call: PipelineCall, setting: Setting) -> Tensor:
     Raises:
         InputError: the pipeline does not let its scheduler add the noise to them.
     """
-
     if setting.form is not None:
         raise InputError(f"{call.who} prepares no latents of a clip: a run of it cannot begin from one")
 

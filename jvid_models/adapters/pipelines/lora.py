@@ -94,11 +94,15 @@ def _scaled(files: Files | None, scales: Scales | None) -> list[tuple[Path, floa
     return list(zip(paths, _weights(scales, len(paths)), strict=True))
 
 
-def _paths(files: Files) -> list[Path]:
-    given = [files] if isinstance(files, str | Path) else list(files)
+def _paths(files: Any) -> list[Path]:
+    given: Any = [files] if isinstance(files, str | Path) else files
     if isinstance(files, str) and not Path(files).is_file():
         given = [part.strip() for part in files.split("+")]
-    if not given or not all(isinstance(each, str | Path) and str(each) for each in given):
+    if (
+        not isinstance(given, list | tuple)
+        or not given
+        or not all(isinstance(each, str | Path) for each in given)
+    ):
         raise InputError(f"lora {files!r}: expected the path of a file, or several")
     paths = [Path(each) for each in given]
     for path in paths:

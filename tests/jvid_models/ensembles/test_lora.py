@@ -109,6 +109,7 @@ def test_an_edited_text_encoder_is_seen_by_the_next_run() -> None:
     [
         ({"lora": "none.safetensors"}, MissingDependencyError, "no file 'none.safetensors'"),
         ({"lora": "weights.bin"}, InputError, r"expected a file that ends in \.safetensors"),
+        ({"lora": 3}, InputError, "lora 3: expected the path of a file"),
         ({"lora_scale": 0.5}, InputError, "lora_scale 0.5 without lora"),
         ({"lora": ["{one}"], "lora_scale": "1+2"}, InputError, "got 2 for 1 files"),
         ({"lora": "{one}", "lora_scale": "much"}, InputError, "expected a number"),
