@@ -17,7 +17,6 @@ import jvid
 from benchmarks.published import tiny
 from jvid.core.conditions import for_expert
 from jvid.errors import InputError, MissingDependencyError
-from jvid_models.adapters.pipelines import load
 from jvid_models.adapters.pipelines.lora import load_loras
 from jvid_models.adapters.unet import from_unet
 from jvid_models.ensembles.pipelines import pipeline_ensemble
@@ -27,11 +26,6 @@ needs_peft = pytest.mark.skipif(not PEFT, reason="peft is not installed")
 PROMPT, IMAGE = "a red cat", "StableDiffusionPipeline"
 SIZE = {"height": 64, "width": 64}
 T = torch.tensor(0.5, dtype=torch.float64)
-
-
-@pytest.fixture(autouse=True)
-def _compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "COMPARED", frozenset({IMAGE, "WanPipeline"}))
 
 
 def lora_of(unet: Any, seed: int, encoder: Any = None) -> dict[str, Tensor]:
