@@ -217,7 +217,7 @@ class Composition:
         ensemble = self._ensemble()
         return Sampler(
             experts, self.selector, self.solver, self.grid, self.schedule, self.postprocessors, self.initial,
-            space=self._space(experts), same_space=ensemble.same_space,
+            space=self._space(experts), same_space=ensemble.same_space, clean=ensemble.clean,
         )  # fmt: skip
 
     def _space(self, experts: Mapping[str, Expert]) -> LatentSpace | None:

@@ -159,6 +159,7 @@ def _surrounded(made: Ensemble, given: Ensemble) -> Ensemble:
         name=given.name,
         same_space=given.same_space,
         times=made.times if given.times is not None else None,
+        clean=made.clean,
     )
 
 

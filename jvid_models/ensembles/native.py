@@ -16,6 +16,7 @@ from jvid.ensemble import Member
 from jvid.errors import InputError
 from jvid.plugins.choice import Choice
 from jvid_models.adapters.pipelines import PipelineDenoiser
+from jvid_models.adapters.pipelines.caches import has_caches
 from jvid_models.adapters.unet import from_unet
 
 __all__ = ["NATIVE", "PipelineText", "native_member", "own_wrappers", "pipeline_of"]
@@ -76,6 +77,7 @@ def native_member(denoiser: PipelineDenoiser) -> Member | None:
         pipe.unet.config.in_channels != pipe.unet.config.out_channels
         or getattr(pipe, "image_encoder", None) is not None
         or _is_offloaded(pipe.unet)
+        or has_caches(pipe.unet)  # whose states are kept by the pipeline's own call
     ):
         return None
     unet = from_unet(pipe.unet, pipe.scheduler, space=denoiser.space)

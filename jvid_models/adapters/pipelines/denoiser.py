@@ -22,11 +22,12 @@ from jvid.core.protocols import Condition, NoiseSchedule
 from jvid.core.spaces import LatentSpace
 from jvid.denoisers.memo import Memo
 from jvid.errors import InputError
-from jvid_models.adapters.pipelines.answers import Answers
 from jvid_models.adapters.pipelines.beginning import first_latents
 from jvid_models.adapters.pipelines.call import PLAIN, PipelineCall
+from jvid_models.adapters.pipelines.clean import clean_latents
 from jvid_models.adapters.pipelines.entry import enter
 from jvid_models.adapters.pipelines.guidance import own_guidance
+from jvid_models.adapters.pipelines.kept import KeptOfRun
 from jvid_models.adapters.pipelines.presenting import Presenting
 from jvid_models.adapters.pipelines.prompts import prompts_of
 from jvid_models.adapters.pipelines.setting import Setting, learn, visits_of
@@ -59,7 +60,7 @@ class PipelineDenoiser:
     compared: bool = True
     call: PipelineCall = attrs.field(init=False, repr=False)
     _settings: dict[tuple[int, ...], Setting] = attrs.field(init=False, factory=dict, repr=False)
-    _answers: Memo[Answers] = attrs.field(init=False, factory=Memo, repr=False)
+    _kept: Memo[KeptOfRun] = attrs.field(init=False, factory=Memo, repr=False)
     _rows: Memo[list[Condition]] = attrs.field(init=False, factory=Memo, repr=False)
     _streams: Memo[Waiting] = attrs.field(init=False, factory=Memo, repr=False)
 
@@ -69,7 +70,7 @@ class PipelineDenoiser:
     @property
     def denoises(self) -> str:
         """What the pipeline makes: "clips", or single "frames"."""
-        return "frames" if self.call.frames_name is None else "clips"
+        return "clips" if self.call.makes_clips else "frames"
 
     @property
     def own_guidance(self) -> float:
@@ -122,16 +123,22 @@ class PipelineDenoiser:
         )
         if setting.streams:
             waiting = self._streams(key, Waiting)
-            answers = self._answers(key, setting.answers)
-            step = waiting.evaluate(lambda: Stream(self.pipe, arguments, answers, request), request, time)
+            kept = self._kept(key, lambda: KeptOfRun(setting.answers)).at(time)
+            step = waiting.evaluate(
+                lambda: Stream(self.pipe, arguments, kept.answers, request), request, time
+            )
         else:
             drive = Presenting(request.at, delegates=setting.delegates)
-            answers = self._answers(key, setting.answers)
-            step = enter(self.pipe, arguments, drive, answers, request.insert)
+            kept = self._kept(key, lambda: KeptOfRun(setting.answers)).at(time)
+            step = enter(self.pipe, arguments, drive, kept.answers, request.insert, kept.caches)
         output = setting.layout.extract(step.output).to(inner)
         alpha, sigma = level_floats(setting.levels.schedule, torch.tensor(time, dtype=torch.float64))
         x_0 = setting.levels.kind.x_0(inner[setting.layout.box], output, alpha, sigma)
         return setting.layout.completed(x_0).to(x)
+
+    def clean(self) -> Tensor | None:
+        """The latents ``(1 c f h w)`` of the clip or picture that a run begins from; None where it begins from noise."""
+        return clean_latents(self.call, self.setting) if self.call.begins_from_a_clip else None
 
     def grid(self, steps: int) -> tuple[float, ...]:
         """The ``steps + 1`` times that the pipeline itself visits in so many steps, and where it ends."""
@@ -151,7 +158,7 @@ class PipelineDenoiser:
             generator: one, or a list of b; None is of the seed.
             latents: in the place of a draw, as the pipeline's own argument.
         """
-        object.__setattr__(self, "_answers", Memo())  # those of the last run have its draws
+        object.__setattr__(self, "_kept", Memo())  # those of the last run have its draws
         if shape[0] == 1 or not self.call.has_pictures:
             return self._begin(tuple(shape), steps, cond, generator, latents)
         found: list[Tensor] = []
@@ -166,8 +173,8 @@ class PipelineDenoiser:
     ) -> Tensor:
         setting = self._setting(shape)
         key = {"prompt": cond.get("prompt"), "layout": str(setting.layout.shape), "row": row}
-        answers = self._answers(key, setting.answers)
-        arguments = self.call.arguments(self._prompts(cond, shape[0]), setting.sizes, steps)
+        answers = self._kept(key, lambda: KeptOfRun(setting.answers)).answers
+        arguments = self.call.arguments(self._prompts(cond, shape[0]), setting.sizes, steps, skips=True)
         given = {"generator": generator, "latents": latents}
         arguments |= {
             name: value for name, value in given.items() if value is not None and name in self.call.parameters

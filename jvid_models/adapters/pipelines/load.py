@@ -12,9 +12,11 @@ from safetensors import SafetensorError
 from jvid.errors import InputError, MissingDependencyError
 from jvid.extras import extra
 from jvid.files import read_json
+from jvid.media.given import read_given
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
 from jvid_models.adapters.pipelines.folders import models_of, variant_of
+from jvid_models.adapters.pipelines.lora import Files, Scales, load_loras
 
 with extra("models"):
     import diffusers
@@ -34,7 +36,7 @@ def from_pipeline(
 
     Args:
         pipe: the pipeline; it is not copied, and works as before beside the denoiser.
-        inputs: pictures, clips and tensors for its call, such as ``{"image": picture}``.
+        inputs: pictures, clips and tensors for its call, or paths of their files (`jvid.media.given`): ``{"image": picture}``.
         seed: of the draws that the pipeline makes before its loop.
         untested: take a class that was never compared with diffusers' own run.
         options: further arguments of its call, by its own names: guidance_scale, negative_prompt, height, width, ...
@@ -49,7 +51,11 @@ def from_pipeline(
         raise InputError(
             f"{name} was never compared with diffusers' own run, and may be wrong in silence: give untested=True to use it"
         )
-    return PipelineDenoiser(pipe, {**options, **(inputs or {})}, seed, name in COMPARED)
+    given = {
+        key: read_given(each) if isinstance(each, str | Path) else each
+        for key, each in (inputs or {}).items()
+    }
+    return PipelineDenoiser(pipe, {**options, **given}, seed, name in COMPARED)
 
 
 def from_folder(
@@ -60,11 +66,25 @@ def from_folder(
     inputs: Mapping[str, Any] | None = None,
     seed: int = 0,
     untested: bool = False,
+    lora: Files | None = None,
+    lora_scale: Scales | None = None,
+    lora_2: Files | None = None,
+    lora_scale_2: Scales | None = None,
     **options: Any,
 ) -> PipelineDenoiser:
-    """The denoiser of a local folder with a ``model_index.json``; arguments as those of `from_pipeline`.
+    """The denoiser of a local folder with a ``model_index.json``; other arguments as those of `from_pipeline`.
 
     Weights are read from safetensors only.
+
+    Args:
+        path: of the folder.
+        dtype: of its networks.
+        device: of its networks.
+        lora: files of LoRA weights (`load_loras`): a path, or several.
+        lora_scale: of all of them, or one for each.
+        lora_2: as ``lora``, into the second transformer of a pipeline of two.
+        lora_scale_2: as ``lora_scale``.
+        inputs, seed, untested, options: as those of `from_pipeline`.
 
     Raises:
         MissingDependencyError: the folder has no ``model_index.json``, or a class needs a package that is not installed.
@@ -75,8 +95,9 @@ def from_folder(
         raise InputError(
             f"{path} holds a {name}, which was never compared with diffusers' own run: give untested=True to use it"
         )
-    pipe = read_pipeline(path, dtype=dtype, device=device)
-    return from_pipeline(pipe, inputs=inputs, seed=seed, untested=untested, **options)
+    pipe = read_pipeline(path, dtype=dtype)
+    load_loras(pipe, lora, lora_scale, lora_2, lora_scale_2)
+    return from_pipeline(pipe.to(device), inputs=inputs, seed=seed, untested=untested, **options)
 
 
 def read_pipeline(
