@@ -45,6 +45,11 @@ def load(kind: str, name: str | Choice | None = None, /, **options: Any) -> Any:
     around = {key: options.pop(key) for key in _AROUND if key in options}
     inputs = options.pop("inputs", {})
     place = {key: options.pop(key) for key in _PLACE if key in options}
+    if values := [key for key, value in options.items() if value is None or isinstance(value, int | float)]:
+        raise InputError(
+            f"expert {values[0]!r} is {options[values[0]]!r}: expected a folder, a pipeline or a denoiser; options of one pipeline "
+            f"are those of jvid.load('ensemble', 'pipeline', pipe=..., {values[0]}=...)"
+        )
     given = {key: value for key, value in options.items() if not isinstance(value, str | Path)}
     experts = {key: type(value).__name__ if key in given else str(value) for key, value in options.items()}
     if isinstance(around.get("text"), str):
