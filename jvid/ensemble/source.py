@@ -24,6 +24,7 @@ from jvid.ensemble.deferred import Deferred
 from jvid.ensemble.ensemble import Ensemble, Member
 from jvid.errors import InputError, UnknownNameError, located
 from jvid.plugins.choice import Choice
+from jvid.plugins.options import parameters
 from jvid.plugins.registry import Registry, current
 
 __all__ = ["DEFAULT_FPS", "Source"]
@@ -146,6 +147,7 @@ class Source:
         dtype: str = "float32",
         registry: Registry | None = None,
         given: Mapping[str, Any] = MappingProxyType({}),
+        host: bool = False,
     ) -> Ensemble:
         """The ensemble; networks load at their first use.
 
@@ -154,6 +156,8 @@ class Source:
             dtype: of the networks, such as "bfloat16".
             registry: where names are found; the current one if None.
             given: experts that are loaded already, in place of their sources: pipelines, ensembles of one, denoisers.
+
+            host: leave weights on the host where a factory can (``host=``), for an offload that moves them.
 
         Raises:
             InputError: an expert, encoder or codec that does not fit, or an ensemble that is made of itself; the message names
@@ -166,14 +170,14 @@ class Source:
             raise InputError(f"the ensemble of {names} is made of itself: name experts of another ensemble")
         token = _LOADING.set((*around, self))
         try:
-            return self._loaded(device, dtype, registry, given)
+            return self._loaded(device, dtype, registry, given, host)
         finally:
             _LOADING.reset(token)
 
     def _loaded(
-        self, device: str, dtype: str, registry: Registry | None, given: Mapping[str, Any]
+        self, device: str, dtype: str, registry: Registry | None, given: Mapping[str, Any], host: bool
     ) -> Ensemble:
-        loader = _Loader(registry or current(), {"device": device, "dtype": dtype})
+        loader = _Loader(registry or current(), {"device": device, "dtype": dtype}, host)
         base = loader.ensemble(self.name) if self.name else None
         if base is not None and not self.is_composed:
             return base
@@ -232,8 +236,8 @@ def _is_number(value: object) -> bool:
 class _Loader:
     """Loads what a source names, each once."""
 
-    def __init__(self, registry: Registry, place: Mapping[str, Any]) -> None:
-        self._registry, self._place = registry, place
+    def __init__(self, registry: Registry, place: Mapping[str, Any], host: bool = False) -> None:
+        self._registry, self._place, self._host = registry, place, host
         self._ensembles: dict[str, Ensemble] = {}
         self._shared: dict[tuple[str, str], Deferred[Any]] = {}
 
@@ -308,5 +312,7 @@ class _Loader:
         return True
 
     def _built(self, kind: str, choice: Choice) -> Any:
+        if self._host and "host" in parameters(self._registry.find(kind, choice.name).factory()):
+            choice = Choice(choice.name, {"host": True, **choice.options})
         # An ensemble's factory that takes any option hands device and dtype on to its experts.
         return self._registry.fitted(kind, choice, self._place, free=kind == "ensemble")

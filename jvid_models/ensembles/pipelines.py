@@ -9,13 +9,15 @@ The recommended strategy is the pipeline's own run: its call's default number of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from jvid.core.protocols import TextEncoder
 from jvid.ensemble import Deferred, Ensemble, FrameRule, Member
 from jvid.errors import InputError
+from jvid.machine.on_demand import on_demand
 from jvid.plugins.choice import Choice
 from jvid.strategy import Strategy
 from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, from_folder, from_pipeline
@@ -52,6 +54,7 @@ def pipeline_ensemble(
     untested: bool = False,
     fps: float | None = None,
     native: bool = True,
+    host: bool = False,
     **options: Any,
 ) -> Ensemble:
     """The ensemble of one pipeline.
@@ -65,6 +68,7 @@ def pipeline_ensemble(
         untested: take a class that was not compared with diffusers' own run.
         fps: frames per second; by default those of its class.
         native: jvid's own adapter where it has one for the class, which does the same in less time.
+        host: leave the weights of a folder on the host, whatever the device: an `Offload` moves them as a run needs them.
         options: further arguments of the pipeline's call: guidance_scale, negative_prompt, height, width, num_frames, ...
 
     Raises:
@@ -73,9 +77,27 @@ def pipeline_ensemble(
     """
     given: dict[str, Any] = {"inputs": inputs, "seed": seed, "untested": untested, **options}
     if isinstance(pipe, str | Path):
-        denoiser = from_folder(pipe, dtype=_precision(dtype), device=device, **given)
+        denoiser = from_folder(pipe, dtype=_precision(dtype), device=device, host=host, **given)
     else:
         denoiser = from_pipeline(pipe, **given)
+    with _learning_on(denoiser, device):
+        return _ensemble(denoiser, pipe if isinstance(pipe, str | Path) else None, fps, native)
+
+
+@contextmanager
+def _learning_on(denoiser: PipelineDenoiser, device: str) -> Iterator[None]:
+    """Within the block a pipeline whose weights are on the host computes on the device all the same."""
+    modules = denoiser.modules().all
+    weights = [weight for module in modules.values() for weight in module.parameters()]
+    with ExitStack() as stack:
+        if device != "cpu" and all(weight.device.type == "cpu" for weight in weights):
+            stack.enter_context(on_demand(modules, device))
+        yield
+
+
+def _ensemble(
+    denoiser: PipelineDenoiser, folder: str | Path | None, fps: float | None, native: bool
+) -> Ensemble:
     kind = type(denoiser.pipe).__name__
     if experts := split(denoiser):
         members = {name: _member(expert) for name, expert in experts.items()}
@@ -94,7 +116,7 @@ def pipeline_ensemble(
         frames=FrameRule(rate, int(rate > 1)),
         strategy=_own_run(denoiser, selector),
         name=kind.removesuffix("Pipeline") or kind,
-        folder=pipe if isinstance(pipe, str | Path) else None,
+        folder=folder,
         times=denoiser.grid,
     )
 

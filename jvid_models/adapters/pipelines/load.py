@@ -12,9 +12,12 @@ from safetensors import SafetensorError
 from jvid.errors import InputError, MissingDependencyError
 from jvid.extras import extra
 from jvid.files import read_json
+from jvid.machine.managed import units_of
+from jvid.machine.memory import weights_room
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
 from jvid_models.adapters.pipelines.folders import models_of, variant_of
+from jvid_models.adapters.pipelines.placement import parts_of
 
 with extra("models"):
     import diffusers
@@ -57,6 +60,7 @@ def from_folder(
     *,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
+    host: bool = False,
     inputs: Mapping[str, Any] | None = None,
     seed: int = 0,
     untested: bool = False,
@@ -64,7 +68,8 @@ def from_folder(
 ) -> PipelineDenoiser:
     """The denoiser of a local folder with a ``model_index.json``; arguments as those of `from_pipeline`.
 
-    Weights are read from safetensors only.
+    Weights are read from safetensors only. With ``host`` they stay on the host, whatever the device, and so they do where a GPU
+    has no room for them; an `Offload` then moves them as a run needs them.
 
     Raises:
         MissingDependencyError: the folder has no ``model_index.json``, or a class needs a package that is not installed.
@@ -89,4 +94,17 @@ def from_folder(
         raise InputError(f"cannot load a pipeline from {path}: {str(error).splitlines()[0]}") from None
     except ImportError as error:
         raise MissingDependencyError(f"{name} needs a package: {str(error).splitlines()[0]}") from error
-    return from_pipeline(pipe.to(device), inputs=inputs, seed=seed, untested=untested, **options)
+    return from_pipeline(
+        pipe if host or _is_too_large(pipe, device) else pipe.to(device),
+        inputs=inputs,
+        seed=seed,
+        untested=untested,
+        **options,
+    )
+
+
+def _is_too_large(pipe: Any, device: str | torch.device) -> bool:
+    """Whether a GPU has no room for the pipeline's weights."""
+    if torch.device(device).type != "cuda":
+        return False
+    return sum(unit.size for unit in units_of(parts_of(pipe).all)) > weights_room(device)
