@@ -100,6 +100,7 @@ def sample(
     from jvid.pipeline.make import make
     from jvid.pipeline.offload import Offload
     from jvid.pipeline.record import Record
+    from jvid.pipeline.replay import replayed
     from jvid.pipeline.write import targets, write_clips
     from jvid.strategy.plan_file import load_plan
 
@@ -151,7 +152,8 @@ def sample(
     check_overlap(changes.overlap, models, wanted_frames)
 
     decoding = any(format_of(path).holds != "latents" for path, _ in wanted)
-    with Offload(Composition(used, models), offload, device, decoding=decoding) as offloaded:
+    played = used if replay is None else replayed(used, replay, models)[0]
+    with Offload(Composition(played, models), offload, device, decoding=decoding) as offloaded:
         with steps_bar() as advance:
             made = make(
                 models,

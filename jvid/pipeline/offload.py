@@ -9,8 +9,8 @@
     sequential   one module at a time, whatever the plan: the least memory, the most copies
     none         everything stays on the device
 
-A plan is known before the run, so this is decided before it, too (`jvid.machine.residence`). On the CPU nothing is moved; the moves
-are recorded. The clips are the same, bit for bit, in each mode.
+A plan is known before the run, and so are the moves (`jvid.machine.residence`). On the CPU nothing is moved; the moves are
+recorded. The clips are the same, bit for bit, in each mode.
 """
 
 from __future__ import annotations
@@ -67,12 +67,15 @@ class Offload:
         self._residence: Residence | None = None
 
     def __enter__(self) -> Offload:
+        import torch
+
         from jvid.machine.on_demand import on_demand, place_all
 
-        if self.mode is None and self.device == "cpu":
-            self.mode = "none"
-        if self.mode == "none" and self.device == "cpu":
-            return self
+        if torch.device(self.device).type == "cpu":
+            self.mode = self.mode or "none"
+            if self.mode == "none":
+                return self  # nothing to look for: networks may load later
+        self.composition.check()
         self._weights = weights = Weights(self.composition, self._decoding)
         self.mode = self.mode or ("plan" if weights.are_too_large(self.device) else "none")
         if self.mode == "none":
