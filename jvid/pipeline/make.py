@@ -89,11 +89,11 @@ def make(
         plan = sampler.plan(strategy.plan_seed)
     moved = offload is not None and offload.is_active
     if offload is not None:
-        offload.follow(sampler, plan, shape[1])
+        offload.follow(plan, shape[1])
     measure = partial(bytes_per_clip, sampler, plan, shape, first, device, moved=moved)
     batches = batching.together(clips, measure, device)
     if offload is not None:
-        offload.follow(sampler, plan, shape[1], len(batches))
+        offload.follow(plan, shape[1], len(batches))
     calls, seconds = dict.fromkeys(plan.experts, 0), dict.fromkeys(plan.experts, 0.0)
     finished: list[Tensor] = []
     total = len(batches) * len(plan)

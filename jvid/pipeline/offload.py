@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from jvid.core.plan import Plan
-    from jvid.core.sampler import Sampler
     from jvid.core.state import State
     from jvid.ensemble.compose import Composition
     from jvid.machine.residence import Move, Residence
@@ -104,18 +103,17 @@ class Offload:
         """Most bytes of weights on the device at once so far; 0 where nothing is moved."""
         return 0 if self._residence is None else self._residence.peak
 
-    def follow(self, sampler: Sampler, plan: Plan, latent_frames: int, runs: int = 1) -> None:
+    def follow(self, plan: Plan, latent_frames: int, runs: int = 1) -> None:
         """Follow a plan from here on.
 
         Args:
-            sampler: that runs it.
             plan: the plan.
             latent_frames: of a clip.
             runs: how often it is run, one after the other.
         """
         if self._residence is None or self._weights is None:
             return
-        uses = self._weights.uses(sampler, plan, latent_frames)
+        uses = self._weights.uses(plan, latent_frames)
         room = 0 if self.mode == "sequential" else self._room
         if room is None:
             room = self._weights.room(uses, self.device)

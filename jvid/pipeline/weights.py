@@ -7,22 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from jvid.core.evaluations import evaluations_of
 from jvid.core.modules import Parts, modules_of
+from jvid.pipeline.cost import expert_of, outlines_of
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from jvid.core.plan import Plan
-    from jvid.core.sampler import Sampler
     from jvid.ensemble.compose import Composition
 
 __all__ = ["Mode", "Weights"]
 
-Mode = Literal["plan", "none", "sequential"]
+Mode = Literal["none", "plan", "sequential"]
+"""Which weights are on the device: all, those that the plan needs, or one module at a time."""
 
 
 class Weights:
@@ -39,6 +40,7 @@ class Weights:
 
         ensemble = composition.ensemble
         assert ensemble is not None  # a composition that runs has one
+        self.composition = composition
         others = (other for names in composition.references.values() for other in names)
         self.experts = tuple(dict.fromkeys([*composition.experts, *others]))
         self._parts = {name: modules_of(ensemble.denoiser(name)) for name in self.experts}
@@ -57,10 +59,6 @@ class Weights:
         }
         self.decoders = self._names([codec.behind] if codec.behind else [])
 
-    def of(self, denoiser: Any) -> tuple[str, ...]:
-        """The units that an evaluation of a network's denoiser calls."""
-        return self._names([modules_of(denoiser).networks])
-
     def networks(self, expert: str) -> tuple[str, ...]:
         """The units of the networks of an expert."""
         return self._names([self._parts[expert].networks])
@@ -69,19 +67,19 @@ class Weights:
         """Bytes of units, each counted once."""
         return sum(self.sizes[unit] for unit in set(units))
 
-    def uses(self, sampler: Sampler, plan: Plan, latent_frames: int) -> list[frozenset[str]]:
+    def uses(self, plan: Plan, latent_frames: int) -> list[frozenset[str]]:
         """The units of networks that each step of a plan calls; guidance within an interval needs its other model there alone."""
-        from jvid.core.bridged import Bridged
-
-        bridged = {name: Bridged(each.denoiser, sampler.schedule) for name, each in sampler.experts.items()}
+        outlines = outlines_of(self.composition, plan, latent_frames)
 
         @cache
         def at(name: str, t: float) -> frozenset[str]:
-            seen = evaluations_of(bridged[name], t, latent_frames)
-            return frozenset(unit for each in seen for unit in self.of(each.denoiser))
+            seen = evaluations_of(outlines[name], t, latent_frames)
+            return frozenset(unit for each in seen for unit in self.networks(expert_of(each, name)))
 
         return [
-            frozenset().union(*(at(name, t) for name in step.weights for t in (step.start.t, step.end.t)))
+            frozenset[str]().union(
+                *(at(name, t) for name in step.weights for t in (step.start.t, step.end.t))
+            )
             for step in plan.steps
         ]
 
@@ -102,6 +100,8 @@ class Weights:
             uses: of the plan.
             mode: how weights are moved.
             room: bytes for weights where they are moved by the plan.
+
+        Encoders come before the first step of an expert, and the decoder behind the last.
         """
         from jvid.machine.residence import Residence
 

@@ -97,19 +97,19 @@ def test_modules_that_share_weights_are_one_unit() -> None:
 
 
 def test_calls_are_preceded_and_forwards_put_back() -> None:
-    module, calls = layer(), []
+    module = layer()
+    calls: list[str] = []
     module.forward = module.forward  # one that was put there before
     before = module.__dict__["forward"]
-    with pytest.raises(KeyError), managed(units_of({"m": module}), CPU, calls.append):
+    units = units_of({"m": module})
+    with managed(units, CPU, calls.append):
         module(torch.ones(3))
         arrive(module)
-        with (
-            pytest.raises(InputError, match="m is offloaded already"),
-            managed(units_of({"m": module}), CPU, calls.append),
-        ):
-            pass
-        assert place_of(module).device == CPU
-        raise KeyError
+        place = place_of(module)
+        assert place is not None
+        assert place.device == CPU
+        with pytest.raises(InputError, match="m is offloaded already"):
+            managed(units, CPU, calls.append).__enter__()
     assert calls == ["m", "m"]
     assert module.__dict__["forward"] is before
     assert place_of(module) is None
@@ -124,17 +124,23 @@ def test_an_error_inside_takes_all_modules_back() -> None:
     made = Residence(
         {unit.name: unit.size for unit in units}, Transfers({u.name: u.tensors for u in units}, CPU)
     )
-    with pytest.raises(ValueError, match="in the middle"), managed(units, CPU, made.call):
+
+    def run() -> None:
         try:
-            made.follow([["one", "other"]], None)
-            made.begin(0)
-            assert torch.isfinite(other(one(torch.ones(3))[:1].expand(3))).all()
-            assert made.present == ("one", "other")
-            assert one.weight.data_ptr() not in homes
-            raise ValueError("in the middle")
+            with managed(units, CPU, made.call):
+                made.follow([["one", "other"]], None)
+                made.begin(0)
+                other(one(torch.ones(3))[:1].expand(3))
+                assert made.present == ("one", "other")
+                assert one.weight.data_ptr() not in homes
+                raise ValueError("in the middle")
         finally:
             made.clear()
+
+    with pytest.raises(ValueError, match="in the middle"):
+        run()
     assert [one.weight.data_ptr(), other.weight.data_ptr()] == homes
+    assert "forward" not in one.__dict__
 
 
 def test_on_the_cpu_nothing_is_moved_and_all_is_recorded() -> None:

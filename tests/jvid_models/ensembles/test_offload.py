@@ -79,7 +79,9 @@ def test_parts_of_two_experts_are_known_once(weights: Weights) -> None:
     pipe, _ = built(TWO)
     assert set(weights.modules) == {HIGH, LOW, "high.text_encoder", "high.vae"}
     assert weights.modules[LOW] is pipe.transformer_2
-    assert weights.sizes[HIGH] == sum(p.nbytes for p in pipe.transformer.parameters())
+    assert weights.sizes[HIGH] == sum(
+        tensor.nbytes for tensor in (*pipe.transformer.parameters(), *pipe.transformer.buffers())
+    )
     assert weights.encoders == {"high": ("high.text_encoder",), "low": ("high.text_encoder",)}
 
 
@@ -89,8 +91,8 @@ def test_under_a_boundary_the_peak_is_one_experts(weights: Weights) -> None:
     assert torch.equal(latents, expected[0])
     assert torch.equal(pixels, expected[1])
     # Two clips, one after the other: four steps each, the first two of them at high noise.
-    assert steps_of(offload, HIGH) == [(0, True), (1, False), (4, True), (5, False)]
-    assert steps_of(offload, LOW) == [(2, True), (3, False), (6, True), (7, False)]
+    assert steps_of(offload, HIGH) == [(0, True), (2, False), (4, True), (5, False)]
+    assert steps_of(offload, LOW) == [(2, True), (4, False), (6, True), (7, False)]
     assert offload.peak == max(weights.sizes.values()) < sum(weights.sizes.values())
     assert all(place_of(module) is None for module in weights.modules.values())
 
@@ -112,9 +114,8 @@ def test_peaks_are_found_without_a_run(weights: Weights) -> None:
     used = strategy()
     models = ensemble(TWO)
     composition = jvid.Composition(used, models)
-    sampler = composition.sampler()
-    plan = sampler.plan(0)
-    uses = weights.uses(sampler, plan, models.shape[1])
+    plan = composition.plan()
+    uses = weights.uses(plan, models.shape[1])
     assert uses == [{HIGH}, {HIGH}, {LOW}, {LOW}]
     for mode in ("plan", "sequential"):
         assert weights.peak(plan, uses, mode, weights.room(uses, "cpu")) == sampled(mode, used)[2].peak
@@ -169,7 +170,9 @@ def test_wrong_modes_are_one_line() -> None:
         Offload(jvid.Composition(strategy(), ensemble(TWO)), "all")  # type: ignore[arg-type]
 
 
-def test_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_on_the_command_line(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
     monkeypatch.chdir(tmp_path)
     pipe, arguments = built(TWO)
     pipe.save_pretrained("wan")
@@ -182,5 +185,18 @@ def test_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         assert main(["sample", "a cat", *words, "--offload", mode, "-o", f"{mode}.safetensors"]) == 0
         made.append(next(iter(load_file(f"{mode}.safetensors").values())))
     assert torch.equal(*made)
+    capsys.readouterr()
+    assert main(["plan", *words, "--time", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["seconds"] > 0.0
+    assert values["memory"]["experts"]["high"]["networks"] == weights.sizes[HIGH]
+    assert values["memory"]["experts"]["low"]["encoders"] == 0  # it has the other's
+    assert values["memory"]["at_once"] == {
+        "none": sum(weights.sizes.values()),
+        "plan": max(weights.sizes.values()),
+        "sequential": max(weights.sizes.values()),
+    }
+    assert main(["plan", *words]) == 0
+    assert "weights at once: none" in capsys.readouterr().out
     assert main(["sample", "a cat", *words, "--offload", "all", "-o", "c.safetensors"]) == 2
     assert "--offload 'all': expected plan, none or sequential" in capsys.readouterr().err
