@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from jvid.errors import InputError
 from jvid.pipeline.weights import Mode, Weights
@@ -51,15 +51,17 @@ class Offload:
     def __init__(
         self,
         composition: Composition,
-        mode: Mode | None = None,
+        mode: Mode | str | None = None,
         device: str = "cpu",
         *,
         decoding: bool = True,
         room: int | None = None,
     ) -> None:
         if mode is not None and mode not in get_args(Mode):
-            raise InputError(f"offload {mode!r}: expected {', '.join(get_args(Mode))}")
-        self.composition, self.mode, self.device = composition, mode, device
+            first, *_, last = get_args(Mode)
+            raise InputError(f"offload {mode!r}: expected {first}, plan or {last}")
+        self.composition, self.device = composition, device
+        self.mode = cast("Mode | None", mode)
         self._decoding, self._room = decoding, room
         self._stack = ExitStack()
         self._weights: Weights | None = None

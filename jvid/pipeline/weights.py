@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jvid.core.evaluations import evaluations_of
 from jvid.core.modules import Parts, modules_of
+from jvid.ensemble.deferred import made
 from jvid.pipeline.cost import expert_of, outlines_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from jvid.core.plan import Plan
     from jvid.ensemble.compose import Composition
+    from jvid.ensemble.ensemble import Member
 
 __all__ = ["Mode", "Weights"]
 
@@ -35,7 +37,6 @@ class Weights:
     """
 
     def __init__(self, composition: Composition, decoding: bool = True) -> None:
-        from jvid.ensemble.deferred import made
         from jvid.machine.managed import units_of
 
         ensemble = composition.ensemble
@@ -44,7 +45,7 @@ class Weights:
         others = (other for names in composition.references.values() for other in names)
         self.experts = tuple(dict.fromkeys([*composition.experts, *others]))
         self._parts = {name: modules_of(ensemble.denoiser(name)) for name in self.experts}
-        encoders = {name: modules_of(made(ensemble.member(name).conditioner)) for name in self.experts}
+        encoders = {name: _conditioner_of(ensemble.member(name)) for name in self.experts}
         codec = modules_of(ensemble.codec) if decoding and ensemble.has_codec else Parts()
         self.modules: dict[str, nn.Module] = {}
         for name, parts in (*self._parts.items(), *encoders.items(), ("codec", codec)):
@@ -135,3 +136,7 @@ class Weights:
     def _names(self, groups: Iterable[Mapping[str, nn.Module]]) -> tuple[str, ...]:
         found = (self._by_module.get(module) for group in groups for module in group.values())
         return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+def _conditioner_of(member: Member) -> Parts:
+    return Parts() if member.conditioner is None else modules_of(made(member.conditioner))

@@ -1,13 +1,14 @@
 """The modules of a pipeline by when they are called, and where the pipeline computes while they are moved.
 
 A pipeline makes its tensors on the device of its first module, which may be on the host just then. For the time of a call each
-module has a hook in the form of accelerate's, which names the device that computes; autoencoders call theirs before ``encode``
-and ``decode``, which are no forward.
+module has a hook in the form of accelerate's, which names the device that computes, and methods such as ``decode``, which are no
+forward, have the weights there first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import functools
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from torch import nn
 
 from jvid.core.modules import Parts
-from jvid.machine.managed import Place, place_of
+from jvid.machine.managed import arrive, place_of
 from jvid_models.adapters.movable import movable
 from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.replaced import replaced
@@ -26,6 +27,7 @@ __all__ = ["DECODERS", "parts_of", "placed"]
 DECODERS = ("vae", "movq", "vqgan", "vqvae")
 """Components that turn a pipeline's latents into pixels."""
 
+_METHODS = ("encode", "decode", "generate", "get_text_features", "get_image_features")
 _NETWORKS = ("transformer", "unet", "dit", "controlnet", "motion_adapter")
 
 
@@ -48,26 +50,35 @@ def parts_of(pipe: Any, called: Collection[str] = ()) -> Parts:
 
 @attrs.frozen(eq=False)
 class PlacingHook:
-    """What diffusers reads of an accelerate hook: the device that computes, and a call ahead of a module's methods."""
+    """What diffusers reads of an accelerate hook: the device that computes."""
 
     execution_device: torch.device
-    place: Place | None
-
-    def pre_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """Have the weights there."""
-        if self.place is not None:
-            self.place.call()
-        return args, kwargs
 
 
 @contextmanager
 def placed(pipe: Any) -> Iterator[None]:
     """Within the block the pipeline computes on the device that its modules are moved to, if some are."""
     modules = modules_of(pipe).values()
-    places = [place for module in modules if (place := place_of(module)) is not None]
+    device = next((place.device for module in modules if (place := place_of(module)) is not None), None)
     with ExitStack() as stack:
-        for module in modules if places else ():
+        for module in modules if device is not None else ():
+            values: dict[str, Any] = {}
             if not hasattr(module, "_hf_hook"):
-                hook = PlacingHook(places[0].device, place_of(module))
-                stack.enter_context(replaced(module, _hf_hook=hook))
+                values["_hf_hook"] = PlacingHook(device)
+            if place_of(module) is not None:
+                values |= {
+                    name: _arriving(module, getattr(module, name))
+                    for name in _METHODS
+                    if hasattr(module, name) and name not in module.__dict__
+                }
+            stack.enter_context(replaced(module, **values))
         yield
+
+
+def _arriving(module: nn.Module, method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        arrive(module)
+        return method(*args, **kwargs)
+
+    return called

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 from functools import cache
 from pathlib import Path
@@ -11,19 +12,22 @@ from typing import Any
 import attrs
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 import jvid
 from benchmarks.published import tiny
 from jvid.cli import main
 from jvid.errors import InputError
-from jvid.machine.managed import place_of
+from jvid.machine.managed import managed, place_of, units_of
 from jvid.pipeline.batches import Batching
 from jvid.pipeline.make import decoded, make
 from jvid.pipeline.offload import Offload
 from jvid.pipeline.record import Clip
 from jvid.pipeline.weights import Weights
+from jvid.views.memory_table import MemoryRow, memory_table, peaks_line
 from jvid_models.adapters.movable import is_movable
+from jvid_models.adapters.pipelines.placement import placed
 from jvid_models.ensembles.pipelines import pipeline_ensemble
 
 VIDEO, TWO = "TextToVideoSDPipeline", "WanPipeline:2.2"
@@ -165,9 +169,34 @@ def test_jvids_own_adapter_moves_too() -> None:
     assert steps_of(offload, "video.unet") == [(0, True), (1, False)]
 
 
+def test_a_pipeline_computes_where_its_modules_are_moved_to() -> None:
+    """A second device is named, so that what a pipeline reads of its modules' own device is seen."""
+    pipe, _ = built(TWO)
+    calls: list[str] = []
+    units = units_of({"vae": pipe.vae, "text": pipe.text_encoder})
+    with managed(units, torch.device("meta"), calls.append), placed(pipe):
+        assert pipe._execution_device == torch.device("meta")
+        assert pipe.vae.device == torch.device("cpu")
+        pipe.vae.decode(torch.zeros(1, pipe.vae.config.z_dim, 1, 2, 2))
+    assert calls[0] == "vae"
+    assert pipe._execution_device == torch.device("cpu")
+    assert not {"_hf_hook", "decode", "forward"} & set(pipe.vae.__dict__)
+
+
+def test_the_table_of_memory() -> None:
+    rows = [MemoryRow("high", 28_600_000_000, 11_400_000_000), MemoryRow("low", 28_600_000, 0)]
+    console = Console(width=60, record=True, file=io.StringIO())
+    console.print(memory_table(rows))
+    lines = [line.split() for line in console.export_text().splitlines()]
+    assert lines[1:] == [
+        ["high", "28.6", "GB", "11.4", "GB"], ["low", "28.6", "MB", "-"], ["in", "all", "28.6", "GB", "11.4", "GB"]
+    ]  # fmt: skip
+    assert peaks_line({"none": 1500, "plan": 10}) == "weights at once: none 1.5 kB, plan 0.0 kB"
+
+
 def test_wrong_modes_are_one_line() -> None:
-    with pytest.raises(InputError, match="offload 'all': expected plan, none, sequential"):
-        Offload(jvid.Composition(strategy(), ensemble(TWO)), "all")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="offload 'all': expected none, plan or sequential"):
+        Offload(jvid.Composition(strategy(), ensemble(TWO)), "all")
 
 
 def test_on_the_command_line(
@@ -196,7 +225,5 @@ def test_on_the_command_line(
         "plan": max(weights.sizes.values()),
         "sequential": max(weights.sizes.values()),
     }
-    assert main(["plan", *words]) == 0
-    assert "weights at once: none" in capsys.readouterr().out
     assert main(["sample", "a cat", *words, "--offload", "all", "-o", "c.safetensors"]) == 2
     assert "--offload 'all': expected plan, none or sequential" in capsys.readouterr().err
