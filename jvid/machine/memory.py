@@ -101,7 +101,7 @@ def held_bytes(device: torch.device | str = "cpu") -> int:
 
 
 def weights_room(device: torch.device | str) -> int:
-    """Bytes that weights may take of what is free on a device; the rest is for what networks compute."""
+    """Bytes of weights that fit on a device with what networks compute: three quarters of what is free."""
     return free_bytes(device) * 3 // 4
 
 

@@ -22,7 +22,10 @@ __all__ = ["Move", "Mover", "Residence"]
 
 @attrs.frozen
 class Move:
-    """A move of one unit: during which step (-1 before and behind all), in or out, and whether ahead of its step."""
+    """A move of one unit, in or out, and whether it was ahead of its step.
+
+    ``step`` is that during which it was moved: -1 before all, their number behind the last.
+    """
 
     step: int
     unit: str
@@ -104,8 +107,6 @@ class Residence:
         """The step ends."""
         later = frozenset[str]().union(*self._uses[self._step + 1 :])
         self._out([unit for unit in self._present if unit not in later])
-        if self._step + 1 >= len(self._uses):
-            self._step = -1
 
     def clear(self) -> None:
         """Move everything out, whatever the plan; an error of one unit does not keep the others there."""

@@ -85,7 +85,10 @@ class Transfers:
 
     def fetch(self, unit: str, ahead: bool = False) -> None:
         """Move a unit in; ``ahead``: while others compute. After an error it is where it was."""
-        tensors = self._units[unit]
+        with torch.inference_mode(False):  # a run within that mode would leave its tensors to the next
+            self._fetch(unit, self._units[unit], ahead)
+
+    def _fetch(self, unit: str, tensors: Sequence[Tensor], ahead: bool) -> None:
         # What was edited or replaced on the host since is what is moved.
         self._homes[unit] = [tensor.data for tensor in tensors]
         beside = ahead and self._streams is not None
@@ -115,10 +118,11 @@ class Transfers:
         """Move a unit out."""
         self.wait(unit)  # memory that a copy still writes to must not be taken again
         parts = zip(self._units[unit], self._homes[unit], self._versions.pop(unit), strict=True)
-        for tensor, home, version in parts:
-            if _version(tensor) != version or tensor.shape != home.shape or tensor.dtype != home.dtype:
-                home = tensor.data.to("cpu")
-            tensor.data = home
+        with torch.inference_mode(False):
+            for tensor, home, version in parts:
+                if _version(tensor) != version or tensor.shape != home.shape or tensor.dtype != home.dtype:
+                    home = tensor.data.to("cpu")
+                tensor.data = home
 
 
 def _copy(copies: Sequence[Tensor], homes: Sequence[Tensor]) -> None:

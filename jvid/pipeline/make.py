@@ -87,7 +87,7 @@ def make(
         _ = ensemble.codec  # it loads at its first use, which would be after the long part
     if plan is None:
         plan = sampler.plan(strategy.plan_seed)
-    moved = offload is not None and offload.is_active
+    moved = offload is not None and offload.takes_memory
     if offload is not None:
         offload.follow(plan, shape[1])
     measure = partial(bytes_per_clip, sampler, plan, shape, first, device, moved=moved)

@@ -42,7 +42,7 @@ class Offload:
         mode: "plan", "none" or "sequential"; None is "plan" on a GPU that has no room for all weights, else "none".
         device: where they compute.
         decoding: whether the codec is needed too.
-        room: bytes that weights may take at once; None is what a step needs, and on a GPU three quarters of what is free.
+        room: bytes that weights may take at once; None is what a step needs, and on a GPU at least half of what is free.
 
     Raises:
         InputError: another mode, or a module that is offloaded already.
@@ -58,8 +58,7 @@ class Offload:
         room: int | None = None,
     ) -> None:
         if mode is not None and mode not in get_args(Mode):
-            first, *_, last = get_args(Mode)
-            raise InputError(f"offload {mode!r}: expected {first}, plan or {last}")
+            raise InputError(f"offload {mode!r}: expected none, plan or sequential")
         self.composition, self.device = composition, device
         self.mode = cast("Mode | None", mode)
         self._decoding, self._room = decoding, room
@@ -92,8 +91,15 @@ class Offload:
 
     @property
     def is_active(self) -> bool:
-        """Whether modules are moved."""
+        """Whether modules are moved, or on the CPU their moves recorded."""
         return self._residence is not None
+
+    @property
+    def takes_memory(self) -> bool:
+        """Whether a call may move weights in, which take memory of the device."""
+        import torch
+
+        return self.is_active and torch.device(self.device).type != "cpu"
 
     @property
     def moves(self) -> Sequence[Move]:
@@ -118,7 +124,7 @@ class Offload:
         uses = self._weights.uses(plan, latent_frames)
         room = 0 if self.mode == "sequential" else self._room
         if room is None:
-            room = self._weights.room(uses, self.device)
+            room = self._weights.room(uses, self.device, self._residence.taken)
         self._residence.follow(uses * runs, room)
 
     def steps(self, states: Iterable[State], first: int = 0) -> Iterator[State]:

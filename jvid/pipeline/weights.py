@@ -84,14 +84,23 @@ class Weights:
             for step in plan.steps
         ]
 
-    def room(self, uses: Sequence[Collection[str]], device: torch.device | str) -> int:
-        """Bytes for weights on a device: those of the step that needs the most, and on a GPU what is free beside them."""
+    def room(self, uses: Sequence[Collection[str]], device: torch.device | str, taken: int = 0) -> int:
+        """Bytes for weights on a device: those of the step that needs the most, or on a GPU half of it where that is more.
+
+        Args:
+            uses: the units of each step.
+            device: of the run.
+            taken: bytes of weights that are there already.
+        """
         import torch
 
-        from jvid.machine.memory import weights_room
+        from jvid.machine.memory import free_bytes
 
         needed = max((self.bytes_of(step) for step in uses), default=0)
-        return max(needed, weights_room(device)) if torch.device(device).type == "cuda" else needed
+        if torch.device(device).type != "cuda":
+            return needed
+        # The other half is for what networks compute; batches are made for that of what is free then.
+        return max(needed, (free_bytes(device) + taken) // 2)
 
     def peak(self, plan: Plan, uses: Sequence[Collection[str]], mode: Mode, room: int = 0) -> int:
         """Most bytes of weights on the device at once in a run of a plan and in decoding, found without running it.

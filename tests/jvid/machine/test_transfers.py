@@ -59,6 +59,20 @@ def test_weights_are_copies_while_they_are_there_and_the_hosts_own_behind() -> N
     assert torch.equal(module.weight, values)
 
 
+def test_weights_that_came_in_inference_mode_can_be_edited_behind_it() -> None:
+    module = layer()
+    made = transfers(module)
+    with torch.inference_mode():  # as clips are decoded
+        made.fetch("one")
+        module(torch.ones(3))
+    with torch.no_grad():
+        module.weight.zero_()
+    made.drop("one")
+    module(torch.ones(3)).sum().backward()
+    assert module.weight.grad is not None
+    assert not module.weight.any()
+
+
 def test_edits_are_kept_on_the_host_and_on_the_device() -> None:
     module = layer()
     made = transfers(module)
