@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import jvid
 from benchmarks.published import tiny
 from jvid.cli import main
 from jvid.errors import InputError
-from jvid.machine.managed import managed, place_of, units_of
+from jvid.machine.managed import Unit, managed, place_of, units_of
 from jvid.pipeline.batches import Batching
 from jvid.pipeline.make import decoded, make
 from jvid.pipeline.offload import Offload
@@ -48,7 +49,7 @@ def ensemble(name: str) -> jvid.Ensemble:
 
 
 def strategy(**changes: Any) -> jvid.Strategy:
-    return attrs.evolve(ensemble(TWO).strategy, steps=STEPS, **changes)
+    return attrs.evolve(ensemble(TWO).strategy, **{"steps": STEPS, **changes})
 
 
 def sampled(
@@ -99,6 +100,44 @@ def test_under_a_boundary_the_peak_is_one_experts(weights: Weights) -> None:
     assert steps_of(offload, LOW) == [(2, True), (4, False), (6, True), (7, False)]
     assert offload.peak == max(weights.sizes.values()) < sum(weights.sizes.values())
     assert all(place_of(module) is None for module in weights.modules.values())
+
+
+class Spoiled:
+    """A mover that spoils weights while they are away, so that whoever uses them then is seen."""
+
+    def __init__(self, units: tuple[Unit, ...], device: torch.device) -> None:
+        self.units = {unit.name: [t for t in unit.tensors if isinstance(t, nn.Parameter)] for unit in units}
+        self.homes: dict[str, list[Tensor]] = {}
+        for unit in self.units:
+            self.drop(unit)
+
+    def fetch(self, unit: str, ahead: bool) -> None:
+        for weight, home in zip(self.units[unit], self.homes[unit], strict=True):
+            weight.data = home
+
+    def wait(self, unit: str) -> None: ...
+
+    def drop(self, unit: str) -> None:
+        self.homes[unit] = [weight.data for weight in self.units[unit]]
+        for weight in self.units[unit]:
+            weight.data = torch.full_like(weight.data, math.nan)
+
+
+@pytest.mark.parametrize("mode", ["plan", "sequential"])
+def test_nothing_uses_weights_that_are_away(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = plain("{}")
+    movers: list[Spoiled] = []
+    monkeypatch.setattr(
+        "jvid.machine.on_demand._transfers", lambda *given: movers.append(Spoiled(*given)) or movers[-1]
+    )
+    try:
+        latents, pixels, _ = sampled(mode, strategy())
+    finally:
+        (mover,) = movers
+        for unit in mover.units:
+            mover.fetch(unit, False)
+    assert torch.equal(latents, expected[0][:1])
+    assert torch.equal(pixels, expected[1])
 
 
 def test_experts_that_take_turns_stay_where_there_is_room(weights: Weights) -> None:
@@ -209,11 +248,10 @@ def test_on_the_command_line(
     words = ["--ensemble", f"wan:{options}", "--steps", "2"]
     from safetensors.torch import load_file
 
-    made = []
-    for mode in ("plan", "none"):
-        assert main(["sample", "a cat", *words, "--offload", mode, "-o", f"{mode}.safetensors"]) == 0
-        made.append(next(iter(load_file(f"{mode}.safetensors").values())))
-    assert torch.equal(*made)
+    assert main(["sample", "a cat", *words, "--offload", "plan", "-o", "plan.safetensors"]) == 0
+    (latents,) = load_file("plan.safetensors").values()
+    two = make(ensemble(TWO), strategy(steps=2), [Clip("a cat", 0)])
+    assert torch.equal(latents.reshape(two.latents.shape), two.latents)
     capsys.readouterr()
     assert main(["plan", *words, "--time", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
