@@ -59,13 +59,13 @@ class PlacingHook:
 def placed(pipe: Any) -> Iterator[None]:
     """Within the block the pipeline computes on the device that its modules are moved to, if some are."""
     modules = modules_of(pipe).values()
-    device = next((place.device for module in modules if (place := place_of(module)) is not None), None)
+    places = {module: place for module in modules if (place := place_of(module)) is not None}
     with ExitStack() as stack:
-        for module in modules if device is not None else ():
+        for module in modules if places else ():
             values: dict[str, Any] = {}
             if not hasattr(module, "_hf_hook"):
-                values["_hf_hook"] = PlacingHook(device)
-            if place_of(module) is not None:
+                values["_hf_hook"] = PlacingHook(next(iter(places.values())).device)
+            if module in places:
                 values |= {
                     name: _arriving(module, getattr(module, name))
                     for name in _METHODS

@@ -251,7 +251,8 @@ def test_on_the_command_line(
     assert main(["sample", "a cat", *words, "--offload", "plan", "-o", "plan.safetensors"]) == 0
     (latents,) = load_file("plan.safetensors").values()
     two = make(ensemble(TWO), strategy(steps=2), [Clip("a cat", 0)])
-    assert torch.equal(latents.reshape(two.latents.shape), two.latents)
+    # Weights of a file lie elsewhere in memory, which may change last bits.
+    torch.testing.assert_close(latents.reshape(two.latents.shape), two.latents, rtol=0, atol=1e-5)
     capsys.readouterr()
     assert main(["plan", *words, "--time", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
