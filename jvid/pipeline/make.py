@@ -87,10 +87,11 @@ def make(
         _ = ensemble.codec  # it loads at its first use, which would be after the long part
     if plan is None:
         plan = sampler.plan(strategy.plan_seed)
-    moved = offload is not None and offload.takes_memory
     if offload is not None:
         offload.follow(plan, shape[1])
-    measure = partial(bytes_per_clip, sampler, plan, shape, first, device, moved=moved)
+    measure = partial(bytes_per_clip, sampler, plan, shape, first, device)
+    if offload is not None and offload.takes_memory:
+        measure = partial(measure, moved=True)
     batches = batching.together(clips, measure, device)
     if offload is not None:
         offload.follow(plan, shape[1], len(batches))
