@@ -27,7 +27,16 @@ __all__ = ["DECODERS", "parts_of", "placed"]
 DECODERS = ("vae", "movq", "vqgan", "vqvae")
 """Components that turn a pipeline's latents into pixels."""
 
-_METHODS = ("encode", "decode", "generate", "get_text_features", "get_image_features")
+_METHODS = (
+    "encode",
+    "decode",
+    "generate",
+    "get_text_features",
+    "get_image_features",
+    "scale",
+    "unscale",
+    "post_process_latents",
+)
 _NETWORKS = ("transformer", "unet", "dit", "controlnet", "motion_adapter")
 
 
@@ -60,6 +69,7 @@ def placed(pipe: Any) -> Iterator[None]:
     """Within the block the pipeline computes on the device that its modules are moved to, if some are."""
     modules = modules_of(pipe).values()
     places = {module: place for module in modules if (place := place_of(module)) is not None}
+    networks = [module for name, module in modules_of(pipe).items() if name.startswith(_NETWORKS)]
     with ExitStack() as stack:
         for module in modules if places else ():
             values: dict[str, Any] = {}
@@ -69,8 +79,12 @@ def placed(pipe: Any) -> Iterator[None]:
                 values |= {
                     name: _arriving(module, getattr(module, name))
                     for name in _METHODS
-                    if hasattr(module, name) and name not in module.__dict__
+                    if callable(getattr(module, name, None)) and name not in module.__dict__
                 }
+                # A part of an encoder may be called by itself, as the vision tower of a language model is.
+                for child in module.children() if module not in networks else ():
+                    if "forward" not in child.__dict__:
+                        stack.enter_context(replaced(child, forward=_arriving(module, child.forward)))
             stack.enter_context(replaced(module, **values))
         yield
 
