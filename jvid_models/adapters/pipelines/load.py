@@ -17,7 +17,7 @@ from jvid.machine.memory import weights_room
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
 from jvid_models.adapters.pipelines.folders import models_of, variant_of
-from jvid_models.adapters.pipelines.placement import parts_of
+from jvid_models.adapters.pipelines.placement import excluded_of, parts_of
 
 with extra("models"):
     import diffusers
@@ -94,13 +94,12 @@ def from_folder(
         raise InputError(f"cannot load a pipeline from {path}: {str(error).splitlines()[0]}") from None
     except ImportError as error:
         raise MissingDependencyError(f"{name} needs a package: {str(error).splitlines()[0]}") from error
-    return from_pipeline(
-        pipe if host or _is_too_large(pipe, device) else pipe.to(device),
-        inputs=inputs,
-        seed=seed,
-        untested=untested,
-        **options,
-    )
+    if host or _is_too_large(pipe, device):
+        for module in excluded_of(pipe).values():
+            module.to(device)
+    else:
+        pipe = pipe.to(device)
+    return from_pipeline(pipe, inputs=inputs, seed=seed, untested=untested, **options)
 
 
 def _is_too_large(pipe: Any, device: str | torch.device) -> bool:

@@ -22,21 +22,12 @@ from jvid_models.adapters.movable import movable
 from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.replaced import replaced
 
-__all__ = ["DECODERS", "parts_of", "placed"]
+__all__ = ["DECODERS", "excluded_of", "parts_of", "placed"]
 
 DECODERS = ("vae", "movq", "vqgan", "vqvae")
 """Components that turn a pipeline's latents into pixels."""
 
-_METHODS = (
-    "encode",
-    "decode",
-    "generate",
-    "get_text_features",
-    "get_image_features",
-    "scale",
-    "unscale",
-    "post_process_latents",
-)
+_METHODS = ("encode", "decode", "generate", "get_text_features", "get_image_features")
 _NETWORKS = ("transformer", "unet", "dit", "controlnet", "motion_adapter")
 
 
@@ -47,7 +38,8 @@ def parts_of(pipe: Any, called: Collection[str] = ()) -> Parts:
         pipe: the pipeline.
         called: the components that its loop calls; where there are none yet, they are known by their names.
     """
-    modules = movable(modules_of(pipe))
+    excluded = excluded_of(pipe)
+    modules = movable({name: part for name, part in modules_of(pipe).items() if name not in excluded})
     networks = {name for name in modules if name in called or (not called and name.startswith(_NETWORKS))}
     decoders = {name for name in modules if name in DECODERS or name.startswith("vae")} - networks
     return Parts(
@@ -55,6 +47,12 @@ def parts_of(pipe: Any, called: Collection[str] = ()) -> Parts:
         {name: module for name, module in modules.items() if name not in networks | decoders},
         {name: module for name, module in modules.items() if name in decoders},
     )
+
+
+def excluded_of(pipe: Any) -> dict[str, nn.Module]:
+    """The components that diffusers itself keeps on the device where it offloads a pipeline: their weights are used as such."""
+    names = getattr(pipe, "_exclude_from_cpu_offload", ())
+    return {name: module for name, module in modules_of(pipe).items() if name in names}
 
 
 @attrs.frozen(eq=False)
