@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 
@@ -53,17 +54,29 @@ class EnsembleOptions:
     ] = None
     fps: Annotated[float | None, _option("--fps", metavar="N", help="Frames per second of the clips.")] = None
 
-    def source(self) -> Source | None:
+    inputs: Annotated[
+        list[str] | None,
+        _option(
+            "--input", metavar="NAME.ARGUMENT=FILE",
+            help="A picture, clip or tensor that an expert's pipeline takes beside its prompt. May be repeated.",
+        ),
+    ] = None  # fmt: skip
+
+    def source(self, base: Source | None = None) -> Source | None:
         """What the options name; None where they name nothing.
 
+        Args:
+            base: whose inputs change where ``--input`` alone is given; None is the default ensemble.
+
         Raises:
-            InputError: an option of another form, or an expert that is named twice.
+            InputError: an option of another form, an expert or an input that is named twice, or a file that is not there.
         """
         from jvid.ensemble.source import Source
 
+        inputs = _inputs(self.inputs or ())
         stated = (self.ensemble, self.expert, self.text, self.codec, self.shape, self.fps)
         if all(option in (None, []) for option in stated):
-            return None
+            return _with_inputs(base or default_source(), inputs) if inputs else None
         experts: dict[str, str] = {}
         for given in self.expert or ():
             name, equals, source = (part.strip() for part in given.partition("="))
@@ -81,7 +94,7 @@ class EnsembleOptions:
                 )
             text[name] = choice
         name = self.ensemble or ("" if experts else default_source().name)
-        return Source(name, experts, text, self.codec, _shape(self.shape), self.fps)
+        return Source(name, experts, text, self.codec, _shape(self.shape), self.fps, inputs=inputs)
 
 
 def named(text: str) -> tuple[str, str]:
@@ -108,6 +121,28 @@ def default_source() -> Source:
             "jvid with its models, pip install 'jvid[models]'"
         )
     return Source(names[0])
+
+
+def _inputs(given: Iterable[str]) -> dict[str, dict[str, str]]:
+    """``video.image=FILE`` as files by expert and argument."""
+    found: dict[str, dict[str, str]] = {}
+    for text in given:
+        target, equals, path = (part.strip() for part in text.partition("="))
+        expert, dot, name = target.rpartition(".")
+        if not equals or not dot or not expert or not name.isidentifier() or not path:
+            raise InputError(f"--input {text!r}: expected NAME.ARGUMENT=FILE, such as video.image=first.png")
+        if name in found.setdefault(expert, {}):
+            raise InputError(f"--input {target!r} is given twice: expected it once")
+        found[expert][name] = path
+    return found
+
+
+def _with_inputs(source: Source, inputs: dict[str, dict[str, str]]) -> Source:
+    """The source with these files in the place of its own, or beside them."""
+    kept: dict[str, dict[str, Any]] = {name: dict(files) for name, files in source.inputs.items()}
+    for expert, files in inputs.items():
+        kept.setdefault(expert, {}).update(files)
+    return attrs.evolve(source, inputs=kept)
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:

@@ -135,7 +135,8 @@ def sample(
         _warn(f"{record.threads} threads then, {taken or 'another device'} now: the last bits may differ")
 
     # An ensemble given beside --again is the file's ensemble at another place.
-    source = ensemble.source() or (record.ensemble if record else default_source())
+    named = None if record is None else record.ensemble
+    source = ensemble.source(named) or named or default_source()
     precision = dtype or (record.dtype if record else "float32")
     stated = start.started()  # a file that is no strategy is reported before anything loads
     models = source.load(device, precision, host=offload in ("plan", "sequential"))

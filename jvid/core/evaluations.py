@@ -15,13 +15,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jvid.core.protocols import DeclaresCost, DeclaresEvaluations, Evaluation
+from jvid.core.protocols import DeclaresCost, DeclaresEvaluations, DeclaresNoise, Evaluation
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
     from jvid.core.protocols import Denoiser, Solver, Step
 
-__all__ = ["calls_at", "evaluations_of", "total_seconds"]
+__all__ = ["calls_at", "draws_noise", "evaluations_of", "total_seconds"]
 
 C = TypeVar("C")
 
@@ -44,6 +44,11 @@ def calls_at(solver: Solver[Any] | None, step: Step) -> int:
     """How often a solver calls the denoiser of a step: once where it does not declare it."""
     declared: object = solver
     return declared.evaluations(step) if isinstance(declared, DeclaresCost) else 1
+
+
+def draws_noise(solver: Any, step: Any) -> bool:
+    """Whether a solver draws noise at a step; one that does not declare it may draw at each."""
+    return bool(solver.draws_noise(step)) if isinstance(solver, DeclaresNoise) else True
 
 
 def total_seconds(

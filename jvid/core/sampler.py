@@ -68,6 +68,8 @@ class Sampler:
         space: of the latents; that of the first expert that declares one if None. Experts of the same encoder that are
             normalised differently are evaluated in their own (`jvid.core.renormalized`).
         same_space: take spaces that differ as one; for users who know that they are.
+        clean: latents ``(c, f, h, w)`` of a clip that runs change: they begin with the noise of the first level on it, rather
+            than with noise alone.
 
     Raises:
         InputError: no experts, experts of different latent spaces, a selector that names others, a grid
@@ -81,6 +83,7 @@ class Sampler:
     schedule: NoiseSchedule
     postprocessors: tuple[LatentPostprocessor, ...]
     initial: NoiseSampler | None
+    clean: Tensor | None = attrs.field(repr=False)
     _denoisers: Mapping[str, Denoiser] = attrs.field(init=False, repr=False)
     _levels: tuple[Level, ...] = attrs.field(init=False, repr=False)
 
@@ -96,6 +99,7 @@ class Sampler:
         *,
         space: LatentSpace | None = None,
         same_space: bool = False,
+        clean: Tensor | None = None,
     ) -> None:
         experts = dict(experts)
         if not experts:
@@ -116,16 +120,17 @@ class Sampler:
         }
         levels = levels_of(grid, reference)  # a wrong grid is an error here, not at the first run
         check_initial(initial)
-        self.__attrs_init__(experts, selector, solver, grid, reference, tuple(postprocessors), initial)
+        self.__attrs_init__(experts, selector, solver, grid, reference, tuple(postprocessors), initial, clean)
         object.__setattr__(self, "_denoisers", denoisers)
         object.__setattr__(self, "_levels", levels)
 
     @cached_property
     def _fingerprint(self) -> Mapping[str, str]:
         """What states are known by; made when the first of them is."""
-        return fingerprint(
-            {field.name: getattr(self, field.name) for field in attrs.fields(Sampler) if field.init}
-        )
+        values = {field.name: getattr(self, field.name) for field in attrs.fields(Sampler) if field.init}
+        if self.clean is None:  # as states of earlier versions have it
+            del values["clean"]
+        return fingerprint(values)
 
     def plan(self, seed: int = 0) -> Plan:
         """Draw which experts predict at each step. No network runs.
@@ -185,7 +190,7 @@ class Sampler:
             plan = self.plan(0 if plan is None else plan)
         check_names({name for step in plan.steps for name in step.weights}, self.experts, plan)
         plan = on_schedule(plan, self.schedule)
-        x = start(shape, seeds, plan.steps[0].start, x, dtype, device, self.initial)
+        x = start(shape, seeds, plan.steps[0].start, x, dtype, device, self.initial, self.clean)
         return self._run(x, seeds, {} if cond is None else cond, plan, resume)
 
     def __call__(

@@ -4,7 +4,9 @@
 
 hypot(alpha, sigma) is the deviation there of data of variance 1: 1 on a variance-preserving
 schedule, so that x is the paper's N(0, I); about sigma_max on a variance-exploding one. A noise sampler may
-shape z across frames; its own deviation is divided out.
+shape z across frames; its own deviation is divided out. A run that changes a given clip starts from
+
+    x = alpha clean + sigma z
 """
 
 from __future__ import annotations
@@ -70,8 +72,9 @@ def start(
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
     initial: NoiseSampler | None = None,
+    clean: Tensor | None = None,
 ) -> Tensor:
-    """The latents ``(b c f h w)`` that a run starts from: x, checked, or keyed noise.
+    """The latents ``(b c f h w)`` that a run starts from: x, checked, or keyed noise, alone or on a clip.
 
     Args:
         shape: ``(c, f, h, w)`` of one clip; may be None with ``x``.
@@ -81,9 +84,10 @@ def start(
         dtype: float32 or float64; x's if it is one of them, else float32.
         device: x's or the CPU if None.
         initial: shapes the noise; independent if None.
+        clean: latents ``(c, f, h, w)`` of a clip that the noise of the level is added to; None is noise alone.
 
     Raises:
-        InputError: another dtype, a shape that is not one, an x of another shape, or noise of another shape.
+        InputError: another dtype, a shape that is not one, an x of another shape, noise of another shape, or a clip of another.
     """
     if dtype not in (None, torch.float32, torch.float64):
         raise InputError(
@@ -95,7 +99,15 @@ def start(
         if shape is None:
             raise InputError("no shape: expected (channels, frames, height, width), or latents x")
         # Scaled in float64, so that both dtypes start from the same numbers.
-        z = math.hypot(level.alpha, level.sigma) * _first_noise(shape, seeds, initial)
+        z = _first_noise(shape, seeds, initial)
+        if clean is None:
+            z = math.hypot(level.alpha, level.sigma) * z
+        elif tuple(clean.shape) != tuple(shape):
+            raise InputError(
+                f"clips of shape {tuple(shape)} from a given one of {tuple(clean.shape)}: expected its shape"
+            )
+        else:
+            z = level.alpha * clean.to("cpu", torch.float64) + level.sigma * z
         return z.to(dtype or torch.float32).to(device or "cpu")
     if x.ndim != 5 or x.shape[0] != len(seeds):
         raise InputError(f"x of shape {tuple(x.shape)}: expected (b, c, f, h, w) with b = {len(seeds)} seeds")

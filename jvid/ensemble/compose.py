@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from jvid.core.protocols import DeclaresExperts, DeclaresNoise, Expert, NoiseSchedule
+from jvid.core.evaluations import draws_noise
+from jvid.core.protocols import DeclaresExperts, Expert, NoiseSchedule
+from jvid.ensemble.latents import check_pictures, common_space
 from jvid.ensemble.standin import StandIn
 from jvid.errors import InputError, JvidWarning, located
 from jvid.plugins.choice import Choice
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from jvid.core.plan import Plan
     from jvid.core.protocols import Condition, Denoiser, LatentPostprocessor, NoiseSampler, Selector, Solver
     from jvid.core.sampler import Sampler
-    from jvid.core.spaces import LatentSpace
     from jvid.ensemble.ensemble import Ensemble
 
 __all__ = ["Composition", "compose"]
@@ -217,18 +218,8 @@ class Composition:
         ensemble = self._ensemble()
         return Sampler(
             experts, self.selector, self.solver, self.grid, self.schedule, self.postprocessors, self.initial,
-            space=self._space(experts), same_space=ensemble.same_space,
+            space=common_space(ensemble, experts), same_space=ensemble.same_space, clean=ensemble.clean,
         )  # fmt: skip
-
-    def _space(self, experts: Mapping[str, Expert]) -> LatentSpace | None:
-        """The space of the latents: the ensemble's; the codec's where experts declare several; None is the first's."""
-        from jvid.core.spaces import space_of
-
-        ensemble = self._ensemble()
-        declared = {space for each in experts.values() if (space := space_of(each.denoiser)) is not None}
-        if ensemble.space is not None or ensemble.same_space or len(declared) < 2 or not ensemble.has_codec:
-            return ensemble.space
-        return getattr(ensemble.codec, "space", None)
 
     def outline(self, name: str, latent_frames: int | None = None) -> Denoiser:
         """An expert's denoiser with placeholders for its networks, which declares what it evaluates without loading any.
@@ -400,27 +391,3 @@ def compose(strategy: Strategy, ensemble: Ensemble, frames: int | None = None) -
         frames: of the clips to come; None is the ensemble's.
     """
     return Composition(strategy, ensemble).sampler(ensemble.latents(frames)[1])
-
-
-def check_pictures(name: str, ensemble: Ensemble, own: Denoiser, wrappers: tuple[Choice, ...]) -> None:
-    """Refuse an expert of single pictures for latent frames that hold several.
-
-    Raises:
-        InputError: in one line, which names the expert and the wrapper that it needs.
-    """
-    from jvid.core.spaces import space_of
-
-    space = space_of(own) or ensemble.space
-    if ensemble.member(name).denoises == "clips" or space is None or space.frames == 1:
-        return
-    if not any(choice.bare == "first-frame" for choice in wrappers):
-        others = [other for other in ensemble.experts if ensemble.member(other).denoises == "clips"]
-        raise InputError(
-            f"expert {name!r} denoises single pictures, and a latent frame of {space.autoencoder} behind the first holds "
-            f"{space.frames} frames: give it the wrapper first-frame:others={others[0] if others else 'EXPERT'}"
-        )
-
-
-def draws_noise(solver: Any, step: Any) -> bool:
-    """Whether a solver draws noise at a step; one that does not declare it may draw at each."""
-    return bool(solver.draws_noise(step)) if isinstance(solver, DeclaresNoise) else True

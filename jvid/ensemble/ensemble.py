@@ -24,6 +24,8 @@ from jvid.media.files import endings, listed
 from jvid.plugins.choice import Choice, as_choices, parse_value
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from jvid.core.conditions import PerExpert
     from jvid.core.protocols import Codec, Condition, Denoiser, NoiseSchedule, TextEncoder
     from jvid.core.spaces import LatentSpace
@@ -78,6 +80,7 @@ class Ensemble:
         folder: where its files are, None where it has no folder.
         same_space: take spaces that differ as one; for users who know that they are.
         times: a number of steps to the times that its own model visits, for the grid "native"; None has none.
+        clean: latents ``(c, f, h, w)`` of a clip that runs change, or what makes them; None begins from noise.
 
     Raises:
         InputError: no members, a name that an option of the command line cannot hold, or a shape that is none.
@@ -99,6 +102,7 @@ class Ensemble:
         folder: str | Path | None = None,
         same_space: bool = False,
         times: Callable[[int], Sequence[float]] | None = None,
+        clean: Tensor | Deferred[Tensor] | None = None,
     ) -> None:
         if not members:
             raise InputError(f"ensemble {name!r} has no experts: expected at least one, by name")
@@ -131,7 +135,7 @@ class Ensemble:
         self.folder = None if folder is None else Path(folder)
         self.times = times
         self.same_space = same_space
-        self._codec, self._schedule, self._space = codec, schedule, space
+        self._codec, self._schedule, self._space, self._clean = codec, schedule, space, clean
         self._clips: dict[str, Denoiser] = {}
 
     def __repr__(self) -> str:
@@ -180,6 +184,16 @@ class Ensemble:
     def has_codec(self) -> bool:
         """Whether latents can be decoded."""
         return self._codec is not None
+
+    @property
+    def clean(self) -> Tensor | None:
+        """The latents ``(c, f, h, w)`` of the clip that runs change; None where they begin from noise."""
+        return None if self._clean is None else made(self._clean)
+
+    @property
+    def changes_a_clip(self) -> bool:
+        """Whether runs begin with noise on a given clip."""
+        return self._clean is not None
 
     def member(self, name: str) -> Member:
         """One expert by name.

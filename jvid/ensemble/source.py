@@ -12,8 +12,9 @@ these ensembles unless it is stated.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +23,7 @@ import attrs
 from jvid import documents
 from jvid.ensemble.deferred import Deferred
 from jvid.ensemble.ensemble import Ensemble, Member
+from jvid.ensemble.inputs import InputFile, Inputs, input_files, merged
 from jvid.errors import InputError, UnknownNameError, located
 from jvid.plugins.choice import Choice
 from jvid.plugins.options import parameters
@@ -54,9 +56,10 @@ class Source:
         fps: frames per second.
         schedule: the reference schedule, a choice of the kind "schedule".
         same_space: take latent spaces that differ as one; for users who know that they are.
+        inputs: files by expert and argument of its model, such as ``{"video": {"image": "first.png"}}``.
 
     Raises:
-        InputError: neither a name nor experts, or a value of another form.
+        InputError: neither a name nor experts, a file that is not there, or a value of another form.
     """
 
     name: str = ""
@@ -67,6 +70,7 @@ class Source:
     fps: float | None = None
     schedule: str | None = None
     same_space: bool = False
+    inputs: Inputs = attrs.field(factory=dict, converter=input_files, hash=False)
 
     def __attrs_post_init__(self) -> None:
         for key in ("name", "codec", "schedule"):
@@ -86,27 +90,34 @@ class Source:
         if self.fps is not None and not (_is_number(self.fps) and 0 < self.fps < math.inf):
             raise InputError(f"ensemble.fps {documents.short(self.fps)}: expected a finite number above 0")
 
+    def _inputs(self, loaded: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Those of the files, unread, and those that are loaded, by expert."""
+        found: dict[str, dict[str, Any]] = {name: dict(files) for name, files in self.inputs.items()}
+        for name, values in loaded.items():
+            found.setdefault(name, {}).update(values)
+        return found
+
     @property
     def is_composed(self) -> bool:
         """Whether anything is stated beside the name of an ensemble."""
         return self.to_plain() != self.name
 
     def __reduce__(self) -> tuple[Any, tuple[object, ...]]:
-        values = (getattr(self, field.name) for field in attrs.fields(Source))
-        return Source, tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
+        return Source, tuple(_mutable(getattr(self, field.name)) for field in attrs.fields(Source))
 
     def to_plain(self) -> str | dict[str, Any]:
         """The name alone where nothing else is stated, else what is stated."""
         stated = {field.name: getattr(self, field.name) for field in attrs.fields(Source)}
         values: dict[str, Any] = {
-            key: dict(value)
-            if isinstance(value, MappingProxyType)
-            else list(value)
-            if isinstance(value, tuple)
-            else value
+            key: list(value) if isinstance(value, tuple) else _mutable(value)
             for key, value in stated.items()
             if value
         }
+        if self.inputs:
+            values["inputs"] = {
+                expert: {name: attrs.asdict(file) for name, file in files.items()}
+                for expert, files in self.inputs.items()
+            }
         return self.name if set(values) == {"name"} else values
 
     @classmethod
@@ -147,6 +158,7 @@ class Source:
         dtype: str = "float32",
         registry: Registry | None = None,
         given: Mapping[str, Any] = MappingProxyType({}),
+        inputs: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
         host: bool = False,
     ) -> Ensemble:
         """The ensemble; networks load at their first use.
@@ -156,6 +168,7 @@ class Source:
             dtype: of the networks, such as "bfloat16".
             registry: where names are found; the current one if None.
             given: experts that are loaded already, in place of their sources: pipelines, ensembles of one, denoisers.
+            inputs: pictures, clips and tensors by expert and argument, beside the files of the source.
 
             host: leave weights on the host where a factory can (``host=``), for an offload that moves them.
 
@@ -170,16 +183,28 @@ class Source:
             raise InputError(f"the ensemble of {names} is made of itself: name experts of another ensemble")
         token = _LOADING.set((*around, self))
         try:
-            return self._loaded(device, dtype, registry, given, host)
+            return self._loaded(device, dtype, registry, given, inputs, host)
         finally:
             _LOADING.reset(token)
 
     def _loaded(
-        self, device: str, dtype: str, registry: Registry | None, given: Mapping[str, Any], host: bool
+        self,
+        device: str,
+        dtype: str,
+        registry: Registry | None,
+        given: Mapping[str, Any],
+        inputs: Mapping[str, Mapping[str, Any]],
+        host: bool,
     ) -> Ensemble:
-        loader = _Loader(registry or current(), {"device": device, "dtype": dtype}, host)
-        base = loader.ensemble(self.name) if self.name else None
-        if base is not None and not self.is_composed:
+        loader = _Loader(
+            registry or current(), {"device": device, "dtype": dtype}, self._inputs(inputs), host
+        )
+        others = [name for name in loader.inputs if name not in self.experts]
+        base = loader.ensemble(self.name, others) if self.name else None
+        if unknown := [name for name in others if base is None or name not in base.members]:
+            known = dict.fromkeys([*(base.members if base is not None else ()), *self.experts])
+            raise InputError(f"inputs for expert {unknown[0]!r}: expected one of {', '.join(known)}")
+        if base is not None and not attrs.evolve(self, inputs={}).is_composed:
             return base
         members = dict(base.members) if base is not None else {}
         owners: list[Ensemble] = []
@@ -188,7 +213,9 @@ class Source:
             members[name], owner = found
             if owner is not None:
                 owners.append(owner)
-        around = base or _around(owners)
+        # A run that changes a clip begins where the model of that clip does, and has its shape.
+        changes = next((each for each in (base, *owners) if each is not None and each.changes_a_clip), None)
+        around = base or changes or _around(owners)
         for name, member in members.items():
             chosen = self.text.get(name) or (self.text.get("*") if member.conditioner is None else None)
             if chosen is not None:
@@ -202,7 +229,8 @@ class Source:
             )
         schedule = None if self.schedule is None else loader.shared("schedule", self.schedule)
         # Times of a model's own are times of its schedule.
-        timed = around if around is not None and around.times is not None else None
+        timed = changes or around
+        timed = timed if timed is not None and timed.times is not None else None
         reference = base or timed
         codec: Any = None if self.codec is None else loader.shared("codec", self.codec)
         return Ensemble(
@@ -220,6 +248,7 @@ class Source:
             name=self.name or "composed",
             same_space=self.same_space or (base is not None and base.same_space),
             times=timed.times if timed is not None and schedule is None else None,
+            clean=None if changes is None else Deferred(partial(_clean, changes)),
         )
 
 
@@ -229,6 +258,17 @@ def _around(owners: list[Ensemble]) -> Ensemble | None:
     return next(clips, owners[0] if owners else None)
 
 
+def _clean(ensemble: Ensemble) -> Any:
+    return ensemble.clean
+
+
+def _mutable(value: Any) -> Any:
+    """Read-only mappings as dictionaries, which can be pickled."""
+    return (
+        {key: _mutable(each) for key, each in value.items()} if isinstance(value, MappingProxyType) else value
+    )
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -236,15 +276,29 @@ def _is_number(value: object) -> bool:
 class _Loader:
     """Loads what a source names, each once."""
 
-    def __init__(self, registry: Registry, place: Mapping[str, Any], host: bool = False) -> None:
-        self._registry, self._place, self._host = registry, place, host
-        self._ensembles: dict[str, Ensemble] = {}
+    def __init__(
+        self,
+        registry: Registry,
+        place: Mapping[str, Any],
+        inputs: Mapping[str, Mapping[str, Any]],
+        host: bool,
+    ) -> None:
+        self._registry, self._place, self.inputs, self._host = registry, place, inputs, host
+        self._ensembles: dict[tuple[str, tuple[str, ...]], Ensemble] = {}
         self._shared: dict[tuple[str, str], Deferred[Any]] = {}
 
-    def ensemble(self, text: str) -> Ensemble:
-        if text not in self._ensembles:
-            self._ensembles[text] = self._built("ensemble", Choice.parse(text))
-        return self._ensembles[text]
+    def ensemble(self, text: str, experts: Iterable[str] = ()) -> Ensemble:
+        """The ensemble of a source, with the inputs of these experts."""
+        key = text, tuple(name for name in experts if self.inputs.get(name))
+        if key not in self._ensembles:
+            more = {"inputs": self._read(key[1])} if key[1] else {}
+            self._ensembles[key] = self._built("ensemble", Choice.parse(text), more)
+        return self._ensembles[key]
+
+    def _read(self, experts: Iterable[str]) -> dict[str, Any]:
+        """The inputs of experts of one model; files are read."""
+        values = merged({name: self.inputs[name] for name in experts})
+        return {name: each.read() if isinstance(each, InputFile) else each for name, each in values.items()}
 
     def shared(self, kind: str, text: str) -> Deferred[Any]:
         """A component that loads at its first use; equal texts are one object."""
@@ -260,19 +314,23 @@ class _Loader:
         with located(f"expert {name!r}"):
             ensemble_text, mark, wanted = text.partition("#")
             if mark:
-                ensemble = self.ensemble(ensemble_text)
+                ensemble = self.ensemble(ensemble_text, [name])
                 return ensemble.member(wanted), ensemble
             return self._alone(name, text)
 
     def given(self, name: str, loaded: Any) -> tuple[Member, Ensemble | None]:
         """The member of an expert that is loaded already."""
         with located(f"expert {name!r}"):
+            inputs = {"inputs": self._read([name])} if self.inputs.get(name) else {}
+            is_denoiser = callable(loaded) and hasattr(loaded, "schedule")
+            if inputs and (is_denoiser or isinstance(loaded, Member | Ensemble)):
+                raise InputError(f"got a {type(loaded).__name__} with inputs: give them where it is made")
             if isinstance(loaded, Member):
                 return loaded, None
-            if callable(loaded) and hasattr(loaded, "schedule"):
+            if is_denoiser:
                 return Member(loaded, getattr(loaded, "denoises", "clips")), None
             if not isinstance(loaded, Ensemble):
-                loaded = self._registry.build("ensemble", Choice("pipeline"), pipe=loaded)
+                loaded = self._registry.build("ensemble", Choice("pipeline"), pipe=loaded, **inputs)
             if len(loaded.members) > 1 and name not in loaded.members:
                 raise InputError(
                     f"{loaded} has {len(loaded.members)} experts: expected one, or one of this name"
@@ -283,7 +341,7 @@ class _Loader:
         choice = Choice.parse(text)
         kinds = [kind for kind in ("denoiser", "ensemble") if self._knows(kind, choice.name)]
         if "ensemble" in kinds:
-            ensemble = self.ensemble(text)
+            ensemble = self.ensemble(text, [name])
             if name in ensemble.members or len(ensemble.members) == 1:
                 return ensemble.member(name if name in ensemble.members else ensemble.experts[0]), ensemble
             raise InputError(
@@ -294,6 +352,8 @@ class _Loader:
                 f"{choice.name!r} is no folder of an ensemble or of a model, and no denoiser that a plugin registers "
                 "(see jvid names denoiser)"
             )
+        if self.inputs.get(name):
+            raise InputError(f"{choice.name!r} is a denoiser, which takes no inputs: expected a pipeline")
         options = dict(choice.options)
         denoises = options.pop("denoises", None)
         choice = Choice(choice.name, options)
@@ -311,8 +371,8 @@ class _Loader:
             return False
         return True
 
-    def _built(self, kind: str, choice: Choice) -> Any:
+    def _built(self, kind: str, choice: Choice, more: Mapping[str, Any] = MappingProxyType({})) -> Any:
         if self._host and "host" in parameters(self._registry.find(kind, choice.name).factory()):
             choice = Choice(choice.name, {"host": True, **choice.options})
         # An ensemble's factory that takes any option hands device and dtype on to its experts.
-        return self._registry.fitted(kind, choice, self._place, free=kind == "ensemble")
+        return self._registry.fitted(kind, choice, self._place, more, free=kind == "ensemble")

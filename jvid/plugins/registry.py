@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from jvid.errors import (
@@ -159,20 +160,32 @@ class Registry:
             raise InputError(f"{kind} {choice.name!r} got {both[0]!r} among its options: it is set elsewhere")
         return self._made(self.find(kind, choice.name), choice.name, {**choice.options, **more})
 
-    def fitted(self, kind: str, choice: Choice, offered: Mapping[str, Any], /, free: bool = False) -> Any:
+    def fitted(
+        self,
+        kind: str,
+        choice: Choice,
+        offered: Mapping[str, Any],
+        more: Mapping[str, Any] = MappingProxyType({}),
+        /,
+        free: bool = False,
+    ) -> Any:
         """Build the component of a choice with those of the ``offered`` options that its factory takes.
 
         Args:
             kind: of the component.
             choice: its own options are stronger.
             offered: options such as a device.
+            more: options that it has to take, of values that no choice holds, such as pictures.
             free: whether a factory that takes any option (``**options``) takes these.
 
         Raises:
             InputError, UnknownNameError, MissingDependencyError, PluginError: as ``load``.
         """
         component = self.find(kind, choice.name)
-        return self._made(component, choice.name, fitting(component.factory(), choice.options, offered, free))
+        if both := sorted(set(more) & set(choice.options)):
+            raise InputError(f"{kind} {choice.name!r} got {both[0]!r} among its options: it is set elsewhere")
+        options = fitting(component.factory(), {**choice.options, **more}, offered, free)
+        return self._made(component, choice.name, options)
 
     def wrap(self, choice: Choice, denoiser: Any, expert: Experts | None = None, /) -> Any:
         """Build the wrapper of a choice around a denoiser.

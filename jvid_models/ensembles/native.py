@@ -19,6 +19,7 @@ from jvid.machine.managed import arrive
 from jvid.plugins.choice import Choice
 from jvid_models.adapters.movable import movable
 from jvid_models.adapters.pipelines import PipelineDenoiser
+from jvid_models.adapters.pipelines.caches import has_caches
 from jvid_models.adapters.unet import from_unet
 
 __all__ = ["NATIVE", "PipelineText", "native_member"]
@@ -67,6 +68,7 @@ def native_member(denoiser: PipelineDenoiser) -> Member | None:
     if (
         pipe.unet.config.in_channels != pipe.unet.config.out_channels
         or getattr(pipe, "image_encoder", None) is not None
+        or has_caches(pipe.unet)  # whose states are kept by the pipeline's own call
     ):
         return None
     negative = options.get("negative_prompt") or ""

@@ -21,6 +21,7 @@ from jvid.machine.on_demand import on_demand
 from jvid.plugins.choice import Choice
 from jvid.strategy import Strategy
 from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, from_folder, from_pipeline
+from jvid_models.adapters.pipelines.lora import Files, Scales
 from jvid_models.adapters.pipelines.spaces import factors_of
 from jvid_models.ensembles.native import native_member
 from jvid_models.ensembles.pipeline_codec import PipelineCodec
@@ -54,6 +55,10 @@ def pipeline_ensemble(
     untested: bool = False,
     fps: float | None = None,
     native: bool = True,
+    lora: Files | None = None,
+    lora_scale: Scales | None = None,
+    lora_2: Files | None = None,
+    lora_scale_2: Scales | None = None,
     host: bool = False,
     **options: Any,
 ) -> Ensemble:
@@ -68,17 +73,30 @@ def pipeline_ensemble(
         untested: take a class that was not compared with diffusers' own run.
         fps: frames per second; by default those of its class.
         native: jvid's own adapter where it has one for the class, which does the same in less time.
+        lora: files of LoRA weights for a pipeline from a folder: a path, or several, in one text between "+".
+        lora_scale: of all of them, or one for each.
+        lora_2: as ``lora``, of the second of two transformers.
+        lora_scale_2: as ``lora_scale``.
         host: leave the weights of a folder on the host, whatever the device: an `Offload` moves them as a run needs them.
         options: further arguments of the pipeline's call: guidance_scale, negative_prompt, height, width, num_frames, ...
 
     Raises:
         MissingDependencyError: the folder holds no pipeline, or a class needs a package that is not installed.
-        InputError: the folder is damaged, an option that the pipeline's call does not have, or a class that was not compared.
+        InputError: the folder or a LoRA is damaged, an option that the pipeline's call does not have, or a class that was not
+            compared.
     """
     given: dict[str, Any] = {"inputs": inputs, "seed": seed, "untested": untested, **options}
+    loras: dict[str, Any] = {
+        "lora": lora,
+        "lora_scale": lora_scale,
+        "lora_2": lora_2,
+        "lora_scale_2": lora_scale_2,
+    }
     if isinstance(pipe, str | Path):
-        denoiser = from_folder(pipe, dtype=_precision(dtype), device=device, host=host, **given)
+        denoiser = from_folder(pipe, dtype=_precision(dtype), device=device, host=host, **loras, **given)
     else:
+        if lora is not None or lora_2 is not None:
+            raise InputError("lora of a loaded pipeline: load it there, pipe.load_lora_weights(...)")
         denoiser = from_pipeline(pipe, **given)
     with _learning_on(denoiser, device):
         return _ensemble(denoiser, pipe if isinstance(pipe, str | Path) else None, fps, native)
@@ -118,7 +136,13 @@ def _ensemble(
         name=kind.removesuffix("Pipeline") or kind,
         folder=folder,
         times=denoiser.grid,
+        clean=Deferred(lambda: _clean(denoiser)) if denoiser.call.begins_from_a_clip else None,
     )
+
+
+def _clean(denoiser: PipelineDenoiser) -> Any:
+    latents: Any = denoiser.clean()
+    return latents[0]
 
 
 def _member(denoiser: PipelineDenoiser) -> Member:

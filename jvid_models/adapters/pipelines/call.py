@@ -35,6 +35,7 @@ _RESERVED = {
     "return_dict": "it is the adapter's",
     "callback_on_step_end": "steps are the sampler's",
 }
+_STRENGTH = "strength"
 # Frames are decoded in one piece where the decoder is only looked at.
 _WHOLE = 1 << 16
 
@@ -61,7 +62,7 @@ class PipelineCall:
             if name in _RESERVED:
                 raise InputError(f"{self.who} got the option {name!r}: {_RESERVED[name]}")
             if name not in self.parameters:
-                expected = ", ".join(key for key in self.parameters if key not in _RESERVED)
+                expected = ", ".join(key for key in self.parameters if key not in (*_RESERVED, "self"))
                 raise InputError(f"{self.who} has no option {name!r}: expected one of {expected}")
 
     @property
@@ -81,6 +82,16 @@ class PipelineCall:
         return next((name for name in _FRAMES if name in self.parameters), None)
 
     @property
+    def begins_from_a_clip(self) -> bool:
+        """Whether a run begins with noise on a clip or a picture that is given, of a ``strength``."""
+        return _STRENGTH in self.parameters
+
+    @property
+    def makes_clips(self) -> bool:
+        """Whether the pipeline makes clips: of a number of frames, or of as many as the clip that it is given."""
+        return self.frames_name is not None or "video" in self.parameters
+
+    @property
     def has_pictures(self) -> bool:
         """Whether an option is a picture, a clip or a tensor: then each prompt is a call of its own."""
         return any(not isinstance(value, str | int | float | bool | None) for value in self.options.values())
@@ -94,9 +105,24 @@ class PipelineCall:
         return {name: value for name, value in found.items() if name in self.parameters}
 
     def arguments(
-        self, prompts: Sequence[str], sizes: Sizes, steps: int, output_type: str = "pt", whole: bool = True
+        self,
+        prompts: Sequence[str],
+        sizes: Sizes,
+        steps: int,
+        output_type: str = "pt",
+        whole: bool = True,
+        skips: bool = False,
     ) -> dict[str, Any]:
-        """Keyword arguments of a call for these prompts; ``whole``: decoded in one piece."""
+        """Keyword arguments of a call for these prompts.
+
+        Args:
+            prompts: of the call.
+            sizes: of its latents.
+            steps: of its loop.
+            output_type: of what it returns.
+            whole: decoded in one piece.
+            skips: whether a pipeline that changes a clip skips the steps before its ``strength``; an evaluation is a step.
+        """
         one = len(prompts) == 1
         found: dict[str, Any] = {**self.options, **sizes}
         given = {
@@ -106,6 +132,8 @@ class PipelineCall:
             "output_type": output_type,
         }
         found |= {name: value for name, value in given.items() if name in self.parameters}
+        if not skips and _STRENGTH in self.parameters:
+            found[_STRENGTH] = 1.0
         if whole and "decode_chunk_size" in self.parameters:
             found["decode_chunk_size"] = _WHOLE
         if not one and "negative_prompt" in self.parameters:

@@ -23,10 +23,11 @@ from jvid.core.protocols import Condition, NoiseSchedule
 from jvid.core.spaces import LatentSpace
 from jvid.denoisers.memo import Memo
 from jvid.errors import InputError
-from jvid_models.adapters.pipelines.answers import Answers
 from jvid_models.adapters.pipelines.call import PLAIN, PipelineCall
+from jvid_models.adapters.pipelines.clean import clean_latents
 from jvid_models.adapters.pipelines.entry import enter
 from jvid_models.adapters.pipelines.guidance import own_guidance
+from jvid_models.adapters.pipelines.kept import KeptOfRun
 from jvid_models.adapters.pipelines.placement import parts_of
 from jvid_models.adapters.pipelines.presenting import Presenting
 from jvid_models.adapters.pipelines.prompts import prompts_of
@@ -60,7 +61,8 @@ class PipelineDenoiser:
     compared: bool = True
     call: PipelineCall = attrs.field(init=False, repr=False)
     _settings: dict[tuple[int, ...], Setting] = attrs.field(init=False, factory=dict, repr=False)
-    _answers: Memo[Answers] = attrs.field(init=False, factory=Memo, repr=False)
+    _kept: Memo[KeptOfRun] = attrs.field(init=False, factory=Memo, repr=False)
+    _rows: Memo[list[Condition]] = attrs.field(init=False, factory=Memo, repr=False)
     _streams: Memo[Waiting] = attrs.field(init=False, factory=Memo, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -69,7 +71,7 @@ class PipelineDenoiser:
     @property
     def denoises(self) -> str:
         """What the pipeline makes: "clips", or single "frames"."""
-        return "frames" if self.call.frames_name is None else "clips"
+        return "clips" if self.call.makes_clips else "frames"
 
     @property
     def own_guidance(self) -> float:
@@ -105,13 +107,16 @@ class PipelineDenoiser:
         """
         require_latents(x, type(self.pipe).__name__)
         if (t.ndim and not bool((t == t[:1]).all())) or (len(x) > 1 and self.call.has_pictures):
-            given = expand_rows({name: value for name, value in cond.items() if name == "prompt"}, len(x))
-            rows = [{name: value[i : i + 1] for name, value in given.items()} for i in range(len(x))]
-            times = t if t.ndim else t.expand(len(x))
-            return torch.cat([self(x[i : i + 1], times[i], rows[i]) for i in range(len(x))])
+            rows, times = self._each(cond, len(x)), t if t.ndim else t.expand(len(x))
+            return torch.cat([self._evaluated(x[i : i + 1], times[i], rows[i], i) for i in range(len(x))])
+        return self._evaluated(x, t, cond)
+
+    def _evaluated(self, x: Tensor, t: Tensor, cond: Condition, row: int = 0) -> Tensor:
+        """x_0 of one call of the pipeline; ``row``: of those that are evaluated one by one."""
         setting = self._setting(tuple(x.shape))
         time = float(t.flatten()[0])
-        prompts, answers = self._conditioned(cond, len(x), setting)
+        prompts = self._prompts(cond, len(x))
+        key = {"prompt": cond.get("prompt"), "layout": str(setting.layout.shape), "row": row}
         inner = x.to(working_dtype(x))
         scale = setting.levels.scale(time)
         scaled = inner if scale == 1.0 else inner * scale
@@ -123,17 +128,22 @@ class PipelineDenoiser:
             lambda sample: setting.layout.returned(scaled, sample),
         )
         if setting.streams:
-            waiting = self._streams({"prompt": cond.get("prompt"), "layout": str(x.shape)}, Waiting)
+            waiting = self._streams(key, Waiting)
             step = waiting.evaluate(
                 lambda: Stream(self.pipe, arguments, setting.answers(), request), request, time
             )
         else:
             drive = Presenting(request.at, delegates=setting.delegates)
-            step = enter(self.pipe, arguments, drive, answers, request.insert)
+            kept = self._kept(key, lambda: KeptOfRun(setting.answers)).at(time)
+            step = enter(self.pipe, arguments, drive, kept.answers, request.insert, kept.caches)
         output = setting.layout.extract(step.output).to(inner)
         alpha, sigma = level_floats(setting.levels.schedule, torch.tensor(time, dtype=torch.float64))
         x_0 = setting.levels.kind.x_0(inner[setting.layout.box], output, alpha, sigma)
         return setting.layout.completed(x_0).to(x)
+
+    def clean(self) -> Tensor | None:
+        """The latents ``(1 c f h w)`` of the clip or picture that a run begins from; None where it begins from noise."""
+        return clean_latents(self.call, self.setting) if self.call.begins_from_a_clip else None
 
     def grid(self, steps: int) -> tuple[float, ...]:
         """The ``steps + 1`` times that the pipeline itself visits in so many steps, and where it ends."""
@@ -185,18 +195,25 @@ class PipelineDenoiser:
             self._settings[shape] = found
         return self._settings[shape]
 
-    def _conditioned(self, cond: Condition, b: int, setting: Setting) -> tuple[list[str], Answers]:
-        """The prompts of a batch, and what the encoders gave for them before."""
+    def _each(self, cond: Condition, b: int) -> list[Condition]:
+        """The condition of each row of a batch: the same tensors at each evaluation of a run."""
+        prompts = cond.get("prompt")
+        if prompts is None:
+            return [{} for _ in range(b)]
+        return self._rows(
+            {"prompt": prompts, "rows": b},
+            lambda: [{"prompt": row[None].clone()} for row in expand_rows({"prompt": prompts}, b)["prompt"]],
+        )
+
+    def _prompts(self, cond: Condition, b: int) -> list[str]:
+        """The prompts of a batch."""
         rows = cond.get("prompt")
         if rows is None and "prompt" in self.call.parameters:
             raise InputError(
                 f"{self.call.who} needs the condition 'prompt'; got {', '.join(map(repr, cond)) or 'none'}: condition it with "
                 "PipelinePrompts()"
             )
-        key = {"prompt": rows, "layout": str(setting.layout.shape)}
-        answers = self._answers(key, setting.answers)
-        prompts = [""] * b if rows is None else prompts_of(expand_rows({"prompt": rows}, b)["prompt"])
-        return prompts, answers
+        return [""] * b if rows is None else prompts_of(expand_rows({"prompt": rows}, b)["prompt"])
 
     def _grid(self, setting: Setting, steps: int) -> tuple[float, ...]:
         visits = visits_of(self.call, [PLAIN], setting, steps)

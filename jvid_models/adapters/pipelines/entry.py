@@ -17,6 +17,7 @@ from torch import nn
 
 from jvid.errors import InputError
 from jvid_models.adapters.pipelines.answers import Answers, Inject
+from jvid_models.adapters.pipelines.caches import CacheStates
 from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.placement import DECODERS, placed
 from jvid_models.adapters.pipelines.probe import Departure, Drive, probe_of
@@ -30,11 +31,17 @@ _LOCKS: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDiction
 class Entrance:
     """A pipeline's changed attributes, which can be put back while its call waits; the global generator is restored too.
 
-    A pipeline is entered by one thread at a time.
+    A pipeline is entered by one thread at a time. ``caches``: of its networks, in the run at hand; None begins one.
     """
 
     def __init__(
-        self, pipe: Any, arguments: Mapping[str, Any], drive: Drive, answers: Answers, inject: Inject
+        self,
+        pipe: Any,
+        arguments: Mapping[str, Any],
+        drive: Drive,
+        answers: Answers,
+        inject: Inject,
+        caches: CacheStates | None = None,
     ) -> None:
         given = arguments.get("generator", [])
         generators = given if isinstance(given, list) else [given]
@@ -46,6 +53,7 @@ class Entrance:
             "_progress_bar_config": bars,
             **answers.methods(pipe, inject, generators),
         }
+        self._caches = caches or CacheStates()
         self._stack: ExitStack | None = None
 
     def open(self) -> None:
@@ -53,6 +61,7 @@ class Entrance:
         with ExitStack() as stack:
             stack.enter_context(self._lock)
             stack.enter_context(replaced(self._pipe, **self._values))
+            stack.enter_context(self._caches.within(self._pipe))
             stack.enter_context(placed(self._pipe))
             stack.enter_context(torch.random.fork_rng(devices=[]))
             torch.default_generator.manual_seed(self._seed)
@@ -65,9 +74,16 @@ class Entrance:
             stack.close()
 
 
-def enter(pipe: Any, arguments: Mapping[str, Any], drive: Drive, answers: Answers, inject: Inject) -> Any:
-    """StepCall the pipeline; what it returns, or what a `Departure` left with."""
-    entrance = Entrance(pipe, arguments, drive, answers, inject)
+def enter(
+    pipe: Any,
+    arguments: Mapping[str, Any],
+    drive: Drive,
+    answers: Answers,
+    inject: Inject,
+    caches: CacheStates | None = None,
+) -> Any:
+    """Call the pipeline; what it returns, or what a `Departure` left with."""
+    entrance = Entrance(pipe, arguments, drive, answers, inject, caches)
     if answers.form is not None:
         arguments = {**arguments, "latents": inject(answers.form)}
     entrance.open()

@@ -14,9 +14,11 @@ from jvid.extras import extra
 from jvid.files import read_json
 from jvid.machine.managed import units_of
 from jvid.machine.memory import weights_room
+from jvid.media.given import read_given
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
 from jvid_models.adapters.pipelines.folders import models_of, variant_of
+from jvid_models.adapters.pipelines.lora import Files, Scales, load_loras
 from jvid_models.adapters.pipelines.placement import excluded_of, parts_of
 
 with extra("models"):
@@ -37,7 +39,7 @@ def from_pipeline(
 
     Args:
         pipe: the pipeline; it is not copied, and works as before beside the denoiser.
-        inputs: pictures, clips and tensors for its call, such as ``{"image": picture}``.
+        inputs: pictures, clips and tensors for its call, or paths of their files (`jvid.media.given`): ``{"image": picture}``.
         seed: of the draws that the pipeline makes before its loop.
         untested: take a class that was never compared with diffusers' own run.
         options: further arguments of its call, by its own names: guidance_scale, negative_prompt, height, width, ...
@@ -52,7 +54,11 @@ def from_pipeline(
         raise InputError(
             f"{name} was never compared with diffusers' own run, and may be wrong in silence: give untested=True to use it"
         )
-    return PipelineDenoiser(pipe, {**options, **(inputs or {})}, seed, name in COMPARED)
+    given = {
+        key: read_given(each) if isinstance(each, str | Path) else each
+        for key, each in (inputs or {}).items()
+    }
+    return PipelineDenoiser(pipe, {**options, **given}, seed, name in COMPARED)
 
 
 def from_folder(
@@ -64,12 +70,26 @@ def from_folder(
     inputs: Mapping[str, Any] | None = None,
     seed: int = 0,
     untested: bool = False,
+    lora: Files | None = None,
+    lora_scale: Scales | None = None,
+    lora_2: Files | None = None,
+    lora_scale_2: Scales | None = None,
     **options: Any,
 ) -> PipelineDenoiser:
-    """The denoiser of a local folder with a ``model_index.json``; arguments as those of `from_pipeline`.
+    """The denoiser of a local folder with a ``model_index.json``; other arguments as those of `from_pipeline`.
 
     Weights are read from safetensors only. With ``host`` they stay on the host, whatever the device, and so they do where a GPU
     has no room for them; an `Offload` then moves them as a run needs them.
+
+    Args:
+        path: of the folder.
+        dtype: of its networks.
+        device: of its networks.
+        lora: files of LoRA weights (`load_loras`): a path, or several.
+        lora_scale: of all of them, or one for each.
+        lora_2: as ``lora``, into the second transformer of a pipeline of two.
+        lora_scale_2: as ``lora_scale``.
+        inputs, seed, untested, options: as those of `from_pipeline`.
 
     Raises:
         MissingDependencyError: the folder has no ``model_index.json``, or a class needs a package that is not installed.
@@ -94,6 +114,7 @@ def from_folder(
         raise InputError(f"cannot load a pipeline from {path}: {str(error).splitlines()[0]}") from None
     except ImportError as error:
         raise MissingDependencyError(f"{name} needs a package: {str(error).splitlines()[0]}") from error
+    load_loras(pipe, lora, lora_scale, lora_2, lora_scale_2)
     if host or _is_too_large(pipe, device):
         for module in excluded_of(pipe).values():
             module.to(device)

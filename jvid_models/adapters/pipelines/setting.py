@@ -154,7 +154,7 @@ def _visit(
 def visits_of(call: PipelineCall, prompts: Sequence[str], setting: Setting, steps: int) -> Visits:
     """What the pipeline visits in ``steps`` steps, its networks replayed."""
     visiting = Visiting(setting.networks.turned, setting.delegates)
-    arguments = call.arguments(prompts, setting.sizes, steps)
+    arguments = call.arguments(prompts, setting.sizes, steps, skips=True)
     with _explained(call.who), setting.networks.replayed(), leaving_at_the_decoder(call.pipe):
         enter(call.pipe, arguments, visiting, setting.answers(), lambda prepared: prepared)
     return visiting.visits(call.who)

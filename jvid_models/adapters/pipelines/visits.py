@@ -98,20 +98,28 @@ class Visiting:
             )
         sigmas = _floats(getattr(self._probe, "sigmas", None), len(timesteps))
         visited = [_float(found[0]) for found in self._found]
-        if visited != timesteps[: len(visited)].double().tolist():
+        # Those before the strength of a pipeline that changes a clip are skipped.
+        skipped = _place(visited, timesteps.double().tolist())
+        if skipped is None:
             raise InputError(f"{who} visits other timesteps than its scheduler's: expected these, in order")
         kept = [i for i, n in enumerate(visited) if order == 1 or i == 0 or n != visited[i - 1]]
         if sigmas is None:  # PNDM has its second timestep twice
             kept = [i for i, n in enumerate(visited) if i == 0 or n != visited[i - 1]]
         final = getattr(self._probe, "final_alpha_cumprod", None)
         return Visits(
-            timesteps[kept],
-            None if sigmas is None else tuple(sigmas[i] for i in kept),
-            None if sigmas is None else sigmas[len(visited)],
+            timesteps[[skipped + i for i in kept]],
+            None if sigmas is None else tuple(sigmas[skipped + i] for i in kept),
+            None if sigmas is None else sigmas[skipped + len(visited)],
             tuple(self._found[i][1] for i in kept),
             final is None or float(final) == 1.0,
             self._found[-1][2],
         )
+
+
+def _place(part: list[float], whole: list[float]) -> int | None:
+    """Where a list is in another; None where it is not."""
+    places = range(len(whole) - len(part) + 1)
+    return next((i for i in places if whole[i : i + len(part)] == part), None)
 
 
 def _sets_index(probe: Any) -> bool:

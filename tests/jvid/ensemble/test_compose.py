@@ -14,11 +14,11 @@ from torch import Tensor
 
 import jvid
 from jvid import paper
+from jvid.core.evaluations import draws_noise
 from jvid.core.spaces import LatentSpace
 from jvid.denoisers.framewise import Framewise
 from jvid.denoisers.guided import Guided
 from jvid.ensemble import Composition, Deferred, Ensemble, Member, compose
-from jvid.ensemble.compose import draws_noise
 from jvid.errors import InputError, JvidError, UnknownNameError
 from jvid.noise import IndependentNoise, MixedNoise, ScaledNoise, SharedNoise
 from jvid.plugins import hookimpl

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from jvid import paper
 from jvid.cli import main
+from jvid.core.evaluations import draws_noise
 from jvid.ensemble import Composition, compose
 from jvid.ensemble.canonical import canonical
-from jvid.ensemble.compose import draws_noise
 from jvid.errors import JvidWarning
 from jvid.plugins.choice import Choice
 from jvid.plugins.registry import load, using

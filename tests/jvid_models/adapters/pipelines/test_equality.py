@@ -18,11 +18,13 @@ CLASSES = (
     "StableVideoDiffusionPipeline",
     "WanPipeline",
     "WanPipeline:2.2",  # two networks
+    "WanImageToVideoPipeline",
     "WanImageToVideoPipeline:5b",  # a time for each token, a first frame that is given
     "LTXPipeline",
     "LTXImageToVideoPipeline",
     "LTX2Pipeline",
     "CogVideoXPipeline",
+    "CogVideoXImageToVideoPipeline",
     "HunyuanVideoPipeline",
     "MochiPipeline",
     "FluxPipeline",
