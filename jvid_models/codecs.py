@@ -21,10 +21,13 @@ import attrs
 import torch
 from torch import Tensor
 
+from jvid.core.modules import Parts
 from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError, MissingDependencyError
 from jvid.extras import extra
+from jvid.machine.managed import arrive
 from jvid_models.adapters.families import with_encoder
+from jvid_models.adapters.movable import movable
 from jvid_models.adapters.space_configs import normalisation_of
 from jvid_models.paths import shared_file
 from jvid_models.saved import load_saved, read_config
@@ -92,6 +95,10 @@ class ImageCodec:
     def _each(self, value: float | tuple[float, ...]) -> tuple[float, ...]:
         return value if isinstance(value, tuple) else (value,) * self.latent_channels
 
+    def modules(self) -> Parts:
+        """The autoencoder, if it may be moved."""
+        return Parts(behind=movable({"autoencoder": self.autoencoder}))
+
     @torch.no_grad()
     def encode(self, video: Tensor) -> Tensor:
         """``(b 3 f H W)`` in [-1, 1] -> normalised latents ``(b c f H/factor W/factor)``, float32."""
@@ -118,6 +125,7 @@ class ImageCodec:
         return self
 
     def _encode_frames(self, frames: Tensor) -> Tensor:
+        arrive(self.autoencoder)
         weight = next(self.autoencoder.parameters())
         out = self.autoencoder.encode(frames.to(weight.device, weight.dtype))
         raw: Tensor = out.latent_dist.mode() if hasattr(out, "latent_dist") else out.latents
@@ -128,6 +136,7 @@ class ImageCodec:
         return (raw - self._column(self.mean, raw)) / self._column(self.std, raw)
 
     def _decode_frames(self, latents: Tensor) -> Tensor:
+        arrive(self.autoencoder)
         weight = next(self.autoencoder.parameters())
         raw = latents * self._column(self.std, latents) + self._column(self.mean, latents)
         if self.own.mean:

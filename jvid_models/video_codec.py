@@ -8,7 +8,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from jvid.core.modules import Parts
 from jvid.errors import InputError
+from jvid.machine.managed import arrive
+from jvid_models.adapters.movable import movable
 from jvid_models.codecs import ImageCodec
 from jvid_models.networks.clip_decoding import ClipDecoding
 from jvid_models.networks.video_decoder import VideoDecoder
@@ -45,6 +48,10 @@ class VideoDecoderCodec:
         self.factor = decoder.factor
         self.latent_channels = int(decoder.config["latent_channels"])
 
+    def modules(self) -> Parts:
+        """The decoder, if it may be moved."""
+        return Parts(behind=movable({"decoder": self.decoder}))
+
     def encode(self, video: Tensor) -> Tensor:
         """``(b 3 f H W)`` in [-1, 1] -> latents, by ``encoder``; InputError without one."""
         if self.encoder is None:
@@ -62,6 +69,7 @@ class VideoDecoderCodec:
         if latents.ndim != 5 or latents.shape[1] != channels:
             raise InputError(f"latents of shape {tuple(latents.shape)}: expected (b {channels} f h w)")
         b, _, f, height, width = latents.shape
+        arrive(self.decoder)
         weight, device = next(self.decoder.parameters()), latents.device
         decoding = ClipDecoding(self.decoder, self.chunk, self.budget)
         made: list[Tensor] = []

@@ -8,8 +8,9 @@ import typer
 
 from jvid.errors import InputError
 
-__all__ = ["Device", "Dtype", "check_dtype"]
+__all__ = ["Device", "Dtype", "Offloading", "check_dtype", "check_offload"]
 
+_MODES = ("plan", "none", "sequential")
 _DTYPES = ("float32", "bfloat16", "float16")
 
 Device = Annotated[str, typer.Option("--device", help="Such as cpu, cuda or mps.")]
@@ -17,6 +18,25 @@ Dtype = Annotated[
     str | None,
     typer.Option("--dtype", metavar="|".join(_DTYPES), help="Precision of the networks (default: float32)."),
 ]
+
+Offloading = Annotated[
+    str | None,
+    typer.Option(
+        "--offload", metavar="|".join(_MODES),
+        help="Which weights are on the device: those that the plan needs, all, or one network at a time (default: plan on a GPU "
+        "that is too small for all).",
+    ),
+]  # fmt: skip
+
+
+def check_offload(mode: str | None) -> None:
+    """Refuse a mode of offloading that there is not.
+
+    Raises:
+        InputError: another name.
+    """
+    if mode is not None and mode not in _MODES:
+        raise InputError(f"--offload {mode!r}: expected {', '.join(_MODES[:-1])} or {_MODES[-1]}")
 
 
 def check_dtype(dtype: str | None) -> None:

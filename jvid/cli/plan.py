@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jvid.ensemble.compose import Composition
     from jvid.ensemble.ensemble import Ensemble
     from jvid.pipeline.cost import Call
+    from jvid.pipeline.memory import RunMemory
     from jvid.views.price_table import PriceRow
 
 __all__ = ["plan"]
@@ -70,6 +71,8 @@ def plan(
     from jvid.files import check_file
     from jvid.machine.device import prepare
     from jvid.pipeline.cost import by_expert, calls_of, given_seconds, measured_seconds, scaled_seconds
+    from jvid.pipeline.memory import is_loaded, memory_of
+    from jvid.pipeline.offload import Offload
     from jvid.pipeline.replay import replayed
     from jvid.strategy.plan_file import load_plan, save_plan
 
@@ -119,12 +122,14 @@ def plan(
         known = dict.fromkeys([*drawn.experts, *(call.expert for call in calls)])
         figures = scaled_seconds(calls, given_seconds(seconds, known))
     if measure and models is not None:
-        figures = measured_seconds(models, calls, device)
+        with Offload(composition, None, device, decoding=False):
+            figures = measured_seconds(models, calls, device)
+    memory = memory_of(composition, drawn, frames) if is_loaded(composition) else None
     rows = by_expert(calls, figures, drawn.experts)
     if as_json:
-        print_json(_summary(drawn, composition, rows, paths))
+        print_json(_summary(drawn, composition, rows, memory, paths))
     else:
-        _show(drawn, rows)
+        _show(drawn, rows, memory)
     for path in paths:
         if path.suffix.lower() == ".json":
             save_plan(drawn, path)
@@ -147,7 +152,7 @@ def _models(
 
 
 def _summary(
-    drawn: Plan, composition: Composition, rows: list[PriceRow], paths: list[Path]
+    drawn: Plan, composition: Composition, rows: list[PriceRow], memory: RunMemory | None, paths: list[Path]
 ) -> dict[str, Any]:
     seconds = [row.seconds for row in rows if row.calls]
     experts = {
@@ -166,15 +171,28 @@ def _summary(
         "experts": experts,
         "switches": sum(step.switched for step in drawn.steps),
         "seconds": None if None in seconds else sum(each for each in seconds if each is not None),
+        "memory": None if memory is None else _bytes(memory),
         "strategy": composition.strategy.to_dict(),
         "files": [str(path) for path in paths],
     }
 
 
-def _show(drawn: Plan, rows: list[PriceRow]) -> None:
+def _bytes(memory: RunMemory) -> dict[str, Any]:
+    return {
+        "experts": {row.expert: {"networks": row.networks, "encoders": row.encoders} for row in memory.rows},
+        "decoder": memory.decoder,
+        "at_once": dict(memory.peaks),
+    }
+
+
+def _show(drawn: Plan, rows: list[PriceRow], memory: RunMemory | None) -> None:
     from rich.console import Console
 
+    from jvid.views.memory_table import memory_table, peaks_line
     from jvid.views.plan_table import plan_table
     from jvid.views.price_table import price_table
 
-    Console().print(plan_table(drawn), "", price_table(rows), sep="\n")
+    parts = [plan_table(drawn), "", price_table(rows)]
+    if memory is not None:
+        parts += ["", memory_table(memory.rows), "", peaks_line(memory.peaks)]
+    Console().print(*parts, sep="\n")

@@ -9,7 +9,7 @@ import attrs
 import typer
 
 from jvid.cli.batches import Batch, Memory
-from jvid.cli.devices import Device, Dtype, check_dtype
+from jvid.cli.devices import Device, Dtype, Offloading, check_dtype, check_offload
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
 from jvid.cli.prompts import PromptFile, clips_of
@@ -77,6 +77,7 @@ def sample(
     save_strategy: Save = None,
     device: Device = "cpu",
     dtype: Dtype = None,
+    offload: Offloading = None,
     batch: Batch = None,
     memory: Memory = None,
     threads: Threads = None,
@@ -90,13 +91,16 @@ def sample(
     """
     from jvid.cli.progress import steps_bar
     from jvid.core.plan import Plan
+    from jvid.ensemble.compose import Composition
     from jvid.files import check_file
     from jvid.machine.device import prepare
     from jvid.media import check_library, check_path
     from jvid.media.files import format_of
     from jvid.pipeline.batches import Batching
     from jvid.pipeline.make import make
+    from jvid.pipeline.offload import Offload
     from jvid.pipeline.record import Record
+    from jvid.pipeline.replay import replayed
     from jvid.pipeline.write import targets, write_clips
     from jvid.strategy.plan_file import load_plan
 
@@ -105,6 +109,7 @@ def sample(
     if save_strategy is not None:
         check_file(save_strategy, (".json",))
     check_dtype(dtype)
+    check_offload(offload)
     if plan is not None:
         check_alone("--plan", changes)
     replay: Plan | None = None if plan is None else load_plan(plan)
@@ -134,7 +139,7 @@ def sample(
     source = ensemble.source(named) or named or default_source()
     precision = dtype or (record.dtype if record else "float32")
     stated = start.started()  # a file that is no strategy is reported before anything loads
-    models = source.load(device, precision)
+    models = source.load(device, precision, host=offload in ("plan", "sequential"))
     base = record.strategy if record else start.of(models, stated)
     if unconditional:
         if changes.guidance:
@@ -148,25 +153,28 @@ def sample(
     check_overlap(changes.overlap, models, wanted_frames)
 
     decoding = any(format_of(path).holds != "latents" for path, _ in wanted)
-    with steps_bar() as advance:
-        made = make(
-            models,
-            used,
-            clips,
-            batching,
-            device,
-            decoding=decoding,
-            plan=replay,
-            frames=wanted_frames,
-            advance=advance,
-        )
-    if record is not None and made.batches != record.shared():
-        _warn("clips computed in other batches than the file's: the last bits may differ")
-    record = Record(
-        source, clips, used, precision, device, plan=replay,
-        frames=models.frames.frames(made.latents.shape[2]), batches=made.batches, threads=taken,
-    )  # fmt: skip
-    seconds = write_clips(models, record, made, wanted, scale)
+    played = used if replay is None else replayed(used, replay, models)[0]
+    with Offload(Composition(played, models), offload, device, decoding=decoding) as offloaded:
+        with steps_bar() as advance:
+            made = make(
+                models,
+                used,
+                clips,
+                batching,
+                device,
+                decoding=decoding,
+                plan=replay,
+                frames=wanted_frames,
+                offload=offloaded,
+                advance=advance,
+            )
+        if record is not None and made.batches != record.shared():
+            _warn("clips computed in other batches than the file's: the last bits may differ")
+        record = Record(
+            source, clips, used, precision, device, plan=replay,
+            frames=models.frames.frames(made.latents.shape[2]), batches=made.batches, threads=taken,
+        )  # fmt: skip
+        seconds = write_clips(models, record, made, wanted, scale)
     files = [path for path, _ in wanted]
     if save_strategy is not None:
         used.save(save_strategy)

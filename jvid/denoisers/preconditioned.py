@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from jvid.core.levels import levels_for, require_latents, working_dtype
+from jvid.core.modules import Parts, modules_of
 from jvid.core.protocols import Condition, NoiseSchedule
 from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError
@@ -63,6 +64,10 @@ class Preconditioned:
     def denoises(self) -> str:
         """What the network declares to see, "clips" or "frames"; clips where it does not."""
         return str(getattr(self.network, "denoises", "clips"))
+
+    def modules(self) -> Parts:
+        """Those of the network."""
+        return modules_of(self.network)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype.

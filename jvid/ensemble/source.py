@@ -26,6 +26,7 @@ from jvid.ensemble.ensemble import Ensemble, Member
 from jvid.ensemble.inputs import InputFile, Inputs, input_files, merged
 from jvid.errors import InputError, UnknownNameError, located
 from jvid.plugins.choice import Choice
+from jvid.plugins.options import parameters
 from jvid.plugins.registry import Registry, current
 
 __all__ = ["DEFAULT_FPS", "Source"]
@@ -158,6 +159,7 @@ class Source:
         registry: Registry | None = None,
         given: Mapping[str, Any] = MappingProxyType({}),
         inputs: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+        host: bool = False,
     ) -> Ensemble:
         """The ensemble; networks load at their first use.
 
@@ -167,6 +169,8 @@ class Source:
             registry: where names are found; the current one if None.
             given: experts that are loaded already, in place of their sources: pipelines, ensembles of one, denoisers.
             inputs: pictures, clips and tensors by expert and argument, beside the files of the source.
+
+            host: leave weights on the host where a factory can (``host=``), for an offload that moves them.
 
         Raises:
             InputError: an expert, encoder or codec that does not fit, or an ensemble that is made of itself; the message names
@@ -179,7 +183,7 @@ class Source:
             raise InputError(f"the ensemble of {names} is made of itself: name experts of another ensemble")
         token = _LOADING.set((*around, self))
         try:
-            return self._loaded(device, dtype, registry, given, inputs)
+            return self._loaded(device, dtype, registry, given, inputs, host)
         finally:
             _LOADING.reset(token)
 
@@ -190,8 +194,11 @@ class Source:
         registry: Registry | None,
         given: Mapping[str, Any],
         inputs: Mapping[str, Mapping[str, Any]],
+        host: bool,
     ) -> Ensemble:
-        loader = _Loader(registry or current(), {"device": device, "dtype": dtype}, self._inputs(inputs))
+        loader = _Loader(
+            registry or current(), {"device": device, "dtype": dtype}, self._inputs(inputs), host
+        )
         others = [name for name in loader.inputs if name not in self.experts]
         base = loader.ensemble(self.name, others) if self.name else None
         if unknown := [name for name in others if base is None or name not in base.members]:
@@ -270,9 +277,13 @@ class _Loader:
     """Loads what a source names, each once."""
 
     def __init__(
-        self, registry: Registry, place: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Any]]
+        self,
+        registry: Registry,
+        place: Mapping[str, Any],
+        inputs: Mapping[str, Mapping[str, Any]],
+        host: bool,
     ) -> None:
-        self._registry, self._place, self.inputs = registry, place, inputs
+        self._registry, self._place, self.inputs, self._host = registry, place, inputs, host
         self._ensembles: dict[tuple[str, tuple[str, ...]], Ensemble] = {}
         self._shared: dict[tuple[str, str], Deferred[Any]] = {}
 
@@ -361,5 +372,7 @@ class _Loader:
         return True
 
     def _built(self, kind: str, choice: Choice, more: Mapping[str, Any] = MappingProxyType({})) -> Any:
+        if self._host and "host" in parameters(self._registry.find(kind, choice.name).factory()):
+            choice = Choice(choice.name, {"host": True, **choice.options})
         # An ensemble's factory that takes any option hands device and dtype on to its experts.
         return self._registry.fitted(kind, choice, self._place, more, free=kind == "ensemble")

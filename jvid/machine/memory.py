@@ -24,7 +24,7 @@ from jvid.machine.cores import local_world_size
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MemoryLimit", "format_bytes", "free_bytes", "held_bytes"]
+__all__ = ["MemoryLimit", "format_bytes", "free_bytes", "held_bytes", "weights_room"]
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
           "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30, "TI": 1 << 40}  # fmt: skip
@@ -98,6 +98,11 @@ def held_bytes(device: torch.device | str = "cpu") -> int:
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most * (1 if sys.platform == "darwin" else 1024)
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def weights_room(device: torch.device | str) -> int:
+    """Bytes of weights that fit on a device with what networks compute: three quarters of what is free."""
+    return free_bytes(device) * 3 // 4
 
 
 def format_bytes(count: int) -> str:

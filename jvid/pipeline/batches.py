@@ -72,6 +72,8 @@ def bytes_per_clip(
     shape: Sequence[int],
     cond: Condition | PerExpert,
     device: torch.device | str = "cpu",
+    *,
+    moved: bool = False,
 ) -> int:
     """Bytes that each clip of a batch takes beside the networks; it costs a call of each expert of the plan.
 
@@ -81,6 +83,7 @@ def bytes_per_clip(
         shape: ``(c, f, h, w)`` of one clip.
         cond: of a batch of one.
         device: of the latents.
+        moved: whether weights are moved in at a call: then each is called once before, which is not measured.
 
     Raises:
         InputError: the plan names an expert that the sampler does not have.
@@ -109,6 +112,8 @@ def bytes_per_clip(
             return denoiser(x, t, own)
 
         with torch.no_grad():
+            if moved:
+                call()
             peak = max(peak, peak_bytes(call, device))
     return math.ceil(_BEYOND * (peak + latents))
 

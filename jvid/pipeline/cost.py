@@ -28,10 +28,14 @@ if TYPE_CHECKING:
     import torch
 
     from jvid.core.plan import Plan
+    from jvid.core.protocols import Denoiser, Evaluation
     from jvid.ensemble.compose import Composition
     from jvid.ensemble.ensemble import Ensemble
 
-__all__ = ["Call", "by_expert", "calls_of", "given_seconds", "measured_seconds", "price", "scaled_seconds"]
+__all__ = [
+    "Call", "by_expert", "calls_of", "expert_of", "given_seconds", "measured_seconds", "outlines_of", "price",
+    "scaled_seconds",
+]  # fmt: skip
 
 ROUNDS = 3
 """How often each call is measured."""
@@ -57,21 +61,36 @@ def calls_of(composition: Composition, plan: Plan, frames: int | None = None) ->
     Raises:
         InputError: an option that a component refuses, or windows that do not fit.
     """
-    from jvid.core.bridged import Bridged
-
     latents = 1 if composition.ensemble is None else composition.ensemble.latents(frames)[1]
     solver = composition.solver
-    names = dict.fromkeys(name for step in plan.steps for name in step.weights)
-    outlines = {name: Bridged(composition.outline(name, latents), composition.schedule) for name in names}
+    outlines = outlines_of(composition, plan, latents)
     found: Counter[Call] = Counter()
     for step in plan.steps:
         times = calls_at(solver, step)
         for name, weight in step.weights.items():
             for each in evaluations_of(outlines[name], step.start.t, latents) if weight > 0 else ():
-                # A wrapper that does not declare what it evaluates counts as its expert's network.
-                expert = each.denoiser.name if isinstance(each.denoiser, StandIn) else name
-                found[Call(expert, each.rows, each.frames)] += times * each.count
+                found[Call(expert_of(each, name), each.rows, each.frames)] += times * each.count
     return dict(found)
+
+
+def outlines_of(composition: Composition, plan: Plan, latents: int) -> dict[str, Denoiser]:
+    """The experts of a plan on the reference schedule, which declare what they evaluate; no network is loaded.
+
+    Args:
+        composition: whose experts they are.
+        plan: that names them.
+        latents: latent frames of a clip.
+    """
+    from jvid.core.bridged import Bridged
+
+    names = dict.fromkeys(name for step in plan.steps for name in step.weights)
+    return {name: Bridged(composition.outline(name, latents), composition.schedule) for name in names}
+
+
+def expert_of(evaluation: Evaluation, name: str) -> str:
+    """Whose network an evaluation of the outline of ``name`` calls."""
+    # A wrapper that does not declare what it evaluates counts as its expert's network.
+    return evaluation.denoiser.name if isinstance(evaluation.denoiser, StandIn) else name
 
 
 def by_expert(
@@ -171,7 +190,11 @@ def measured_seconds(
     c, _, h, w = ensemble.shape
     # Two halves are what guidance makes: a network that saves work on them does so here too.
     wanted = [call for each in calls for call in _one_or_two(each)]
-    denoisers = {call: Guided(ensemble.clips(call.expert), float(call.rows)) for call in wanted}
+    # One row is the network alone, which may be guided by itself, as a pipeline is.
+    denoisers: dict[Call, Denoiser] = {}
+    for call in wanted:
+        own = ensemble.clips(call.expert)
+        denoisers[call] = own if call.rows == 1 else Guided(own, float(call.rows))
     taken: dict[Call, list[float]] = {call: [] for call in denoisers}
     # Metal has no float64.
     dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
@@ -180,9 +203,9 @@ def measured_seconds(
             t = torch.full((), (turn + 1) / (rounds + 2), dtype=dtype, device=device)
             for call, denoiser in denoisers.items():
                 x = keyed_normal([0], ("timing",), (c, call.frames, h, w)).to(device)
-                own = for_expert(cond, call.expert)
+                given = for_expert(cond, call.expert)
                 begun = clock()
-                denoiser(x, t, own).sum().item()  # a sum waits for the device
+                denoiser(x, t, given).sum().item()  # a sum waits for the device
                 taken[call].append(clock() - begun)
     medians = {call: statistics.median(seconds[1:]) for call, seconds in taken.items()}
     return {call: _of_rows(call, medians) for call in calls}

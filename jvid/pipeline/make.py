@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jvid.core.plan import Plan
     from jvid.core.state import State
     from jvid.ensemble.ensemble import Ensemble
+    from jvid.pipeline.offload import Offload
     from jvid.strategy.strategy import Strategy
 
 __all__ = ["Made", "decoded", "make"]
@@ -47,6 +48,7 @@ def make(
     decoding: bool = False,
     plan: Plan | None = None,
     frames: int | None = None,
+    offload: Offload | None = None,
     advance: Advance = lambda done, total, state: None,
 ) -> Made:
     """Sample clips with an ensemble, in batches.
@@ -60,6 +62,7 @@ def make(
         decoding: report a codec that cannot be loaded before the first step.
         plan: one to replay; None draws the strategy's.
         frames: of each clip; None is the ensemble's.
+        offload: moves experts in and out as the plan needs them; what computes then has its weights on the host before.
         advance: called after each step.
 
     Raises:
@@ -84,7 +87,14 @@ def make(
         _ = ensemble.codec  # it loads at its first use, which would be after the long part
     if plan is None:
         plan = sampler.plan(strategy.plan_seed)
-    batches = batching.together(clips, partial(bytes_per_clip, sampler, plan, shape, first, device), device)
+    if offload is not None:
+        offload.follow(plan, shape[1])
+    measure = partial(bytes_per_clip, sampler, plan, shape, first, device)
+    if offload is not None and offload.takes_memory:
+        measure = partial(measure, moved=True)
+    batches = batching.together(clips, measure, device)
+    if offload is not None:
+        offload.follow(plan, shape[1], len(batches))
     calls, seconds = dict.fromkeys(plan.experts, 0), dict.fromkeys(plan.experts, 0.0)
     finished: list[Tensor] = []
     total = len(batches) * len(plan)
@@ -92,7 +102,10 @@ def make(
         cond = composition.condition([clip.prompt or "" for clip in batch.clips])
         seeds = [clip.seed for clip in batch.clips]
         state = None
-        for state in sampler.trace(shape, seeds=seeds, cond=cond, plan=plan, device=device):
+        states = sampler.trace(shape, seeds=seeds, cond=cond, plan=plan, device=device)
+        if offload is not None:
+            states = offload.steps(states, number * len(plan))
+        for state in states:
             advance(number * len(plan) + state.step.index + 1, total, state)
         assert state is not None  # a plan has a step
         finished.append(sampler.finish(state.x)[list(batch.rows)])

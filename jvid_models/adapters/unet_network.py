@@ -16,9 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from jvid.core.conditions import Layout, PerFrame, expand_rows, require
+from jvid.core.modules import Parts
 from jvid.core.protocols import Condition, NoiseSchedule
 from jvid.denoisers.memo import Memo
 from jvid.errors import InputError
+from jvid.machine.managed import arrive
+from jvid_models.adapters.movable import movable
 from jvid_models.adapters.scheduler_levels import SchedulerLevels
 from jvid_models.fast import AcceleratedUNet, accelerate
 
@@ -76,6 +79,10 @@ class UNetNetwork:
         """What the UNet sees: "clips" or single "frames"."""
         return "clips" if self.video else "frames"
 
+    def modules(self) -> Parts:
+        """The UNet, if it may be moved."""
+        return Parts(movable({"unet": self.unet}))
+
     def timestep(self, t: Tensor) -> Tensor:
         """The UNet's time at t ``(*)``: float32, whole where t is a table entry's; a preconditioned UNet's t is its time."""
         return (t if self.levels.std is not None else self.levels.timestep(t)).float()
@@ -95,6 +102,7 @@ class UNetNetwork:
                 f"clips of {f} frames: this {type(self.unet).__name__} takes at most {most} (motion_max_seq_length); "
                 "take fewer, or jvid.Windowed(denoiser) over windows of so many"
             )
+        arrive(self.unet)
         weight = next(self.unet.parameters())
         place: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
         given = expand_rows({name: value for name, value in cond.items() if name != "null"}, b)

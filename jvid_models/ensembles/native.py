@@ -11,10 +11,13 @@ from typing import Any
 import attrs
 import torch
 
+from jvid.core.modules import Parts
 from jvid.core.protocols import Condition
 from jvid.ensemble import Member
 from jvid.errors import InputError
+from jvid.machine.managed import arrive
 from jvid.plugins.choice import Choice
+from jvid_models.adapters.movable import movable
 from jvid_models.adapters.pipelines import PipelineDenoiser
 from jvid_models.adapters.pipelines.caches import has_caches
 from jvid_models.adapters.unet import from_unet
@@ -43,6 +46,10 @@ class PipelineText:
         """The prompt of the null condition."""
         return str(self.denoiser.options.get("negative_prompt") or "")
 
+    def modules(self) -> Parts:
+        """The text encoder, if it may be moved."""
+        return Parts(before=movable({"text_encoder": self.pipe.text_encoder}))
+
     @torch.no_grad()
     def __call__(self, prompts: Sequence[str]) -> Condition:
         """b prompts -> ``{"text": (b n w), "null": {"text": (b n w)}}``.
@@ -54,6 +61,7 @@ class PipelineText:
             raise InputError(
                 f"got prompts {prompts!r}: expected a list of at least one ('' is unconditional)"
             )
+        arrive(self.pipe.text_encoder)
         device = self.pipe._execution_device  # of offloaded parts too
         text, null = self.pipe.encode_prompt(
             list(prompts), device, 1, True, negative_prompt=[self.negative] * len(prompts)

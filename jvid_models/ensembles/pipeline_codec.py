@@ -8,6 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from jvid.core.modules import Parts
 from jvid.errors import InputError
 from jvid_models.adapters.pipelines import PipelineDenoiser
 
@@ -23,6 +24,11 @@ class PipelineCodec:
 
     def __init__(self, denoiser: PipelineDenoiser) -> None:
         self.denoiser = denoiser
+
+    def modules(self) -> Parts:
+        """The pipeline's encoders and decoder; its networks are not called."""
+        parts = self.denoiser.modules()
+        return Parts(before=parts.before, behind=parts.behind)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:

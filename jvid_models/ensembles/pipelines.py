@@ -9,7 +9,8 @@ The recommended strategy is the pipeline's own run: its call's default number of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import attrs
 from jvid.core.protocols import TextEncoder
 from jvid.ensemble import Deferred, Ensemble, FrameRule, Member
 from jvid.errors import InputError
+from jvid.machine.on_demand import on_demand
 from jvid.plugins.choice import Choice
 from jvid.strategy import Strategy
 from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, from_folder, from_pipeline
@@ -59,6 +61,7 @@ def pipeline_ensemble(
     lora_scale: Scales | None = None,
     lora_2: Files | None = None,
     lora_scale_2: Scales | None = None,
+    host: bool = False,
     **options: Any,
 ) -> Ensemble:
     """The ensemble of one pipeline.
@@ -76,6 +79,7 @@ def pipeline_ensemble(
         lora_scale: of all of them, or one for each.
         lora_2: as ``lora``, of the second of two transformers.
         lora_scale_2: as ``lora_scale``.
+        host: leave the weights of a folder on the host, whatever the device: an `Offload` moves them as a run needs them.
         options: further arguments of the pipeline's call: guidance_scale, negative_prompt, height, width, num_frames, ...
 
     Raises:
@@ -91,14 +95,26 @@ def pipeline_ensemble(
         "lora_scale_2": lora_scale_2,
     }
     if isinstance(pipe, str | Path):
-        denoiser = from_folder(pipe, dtype=precision(dtype), device=device, **loras, **given)
+        denoiser = from_folder(pipe, dtype=precision(dtype), device=device, host=host, **loras, **given)
     else:
         if lora is not None or lora_2 is not None:
             raise InputError("lora of a loaded pipeline: load it there, pipe.load_lora_weights(...)")
         denoiser = from_pipeline(pipe, **given)
-    return ensemble_of(
-        denoiser, native=native, fps=fps, folder=pipe if isinstance(pipe, str | Path) else None
-    )
+    with _learning_on(denoiser, device):
+        return ensemble_of(
+            denoiser, native=native, fps=fps, folder=pipe if isinstance(pipe, str | Path) else None
+        )
+
+
+@contextmanager
+def _learning_on(denoiser: PipelineDenoiser, device: str) -> Iterator[None]:
+    """Within the block a pipeline whose weights are on the host computes on the device all the same."""
+    modules = denoiser.modules().all
+    weights = [weight for module in modules.values() for weight in module.parameters()]
+    with ExitStack() as stack:
+        if device != "cpu" and all(weight.device.type == "cpu" for weight in weights):
+            stack.enter_context(on_demand(modules, device))
+        yield
 
 
 def ensemble_of(

@@ -57,4 +57,8 @@ def solver_of(scheduler: Any, who: str) -> Choice:
             stacklevel=2,
         )
     # A pipeline's scheduler does not know which network predicts.
-    return Choice(name, {"history": "ignore"}) if name in ("dpmpp-2m", "dpmpp-2m-sde", "unipc", "pndm") else Choice(name)
+    return (
+        Choice(name, {"history": "ignore"})
+        if name in ("dpmpp-2m", "dpmpp-2m-sde", "unipc", "pndm")
+        else Choice(name)
+    )

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from jvid.core.conditions import expand_rows
 from jvid.core.levels import level_floats, require_latents, working_dtype
+from jvid.core.modules import Parts
 from jvid.core.protocols import Condition, NoiseSchedule
 from jvid.core.spaces import LatentSpace
 from jvid.denoisers.memo import Memo
@@ -28,6 +29,7 @@ from jvid_models.adapters.pipelines.clean import clean_latents
 from jvid_models.adapters.pipelines.entry import enter
 from jvid_models.adapters.pipelines.guidance import own_guidance
 from jvid_models.adapters.pipelines.kept import KeptOfRun
+from jvid_models.adapters.pipelines.placement import parts_of
 from jvid_models.adapters.pipelines.presenting import Presenting
 from jvid_models.adapters.pipelines.prompts import prompts_of
 from jvid_models.adapters.pipelines.setting import Setting, learn, visits_of
@@ -92,6 +94,11 @@ class PipelineDenoiser:
     def space(self) -> LatentSpace:
         """The latent space, measured."""
         return measured_space(self.pipe, self.setting.layout)
+
+    def modules(self) -> Parts:
+        """The pipeline's modules that may be moved; its networks by what its loop called, if it was called."""
+        called = {name for setting in self._settings.values() for name in setting.networks.names}
+        return parts_of(self.pipe, called)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype.

@@ -19,6 +19,7 @@ from jvid.errors import InputError
 from jvid_models.adapters.pipelines.answers import Answers, Inject
 from jvid_models.adapters.pipelines.caches import CacheStates
 from jvid_models.adapters.pipelines.networks import modules_of
+from jvid_models.adapters.pipelines.placement import DECODERS, placed
 from jvid_models.adapters.pipelines.probe import Departure, Drive, probe_of
 from jvid_models.adapters.pipelines.replaced import replaced
 
@@ -61,6 +62,7 @@ class Entrance:
             stack.enter_context(self._lock)
             stack.enter_context(replaced(self._pipe, **self._values))
             stack.enter_context(self._caches.within(self._pipe))
+            stack.enter_context(placed(self._pipe))
             stack.enter_context(torch.random.fork_rng(devices=[]))
             torch.default_generator.manual_seed(self._seed)
             self._stack = stack.pop_all()
@@ -100,7 +102,7 @@ def autoencoder_of(pipe: Any) -> nn.Module:
         InputError: the pipeline has none.
     """
     modules = modules_of(pipe)
-    for name in ("vae", "movq", "vqgan", "vqvae"):
+    for name in DECODERS:
         if name in modules:
             return modules[name]
     raise InputError(

@@ -12,11 +12,14 @@ from safetensors import SafetensorError
 from jvid.errors import InputError, MissingDependencyError
 from jvid.extras import extra
 from jvid.files import read_json
+from jvid.machine.managed import units_of
+from jvid.machine.memory import weights_room
 from jvid.media.given import read_given
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
 from jvid_models.adapters.pipelines.folders import models_of, variant_of
 from jvid_models.adapters.pipelines.lora import Files, Scales, load_loras
+from jvid_models.adapters.pipelines.placement import excluded_of, parts_of
 
 with extra("models"):
     import diffusers
@@ -63,6 +66,7 @@ def from_folder(
     *,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
+    host: bool = False,
     inputs: Mapping[str, Any] | None = None,
     seed: int = 0,
     untested: bool = False,
@@ -74,7 +78,8 @@ def from_folder(
 ) -> PipelineDenoiser:
     """The denoiser of a local folder with a ``model_index.json``; other arguments as those of `from_pipeline`.
 
-    Weights are read from safetensors only.
+    Weights are read from safetensors only. With ``host`` they stay on the host, whatever the device, and so they do where a GPU
+    has no room for them; an `Offload` then moves them as a run needs them.
 
     Args:
         path: of the folder.
@@ -97,7 +102,12 @@ def from_folder(
         )
     pipe = read_pipeline(path, dtype=dtype)
     load_loras(pipe, lora, lora_scale, lora_2, lora_scale_2)
-    return from_pipeline(pipe.to(device), inputs=inputs, seed=seed, untested=untested, **options)
+    if host or _is_too_large(pipe, device):
+        for module in excluded_of(pipe).values():
+            module.to(device)
+    else:
+        pipe = pipe.to(device)
+    return from_pipeline(pipe, inputs=inputs, seed=seed, untested=untested, **options)
 
 
 def read_pipeline(
@@ -137,3 +147,10 @@ def _index_of(path: str | Path) -> dict[str, Any]:
         raise MissingDependencyError(f"no {index}: expected a local folder of a diffusers pipeline")
     stated: dict[str, Any] = read_json(index, "JSON as diffusers writes it", "fetch the folder again")
     return stated
+
+
+def _is_too_large(pipe: Any, device: str | torch.device) -> bool:
+    """Whether a GPU has no room for the pipeline's weights."""
+    if torch.device(device).type != "cuda":
+        return False
+    return sum(unit.size for unit in units_of(parts_of(pipe).all)) > weights_room(device)
