@@ -47,8 +47,8 @@ def load(kind: str, name: str | Choice | None = None, /, **options: Any) -> Any:
     place = {key: options.pop(key) for key in _PLACE if key in options}
     if values := [key for key, value in options.items() if value is None or isinstance(value, int | float)]:
         raise InputError(
-            f"expert {values[0]!r} is {options[values[0]]!r}: expected a folder, a pipeline or a denoiser; options of one pipeline "
-            f"are those of jvid.load('ensemble', 'pipeline', pipe=..., {values[0]}=...)"
+            f"expert {values[0]!r} is {options[values[0]]!r}: expected a folder, a pipeline or a denoiser; options of one "
+            f"pipeline are those of jvid.load('ensemble', 'pipeline', pipe=..., {values[0]}=...)"
         )
     given = {key: value for key, value in options.items() if not isinstance(value, str | Path)}
     experts = {key: type(value).__name__ if key in given else str(value) for key, value in options.items()}

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from jvid.core.conditions import for_expert
+from jvid.core.evaluations import draws_noise
 from jvid.core.levels import level_at
 from jvid.core.plan import Plan
 from jvid.core.sampler import Sampler
 from jvid.ensemble import Composition
-from jvid.ensemble.compose import draws_noise
 from jvid.errors import InputError
 from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts
 from jvid_models.diffusion_pipeline.experts import begins

@@ -21,6 +21,7 @@ from jvid_models.adapters.movable import movable
 from jvid_models.adapters.pipelines import PipelineDenoiser
 from jvid_models.adapters.pipelines.caches import has_caches
 from jvid_models.adapters.unet import from_unet
+from jvid_models.ensembles.schedulers import clips_x_0
 
 __all__ = ["NATIVE", "PipelineText", "native_member", "own_wrappers", "pipeline_of"]
 
@@ -79,7 +80,7 @@ def own_wrappers(denoiser: PipelineDenoiser) -> tuple[Choice, ...]:
 def native_member(denoiser: PipelineDenoiser) -> Member | None:
     """The member of a pipeline by jvid's own adapter; None where the pipeline's own call is needed."""
     pipe, options = denoiser.pipe, denoiser.options
-    if type(pipe).__name__ not in NATIVE or not _UNDERSTOOD.issuperset(options):
+    if type(pipe).__name__ not in NATIVE or not _UNDERSTOOD.issuperset(options) or clips_x_0(pipe.scheduler):
         return None
     if (
         pipe.unet.config.in_channels != pipe.unet.config.out_channels

@@ -27,6 +27,7 @@ from jvid_models.adapters.pipelines.lora import Files, Scales
 from jvid_models.adapters.pipelines.spaces import factors_of
 from jvid_models.ensembles.native import native_member
 from jvid_models.ensembles.pipeline_codec import PipelineCodec
+from jvid_models.ensembles.schedulers import solver_of
 from jvid_models.ensembles.split import boundary_of, has_two, split
 
 __all__ = ["ensemble_of", "frame_rule", "own_run", "pipeline_ensemble", "precision"]
@@ -36,13 +37,6 @@ FPS = {
     "Hunyuan": 15.0, "LTX": 24.0, "Mochi": 30.0, "Kandinsky5": 24.0, "SkyReels": 24.0, "Cosmos": 16.0, "Allegro": 15.0,
 }  # fmt: skip
 """Frames per second by the beginning of a pipeline's class, as the examples of diffusers' documentation export them."""
-
-SOLVERS = {
-    "DDIMScheduler": "ddim", "DDPMScheduler": "ddpm", "PNDMScheduler": "pndm", "UniPCMultistepScheduler": "unipc",
-    "DPMSolverMultistepScheduler": "dpmpp-2m", "EulerAncestralDiscreteScheduler": "euler-ancestral",
-    "HeunDiscreteScheduler": "heun",
-}  # fmt: skip
-"""The solver that does what a scheduler does; any other is Euler's method."""
 
 _STEPS = 50
 
@@ -145,7 +139,7 @@ def ensemble_of(
     return Ensemble(
         members,
         denoiser.shape,
-        fps=fps or _fps(denoiser),
+        fps=_fps(denoiser) if fps is None else fps,
         codec=Deferred(lambda: PipelineCodec(denoiser)),
         space=denoiser.space,
         frames=frame_rule(denoiser),
@@ -202,9 +196,5 @@ def own_run(denoiser: PipelineDenoiser) -> Strategy:
     else:
         selector = Choice("always", {"name": "video" if denoiser.denoises == "clips" else "image"})
     steps = getattr(denoiser.call.parameters.get("num_inference_steps"), "default", _STEPS)
-    solver = Choice(SOLVERS.get(type(denoiser.pipe.scheduler).__name__, "euler"))
-    if solver.name in ("dpmpp-2m", "unipc"):
-        solver = Choice(
-            solver.name, {"history": "ignore"}
-        )  # a pipeline's scheduler does not know which network predicts
+    solver = solver_of(denoiser.pipe.scheduler, denoiser.call.who)
     return Strategy(selector, solver, "native", steps=steps if isinstance(steps, int) else _STEPS)

@@ -40,6 +40,8 @@ def solver_of(scheduler: Any, who: str) -> Choice:
     differs = None
     if kind in _STRIDING and config.get("timestep_spacing", "leading") == "linspace":
         differs = "with timestep_spacing 'linspace' steps to levels that it does not visit next, and jvid to the next time"
+    elif config.get("clip_sample") and kind in _STRIDING:
+        differs = "clips x_0 and keeps the eps of the network, and jvid's eps is that of the clipped x_0"
     elif kind in _NOISY:
         differs = "draws noise, and jvid's is keyed by seed and step"
     elif kind == "DPMSolverMultistepScheduler":

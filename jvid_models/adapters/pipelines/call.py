@@ -88,8 +88,9 @@ class PipelineCall:
 
     @property
     def makes_clips(self) -> bool:
-        """Whether the pipeline makes clips: of a number of frames, or of as many as the clip that it is given."""
-        return self.frames_name is not None or "video" in self.parameters
+        """Whether the pipeline makes clips: of a number of frames that is not 1, or of as many as the clip that it is given."""
+        name = self.frames_name
+        return (name is not None and self.options.get(name) != 1) or "video" in self.parameters
 
     @property
     def has_pictures(self) -> bool:

@@ -9,6 +9,7 @@ stay in their own precision: x_0 is formed of them and the output by what the sc
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from jvid.core.modules import Parts
 from jvid.core.protocols import Condition, NoiseSchedule
 from jvid.core.spaces import LatentSpace
 from jvid.denoisers.memo import Memo
-from jvid.errors import InputError
+from jvid.errors import InputError, JvidWarning
 from jvid_models.adapters.pipelines.beginning import first_latents
 from jvid_models.adapters.pipelines.call import PLAIN, PipelineCall
 from jvid_models.adapters.pipelines.clean import clean_latents
@@ -35,6 +36,7 @@ from jvid_models.adapters.pipelines.prompts import prompts_of
 from jvid_models.adapters.pipelines.setting import Setting, learn, visits_of
 from jvid_models.adapters.pipelines.spaces import factors_of, measured_space
 from jvid_models.adapters.pipelines.stream import Request, Stream, Waiting
+from jvid_models.adapters.pipelines.turns import in_turn
 
 __all__ = ["PipelineDenoiser"]
 
@@ -112,6 +114,7 @@ class PipelineDenoiser:
             return torch.cat([self._evaluated(x[i : i + 1], times[i], rows[i], i) for i in range(len(x))])
         return self._evaluated(x, t, cond)
 
+    @in_turn
     def _evaluated(self, x: Tensor, t: Tensor, cond: Condition, row: int = 0) -> Tensor:
         """x_0 of one call of the pipeline; ``row``: of those that are evaluated one by one."""
         setting = self._setting(tuple(x.shape))
@@ -143,6 +146,7 @@ class PipelineDenoiser:
         x_0 = setting.levels.kind.x_0(inner[setting.layout.box], output, alpha, sigma)
         return setting.layout.completed(x_0).to(x)
 
+    @in_turn
     def clean(self) -> Tensor | None:
         """The latents ``(1 c f h w)`` of the clip or picture that a run begins from; None where it begins from noise."""
         return clean_latents(self.call, self.setting) if self.call.begins_from_a_clip else None
@@ -151,6 +155,7 @@ class PipelineDenoiser:
         """The ``steps + 1`` times that the pipeline itself visits in so many steps, and where it ends."""
         return self._grid(self.setting, steps)
 
+    @in_turn
     def begin(
         self, shape: Sequence[int], steps: int, cond: Condition, generator: Any = None, latents: Any = None
     ) -> Tensor:
@@ -188,6 +193,7 @@ class PipelineDenoiser:
         }
         return first_latents(self.pipe, setting, arguments, answers, self._grid(setting, steps)[0])
 
+    @in_turn
     def frames(self, latents: Tensor, output_type: str = "np", prompts: list[str] | None = None) -> Any:
         """The pipeline's own decoder and postprocessing of latents ``(b c f h w)``; no network is called.
 
@@ -215,6 +221,7 @@ class PipelineDenoiser:
         """What was learned of one clip at the size that the options give."""
         return self._setting(None)
 
+    @in_turn
     def _setting(self, shape: tuple[int, ...] | None) -> Setting:
         """What was learned of latents ``(b c f h w)``; None is one clip of the size of the options."""
         if shape is None:
@@ -232,7 +239,20 @@ class PipelineDenoiser:
                     "expected a size that it takes"
                 )
             self._settings[shape] = found
+            self._warn_of_times(found)
         return self._settings[shape]
+
+    def _warn_of_times(self, other: Setting) -> None:
+        """Warn of a size at which the pipeline itself would visit other times than at that of the options."""
+        if self.pipe.scheduler.config.get("use_dynamic_shifting") and self._grid(other, _STEPS) != self.grid(
+            _STEPS
+        ):
+            warnings.warn(
+                f"{self.call.who} visits other times at {dict(other.sizes)} than at the size of its options, whose times the "
+                "grid native has: give it this size among its options for the pipeline's own run",
+                JvidWarning,
+                stacklevel=2,
+            )
 
     def _each(self, cond: Condition, b: int) -> list[Condition]:
         """The condition of each row of a batch: the same tensors at each evaluation of a run."""
@@ -254,6 +274,7 @@ class PipelineDenoiser:
             )
         return [""] * b if rows is None else prompts_of(expand_rows({"prompt": rows}, b)["prompt"])
 
+    @in_turn
     def _grid(self, setting: Setting, steps: int) -> tuple[float, ...]:
         visits = visits_of(self.call, [PLAIN], setting, steps)
         times = setting.levels.times(visits)

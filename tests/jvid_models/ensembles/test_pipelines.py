@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import attrs
+import diffusers
 import pytest
 import torch
 from torch import Tensor
@@ -16,9 +18,10 @@ import jvid
 from benchmarks.published import tiny
 from jvid.cli import main
 from jvid.denoisers.framewise import Framewise
-from jvid.errors import InputError
+from jvid.errors import InputError, JvidWarning
 from jvid.media import read_metadata
 from jvid_models.ensembles.pipelines import pipeline_ensemble
+from jvid_models.ensembles.schedulers import solver_of
 
 STEPS = 3
 PROMPT = "a red cat"
@@ -141,6 +144,88 @@ def test_spaces_that_differ_are_refused() -> None:
         jvid.compose(jvid.Strategy("cycle:experts=video+image", steps=2), pair)
 
 
+def test_a_clip_model_at_one_frame_is_an_expert_of_pictures() -> None:
+    pipe, arguments = built(WAN)
+    single = pipeline_ensemble(pipe, **{**arguments, "num_frames": 1})
+    assert (single.experts, single.frame_experts, single.shape[1]) == (("image",), ("image",), 1)
+    pair = jvid.load("ensemble", video=ensemble(WAN), image=single)
+    assert pair.frame_experts == ("image",)
+    with pytest.raises(InputError, match=r"'image' denoises single pictures"):
+        jvid.compose(jvid.Strategy("always:name=image", "euler", "native", steps=2), pair)
+
+
+def test_a_scheduler_that_clips_x_0_is_seen() -> None:
+    """diffusers' DDIM keeps the eps of before: no x_0 says that."""
+    pipe, arguments = built(IMAGE)
+    before = pipe.scheduler
+    pipe.scheduler = diffusers.DDIMScheduler.from_config(before.config, clip_sample=True)
+    try:
+        with pytest.warns(JvidWarning, match="clips x_0 and keeps the eps of the network"):
+            made = pipeline_ensemble(pipe, **arguments)
+        denoiser = made.denoiser("image")
+        assert type(denoiser).__name__ == "PipelineDenoiser"
+        x_0 = denoiser(noise(made), torch.tensor(0.5, dtype=torch.float64), made.condition([PROMPT]))
+        assert x_0.abs().max() <= 1.0
+    finally:
+        pipe.scheduler = before
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "options", "told"),
+    [
+        (
+            "DDIMScheduler",
+            {"timestep_spacing": "linspace", "clip_sample": False},
+            "levels that it does not visit next",
+        ),
+        ("DEISMultistepScheduler", {}, "has no equal solver, and euler takes its place"),
+        ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, "draws noise"),
+        ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}, "has no equal solver"),
+    ],
+)
+def test_a_scheduler_without_an_equal_solver_is_warned_of(
+    scheduler: str, options: dict[str, Any], told: str
+) -> None:
+    with pytest.warns(JvidWarning, match=f"Pipe: its {scheduler} .*{told}.*not diffusers' own run"):
+        solver_of(getattr(diffusers, scheduler)(**options), "Pipe")
+
+
+def test_threads_use_a_pipeline_in_turn() -> None:
+    made = ensemble(TWO)
+    strategy, x = attrs.evolve(made.strategy, steps=STEPS), noise(made)
+    composition = jvid.Composition(strategy, made)
+    alone = [
+        composition.sampler()(made.shape, seeds=[0], x=x, cond=made.condition([p]))
+        for p in ("a cat", "a dog")
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        both = list(
+            pool.map(
+                lambda p: jvid.compose(strategy, made)(made.shape, seeds=[0], x=x, cond=made.condition([p])),
+                ("a cat", "a dog"),
+            )
+        )
+    for one, other in zip(alone, both, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert off(*alone) > 1e-3
+    assert "forward" not in vars(built(TWO)[0].transformer)
+
+
+def test_times_of_another_size_are_warned_of() -> None:
+    pipe, arguments = built("FluxPipeline")
+    before = pipe.scheduler
+    shift = {"use_dynamic_shifting": True, "base_image_seq_len": 4, "max_image_seq_len": 64, "max_shift": 2.5}
+    pipe.scheduler = diffusers.FlowMatchEulerDiscreteScheduler(**shift)
+    try:
+        made = pipeline_ensemble(pipe, **arguments)
+        c, f, h, w = made.shape
+        cond = made.condition([PROMPT])
+        with pytest.warns(JvidWarning, match=r"FluxPipeline visits other times at .*'height': 128"):
+            made.denoiser("image")(torch.zeros(1, c, f, 2 * h, w), torch.tensor(0.5), cond)
+    finally:
+        pipe.scheduler = before
+
+
 def test_folders_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)
     for name in (VIDEO, IMAGE):
@@ -166,7 +251,11 @@ def test_what_is_no_pipeline_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "ConsisIDPipeline"}))
     with pytest.raises(InputError, match="ConsisIDPipeline, which was never compared"):
         jvid.load("ensemble", str(tmp_path))
-    with pytest.raises(InputError, match="got a int: expected a DiffusionPipeline"):
-        jvid.load("ensemble", video=3)
+    with pytest.raises(
+        InputError, match="expert 'height' is 32: expected a folder, a pipeline or a denoiser"
+    ):
+        jvid.load("ensemble", video=built(WAN)[0], height=32)
+    with pytest.raises(InputError, match="got a object: expected a DiffusionPipeline"):
+        jvid.load("ensemble", video=object())
     with pytest.raises(InputError, match="no name of a solver"):
         jvid.load("solver")
