@@ -69,7 +69,7 @@ def load_saved(model: Any, folder: Path, what: str, variant: str | None = None, 
     variant = find_variant(folder, variant)
     try:
         loaded, info = model.from_pretrained(
-            folder,
+            str(folder),  # it is stored in the config
             local_files_only=True,
             use_safetensors=True,
             variant=variant,

@@ -185,6 +185,9 @@ def test_command(
             # A row of the recipe, of its own or Table 2's.
             rows = [*load_study(ROOT / words[3]).ablation.strategies, *whole(paper.strategy(64), 64)]
             assert words[4] in rows
+    elif words[0] == "python":  # a recipe's script, of minutes: it is there and takes the options
+        script = (ROOT / words[1]).read_text(encoding="utf-8")
+        assert [word for word in words[2:] if word.startswith("-") and f'"{word}"' not in script] == []
     elif words[0] == "jvid" and words[1] in TAKES_MINUTES:
         for recipe in (word for word in words if word.endswith(".toml")):
             assert (ROOT / recipe).is_file(), f"no {recipe}"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Protocol
 
@@ -83,7 +83,7 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
 
     @functools.wraps(scheduler.step)
     def step(*args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(probe, *args, **kwargs).arguments
+        given = _named(signature, probe, args, kwargs)
         denoised = given.get("pred_original_sample")
         if drive.delegates and denoised is None:
             return type(probe).step(probe, *args, **kwargs)
@@ -93,7 +93,7 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
         latents = drive.step(
             probe, StepCall(output, given["timestep"], given["sample"], denoised is not None)
         )
-        if not given.get("return_dict", signature.parameters["return_dict"].default):
+        if not given.get("return_dict", True):
             return latents, latents
         return BaseOutput(prev_sample=latents, pred_original_sample=latents)
 
@@ -108,8 +108,21 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
 
 @cache
 def _signatures(kind: Any) -> tuple[inspect.Signature, inspect.Signature]:
-    """Those of a scheduler's ``set_timesteps`` and ``step``."""
-    return inspect.signature(kind.set_timesteps), inspect.signature(kind.step)
+    """Those of a scheduler's ``set_timesteps`` and ``step``: of a base that names the arguments the class passes on."""
+    steps = [inspect.signature(vars(each)["step"]) for each in kind.__mro__ if "step" in vars(each)]
+    step = next((each for each in steps if "model_output" in each.parameters), steps[0])
+    return inspect.signature(kind.set_timesteps), step
+
+
+def _named(signature: inspect.Signature, probe: Any, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a step by name, those of ``**kwargs`` among them."""
+    bound = signature.bind(probe, *args, **kwargs)
+    bound.apply_defaults()
+    given = dict(bound.arguments)
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            given |= given.pop(name)
+    return given
 
 
 def real_copy(probe: Any) -> Any:

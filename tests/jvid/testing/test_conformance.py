@@ -96,7 +96,7 @@ CASES = {
 }
 GRID = [{"steps": 1}, {"steps": 20}]
 
-FEWER = 8
+FEWER = 12
 """Examples of a property: enough to kill every mutant but two of schedules (``test_mutants_are_killed_by_their_checks``)."""
 
 CONTEXT = {

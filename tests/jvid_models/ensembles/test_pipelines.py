@@ -138,6 +138,13 @@ def test_a_picture_is_asked_only_where_a_latent_frame_is_one() -> None:
     assert off(mixed[:, :, :1], video[:, :, :1]) > 1e-3
 
 
+def test_a_folders_space_is_that_of_the_loaded_pipeline(tmp_path: Path) -> None:
+    built(QWEN)[0].save_pretrained(tmp_path)
+    loaded = jvid.load("ensemble", str(tmp_path), **{k: built(QWEN)[1][k] for k in ("height", "width")})
+    assert loaded.space == ensemble(QWEN).space == ensemble(WAN).space
+    assert loaded.space.frames == 4
+
+
 def test_spaces_that_differ_are_refused() -> None:
     pair = jvid.load("ensemble", video=ensemble(WAN), image=ensemble(IMAGE))
     with pytest.raises(InputError, match="and 'image' do not share a latent space: AutoencoderKLWan"):
