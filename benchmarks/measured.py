@@ -24,9 +24,9 @@ def measured(*command: str) -> dict[str, float]:
 
 
 def _main(command: list[str]) -> int:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     # macOS counts bytes, Linux kilobytes.
     unit = 1 if sys.platform == "darwin" else 1024

@@ -77,9 +77,9 @@ def interleaved(
     for turn in range(rounds):
         # The order alternates, so that no side always runs on warm caches.
         for name in names if turn % 2 == 0 else reversed(names):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             sides[name]()
-            seconds[name].append(time.perf_counter() - begun)
+            seconds[name].append(time.perf_counter() - started)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 

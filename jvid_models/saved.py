@@ -19,12 +19,8 @@ from jvid.files import read_json
 
 __all__ = ["find_variant", "load_saved", "read_config"]
 
-_PLAIN = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json")
-_VARIANT = (
-    re.compile(r"diffusion_pytorch_model\.([^.]+)\.safetensors"),
-    re.compile(r"diffusion_pytorch_model\.safetensors\.index\.([^.]+)\.json"),
-)
-_SHARD = re.compile(r".*-\d{5}-of-\d{5}")
+_ENDINGS = re.compile(r"(?:\.([^.]+))?\.safetensors|\.safetensors\.index(?:\.([^.]+))?\.json")
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 SHOWN = 3
 """Names of tensors in a message."""
 
@@ -37,17 +33,23 @@ def read_config(path: Path, what: str) -> dict[str, Any]:
     return config
 
 
-def find_variant(folder: Path, variant: str | None = None) -> str | None:
+def find_variant(
+    folder: Path, variant: str | None = None, stem: str = "diffusion_pytorch_model"
+) -> str | None:
     """The variant of the weights in ``folder``: ``variant``, or none where there are plain ones, or the only one.
+
+    ``stem``: how the names of the weights' files begin; "model" in folders of transformers.
 
     Raises:
         InputError: there are several variants and no plain weights; the message names them.
     """
-    if variant is not None or any((folder / name).is_file() for name in _PLAIN):
+    if variant is not None:
         return variant
-    names = [path.name for path in folder.glob("diffusion_pytorch_model.*")]
-    matches = [match[1] for name in names for form in _VARIANT if (match := form.fullmatch(name))]
-    found = sorted({match for match in matches if not _SHARD.fullmatch(match)})
+    names = [path.name.removeprefix(stem) for path in folder.glob(f"{stem}.*")]
+    variants = {match[1] or match[2] for match in map(_ENDINGS.fullmatch, names) if match}
+    if None in variants:
+        return None
+    found = sorted(each for each in variants if not _SHARD.search(each))
     if len(found) > 1:
         raise InputError(f"{folder} holds weights of {', '.join(found)}: expected variant= to name one")
     return found[0] if found else None

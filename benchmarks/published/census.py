@@ -2,7 +2,7 @@
 
 A class is *equal* if a run of it and of each of its variants differs from diffusers' own by less than 1e-5 of the largest latent,
 or, where it rounds to bfloat16 inside so that runs part by themselves, if each evaluation at diffusers' own latents does by 1e-6,
-while times 3 % off and another prompt move the result by more; *refused* if jvid says why it does not take it; *differs* where it
+while times 3 % off and another prompt move the result by more; *refused* if jvid refuses it with a reason; *differs* where it
 ran to another result, so that it is left out of `COMPARED` and users do not get it unmarked.
 """
 
@@ -82,10 +82,10 @@ def census(names: Iterable[str] | None = None) -> list[Finding]:
     """A finding for each class and variant, and for each class that is not built here."""
     found = []
     for name in names or tiny.variants():
-        begun = time.process_time()
+        started = time.process_time()
         found.append(finding(name))
         print(
-            f"{found[-1].outcome:9} {time.process_time() - begun:5.1f} s  {name} {found[-1].reason}",
+            f"{found[-1].outcome:9} {time.process_time() - started:5.1f} s  {name} {found[-1].reason}",
             flush=True,
         )
     if names is None:

@@ -183,9 +183,9 @@ def _seconds(run: Run) -> float:
     found = []
     with run.denoiser.setting.networks.replayed():
         for t in times:
-            begun = time.process_time()
+            started = time.process_time()
             run.denoiser(run.first, t, cond)
-            found.append(time.process_time() - begun)
+            found.append(time.process_time() - started)
     return min(found[1:])
 
 

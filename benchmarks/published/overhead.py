@@ -75,9 +75,9 @@ def measure(size: str, times: int = 7) -> Overhead:
 
 
 def _milliseconds(call: Callable[[], Any]) -> float:
-    begun = time.process_time()
+    started = time.process_time()
     call()
-    return 1e3 * (time.process_time() - begun)
+    return 1e3 * (time.process_time() - started)
 
 
 if __name__ == "__main__":

@@ -102,10 +102,10 @@ def compare(
     check_overlap(changes.overlap, models, frames)
     columns = with_experts_alone(used, models)
     clip = Clip(prompt, seed)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     with steps_bar() as advance:
         found = sampled(models, columns, clip, device, frames=frames, advance=advance)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started
     metadata = {
         "comparison": 1, "ensemble": source.to_plain(), "clips": [{"prompt": prompt, "seed": seed}],
         "columns": [{"label": each.label, "strategy": each.strategy.to_dict()} for each in found],

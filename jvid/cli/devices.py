@@ -10,7 +10,6 @@ from jvid.errors import InputError
 
 __all__ = ["Device", "Dtype", "Offloading", "check_dtype", "check_offload"]
 
-_MODES = ("plan", "none", "sequential")
 _DTYPES = ("float32", "bfloat16", "float16")
 
 Device = Annotated[str, typer.Option("--device", help="Such as cpu, cuda or mps.")]
@@ -22,7 +21,7 @@ Dtype = Annotated[
 Offloading = Annotated[
     str | None,
     typer.Option(
-        "--offload", metavar="|".join(_MODES),
+        "--offload", metavar="plan|none|sequential",
         help="Which weights are on the device: those that the plan needs, all, or one network at a time (default: plan on a GPU "
         "that is too small for all).",
     ),
@@ -35,8 +34,10 @@ def check_offload(mode: str | None) -> None:
     Raises:
         InputError: another name.
     """
-    if mode is not None and mode not in _MODES:
-        raise InputError(f"--offload {mode!r}: expected {', '.join(_MODES[:-1])} or {_MODES[-1]}")
+    if mode is not None:
+        from jvid.pipeline.weights import check_mode
+
+        check_mode(mode, "--offload")
 
 
 def check_dtype(dtype: str | None) -> None:

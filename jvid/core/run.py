@@ -107,7 +107,7 @@ class Run:
             # the others keep the level's double precision.
             dtype = torch.float32 if x.device.type == "mps" else torch.float64
             t = torch.full((), level.t, dtype=dtype, device=x.device)
-            begun = time.perf_counter()
+            started = time.perf_counter()
             try:
                 x_0 = self._denoisers[name](x, t, for_expert(self._cond, name))
             except SystemExit as error:
@@ -128,7 +128,7 @@ class Run:
                     f"{_level(level)}: check its weights, or give it a wider dtype"
                 )
                 raise self._reported
-            self.seconds[name] += time.perf_counter() - begun
+            self.seconds[name] += time.perf_counter() - started
             self.calls[name] += 1
             if len(weights) > 1:
                 x_0 = weight * x_0

@@ -29,7 +29,8 @@ __all__ = ["FirstFrame"]
 class FirstFrame(Wrapper):
     """``denoiser`` for the first latent frame, and ``others`` for those behind it: in a strategy, the name of another expert.
 
-    The others predict the whole clip, of which the first latent frame is dropped; a clip of one latent frame needs them not.
+    The others predict the whole clip, of which the first latent frame is dropped. In a clip of one latent frame they are not
+    evaluated.
     """
 
     denoiser: Denoiser

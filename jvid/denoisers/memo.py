@@ -14,17 +14,12 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from jvid.core.conditions import PerFrame
+from jvid.machine.versions import version
 
-__all__ = ["Memo", "version"]
+__all__ = ["Memo"]
 
 T = TypeVar("T")
 Mark = tuple[str, Any, int]
-
-
-def version(tensor: Tensor) -> int:
-    """torch's count of the edits of a tensor in place."""
-    # Tensors made in inference mode count no versions, and cannot be edited outside of it.
-    return -1 if tensor.is_inference() else int(tensor._version)
 
 
 def _marks(name: str, value: Any) -> tuple[Mark, ...]:

@@ -344,8 +344,7 @@ class Composition:
 
     def _borrowed(self, name: str, denoiser: Denoiser, latent_frames: int | None) -> Denoiser:
         """A bare expert that another's wrappers evaluate, in windows where clips are longer than it knows."""
-        member = self._ensemble().member(name)
-        whole = member.denoises == "frames" or member.any_length
+        whole = self._ensemble().member(name).takes_any_length
         return denoiser if whole else self._windowed(denoiser, latent_frames)
 
     def _named(self, name: str, other: str) -> Denoiser:
@@ -363,10 +362,8 @@ class Composition:
 
     def _has_any_length(self, name: str) -> bool:
         """Whether an expert denoises frames alone, or has windows of its own."""
-        member = self._ensemble().member(name)
-        if member.denoises == "frames" or member.any_length:
-            return True
-        return any(choice.bare == "windowed" for choice in self.wrappers(name))
+        windowed = any(choice.bare == "windowed" for choice in self.wrappers(name))
+        return windowed or self._ensemble().member(name).takes_any_length
 
     def _long(self, name: str, denoiser: Denoiser, latent_frames: int | None) -> Denoiser:
         """The expert in windows where clips are longer than it knows."""

@@ -62,6 +62,11 @@ class Member:
         if self.denoises not in ("clips", "frames"):
             raise InputError(f"denoises {self.denoises!r}: expected 'clips' or 'frames'")
 
+    @property
+    def takes_any_length(self) -> bool:
+        """Whether it denoises clips of any length without windows: as a whole, or frame by frame."""
+        return self.any_length or self.denoises == "frames"
+
 
 class Ensemble:
     """Experts by name, and what surrounds them.

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from jvid import documents
-from jvid.errors import InputError
+from jvid.errors import InputError, located
 from jvid.media.given import check_ending, read_given
 
 __all__ = ["InputFile", "Inputs", "input_files", "merged"]
@@ -90,10 +90,8 @@ def input_files(values: Any) -> Inputs:
     for expert, files in values.items():
         named: dict[str, InputFile] = {}
         for name, value in files.items():
-            try:
+            with located(f"input {expert}.{name}"):
                 named[str(name)] = InputFile.from_plain(value)
-            except InputError as error:
-                raise InputError(f"input {expert}.{name}: {error}") from error
         found[str(expert)] = MappingProxyType(named)
     return MappingProxyType(found)
 

@@ -169,7 +169,6 @@ class Source:
             registry: where names are found; the current one if None.
             given: experts that are loaded already, in place of their sources: pipelines, ensembles of one, denoisers.
             inputs: pictures, clips and tensors by expert and argument, beside the files of the source.
-
             host: leave weights on the host where a factory can (``host=``), for an offload that moves them.
 
         Raises:

@@ -17,6 +17,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from jvid.machine.versions import version
+
 __all__ = ["CudaStreams", "Streams", "Transfers"]
 
 
@@ -106,7 +108,7 @@ class Transfers:
             self._arrivals[unit] = self._streams.event(ahead)
         for tensor, copy in zip(tensors, copies, strict=True):
             tensor.data = copy
-        self._versions[unit] = [_version(tensor) for tensor in tensors]
+        self._versions[unit] = [version(tensor) for tensor in tensors]
 
     def wait(self, unit: str) -> None:
         """Let the computation that follows wait until a unit is there."""
@@ -119,8 +121,8 @@ class Transfers:
         self.wait(unit)  # memory that a copy still writes to must not be taken again
         parts = zip(self._units[unit], self._homes[unit], self._versions.pop(unit), strict=True)
         with torch.inference_mode(False):
-            for tensor, home, version in parts:
-                if _version(tensor) != version or tensor.shape != home.shape or tensor.dtype != home.dtype:
+            for tensor, home, known in parts:
+                if version(tensor) != known or tensor.shape != home.shape or tensor.dtype != home.dtype:
                     home = tensor.data.to("cpu")
                 tensor.data = home
 
@@ -135,8 +137,3 @@ def _pinned(home: Tensor) -> Tensor:
         return home.pin_memory()
     except RuntimeError:
         return home  # the system grants no more: the copy is slower, and no other
-
-
-def _version(tensor: Tensor) -> int:
-    # Tensors made in inference mode count no versions.
-    return -1 if tensor.is_inference() else int(tensor._version)

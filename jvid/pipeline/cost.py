@@ -204,9 +204,9 @@ def measured_seconds(
             for call, denoiser in denoisers.items():
                 x = keyed_normal([0], ("timing",), (c, call.frames, h, w)).to(device)
                 given = for_expert(cond, call.expert)
-                begun = clock()
+                started = clock()
                 denoiser(x, t, given).sum().item()  # a sum waits for the device
-                taken[call].append(clock() - begun)
+                taken[call].append(clock() - started)
     medians = {call: statistics.median(seconds[1:]) for call, seconds in taken.items()}
     return {call: _of_rows(call, medians) for call in calls}
 

@@ -17,10 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
-from jvid.errors import InputError
-from jvid.pipeline.weights import Mode, Weights
+from jvid.pipeline.weights import Mode, Weights, check_mode
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -57,8 +56,7 @@ class Offload:
         decoding: bool = True,
         room: int | None = None,
     ) -> None:
-        if mode is not None and mode not in get_args(Mode):
-            raise InputError(f"offload {mode!r}: expected none, plan or sequential")
+        check_mode(mode)
         self.composition, self.device = composition, device
         self.mode = cast("Mode | None", mode)
         self._decoding, self._room = decoding, room

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from jvid.core.evaluations import evaluations_of
 from jvid.core.modules import Parts, modules_of
 from jvid.ensemble.deferred import made
+from jvid.errors import InputError
 from jvid.pipeline.cost import expert_of, outlines_of
 
 if TYPE_CHECKING:
@@ -22,10 +23,20 @@ if TYPE_CHECKING:
     from jvid.ensemble.compose import Composition
     from jvid.ensemble.ensemble import Member
 
-__all__ = ["Mode", "Weights"]
+__all__ = ["Mode", "Weights", "check_mode"]
 
-Mode = Literal["none", "plan", "sequential"]
-"""Which weights are on the device: all, those that the plan needs, or one module at a time."""
+Mode = Literal["plan", "none", "sequential"]
+"""Which weights are on the device: those that the plan needs, all, or one module at a time."""
+
+
+def check_mode(mode: str | None, option: str = "offload") -> None:
+    """Refuse a mode that there is not; None is the default one.
+
+    Raises:
+        InputError: another name; the message begins with ``option``.
+    """
+    if mode is not None and mode not in (modes := get_args(Mode)):
+        raise InputError(f"{option} {mode!r}: expected {', '.join(modes[:-1])} or {modes[-1]}")
 
 
 class Weights:

@@ -64,9 +64,9 @@ def write_clips(
             continue
         for i in range(part.start, part.stop):
             if i not in pixels:
-                begun = time.perf_counter()
+                started = time.perf_counter()
                 (pixels[i],) = decoded(ensemble, made.latents[i : i + 1])
-                seconds += time.perf_counter() - begun
+                seconds += time.perf_counter() - started
         write_video(
             path, torch.cat([pixels[i] for i in range(part.start, part.stop)]), fps, metadata, scale=scale
         )

@@ -23,14 +23,15 @@ from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 from jvid_models.adapters.scheduler_levels import SchedulerLevels
 from jvid_models.adapters.scheduler_tables import TABLES, computed_table, object_table
 
-__all__ = ["levels_of_scheduler", "schedule_of"]
+__all__ = ["PREDICTIONS", "levels_of_scheduler", "schedule_of"]
 
-_PREDICTIONS: Mapping[str, Prediction] = {
+PREDICTIONS: Mapping[str, Prediction] = {
     "epsilon": "eps",
     "v_prediction": "v",
     "sample": "x0",
     "flow_prediction": "flow",
 }
+"""By the ``prediction_type`` of diffusers' schedulers."""
 _FLOWS = {"FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler", "FlowMatchLCMScheduler"}
 _EDMS = {"EDMDPMSolverMultistepScheduler", "EDMEulerScheduler"}
 # Configs carry keys along for other classes, as `from_config` does; these classes read them.
@@ -129,9 +130,9 @@ def _built(config: Mapping[str, Any], name: str) -> Any:
 
 def _prediction(config: Mapping[str, Any]) -> Prediction:
     stated = config.get("prediction_type", "epsilon")
-    if stated not in _PREDICTIONS:
-        raise InputError(f"prediction_type {stated!r}: expected one of {', '.join(_PREDICTIONS)}")
-    return _PREDICTIONS[stated]
+    if stated not in PREDICTIONS:
+        raise InputError(f"prediction_type {stated!r}: expected one of {', '.join(PREDICTIONS)}")
+    return PREDICTIONS[stated]
 
 
 def _plain(config: dict[str, Any]) -> SchedulerLevels:
@@ -206,7 +207,7 @@ def _edm(config: Mapping[str, Any]) -> SchedulerLevels:
         raise InputError(f"prediction_type {kind!r} of an EDM scheduler: expected epsilon or v_prediction")
     schedule = VarianceExploding(config["sigma_min"], config["sigma_max"])
     T, sign = int(config["num_train_timesteps"]), 1 if kind == "epsilon" else -1
-    return SchedulerLevels(schedule, _PREDICTIONS[kind], "log", T, float(config["sigma_data"]), sign)
+    return SchedulerLevels(schedule, PREDICTIONS[kind], "log", T, float(config["sigma_data"]), sign)
 
 
 def _continuous(table: TabulatedSchedule, config: Mapping[str, Any]) -> SchedulerLevels:

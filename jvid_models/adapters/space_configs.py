@@ -123,7 +123,8 @@ def space_of_autoencoder(autoencoder: Any, name: str | None = None) -> LatentSpa
     stated = getattr(autoencoder, "config", None)
     if not isinstance(stated, Mapping):
         raise InputError(f"got a {kind} for an autoencoder: expected one of diffusers, with a config")
-    config = {**stated, "_class_name": kind}
+    # Private keys are not the encoder's: diffusers keeps the path that it was loaded from among them.
+    config = {key: value for key, value in stated.items() if key[:1] != "_"} | {"_class_name": kind}
     shapes = _image_shapes(config) or _measured(json.dumps(config, sort_keys=True, default=list))
     if shapes.is_normalised_by_weights:
         for key in ("latents_mean", "latents_std"):

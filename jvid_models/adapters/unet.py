@@ -22,6 +22,7 @@ from jvid.denoisers.preconditioned import Preconditioned
 from jvid.errors import InputError
 from jvid.extras import extra
 from jvid.schedules import FlowMatching, TabulatedSchedule
+from jvid_models.adapters.precision import precision
 from jvid_models.adapters.scheduler_configs import levels_of_scheduler, schedule_of
 from jvid_models.adapters.scheduler_levels import SchedulerLevels
 from jvid_models.adapters.space_configs import space_of_config
@@ -61,7 +62,7 @@ def from_unet(
         _on(scheduler, prediction) if isinstance(scheduler, NoiseSchedule) else levels_of_scheduler(scheduler)
     )
     if isinstance(dtype, str):
-        dtype = _precision(dtype)
+        dtype = precision(dtype)
     if dtype is not None or device is not None:
         # Not diffusers' own `to`, which warns of modules to be kept in float32 where there are none.
         nn.Module.to(unet, device=device, dtype=dtype)
@@ -85,13 +86,6 @@ def _on(schedule: NoiseSchedule, prediction: Prediction | None) -> SchedulerLeve
     )
 
 
-def _precision(name: str) -> torch.dtype:
-    found = getattr(torch, name, None)
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise InputError(f"dtype {name!r}: expected one such as float32, bfloat16 or float16")
-    return found
-
-
 def from_pretrained(
     folder: str | Path,
     scheduler: Any = None,
@@ -112,7 +106,7 @@ def from_pretrained(
     understood.
     """
     if isinstance(dtype, str):
-        dtype = _precision(dtype)
+        dtype = precision(dtype)
     root = Path(folder)
     inner = root / "unet" if (root / "unet").is_dir() else root
     if inner is root and (root / "transformer" / "config.json").is_file():

@@ -14,11 +14,11 @@ from jvid.plugins.choice import Choice
 from jvid.strategy import Strategy
 from jvid_models.adapters.pipelines import from_pipeline
 from jvid_models.adapters.pipelines.load import read_pipeline
+from jvid_models.adapters.precision import precision
 from jvid_models.diffusion_pipeline.experts import Experts, experts_of
 from jvid_models.diffusion_pipeline.folder import DOCUMENT, FORMAT, is_name
 from jvid_models.diffusion_pipeline.options import CallOptions
 from jvid_models.diffusion_pipeline.sources import PipelineExpert
-from jvid_models.ensembles.pipelines import precision
 
 __all__ = ["load_pipeline_folder", "read_folder"]
 
@@ -41,7 +41,7 @@ def read_folder(
         InputError: a newer format, a folder of an expert that is absent, or one that is damaged.
     """
     root, dtype = Path(path), dtype or torch_dtype or "float32"
-    place = {"device": device, "dtype": precision(dtype)}
+    place: dict[str, Any] = {"device": device, "dtype": precision(dtype)}
     if not (root / DOCUMENT).is_file():
         if not (root / "model_index.json").is_file():
             raise MissingDependencyError(

@@ -17,8 +17,9 @@ from jvid.ensemble import Ensemble, Member
 from jvid.errors import InputError, located
 from jvid.plugins.choice import Choice
 from jvid_models.adapters.pipelines import PipelineDenoiser, from_folder, from_pipeline
+from jvid_models.adapters.precision import precision
 from jvid_models.ensembles.native import own_wrappers, pipeline_of
-from jvid_models.ensembles.pipelines import ensemble_of, precision
+from jvid_models.ensembles.pipelines import ensemble_of
 from jvid_models.ensembles.split import HIGH, LOW, has_two
 
 __all__ = ["PipelineExpert", "source_of", "sources_of"]

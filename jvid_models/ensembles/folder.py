@@ -146,14 +146,9 @@ class EnsembleFolder:
     @property
     def dtype(self) -> torch.dtype:
         """The precision that the networks compute in."""
-        import torch
+        from jvid_models.adapters.precision import precision
 
-        if isinstance(self._dtype, torch.dtype):
-            return self._dtype
-        names = ("float32", "bfloat16", "float16", "float64")
-        if self._dtype not in names:
-            raise InputError(f"dtype {self._dtype!r}: expected one of {', '.join(names)}")
-        return getattr(torch, self._dtype)
+        return precision(self._dtype)
 
     def ensemble(self) -> Ensemble:
         """The ensemble of the folder; its networks load at their first use."""

@@ -25,12 +25,13 @@ from jvid.strategy import Strategy
 from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, from_folder, from_pipeline
 from jvid_models.adapters.pipelines.lora import Files, Scales
 from jvid_models.adapters.pipelines.spaces import factors_of
+from jvid_models.adapters.precision import precision
 from jvid_models.ensembles.native import native_member
 from jvid_models.ensembles.pipeline_codec import PipelineCodec
 from jvid_models.ensembles.schedulers import solver_of
 from jvid_models.ensembles.split import boundary_of, has_two, split
 
-__all__ = ["ensemble_of", "frame_rule", "own_run", "pipeline_ensemble", "precision"]
+__all__ = ["ensemble_of", "frame_rule", "own_run", "pipeline_ensemble"]
 
 FPS = {
     "AnimateDiff": 8.0, "CogVideoX": 8.0, "StableVideo": 7.0, "TextToVideo": 8.0, "Wan": 16.0, "HunyuanVideo15": 24.0,
@@ -166,16 +167,6 @@ def _member(denoiser: PipelineDenoiser) -> Member:
     """The member by the pipeline's own call, its own guidance included."""
     conditioner: TextEncoder | None = PipelinePrompts() if "prompt" in denoiser.call.parameters else None
     return Member(denoiser, denoiser.denoises, conditioner, any_length=True)  # type: ignore[arg-type]
-
-
-def precision(name: Any) -> Any:
-    """The torch dtype of a name; raises `InputError` for what is none of floating point."""
-    import torch
-
-    found = getattr(torch, name, None) if isinstance(name, str) else name
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise InputError(f"dtype {name!r}: expected one such as float32, bfloat16 or float16")
-    return found
 
 
 def _fps(denoiser: PipelineDenoiser) -> float:

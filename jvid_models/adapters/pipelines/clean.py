@@ -59,7 +59,7 @@ def clean_latents(call: PipelineCall, setting: Setting) -> Tensor:
         prepared = enter(call.pipe, arguments, drive, setting.answers(), leave)
     if drive.calls != 1:
         raise InputError(
-            f"{call.who} prepares latents of a clip without its scheduler's add_noise: they cannot be begun from"
+            f"{call.who} prepares latents of a clip without its scheduler's add_noise: a run cannot start from them"
         )
     layout = setting.layout
     return layout.completed(layout.prepared.gather(prepared).float().cpu())

@@ -6,8 +6,6 @@ ends there. They are instance attributes for that time: whatever ends the call, 
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -25,13 +23,11 @@ from jvid_models.adapters.pipelines.replaced import replaced
 
 __all__ = ["Entrance", "autoencoder_of", "enter", "leaving_at_the_decoder"]
 
-_LOCKS: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
-
 
 class Entrance:
     """A pipeline's changed attributes, which can be put back while its call waits; the global generator is restored too.
 
-    A pipeline is entered by one thread at a time. ``caches``: of its networks, in the run at hand; None begins one.
+    Threads take turns outside of it (`turns.in_turn`). ``caches``: of its networks, in the run at hand; None begins one.
     """
 
     def __init__(
@@ -47,7 +43,7 @@ class Entrance:
         generators = given if isinstance(given, list) else [given]
         self._seed = generators[0].initial_seed() if generators else 0
         bars = {**getattr(pipe, "_progress_bar_config", {}), "disable": True}
-        self._pipe, self._lock = pipe, _LOCKS.setdefault(pipe, threading.RLock())
+        self._pipe = pipe
         self._values = {
             "scheduler": probe_of(pipe.scheduler, drive),
             "_progress_bar_config": bars,
@@ -59,7 +55,6 @@ class Entrance:
     def open(self) -> None:
         """Change the attributes."""
         with ExitStack() as stack:
-            stack.enter_context(self._lock)
             stack.enter_context(replaced(self._pipe, **self._values))
             stack.enter_context(self._caches.within(self._pipe))
             stack.enter_context(placed(self._pipe))

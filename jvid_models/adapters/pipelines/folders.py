@@ -5,7 +5,6 @@ diffusers leaves a tensor that no file holds as it was drawn, or on the meta dev
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,13 @@ import torch
 
 from jvid.errors import InputError
 from jvid.extras import extra
-from jvid_models.saved import load_saved
+from jvid_models.saved import find_variant, load_saved
 
 with extra("models"):
     import diffusers
     from diffusers import ModelMixin
 
 __all__ = ["models_of", "variant_of"]
-
-_PLAIN = ("model.safetensors", "model.safetensors.index.json")
-_VARIANT = re.compile(
-    r"model\.(?:safetensors\.index\.)?([a-z]\w*)\.(?:safetensors|json)|model\.([a-z]\w*)-\d{5}-of-\d{5}\.safetensors"
-)
 
 
 def _parts(index: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -59,17 +53,8 @@ def variant_of(folder: Path, index: Mapping[str, Any]) -> str | None:
     Raises:
         InputError: parts of several variants; the message names them.
     """
-    found: dict[str, str] = {}
-    for name, library, _ in _parts(index):
-        names = [path.name for path in (folder / name).glob("model*")] if library == "transformers" else []
-        if (
-            not names
-            or any(plain in names for plain in _PLAIN)
-            or any(re.match(r"model-\d{5}-of", each) for each in names)
-        ):
-            continue
-        for match in filter(None, map(_VARIANT.fullmatch, names)):
-            found[match[1] or match[2]] = name
+    parts = [folder / name for name, library, _ in _parts(index) if library == "transformers"]
+    found = {variant for part in parts if (variant := find_variant(part, stem="model"))}
     if len(found) > 1:
         raise InputError(
             f"{folder} holds weights of {' and '.join(sorted(found))}: expected one variant in all parts"

@@ -28,7 +28,7 @@ class KeptOfRun:
         self.answers, self.caches = answers(), CacheStates()
 
     def at(self, time: float) -> KeptOfRun:
-        """For an evaluation at a time in [0, 1]; begun anew where that does not follow the last one's."""
+        """For an evaluation at a time in [0, 1]; a new one where that does not follow the last one's."""
         if time > self._time:
             self.answers = self._answers()
         if time >= self._time:

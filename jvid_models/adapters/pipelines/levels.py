@@ -27,15 +27,9 @@ from jvid_models.adapters.pipelines.sigma_levels import SigmaLevels
 from jvid_models.adapters.pipelines.table_levels import TableLevels
 from jvid_models.adapters.pipelines.timesteps import rule_of
 from jvid_models.adapters.pipelines.visits import Visits
+from jvid_models.adapters.scheduler_configs import PREDICTIONS
 
 __all__ = ["Levels", "levels_of"]
-
-_KINDS: Mapping[str, str] = {
-    "epsilon": "eps",
-    "v_prediction": "v",
-    "sample": "x0",
-    "flow_prediction": "flow",
-}
 
 
 class Levels(Protocol):
@@ -79,7 +73,7 @@ def levels_of(scheduler: Any, visits: Visits) -> Levels:
         or config.get("use_flow_sigmas")
         or config.get("prediction_type") == "flow_prediction"
     )
-    stated = _KINDS.get(str(config.get("prediction_type", "epsilon")))
+    stated = PREDICTIONS.get(str(config.get("prediction_type", "epsilon")))
     if name.startswith("EDM"):
         kind = OutputKind("edm" if stated == "eps" else "edm-v", float(config["sigma_data"]))
         kind = OutputKind("x0") if visits.denoised else kind
@@ -93,7 +87,7 @@ def levels_of(scheduler: Any, visits: Visits) -> Levels:
         return SigmaLevels(FlowMatching(), OutputKind("back" if back else "flow"), rule, dtype, back)
     if stated is None:
         raise InputError(
-            f"{name} with prediction_type {config.get('prediction_type')!r}: expected one of {', '.join(_KINDS)}"
+            f"{name} with prediction_type {config.get('prediction_type')!r}: expected one of {', '.join(PREDICTIONS)}"
         )
     if config.get("timestep_type") == "continuous" and visits.sigmas is not None:
         return SigmaLevels(

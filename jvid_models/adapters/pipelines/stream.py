@@ -111,7 +111,7 @@ def _run(pipe: Any, arguments: Mapping[str, Any], drive: _Turns) -> None:
 
 
 class Waiting:
-    """The stream of one condition, begun anew where the time does not fall."""
+    """The stream of one condition, started again where the time does not fall."""
 
     def __init__(self) -> None:
         self._stream: Stream | None = None

@@ -234,7 +234,7 @@ def test_the_table_of_memory() -> None:
 
 
 def test_wrong_modes_are_one_line() -> None:
-    with pytest.raises(InputError, match="offload 'all': expected none, plan or sequential"):
+    with pytest.raises(InputError, match="offload 'all': expected plan, none or sequential"):
         Offload(jvid.Composition(strategy(), ensemble(TWO)), "all")
 
 

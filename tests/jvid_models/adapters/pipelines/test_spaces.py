@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.published.tiny import build
@@ -35,6 +37,14 @@ def _denoiser(name):
 def test_the_measured_space_is_that_of_the_autoencoder(denoisers, name):
     vae = autoencoder_of(denoisers[name].pipe)
     assert denoisers[name].space == space_of_autoencoder(vae)
+
+
+def test_the_path_of_an_autoencoder_is_not_of_its_space():
+    tiny = build("WanPipeline")
+    vae = autoencoder_of(tiny.pipe)
+    stated = space_of_autoencoder(vae)
+    vae.register_to_config(_name_or_path=Path("models/wan"))
+    assert space_of_autoencoder(vae) == stated
 
 
 @pytest.mark.parametrize("pair", FAMILIES)
