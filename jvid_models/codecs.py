@@ -34,15 +34,18 @@ from jvid_models.saved import load_saved, read_config
 from jvid_models.weights import read_weights
 
 with extra("models"):
-    from diffusers import AutoencoderKL, AutoencoderTiny
+    from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderTiny
 
-__all__ = ["ImageCodec", "autoencoder_kl", "taesd"]
+__all__ = ["CLASSES", "ImageCodec", "autoencoder_kl", "factor_of", "latents_of", "taesd"]
+
+CLASSES: dict[str, Any] = {each.__name__: each for each in (AutoencoderKL, AutoencoderTiny, AutoencoderDC)}
+"""The image autoencoders of diffusers that a codec is made of, by name."""
 
 
 class ImageCodec:
     """A diffusers image autoencoder as a codec of videos.
 
-    ``autoencoder``: `AutoencoderKL` or `AutoencoderTiny` (or one of the same interface); ``mean`` and ``std``:
+    ``autoencoder``: of one of the `CLASSES` (or one of the same interface); ``mean`` and ``std``:
     one number per latent channel (0 and 1 when absent); ``chunk``: frames coded at a time, where a graphics card may
     like more than one. With 1, a frame's result has the same bits in any clip and any batch; other chunks differ from it by
     rounding (below 2e-5 in [-1, 1]), as torch convolves one image and several by different kernels. Latents of a KL
@@ -69,8 +72,7 @@ class ImageCodec:
             raise InputError(
                 f"latents_mean of {len(self.own.mean)} values: expected {self.latent_channels}, one per latent channel"
             )
-        blocks = getattr(config, "block_out_channels", None) or config.encoder_block_out_channels
-        self.factor = 2 ** (len(blocks) - 1)
+        self.factor = factor_of(config)
         self.mean = _per_channel("mean", mean, 0.0, self.latent_channels)
         self.std = _per_channel("std", std, 1.0, self.latent_channels)
         if any(value <= 0 for value in self.std):
@@ -127,9 +129,7 @@ class ImageCodec:
     def _encode_frames(self, frames: Tensor) -> Tensor:
         arrive(self.autoencoder)
         weight = next(self.autoencoder.parameters())
-        out = self.autoencoder.encode(frames.to(weight.device, weight.dtype))
-        raw: Tensor = out.latent_dist.mode() if hasattr(out, "latent_dist") else out.latents
-        raw = raw.float() - self.shift
+        raw = latents_of(self.autoencoder, frames.to(weight.device, weight.dtype)).float() - self.shift
         if self.own.mean:
             raw = (raw - self._column(self.own.mean, raw)) / self._column(self.own.std, raw)
         raw = raw * self.scaling
@@ -162,6 +162,25 @@ class ImageCodec:
     @staticmethod
     def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
         return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
+
+
+def factor_of(config: Any) -> int:
+    """How many times smaller the latents' sides are, by an autoencoder's configuration."""
+    blocks = getattr(config, "block_out_channels", None) or config.encoder_block_out_channels
+    return int(2 ** (len(blocks) - 1))
+
+
+def latents_of(autoencoder: Any, frames: Tensor) -> Tensor:
+    """Frames ``(b 3 H W)`` in [-1, 1] -> latents ``(b c H/factor W/factor)``, as the autoencoder scales them.
+
+    The mean of the posterior where the encoder has one.
+    """
+    out = autoencoder.encode(frames)
+    if hasattr(out, "latent_dist"):
+        mode: Tensor = out.latent_dist.mode()
+        return mode
+    found: Tensor = out.latent if hasattr(out, "latent") else out.latents
+    return found
 
 
 def taesd(
@@ -209,17 +228,16 @@ def autoencoder_kl(
     chunk: int = 1,
     variant: str | None = None,
 ) -> ImageCodec:
-    """`AutoencoderKL` or `AutoencoderTiny` from a local diffusers folder; its ``vae`` subfolder is found too.
+    """An autoencoder of one of the `CLASSES` from a local diffusers folder; its ``vae`` subfolder is found too.
 
     ``variant`` of the weights' files, such as "fp16"; by default the plain ones, or the only variant.
     """
     root = Path(folder)
     root = root / "vae" if (root / "vae").is_dir() else root
     kind = read_config(root / "config.json", "an autoencoder").get("_class_name")
-    if kind not in (None, "AutoencoderKL", "AutoencoderTiny"):
-        raise InputError(f"{root} holds a {kind}: expected an AutoencoderKL or an AutoencoderTiny")
-    loader: Any = AutoencoderTiny if kind == "AutoencoderTiny" else AutoencoderKL
-    model = load_saved(loader, root, "an autoencoder", variant)
+    if kind is not None and kind not in CLASSES:
+        raise InputError(f"{root} holds a {kind}: expected one of {', '.join(CLASSES)}")
+    model = load_saved(CLASSES[kind or "AutoencoderKL"], root, "an autoencoder", variant)
     return ImageCodec(model, mean, std, chunk)
 
 

@@ -22,6 +22,16 @@ from jvid_training.data.latents import encode
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train.trainer import train
 
+SHUFFLING: dict[str, Any] = {
+    "kind": "AutoencoderDC",
+    "encoder_block_types": "ResBlock", "decoder_block_types": "ResBlock",
+    "encoder_block_out_channels": [4, 4, 8], "decoder_block_out_channels": [4, 4, 8],
+    "encoder_layers_per_block": [0, 1, 1], "decoder_layers_per_block": [0, 1, 1],
+    "encoder_qkv_multiscales": [[], [], []], "decoder_qkv_multiscales": [[], [], []],
+    "downsample_block_type": "pixel_unshuffle", "upsample_block_type": "pixel_shuffle",
+}  # fmt: skip
+"""An AutoencoderDC of convolutions alone, without layers at full size: factor 4."""
+
 
 def write_clip(path: Path, frames: np.ndarray, fps: int = 25) -> None:
     """Lossless enough: mjpeg at its best quality, ``(f, h, w, 3)`` uint8."""

@@ -13,23 +13,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from jvid.errors import InputError
-from jvid.extras import extra
 from jvid.files import read_json
-from jvid_models.codecs import autoencoder_kl
+from jvid_models.codecs import CLASSES, autoencoder_kl, factor_of, latents_of
 
-with extra("models"):
-    from diffusers import AutoencoderKL, AutoencoderTiny
-
-__all__ = ["CLASSES", "Autoencoder", "is_autoencoder_folder"]
-
-CLASSES: dict[str, Any] = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
+__all__ = ["Autoencoder", "is_autoencoder_folder"]
 
 
 class Autoencoder(nn.Module):
     """A diffusers autoencoder whose ``forward`` takes the noise of its latents.
 
-    ``kind`` is "AutoencoderTiny" or "AutoencoderKL", ``options`` are the class's own; ``scaling_factor`` is 1 unless given, as
-    codecs normalise latents themselves. Latents of a KL autoencoder are the mean of its posterior, as in
+    ``kind`` is "AutoencoderTiny", "AutoencoderKL" or "AutoencoderDC", ``options`` are the class's own; ``scaling_factor`` is 1
+    unless given, as codecs normalise latents themselves. Latents of a KL autoencoder are the mean of its posterior, as in
     `jvid_models.codecs.ImageCodec`.
 
     Raises:
@@ -63,7 +57,7 @@ class Autoencoder(nn.Module):
     @property
     def factor(self) -> int:
         """How many times smaller the latents' sides are."""
-        return int(2 ** (len(self.autoencoder.config.block_out_channels) - 1))
+        return factor_of(self.autoencoder.config)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -76,9 +70,7 @@ class Autoencoder(nn.Module):
 
     def latents(self, frames: Tensor) -> Tensor:
         """Frames ``(b 3 H W)`` in [-1, 1] -> latents ``(b c H/factor W/factor)``."""
-        out = self.autoencoder.encode(frames)
-        found: Tensor = out.latent_dist.mode() if hasattr(out, "latent_dist") else out.latents
-        return found
+        return latents_of(self.autoencoder, frames)
 
     def forward(self, frames: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Frames ``(b 3 H W)`` and noise of their latents -> reconstructions ``(b 3 H W)`` and latents without the noise."""
@@ -87,7 +79,7 @@ class Autoencoder(nn.Module):
 
 
 def is_autoencoder_folder(folder: str | Path) -> bool:
-    """Whether a folder holds an autoencoder of one of the `CLASSES`, as diffusers writes it."""
+    """Whether a folder holds an autoencoder of one of the classes of `jvid_models.codecs`, as diffusers writes it."""
     config = Path(folder) / "config.json"
     return (
         config.is_file()

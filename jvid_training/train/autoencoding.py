@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from jvid.errors import InputError
+from jvid.plugins.isolation import one_line
 from jvid_models.networks.autoencoder import Autoencoder
 from jvid_training.data.pictures import Pictures
 from jvid_training.data.windows import HELD_OUT_STEP, generator
@@ -39,7 +40,7 @@ class Autoencode:
         """The objective of a recipe.
 
         Raises:
-            InputError: the network is refused, or its factor does not divide the frames or the patches.
+            InputError: the network is refused or does not run, or its factor does not divide the frames or the patches.
         """
         with torch.device("meta"):
             network = Autoencoder(**recipe.network)
@@ -52,6 +53,14 @@ class Autoencode:
             raise InputError(
                 f"training.patch: got {recipe.training.patch}, expected at most data.size, {recipe.data.size}"
             )
+        side = recipe.training.patch or recipe.data.size
+        try:
+            with torch.device("meta"), torch.no_grad():
+                network(torch.empty(1, 3, side, side), torch.zeros(()))
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise InputError(
+                f"network: {network.kind} does not run with these options: {one_line(error)}"
+            ) from None
         return cls(recipe, network.channels, network.factor)
 
     def sample(self, pictures: Pictures, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from jvid_training.export import Part, export_runs
 from jvid_training.recipe import structure_recipe
 from jvid_training.train.trainer import train
 from tests.caption_tools import captioned, make_captioned, make_stills
-from tests.training_tools import write_recipe
+from tests.training_tools import SHUFFLING, write_recipe
 
 FACTOR = 4
 
@@ -114,12 +114,14 @@ def test_frames_that_the_factor_does_not_divide_are_refused_before_encoding(
     assert not (tmp_path / "latents").exists()
 
 
-@pytest.mark.parametrize("kind", ["AutoencoderTiny", "AutoencoderKL"])
+@pytest.mark.parametrize("kind", ["AutoencoderTiny", "AutoencoderKL", "AutoencoderDC"])
 def test_the_configuration_makes_the_same_network_again(kind: str) -> None:
     options: dict[str, Any] = {"latent_channels": 6}
     if kind == "AutoencoderTiny":
         options |= {"encoder_block_out_channels": [4, 4], "decoder_block_out_channels": [4, 4],
                     "num_encoder_blocks": [0, 1], "num_decoder_blocks": [1, 0]}  # fmt: skip
+    if kind == "AutoencoderDC":
+        options |= {key: value for key, value in SHUFFLING.items() if key != "kind"}
     with torch.device("meta"):
         one = Autoencoder(kind, **options)
         two = Autoencoder(**json.loads(json.dumps(one.config)))
@@ -128,3 +130,18 @@ def test_the_configuration_makes_the_same_network_again(kind: str) -> None:
     }
     assert (two.kind, two.channels, two.factor) == (kind, 6, one.factor)
     assert one.config == two.config
+
+
+def test_an_autoencoder_by_pixel_shuffling_is_a_codec_of_diffusers_numbers(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    own = Autoencoder(latent_channels=4, **SHUFFLING)
+    own.autoencoder.save_pretrained(tmp_path)
+    codec: Any = jvid.load("codec", "autoencoder", folder=str(tmp_path))
+    assert (codec.factor, codec.latent_channels, codec.space.factor) == (FACTOR, 4, FACTOR)
+    frames = torch.rand(2, 3, 16, 24) * 2 - 1
+    with torch.no_grad():
+        z = own.autoencoder.encode(frames).latent
+        decoded = own.autoencoder.decode(z).sample.clamp(-1, 1)
+    video = frames.movedim(1, 0)[None]
+    torch.testing.assert_close(codec.encode(video)[0].movedim(1, 0), z, rtol=0, atol=1e-5)
+    torch.testing.assert_close(codec.decode(codec.encode(video))[0].movedim(1, 0), decoded, rtol=0, atol=1e-5)

@@ -26,7 +26,7 @@ from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train import trainer
 from jvid_training.train.autoencoding import Autoencode
 from jvid_training.train.trainer import train
-from tests.training_tools import walker, write_clip, write_recipe
+from tests.training_tools import SHUFFLING, walker, write_clip, write_recipe
 
 
 @pytest.fixture(autouse=True)
@@ -180,10 +180,14 @@ def test_an_autoencoder_learns_and_its_latents_have_unit_scale(folder: Path, tmp
     ("change", "message"),
     [
         (
-            {"network": {"kind": "AutoencoderDC"}},
-            "network.kind: got 'AutoencoderDC', expected one of AutoencoderKL",
+            {"network": {"kind": "AutoencoderRAE"}},
+            "network.kind: got 'AutoencoderRAE', expected one of AutoencoderKL, AutoencoderTiny, AutoencoderDC",
         ),
         ({"network": {"widths": [8]}}, "network: AutoencoderTiny does not take these options: .*widths"),
+        (
+            {"network": {**SHUFFLING, "latent_channels": 6}},
+            "network: AutoencoderDC does not run with these options: RuntimeError: ",
+        ),
         (
             {"data": {"size": 18}, "network": {}},
             "data.size: got 18, expected a multiple of 8, the autoencoder's factor",
