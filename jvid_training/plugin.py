@@ -53,6 +53,11 @@ def _register_metrics(register: Registrar) -> None:
         f"{networks}.torchscript:TorchScriptNetwork",
         help="A detector file: Inception-2015, I3D.",
     )
+    register.features(
+        "attributes",
+        f"{networks}.attributes:AttributeNetwork",
+        help="An attribute classifier of one's own, from its folder.",
+    )
     register.features("pixels", f"{networks}.pixels:Pixels", help="Flicker and jerk of the pixels.")
     metrics = "jvid_training.evaluation.metrics"
     register.metric("fvd", f"{metrics}.frechet:fvd", help="Frechet distance of clips' features.")
@@ -71,3 +76,15 @@ def _register_metrics(register: Registrar) -> None:
     register.metric("jerk", f"{metrics}.motion:jerk", help="Second difference of frames, of 255.")
     register.metric("jerk-ratio", f"{metrics}.motion:jerk_ratio", help="Jerk over real clips'.")
     register.metric("action", f"{metrics}.actions:action", help="Share of clips whose action is recognised.")
+    register.metric(
+        "attributes",
+        f"{metrics}.attributes:attributes",
+        help="Share of a caption's attributes that are seen.",
+    )
+    register.metric("psnr", f"{metrics}.truth:psnr", help="PSNR to the clip that the prompt is a caption of.")
+    register.metric(
+        "psnr-mean-frame", f"{metrics}.truth:mean_frame_psnr", help="The same of the mean frames: the look."
+    )
+    register.metric(
+        "motion-error", f"{metrics}.truth:motion_error", help="The same of the frame differences."
+    )

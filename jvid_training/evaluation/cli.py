@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -61,6 +61,10 @@ def evaluate(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File of JSON for all figures.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps features; without it they are not kept.")] = None,
+    actors: Annotated[
+        Literal["all", "training", "held-out"],
+        typer.Option(help="Whose clips of the reference: all, or those that the models were trained on or not."),
+    ] = "all",
     windows: Annotated[int, typer.Option(min=1, help="Windows of each video of the reference, at random offsets.")] = 1,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamplings behind an interval; 0 for none.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the windows and the resampling.")] = 0,
@@ -88,7 +92,7 @@ def evaluate(
         check_file(out, parents=True)
     limit_threads(threads)
     console = Console()
-    real = real_clips(reference, windows=windows, seed=seed)
+    real = real_clips(reference, windows=windows, seed=seed, actors=actors)
     sources = [_source(name, real, reference, windows, seed) for name in sets]
     codecs = {f"codec {name}": Coded(real, _codec(name, real), f"codec:{name}") for name in codec_floor or ()}
     for source in sources:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
 import numpy as np
 
 from jvid.core.metrics import ClipSample, ClipSource
+from jvid_models.prompts import normalise_prompt
 
-__all__ = ["MeasuredClips", "actors_of", "files_of", "holdout_of"]
+__all__ = ["MeasuredClips", "actors_of", "attributes_of", "files_of", "holdout_of", "true_clips"]
 
 
 @attrs.frozen(eq=False)
@@ -70,6 +72,21 @@ def holdout_of(clips: ClipSample) -> tuple[str, ...]:
 def files_of(clips: ClipSample) -> np.ndarray:
     """The file of each clip ``(n)``: its phases, mirror images and windows are no clips of their own."""
     return np.asarray(getattr(_source(clips), "files", range(len(clips))))
+
+
+def attributes_of(clips: ClipSample) -> Sequence[Mapping[str, Any]] | None:
+    """What the metadata states of each clip; None where the source does not know it."""
+    return getattr(_source(clips), "attributes", None)
+
+
+def true_clips(clips: ClipSample, reference: ClipSample) -> list[list[int]]:
+    """For each clip, the reference clips that its label is a caption of: mostly one, none for another prompt."""
+    captions = getattr(_source(reference), "captions", None) or [(label,) for label in reference.labels]
+    found: dict[str, list[int]] = {}
+    for index, each in enumerate(captions):
+        for caption in dict.fromkeys(map(normalise_prompt, each)):
+            found.setdefault(caption, []).append(index)
+    return [found.get(normalise_prompt(label), []) if label else [] for label in clips.labels]
 
 
 def _source(clips: ClipSample) -> object:

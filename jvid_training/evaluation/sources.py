@@ -98,6 +98,12 @@ class RealClips:
         """Who acts in each clip."""
         self.files: tuple[str, ...] = tuple(s.clip for s, _ in self._windows)
         """The file that each comes from: phases, mirror images and windows of one file share it."""
+        self.captions = tuple(
+            s.captions or (label,) for (s, _), label in zip(self._windows, self.labels, strict=True)
+        )
+        """All captions of each clip."""
+        self.attributes = tuple(s.attributes for s, _ in self._windows)
+        """What the metadata states of each clip."""
         first = self._window(0)
         self.size = (first.shape[1], first.shape[2])
 

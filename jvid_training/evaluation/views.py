@@ -62,8 +62,9 @@ class Subset:
         self.name = source.name if name is None else name
         self.fps, self.frames, self.size = source.fps, source.frames, source.size
         self.labels = tuple(source.labels[index] for index in self.chosen)
-        actors = getattr(source, "actors", None)
-        self.actors = None if actors is None else tuple(actors[index] for index in self.chosen)
+        for name in ("actors", "captions", "attributes"):
+            known = getattr(source, name, None)
+            setattr(self, name, None if known is None else tuple(known[index] for index in self.chosen))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -81,8 +81,11 @@ class Evaluator:
     @cached_property
     def prompts(self) -> tuple[str, ...]:
         """Of the clips, in turn."""
+        from jvid_models.captions import read_lines
         from jvid_training.generation.run import usual_prompts
 
+        if self.study.prompt_file:
+            return read_lines(Path(self.study.prompt_file))
         return self.study.prompts or usual_prompts(self.ensemble)
 
     @cached_property
@@ -143,7 +146,9 @@ class Evaluator:
         from jvid_training.evaluation.sources import real_clips
         from jvid_training.search.components import check_fits
 
-        found = self._given[1] or real_clips(self.study.reference, windows=self.study.windows)
+        found = self._given[1] or real_clips(
+            self.study.reference, windows=self.study.windows, actors=self.study.actors
+        )
         check_fits(found, self.ensemble, self.study.reference)
         return found
 

@@ -50,6 +50,8 @@ class Study:
     """Folder of encoded latents, whose shards hold the real frames; or the recipe that it was encoded from."""
     windows: int = attrs.field(default=1, validator=positive)
     """Of each real sequence in the reference."""
+    actors: Literal["all", "training", "held-out"] = "all"
+    """Whose clips the reference has: those held out of training show what was not learnt by heart."""
     ensemble: Source = _BUNDLED
     """A name or a folder; or a table of experts, codec, text, shape and fps, as ``jvid sample`` takes them."""
     sampled_by: Source | None = None
@@ -58,6 +60,8 @@ class Study:
     """File of the strategy that the rows lead to; the ensemble's recommended one when absent."""
     prompts: tuple[str, ...] = ()
     """The ensemble's that begin with "A person" when absent (all of its if none does)."""
+    prompt_file: str = ""
+    """File of prompts, one a line, in place of ``prompts``; relative to the working directory."""
     num: int = attrs.field(default=64, validator=positive)
     """Clips of a row or a trial; clip i is of prompt i mod their number, and of seed ``seed`` + i."""
     seed: int = attrs.field(default=0, validator=not_negative)
@@ -162,6 +166,8 @@ def check_study(recipe: StudyRecipe, where: str) -> StudyRecipe:
         raise InputError(
             f"{where}: study.batch: got {study.batch}, expected a multiple of micro_batch, {study.micro_batch}"
         )
+    if study.prompts and study.prompt_file:
+        raise InputError(f"{where}: study.prompts beside study.prompt_file: expected one of the two")
     try:
         check_seeds(study, study.num)
         _check_metrics(study)

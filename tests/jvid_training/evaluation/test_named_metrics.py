@@ -28,7 +28,7 @@ KIND_OF = {
     "fid": "frame", "inception-score": "frame", "agreement": "frame", "identity": "frame",
 }  # fmt: skip
 """The rows that a metric of any network reads; the others have networks of their own."""
-NEEDS_FILES = ("i3d", "i3d-frame", "efficientnet-lite0", "torchscript")
+NEEDS_FILES = ("i3d", "i3d-frame", "efficientnet-lite0", "torchscript", "attributes")
 
 
 class Networks:
@@ -55,7 +55,9 @@ class Recording(Registry):
 
 
 EVERY = [component for kind in ("features", "metric") for component in Recording().components(kind)]
-METRICS = [component for component in EVERY if component.kind == "metric"]
+METRICS = [
+    component for component in EVERY if component.kind == "metric" and component.name not in NEEDS_FILES
+]
 NETWORKS = [
     component for component in EVERY if component.kind == "features" and component.name not in NEEDS_FILES
 ]
