@@ -45,6 +45,13 @@ Scale = Annotated[
     int | None,
     typer.Option("--scale", min=1, max=64, help="Enlargement; by default up to 256 pixels (sheets: 128)."),
 ]  # fmt: skip
+Exact = Annotated[
+    bool, typer.Option("--exact", help="Enlarge pixel by pixel and keep colours, as pixel art wants it; else smoothly.")
+]  # fmt: skip
+Transparent = Annotated[
+    bool,
+    typer.Option("--transparent", help="Leave out a plain background, in each output whose format can (.gif, .webp, .png)."),
+]  # fmt: skip
 Save = Annotated[
     Path | None,
     typer.Option("--save-strategy", metavar="FILE", help="Write the strategy as JSON too, for --strategy (.json)."),
@@ -82,6 +89,8 @@ def sample(
     memory: Memory = None,
     threads: Threads = None,
     scale: Scale = None,
+    exact: Exact = False,
+    transparent: Transparent = False,
     as_json: AsJson = False,
 ) -> None:
     """Sample clips from prompts.
@@ -96,6 +105,7 @@ def sample(
     from jvid.machine.device import prepare
     from jvid.media import check_library, check_path
     from jvid.media.files import format_of
+    from jvid.media.writing import check_transparent
     from jvid.pipeline.batches import Batching
     from jvid.pipeline.make import make
     from jvid.pipeline.offload import Offload
@@ -106,6 +116,8 @@ def sample(
 
     for path in output:
         check_library(path)
+    if transparent and not any(format_of(path).transparent for path in output):
+        check_transparent(output[0])
     if save_strategy is not None:
         check_file(save_strategy, (".json",))
     check_dtype(dtype)
@@ -174,7 +186,7 @@ def sample(
             source, clips, used, precision, device, plan=replay,
             frames=models.frames.frames(made.latents.shape[2]), batches=made.batches, threads=taken,
         )  # fmt: skip
-        seconds = write_clips(models, record, made, wanted, scale)
+        seconds = write_clips(models, record, made, wanted, scale=scale, exact=exact, transparent=transparent)
     files = [path for path, _ in wanted]
     if save_strategy is not None:
         used.save(save_strategy)

@@ -31,11 +31,12 @@ class Format:
     Args:
         ending: of the files, with its dot.
         holds: one clip that plays, a sheet of several clips, or latents as they are.
-        write: ``write(part, frames, text, fps, scale)`` for frames ``(b f H W 3)`` of bytes, ``write(part, latents, text)``
+        write: ``write(part, frames, text, fps, look)`` for frames ``(b f H W 3)`` of bytes, ``write(part, latents, text)``
             for latents.
         read: from the path to the text that was written, "" where there is none.
         libraries: that both import, of the extra "media".
         own_key: whether the text is stored under a key "jvid"; else in a comment, as a JSON object with that key.
+        transparent: whether frames may be without their background.
         side: pixels to which the short side is enlarged by default.
         load: from the path to the latents.
     """
@@ -46,6 +47,7 @@ class Format:
     read: Callable[[Path], str]
     libraries: tuple[str, ...] = ()
     own_key: bool = attrs.field(default=False, kw_only=True)
+    transparent: bool = attrs.field(default=False, kw_only=True)
     side: int = attrs.field(default=256, kw_only=True)
     load: Callable[[Path], Any] | None = attrs.field(default=None, kw_only=True)
 
@@ -57,9 +59,18 @@ FORMATS: dict[str, Format] = {
     form.ending: form
     for form in (
         Format(".mp4", "clip", mp4.write, mp4.read, ("av", "PIL")),
-        Format(".gif", "clip", pictures.write_gif, pictures.read_gif, ("PIL",)),
-        Format(".webp", "clip", pictures.write_webp, pictures.read_webp, ("PIL",)),
-        Format(".png", "sheet", pictures.write_png, pictures.read_png, ("PIL",), own_key=True, side=128),
+        Format(".gif", "clip", pictures.write_gif, pictures.read_gif, ("PIL",), transparent=True),
+        Format(".webp", "clip", pictures.write_webp, pictures.read_webp, ("PIL",), transparent=True),
+        Format(
+            ".png",
+            "sheet",
+            pictures.write_png,
+            pictures.read_png,
+            ("PIL",),
+            own_key=True,
+            transparent=True,
+            side=128,
+        ),
         Format(".safetensors", "latents", tensors.write, tensors.read, own_key=True, load=tensors.load),
     )
 }

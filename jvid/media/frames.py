@@ -3,12 +3,14 @@
     byte = round(127.5 (v + 1)),   v in [-1, 1]
 
 Clips of 64 pixels are too small to look at: they are enlarged by a whole factor, smoothly (Lanczos)
-where they play and pixel by pixel (nearest) on a sheet.
+where they play unless `jvid.media.looks.Look` states otherwise, and pixel by pixel (nearest) on a sheet.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
 
 from jvid.errors import InputError
 from jvid.extras import extra
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Image
     from torch import Tensor
+
+    from jvid.media.looks import Look
 
 __all__ = ["Frames", "enlarged", "sheet", "to_frames"]
 
@@ -66,15 +70,16 @@ def enlarged(frame: Any, scale: int, *, smooth: bool) -> Image:
     return image.resize((image.width * scale, image.height * scale), how)
 
 
-def sheet(frames: Frames, scale: int) -> Image:
-    """A contact sheet: a row for each clip, a column for each frame."""
+def sheet(frames: Frames, look: Look) -> Image:
+    """A contact sheet: a row for each clip, a column for each frame, enlarged pixel by pixel."""
     with extra("media"):
         from PIL import Image
 
     b, f, height, width, _ = frames.shape
-    across, down = width * scale + _GAP, height * scale + _GAP
-    page = Image.new("RGB", (f * across - _GAP, b * down - _GAP), "white")
-    for row in range(b):
-        for column in range(f):
-            page.paste(enlarged(frames[row, column], scale, smooth=False), (column * across, row * down))
+    across, down = width * look.scale + _GAP, height * look.scale + _GAP
+    mode, empty = ("RGBA", (0, 0, 0, 0)) if look.transparent else ("RGB", "white")
+    page = Image.new(mode, (f * across - _GAP, b * down - _GAP), empty)
+    for row, clip in enumerate(frames):
+        for column, image in enumerate(attrs.evolve(look, exact=True).images(clip)):
+            page.paste(image, (column * across, row * down))
     return page

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jvid.extras import extra
-from jvid.media.frames import enlarged
 
 if TYPE_CHECKING:
     from jvid.media.frames import Frames
+    from jvid.media.looks import Look
 
 __all__ = ["read", "write"]
 
 
-def write(part: Path, frames: Frames, text: str, fps: float, scale: int) -> None:
+def write(part: Path, frames: Frames, text: str, fps: float, look: Look) -> None:
     """Write one clip ``(1 f H W 3)``."""
     import numpy as np
 
@@ -24,7 +24,7 @@ def write(part: Path, frames: Frames, text: str, fps: float, scale: int) -> None
 
     (clip,) = frames
     # Players need even sides for yuv420p: an odd one repeats its last row or column.
-    height, width = clip.shape[1] * scale, clip.shape[2] * scale
+    height, width = clip.shape[1] * look.scale, clip.shape[2] * look.scale
     pad = ((0, height % 2), (0, width % 2), (0, 0))
     # use_metadata_tags keeps tags as they are; without it long comments may be dropped by the muxer.
     options = {"movflags": "use_metadata_tags+faststart"}
@@ -34,8 +34,8 @@ def write(part: Path, frames: Frames, text: str, fps: float, scale: int) -> None
         stream.height, stream.width = height + height % 2, width + width % 2
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "14", "preset": "medium"}
-        for frame in clip:
-            pixels = np.pad(np.asarray(enlarged(frame, scale, smooth=True)), pad, mode="edge")
+        for image in look.images(clip):
+            pixels = np.pad(np.asarray(image), pad, mode="edge")
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
 

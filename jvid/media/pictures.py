@@ -9,32 +9,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jvid.extras import extra
-from jvid.media.frames import enlarged, sheet
+from jvid.media.frames import sheet
 
 if TYPE_CHECKING:
     from jvid.media.frames import Frames
+    from jvid.media.looks import Look
 
 __all__ = ["read_gif", "read_png", "read_webp", "write_gif", "write_png", "write_webp"]
 
 _IMAGE_DESCRIPTION = 0x010E
 
 
-def write_gif(part: Path, frames: Frames, text: str, fps: float, scale: int) -> None:
+def write_gif(part: Path, frames: Frames, text: str, fps: float, look: Look) -> None:
     """Write one clip ``(1 f H W 3)`` as an animated GIF."""
-    _write_animation(part, frames, fps, scale, format="gif", comment=text.encode("ascii"))
+    _write_animation(part, frames, fps, look, format="gif", comment=text.encode("ascii"))
 
 
-def write_webp(part: Path, frames: Frames, text: str, fps: float, scale: int) -> None:
+def write_webp(part: Path, frames: Frames, text: str, fps: float, look: Look) -> None:
     """Write one clip ``(1 f H W 3)`` as an animated WebP."""
     with extra("media"):
         from PIL import Image
 
     exif = Image.Exif()
     exif[_IMAGE_DESCRIPTION] = text
-    _write_animation(part, frames, fps, scale, format="webp", exif=exif.tobytes(), quality=90)
+    _write_animation(
+        part, frames, fps, look, format="webp", exif=exif.tobytes(), quality=90, lossless=look.exact
+    )
 
 
-def write_png(part: Path, frames: Frames, text: str, fps: float, scale: int) -> None:
+def write_png(part: Path, frames: Frames, text: str, fps: float, look: Look) -> None:
     """Write clips ``(b f H W 3)`` as a contact sheet; it has no rate."""
     with extra("media"):
         from PIL.PngImagePlugin import PngInfo
@@ -42,12 +45,14 @@ def write_png(part: Path, frames: Frames, text: str, fps: float, scale: int) -> 
     del fps
     chunks = PngInfo()
     chunks.add_text("jvid", text)
-    sheet(frames, scale).save(part, format="png", pnginfo=chunks)
+    sheet(frames, look).save(part, format="png", pnginfo=chunks)
 
 
-def _write_animation(part: Path, frames: Frames, fps: float, scale: int, **options: Any) -> None:
+def _write_animation(part: Path, frames: Frames, fps: float, look: Look, **options: Any) -> None:
     (clip,) = frames
-    first, *rest = (enlarged(frame, scale, smooth=True) for frame in clip)
+    first, *rest = look.images(clip)
+    if look.transparent:
+        options["disposal"] = 2  # a frame's empty pixels do not show the frame before
     first.save(part, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, **options)
 
 

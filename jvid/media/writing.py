@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 from jvid.errors import InputError
 from jvid.extras import extra
 from jvid.files import whole_file
-from jvid.media.files import FORMATS, Format, check_path, endings, format_of
+from jvid.media.files import FORMATS, Format, check_path, endings, format_of, listed
 from jvid.media.frames import to_frames
+from jvid.media.looks import Look
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from jvid.media.frames import Frames
 
-__all__ = ["check_library", "default_scale", "write_latents", "write_video"]
+__all__ = ["check_library", "check_transparent", "default_scale", "write_latents", "write_video"]
 
 
 def check_library(path: Path) -> None:
@@ -31,6 +32,17 @@ def check_library(path: Path) -> None:
     with extra("media"):
         for library in format_of(path).libraries:
             importlib.import_module(library)
+
+
+def check_transparent(path: Path) -> None:
+    """Refuse a format that has no transparency.
+
+    Raises:
+        InputError: it has none.
+    """
+    if not format_of(path).transparent:
+        able = listed(form.ending for form in FORMATS.values() if form.transparent)
+        raise InputError(f"{str(path)!r} cannot be transparent: expected {able}")
 
 
 def default_scale(ending: str, height: int, width: int) -> int:
@@ -45,6 +57,8 @@ def write_video(
     metadata: Mapping[str, Any] | None = None,
     *,
     scale: int | None = None,
+    exact: bool = False,
+    transparent: bool = False,
 ) -> Path:
     """Write a video in the format of the ending, as a clip that plays or a contact sheet.
 
@@ -54,29 +68,32 @@ def write_video(
         fps: frames per second; gif and webp keep whole milliseconds.
         metadata: values that JSON can hold; ``read_metadata`` gives them back.
         scale: whole factor of enlargement; see ``default_scale`` for None.
+        exact: enlarge pixel by pixel, and keep colours where the format can: for pixel art.
+        transparent: leave out the plain background; not in mp4.
 
     Returns:
         The path.
 
     Raises:
-        InputError: an ending, a folder, a video, a rate or a factor that will not do.
+        InputError: an ending, a folder, a video, a rate or a factor that will not do, or a format without transparency.
     """
     path = check_path(path, "clip", "sheet")
     form = format_of(path)
     frames = to_frames(video)
     if not 0 < fps <= 1000:
         raise InputError(f"fps {fps!r}: expected a number above 0, at most 1000")
-    if scale is not None and not 1 <= scale <= 64:
-        raise InputError(f"scale {scale!r}: expected a whole number from 1 to 64")
+    if transparent:
+        check_transparent(path)
     if form.holds == "clip" and len(frames) != 1:
         sheet, *_ = endings("sheet")
         raise InputError(
             f"{len(frames)} clips for one {form.ending}: expected one clip (a {sheet} sheet takes many)"
         )
     factor = default_scale(form.ending, *frames.shape[2:4]) if scale is None else scale
+    look = Look(factor, exact, transparent)
     text = _text(form, metadata)
     with whole_file(path) as part:
-        form.write(part, frames, text, fps, factor)
+        form.write(part, frames, text, fps, look)
     return path
 
 

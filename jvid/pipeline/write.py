@@ -39,9 +39,19 @@ def targets(paths: Sequence[Path], count: int) -> list[tuple[Path, slice]]:
 
 
 def write_clips(
-    ensemble: Ensemble, record: Record, made: Made, files: list[tuple[Path, slice]], scale: int | None
+    ensemble: Ensemble,
+    record: Record,
+    made: Made,
+    files: list[tuple[Path, slice]],
+    *,
+    scale: int | None = None,
+    exact: bool = False,
+    transparent: bool = False,
 ) -> float:
-    """Write every file; returns the seconds of decoding. A decoded clip is held until its last file is written."""
+    """Write every file as `jvid.media.write_video` does, transparent where the format can be; returns the seconds of decoding.
+
+    A decoded clip is held until its last file is written.
+    """
     import torch
 
     from jvid.media.files import format_of
@@ -68,7 +78,13 @@ def write_clips(
                 (pixels[i],) = decoded(ensemble, made.latents[i : i + 1])
                 seconds += time.perf_counter() - started
         write_video(
-            path, torch.cat([pixels[i] for i in range(part.start, part.stop)]), fps, metadata, scale=scale
+            path,
+            torch.cat([pixels[i] for i in range(part.start, part.stop)]),
+            fps,
+            metadata,
+            scale=scale,
+            exact=exact,
+            transparent=transparent and format_of(path).transparent,
         )
         pixels = {i: video for i, video in pixels.items() if last[i] != path}
     return seconds
