@@ -1,0 +1,118 @@
+"""The sprites' study: its recipes and strategies are read, its prompts are of different characters, its classifier is trained."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jvid.ensemble.source import Source
+from jvid.strategy.strategy import Strategy
+from jvid_training.recipe import load_recipe
+from jvid_training.search.recipe import load_study
+from jvid_training.train.networks import build_network
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "sprites-64"
+ROOT = RECIPE.parents[1]
+KEYS = {
+    "sex": "woman", "body": "tanned", "hair": "long", "hair_colour": "red", "head": "none", "facial": "none",
+    "torso": "a maroon top", "legs": "red pants", "feet": "brown shoes", "cape": "none", "direction": "up",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def modules() -> Any:
+    """The recipe's modules, which are scripts beside each other."""
+    sys.path.insert(0, str(RECIPE))
+    yield
+    sys.path.remove(str(RECIPE))
+
+
+def test_recipes_of_training_fit_each_other() -> None:
+    frames, clips, own = (load_recipe(RECIPE / f"{name}.toml") for name in ("frames", "clips", "autoencoder"))
+    autoencoder: Any = build_network(own)
+    assert autoencoder.factor * frames.network["sample_size"] == frames.data.size == own.data.size
+    assert {each.network["latent_channels"] for each in (frames, clips)} == {autoencoder.channels}
+    assert clips.data.statistics == frames.data.latents
+    assert frames.text == clips.text
+    assert frames.codec == clips.codec
+    parameters = sum(
+        each.numel() for recipe in (frames, clips, own) for each in build_network(recipe).parameters()
+    )
+    assert 2 * parameters < 64e6, "bytes of all weights in half precision"
+
+
+def test_studies_name_strategies_that_compose_with_two_experts() -> None:
+    ablation, sweep = (load_study(RECIPE / f"{name}.toml") for name in ("ablation", "sweep"))
+    assert sweep.sweep is not None
+    named = [ablation.study.strategy, *ablation.ablation.strategies.values(), *sweep.sweep.points.values()]
+    assert {Path(path).name for path in named} == {path.name for path in (RECIPE / "strategies").iterdir()}
+    oracle = "gaussian:schedule=scaled-linear,mean=.3,std=.5"
+    source = Source(experts={"clips": oracle, "frames": oracle}, codec="pixels", shape=(3, 8, 16, 16), fps=8)
+    from jvid import Composition
+
+    for path in named:
+        plan = Composition(Strategy.load(ROOT / path), source.load()).sampler().plan()
+        assert {name for step in plan.steps for name in step.weights} <= {"clips", "frames"}
+    assert (ablation.study.prompt_file, sweep.study.prompt_file) == (
+        "runs/sprites-64/report.txt", "runs/sprites-64/search.txt",
+    )  # fmt: skip
+
+
+def write_metadata(path: Path, count: int, **attributes: str) -> None:
+    rows = [
+        {
+            "file_name": f"{k}-{v}.mkv",
+            "text": [f"{k} does {v}", "brief"],
+            "character": f"h{k:03}",
+            **attributes,
+        }
+        for k in range(count)
+        for v in "ab"
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_prompts_of_searches_and_of_reports_are_of_different_characters(tmp_path: Path, capsys) -> None:
+    from prompts import main
+
+    write_metadata(tmp_path / "metadata.jsonl", 130)
+    assert main([str(tmp_path / "metadata.jsonl"), "-o", str(tmp_path / "out")]) == 0
+    search, report = (
+        (tmp_path / f"out/{name}.txt").read_text().splitlines() for name in ("search", "report")
+    )
+    assert sorted(search) == sorted(f"{k} does {v}" for k in range(100) for v in "ab")
+    assert sorted(report) == sorted(f"{k} does {v}" for k in range(100, 130) for v in "ab")
+    assert report != sorted(report)
+    write_metadata(tmp_path / "metadata.jsonl", 100)
+    assert main([str(tmp_path / "metadata.jsonl"), "-o", str(tmp_path / "none")]) == 2
+    assert "100 characters, expected more than 100" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_classifier_of_sprites_is_trained_on_stills(tmp_path: Path, capsys) -> None:
+    from attributes import KEYS as NAMES
+    from attributes import main
+
+    for split in ("train", "held-out"):
+        folder = tmp_path / "stills" / split
+        folder.mkdir(parents=True)
+        rows = []
+        for number in range(6):
+            other = number % 2
+            Image.fromarray(np.full((32, 32, 3), 60 + 120 * other, np.uint8)).save(folder / f"{number}.png")
+            values = {key: value + other * " too" for key, value in {**KEYS, "action": "walks"}.items()}
+            rows.append({"file_name": f"{number}.png", "text": "a woman walks", **values})
+        (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = ["--stills", str(tmp_path / "stills"), "--steps", "80", "--batch", "4"]
+    assert main([*given, "-o", str(tmp_path / "out")]) == 0
+    document = json.loads((tmp_path / "out/attributes.json").read_text())
+    assert tuple(document["accuracy"]) == NAMES
+    assert set(document["accuracy"].values()) == {1.0}
+    assert main(["--stills", str(tmp_path / "nowhere"), "-o", str(tmp_path / "other")]) == 2
+    assert capsys.readouterr().err.startswith("attributes.py: error: no folder of clips")
