@@ -86,6 +86,8 @@ def _parts(source: Source, decoder: bool) -> Iterator[tuple[str, Any]]:
     if decoder and source.codec is not None:
         yield "codec", _content("codec", source.codec, decoder)
     yield "schedule", source.schedule
+    if source.same_space:  # else as sets of earlier versions have it
+        yield "same_space", True
 
 
 def _content(kind: str, text: str, decoder: bool) -> Any:
