@@ -17,21 +17,21 @@ from typing import Any
 import attrs
 
 from jvid.core.protocols import TextEncoder
-from jvid.ensemble import Deferred, Ensemble, FrameRule, Member
+from jvid.ensemble import Deferred, Ensemble, Member
 from jvid.errors import InputError
 from jvid.machine.on_demand import on_demand
 from jvid.plugins.choice import Choice
 from jvid.strategy import Strategy
 from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, from_folder, from_pipeline
+from jvid_models.adapters.pipelines.frames import frame_rule_of
 from jvid_models.adapters.pipelines.lora import Files, Scales
-from jvid_models.adapters.pipelines.spaces import factors_of
 from jvid_models.adapters.precision import precision
 from jvid_models.ensembles.native import native_member
 from jvid_models.ensembles.pipeline_codec import PipelineCodec
 from jvid_models.ensembles.schedulers import solver_of
 from jvid_models.ensembles.split import boundary_of, has_two, split
 
-__all__ = ["ensemble_of", "frame_rule", "own_run", "pipeline_ensemble"]
+__all__ = ["ensemble_of", "own_run", "pipeline_ensemble"]
 
 FPS = {
     "AnimateDiff": 8.0, "CogVideoX": 8.0, "StableVideo": 7.0, "TextToVideo": 8.0, "Wan": 16.0, "HunyuanVideo15": 24.0,
@@ -143,19 +143,13 @@ def ensemble_of(
         fps=_fps(denoiser) if fps is None else fps,
         codec=Deferred(lambda: PipelineCodec(denoiser)),
         space=denoiser.space,
-        frames=frame_rule(denoiser),
+        frames=frame_rule_of(denoiser.pipe),
         strategy=own_run(denoiser),
         name=kind.removesuffix("Pipeline") or kind,
         folder=folder,
         times=denoiser.grid,
         clean=Deferred(lambda: _clean(denoiser)) if denoiser.call.begins_from_a_clip else None,
     )
-
-
-def frame_rule(denoiser: PipelineDenoiser) -> FrameRule:
-    """The numbers of frames that a pipeline's autoencoder decodes."""
-    _, rate = factors_of(denoiser.pipe)
-    return FrameRule(rate, int(rate > 1))
 
 
 def _clean(denoiser: PipelineDenoiser) -> Any:

@@ -161,6 +161,40 @@ def test_a_clip_model_at_one_frame_is_an_expert_of_pictures() -> None:
         jvid.compose(jvid.Strategy("always:name=image", "euler", "native", steps=2), pair)
 
 
+@pytest.mark.parametrize(
+    ("name", "frames", "expected"),
+    [
+        (WAN, 6, r"frames 6: expected 4k \+ 1, such as 5 or 9"),
+        (WAN, 0, "frames 0: expected a whole number of frames, 1 or more"),
+        (WAN, -3, "frames -3: expected a whole number"),
+        (WAN, 5.0, r"frames 5\.0: expected a whole number"),
+        (VIDEO, 0, "frames 0: expected a whole number"),
+        (TWO, 7, r"frames 7: expected 4k \+ 1, such as 5 or 9"),
+    ],
+)
+def test_frames_that_a_pipeline_would_round_are_refused(name: str, frames: Any, expected: str) -> None:
+    pipe, arguments = built(name)
+    options = {**arguments, "num_frames": frames}
+    with pytest.raises(InputError, match=rf"^{type(pipe).__name__}: {expected}") as caught:
+        pipeline_ensemble(pipe, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_expert_of_such_a_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    built(WAN)[0].save_pretrained("wan")
+    text = "wan:height=32,width=48,num_frames={}"
+    line = "expert 'video': ensemble 'wan': WanPipeline: frames 6: expected 4k + 1, such as 5 or 9"
+    with pytest.raises(InputError) as caught:
+        jvid.load("ensemble", video=text.format(6))
+    assert str(caught.value) == line
+    assert main(["plan", "--expert", f"video={text.format(6)}"]) == 2
+    assert line in capsys.readouterr().err
+    assert jvid.load("ensemble", video=text.format(9)).shape[1] == 3
+
+
 def test_a_scheduler_that_clips_x_0_is_seen() -> None:
     """diffusers' DDIM keeps the eps of before: no x_0 says that."""
     pipe, arguments = built(IMAGE)
