@@ -85,7 +85,7 @@ def compare(
     from jvid.media import check_library, check_path
     from jvid.pipeline.compare import compare as sampled
     from jvid.pipeline.compare import with_experts_alone
-    from jvid.pipeline.record import Clip, versions
+    from jvid.pipeline.record import Clip, untested_of, versions
     from jvid.pipeline.write import targets
 
     for path, _ in targets(output, 1):  # before anything is sampled
@@ -110,7 +110,7 @@ def compare(
         "comparison": 1, "ensemble": source.to_plain(), "clips": [{"prompt": prompt, "seed": seed}],
         "columns": [{"label": each.label, "strategy": each.strategy.to_dict()} for each in found],
         "frames": frames, "dtype": dtype or "float32", "device": device, "threads": taken,
-        "versions": versions(), "created_by": "jvid compare",
+        "versions": versions(), "created_by": "jvid compare", **untested_of(models),
     }  # fmt: skip
     for path in output:
         _write(path, f"{prompt} (seed {seed})", found, models, scale, rows, metadata)

@@ -137,6 +137,8 @@ def ensemble_of(
         members = {name: (native_member(denoiser) if native else None) or _member(denoiser)}
     if wrappers is not None:
         members = {name: attrs.evolve(member, wrappers=wrappers) for name, member in members.items()}
+    if not denoiser.compared:
+        members = {name: attrs.evolve(member, untested=kind) for name, member in members.items()}
     return Ensemble(
         members,
         denoiser.shape,

@@ -102,7 +102,7 @@ def generate(
                 prompts=tuple(prompts) if prompts else usual_prompts(models), num=num, seed=seed, batch=clips,
                 micro_batch=micro_batch or together, threads=threads, dtype=dtype, device=device, latents=latents,
                 frames=models.frames.frames(latents[1]), size=frame_size(models, own), fps=float(models.fps),
-                versions=versions(),
+                versions=versions(), untested=models.untested,
             )  # fmt: skip
             return resumed(spec, before, models)
 

@@ -20,6 +20,10 @@ from jvid.cli import main
 from jvid.denoisers.framewise import Framewise
 from jvid.errors import InputError, JvidWarning
 from jvid.media import read_metadata
+from jvid.pipeline.batches import Batching
+from jvid.pipeline.make import make
+from jvid.pipeline.record import Clip, Record
+from jvid.pipeline.write import targets, write_clips
 from jvid_models.ensembles.pipelines import pipeline_ensemble
 from jvid_models.ensembles.schedulers import solver_of
 
@@ -286,6 +290,34 @@ def test_folders_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert off(latents.reshape(expected.shape), expected) < 1e-5
     assert main(["plan", *words]) == 0
     assert "video 1, image 1" in capsys.readouterr().out
+
+
+class OwnPipeline(diffusers.StableDiffusionPipeline):
+    """A class that no census has seen."""
+
+
+def test_a_class_that_was_not_compared_is_named_in_the_clip(tmp_path: Path) -> None:
+    own = OwnPipeline(**built(IMAGE)[0].components, requires_safety_checker=False)
+    with pytest.raises(InputError, match=r"OwnPipeline was never compared.*untested=True"):
+        pipeline_ensemble(own, height=64, width=64)
+    for native in (True, False):
+        alone = pipeline_ensemble(own, height=64, width=64, untested=True, native=native)
+        assert alone.untested == {"image": "OwnPipeline"}
+    strategy = jvid.Strategy("cycle:experts=video+image", "ddim", "native", steps=2)
+    source = jvid.Source(experts={"video": VIDEO, "image": "OwnPipeline"})
+    clips = [Clip(PROMPT, 0)]
+    found = {}
+    for name, image in (("own", alone), ("stock", ensemble(IMAGE))):
+        pair = jvid.load("ensemble", video=ensemble(VIDEO), image=image)
+        done = make(pair, strategy, clips, Batching(1))
+        files = targets([tmp_path / f"{name}.mp4", tmp_path / f"{name}.safetensors"], 1)
+        record = Record(source, tuple(clips), strategy, batches=done.batches)
+        write_clips(pair, record, done, files, None)
+        found[name] = [read_metadata(path) for path, _ in files]
+    for metadata in found["own"]:
+        assert metadata["untested"] == {"image": "OwnPipeline"}
+        assert Record.read(metadata).clips == tuple(clips)
+    assert [metadata for metadata in found["stock"] if "untested" in metadata] == []
 
 
 def test_what_is_no_pipeline_is_one_line(tmp_path: Path) -> None:
