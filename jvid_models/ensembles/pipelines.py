@@ -9,8 +9,7 @@ The recommended strategy is the pipeline's own run: its call's default number of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import attrs
 from jvid.core.protocols import TextEncoder
 from jvid.ensemble import Deferred, Ensemble, Member
 from jvid.errors import InputError
-from jvid.machine.on_demand import on_demand
+from jvid.machine.on_demand import computing_on
 from jvid.plugins.choice import Choice
 from jvid.strategy import Strategy
 from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, from_folder, from_pipeline
@@ -95,21 +94,10 @@ def pipeline_ensemble(
         if lora is not None or lora_2 is not None:
             raise InputError("lora of a loaded pipeline: load it there, pipe.load_lora_weights(...)")
         denoiser = from_pipeline(pipe, **given)
-    with _learning_on(denoiser, device):
+    with computing_on(denoiser.modules().all, device):
         return ensemble_of(
             denoiser, native=native, fps=fps, folder=pipe if isinstance(pipe, str | Path) else None
         )
-
-
-@contextmanager
-def _learning_on(denoiser: PipelineDenoiser, device: str) -> Iterator[None]:
-    """Within the block a pipeline whose weights are on the host computes on the device all the same."""
-    modules = denoiser.modules().all
-    weights = [weight for module in modules.values() for weight in module.parameters()]
-    with ExitStack() as stack:
-        if device != "cpu" and all(weight.device.type == "cpu" for weight in weights):
-            stack.enter_context(on_demand(modules, device))
-        yield
 
 
 def ensemble_of(

@@ -33,8 +33,11 @@ def frame_size(ensemble: Ensemble, device: str) -> tuple[int, int]:
     """``(H, W)`` that the ensemble's codec decodes to."""
     import torch
 
+    from jvid.core.modules import modules_of
+    from jvid.machine.on_demand import computing_on
+
     c, _, h, w = ensemble.shape
-    with torch.inference_mode():
+    with computing_on(modules_of(ensemble.codec).all, device), torch.inference_mode():
         shape: Any = ensemble.codec.decode(torch.zeros(1, c, 1, h, w, device=device)).shape
     return int(shape[-2]), int(shape[-1])
 
