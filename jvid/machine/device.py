@@ -22,14 +22,14 @@ def check_device(device: object, option: str = "device") -> None:
     import torch
 
     try:
-        kind = torch.device(device).type  # type: ignore[arg-type, call-overload]
+        kind = torch.device(device).type  # type: ignore[call-overload]
     except (RuntimeError, TypeError) as error:
         raise InputError(
             f"{option} {str(device)!r} cannot be used ({_reason(error)}): expected one of {', '.join(_KINDS)}, or one of "
             "several by its number, such as cuda:1"
         ) from error
     try:
-        torch.zeros(1, device=device)  # type: ignore[arg-type, call-overload]
+        torch.zeros(1, device=device)  # type: ignore[call-overload]
     except (RuntimeError, AssertionError, ImportError) as error:
         usable = _usable()
         remedy = f"expected {' or '.join(usable)}"
