@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jvid.cli.devices import Device, Dtype, check_dtype
+from jvid.cli.devices import Device, Dtype, Offloading, check_dtype, check_offload
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
 from jvid.cli.strategies import PANEL, StrategyOptions, check_overlap
@@ -70,6 +70,7 @@ def compare(
     changes: StrategyOptions,
     device: Device = "cpu",
     dtype: Dtype = None,
+    offload: Offloading = None,
     threads: Threads = None,
     scale: Scale = None,
     rows: Rows = 4,
@@ -85,16 +86,18 @@ def compare(
     from jvid.media import check_library, check_path
     from jvid.pipeline.compare import compare as sampled
     from jvid.pipeline.compare import with_experts_alone
-    from jvid.pipeline.record import Clip, versions
+    from jvid.pipeline.record import Clip, untested_of, versions
+    from jvid.pipeline.weights import stays_on_host
     from jvid.pipeline.write import targets
 
     for path, _ in targets(output, 1):  # before anything is sampled
         check_library(check_path(path, "clip", "sheet"))
     check_dtype(dtype)
+    check_offload(offload)
     stated = _stated(strategies or [], paper or [])
     taken = prepare(device, threads)
     source = ensemble.source() or default_source()
-    models = source.load(device, dtype or "float32")
+    models = source.load(device, dtype or "float32", host=stays_on_host(offload))
     used = {
         label: changes.changed(strategy, models.frame_experts, models.default_wrappers)
         for label, strategy in (stated or _recommended(models)).items()
@@ -104,13 +107,13 @@ def compare(
     clip = Clip(prompt, seed)
     started = time.perf_counter()
     with steps_bar() as advance:
-        found = sampled(models, columns, clip, device, frames=frames, advance=advance)
+        found = sampled(models, columns, clip, device, frames=frames, offload=offload, advance=advance)
     seconds = time.perf_counter() - started
     metadata = {
         "comparison": 1, "ensemble": source.to_plain(), "clips": [{"prompt": prompt, "seed": seed}],
         "columns": [{"label": each.label, "strategy": each.strategy.to_dict()} for each in found],
         "frames": frames, "dtype": dtype or "float32", "device": device, "threads": taken,
-        "versions": versions(), "created_by": "jvid compare",
+        "versions": versions(), "created_by": "jvid compare", **untested_of(models),
     }  # fmt: skip
     for path in output:
         _write(path, f"{prompt} (seed {seed})", found, models, scale, rows, metadata)

@@ -62,11 +62,19 @@ class EnsembleOptions:
         ),
     ] = None  # fmt: skip
 
+    same_space: Annotated[
+        bool,
+        _option(
+            "--same-space",
+            help="Take latent spaces of experts that differ as one: for users who know that they are.",
+        ),
+    ] = False
+
     def source(self, base: Source | None = None) -> Source | None:
         """What the options name; None where they name nothing.
 
         Args:
-            base: whose inputs change where ``--input`` alone is given; None is the default ensemble.
+            base: which changes where ``--input`` and ``--same-space`` alone are given; None is the default ensemble.
 
         Raises:
             InputError: an option of another form, an expert or an input that is named twice, or a file that is not there.
@@ -76,7 +84,10 @@ class EnsembleOptions:
         inputs = _inputs(self.inputs or ())
         stated = (self.ensemble, self.expert, self.text, self.codec, self.shape, self.fps)
         if all(option in (None, []) for option in stated):
-            return _with_inputs(base or default_source(), inputs) if inputs else None
+            if not inputs and not self.same_space:
+                return None
+            changed = _with_inputs(base or default_source(), inputs)
+            return attrs.evolve(changed, same_space=changed.same_space or self.same_space)
         experts: dict[str, str] = {}
         for given in self.expert or ():
             name, equals, source = (part.strip() for part in given.partition("="))
@@ -94,7 +105,10 @@ class EnsembleOptions:
                 )
             text[name] = choice
         name = self.ensemble or ("" if experts else default_source().name)
-        return Source(name, experts, text, self.codec, _shape(self.shape), self.fps, inputs=inputs)
+        return Source(
+            name, experts, text, self.codec, _shape(self.shape), self.fps,
+            same_space=self.same_space, inputs=inputs,
+        )  # fmt: skip
 
 
 def named(text: str) -> tuple[str, str]:

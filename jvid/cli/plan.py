@@ -1,4 +1,7 @@
-"""``jvid plan``: which experts predict at each step, printed, plotted and priced; only ``--time`` loads networks."""
+"""``jvid plan``: which experts predict at each step, printed, plotted and priced.
+
+Only ``--time`` loads networks of jvid's own; a pipeline's folder is loaded, since its times and shape are measured.
+"""
 
 from __future__ import annotations
 
@@ -61,10 +64,11 @@ def plan(
     device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Print, plot and price which experts predict at each step, without running a network.
+    """Print, plot and price which experts predict at each step.
 
     With --paper or --ensemble none, the paper's own schedule is used and no ensemble is needed. A plan from a file is shown
-    as it is; it is checked against an ensemble where one is named. Only --time runs networks.
+    as it is; it is checked against an ensemble where one is named. Networks run with --time alone; those of a pipeline's
+    folder for one step, because its times and shape are measured.
     """
     from jvid import paper
     from jvid.ensemble.compose import Composition

@@ -111,6 +111,7 @@ def sample(
     from jvid.pipeline.offload import Offload
     from jvid.pipeline.record import Record
     from jvid.pipeline.replay import replayed
+    from jvid.pipeline.weights import stays_on_host
     from jvid.pipeline.write import targets, write_clips
     from jvid.strategy.plan_file import load_plan
 
@@ -151,7 +152,7 @@ def sample(
     source = ensemble.source(named) or named or default_source()
     precision = dtype or (record.dtype if record else "float32")
     stated = start.started()  # a file that is no strategy is reported before anything loads
-    models = source.load(device, precision, host=offload in ("plan", "sequential"))
+    models = source.load(device, precision, host=stays_on_host(offload))
     base = record.strategy if record else start.of(models, stated)
     if unconditional:
         if changes.guidance:

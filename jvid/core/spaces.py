@@ -164,7 +164,7 @@ def same_space(
                 differing += ", in a ratio that is not the same for each channel"
             raise InputError(
                 f"{pair} do not share a latent space: {space} and {other}; they differ in {differing}: expected one "
-                "space for all, because a latent of one means nothing to the other (or same_space=True if they are one)"
+                "space for all, because a latent of one means nothing to the other (or same_space=True, --same-space)"
             )
     return space
 

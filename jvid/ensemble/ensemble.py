@@ -49,6 +49,7 @@ class Member:
         wrappers: the default stack of the kind "wrapper", for strategies that state none, the innermost first.
         schedule: the denoiser's own, where it is known without loading it; None is unknown.
         any_length: whether it denoises clips of any length as a whole; else it sees those longer than the ensemble's in windows.
+        untested: the class of a model that was never compared with its reference and is taken all the same; None was compared.
     """
 
     denoiser: Denoiser | Deferred[Denoiser]
@@ -57,6 +58,7 @@ class Member:
     wrappers: tuple[Choice, ...] = attrs.field(default=(), converter=as_choices)
     schedule: NoiseSchedule | Deferred[NoiseSchedule] | None = None
     any_length: bool = False
+    untested: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.denoises not in ("clips", "frames"):
@@ -160,6 +162,11 @@ class Ensemble:
     def default_wrappers(self) -> Mapping[str, tuple[Choice, ...]]:
         """Each expert's default stack of wrappers."""
         return {name: member.wrappers for name, member in self.members.items()}
+
+    @property
+    def untested(self) -> Mapping[str, str]:
+        """By expert, the classes of models that were never compared with their reference; clips' metadata has them."""
+        return {name: member.untested for name, member in self.members.items() if member.untested is not None}
 
     @property
     def schedule(self) -> NoiseSchedule:

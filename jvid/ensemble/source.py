@@ -25,6 +25,7 @@ from jvid.ensemble.deferred import Deferred
 from jvid.ensemble.ensemble import Ensemble, Member
 from jvid.ensemble.inputs import InputFile, Inputs, input_files, merged
 from jvid.errors import InputError, UnknownNameError, located
+from jvid.machine.device import check_device
 from jvid.plugins.choice import Choice
 from jvid.plugins.options import parameters
 from jvid.plugins.registry import Registry, current
@@ -172,10 +173,11 @@ class Source:
             host: leave weights on the host where a factory can (``host=``), for an offload that moves them.
 
         Raises:
-            InputError: an expert, encoder or codec that does not fit, or an ensemble that is made of itself; the message names
-                the expert.
+            InputError: a device that is not there; an expert, encoder or codec that does not fit; an ensemble that is made of
+                itself. The message names the expert.
             UnknownNameError: a name that no plugin registers and that is no folder.
         """
+        check_device(device)
         around = _LOADING.get()
         if self in around:
             names = ", ".join(f"{name}={text}" for name, text in self.experts.items()) or self.name

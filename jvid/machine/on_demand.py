@@ -12,7 +12,7 @@ from jvid.machine.managed import Unit, managed, units_of
 from jvid.machine.residence import Residence
 from jvid.machine.transfers import CudaStreams, Transfers
 
-__all__ = ["on_demand", "place_all"]
+__all__ = ["computing_on", "on_demand", "place_all"]
 
 
 @contextmanager
@@ -36,6 +36,17 @@ def on_demand(modules: Mapping[str, nn.Module], device: torch.device | str) -> I
             yield residence
         finally:
             residence.clear()
+
+
+@contextmanager
+def computing_on(modules: Mapping[str, nn.Module], device: torch.device | str) -> Iterator[None]:
+    """Within the block modules whose weights are all on the host compute on the device all the same."""
+    weights = [weight for module in modules.values() for weight in module.parameters()]
+    if torch.device(device).type == "cpu" or any(weight.device.type != "cpu" for weight in weights):
+        yield
+        return
+    with on_demand(modules, device):
+        yield
 
 
 def place_all(modules: Mapping[str, nn.Module], device: torch.device | str) -> None:

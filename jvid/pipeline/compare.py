@@ -12,6 +12,7 @@ from jvid.ensemble.compose import Composition
 from jvid.errors import InputError, located
 from jvid.pipeline.batches import Batching
 from jvid.pipeline.make import decoded, make
+from jvid.pipeline.offload import Offload
 from jvid.strategy.simple import alone
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def compare(
     device: str = "cpu",
     *,
     frames: int | None = None,
+    offload: str | None = None,
     advance: Advance = lambda done, total, state: None,
 ) -> list[Compared]:
     """Sample the clip with each strategy, and decode it.
@@ -75,10 +77,11 @@ def compare(
         clip: the prompt and the seed.
         device: of the latents.
         frames: of the clip; None is the ensemble's.
+        offload: which weights are on the device, as of `Offload`; each strategy has its own plan.
         advance: called after each step, of all strategies together.
 
     Raises:
-        InputError: a prompt or a strategy that does not fit the ensemble.
+        InputError: a mode of offloading that there is not, a prompt or a strategy that does not fit the ensemble.
         NonFiniteError: an expert predicted NaN or infinity.
     """
     from jvid.media.frames import to_frames
@@ -88,11 +91,12 @@ def compare(
     found: list[Compared] = []
     for label, strategy in strategies.items():
         start = before
-        made = make(
-            ensemble, strategy, [clip], Batching(1), device, decoding=True, frames=frames,
-            advance=lambda done, _, state, start=start: advance(start + done, total, state),  # type: ignore[misc]
-        )  # fmt: skip
-        (video,) = decoded(ensemble, made.latents)
+        with Offload(Composition(strategy, ensemble), offload, device) as offloaded:
+            made = make(
+                ensemble, strategy, [clip], Batching(1), device, decoding=True, frames=frames, offload=offloaded,
+                advance=lambda done, _, state, start=start: advance(start + done, total, state),  # type: ignore[misc]
+            )  # fmt: skip
+            (video,) = decoded(ensemble, made.latents)
         found.append(Compared(label, strategy, plans[label], made, to_frames(video)[0]))
         before += len(plans[label])
     return found

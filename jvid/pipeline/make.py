@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.ensemble.compose import Composition
+from jvid.machine.device import check_device
 from jvid.pipeline.batches import Batching, bytes_per_clip
 from jvid.pipeline.record import BatchRecord, Clip
 from jvid.pipeline.replay import replayed
@@ -66,12 +67,13 @@ def make(
         advance: called after each step.
 
     Raises:
-        InputError: a prompt that an expert does not know, or a plan or windows that do not fit, before a network runs; a bound
-            of memory that holds no clip, after a call of each expert.
+        InputError: a device that is not there, a prompt that an expert does not know, or a plan or windows that do not fit,
+            before a network runs; a bound of memory that holds no clip, after a call of each expert.
         NonFiniteError: an expert predicted NaN or infinity.
     """
     import torch
 
+    check_device(device)
     batching = batching or Batching()
     if plan is not None:
         strategy, plan = replayed(strategy, plan, ensemble)

@@ -8,13 +8,14 @@ A clip is a function of strategy (with its plan seed), clip seed, number of fram
 unconditional. A plan that was replayed from a file is stored in full: it replaces the strategy's selector, grid, steps and
 plan seed. The last bits depend on the clips that were computed together, in whatever files they are, and on the threads:
 both are stored. "batches" is null where each clip was computed alone, "threads" where the processor computed nothing.
+A key "untested" holds, by expert, the classes of models that were never compared with their reference.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -23,7 +24,10 @@ from jvid.ensemble.source import Source
 from jvid.errors import InputError
 from jvid.strategy.strategy import Strategy
 
-__all__ = ["BatchRecord", "Clip", "Record", "part_of", "versions"]
+if TYPE_CHECKING:
+    from jvid.ensemble.ensemble import Ensemble
+
+__all__ = ["BatchRecord", "Clip", "Record", "part_of", "untested_of", "versions"]
 
 FORMAT = 2
 _PACKAGES = ("jvid", "torch", "numpy", "diffusers")
@@ -175,6 +179,11 @@ def _is_clip(prompt: Any, seed: Any) -> bool:
     return (
         isinstance(prompt, str | None) and isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0
     )
+
+
+def untested_of(ensemble: Ensemble) -> dict[str, Any]:
+    """The key "untested" of metadata: by expert, the classes that were never compared; without one nothing."""
+    return {"untested": dict(ensemble.untested)} if ensemble.untested else {}
 
 
 def versions() -> dict[str, str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jvid.ensemble.compose import Composition
     from jvid.ensemble.ensemble import Member
 
-__all__ = ["Mode", "Weights", "check_mode"]
+__all__ = ["Mode", "Weights", "check_mode", "stays_on_host"]
 
 Mode = Literal["plan", "none", "sequential"]
 """Which weights are on the device: those that the plan needs, all, or one module at a time."""
@@ -37,6 +37,11 @@ def check_mode(mode: str | None, option: str = "offload") -> None:
     """
     if mode is not None and mode not in (modes := get_args(Mode)):
         raise InputError(f"{option} {mode!r}: expected {', '.join(modes[:-1])} or {modes[-1]}")
+
+
+def stays_on_host(mode: str | None) -> bool:
+    """Whether weights are read to the host, from where a mode moves them."""
+    return mode in ("plan", "sequential")
 
 
 class Weights:

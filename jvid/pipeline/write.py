@@ -57,6 +57,7 @@ def write_clips(
     from jvid.media.files import format_of
     from jvid.media.writing import write_latents, write_video
     from jvid.pipeline.make import decoded
+    from jvid.pipeline.record import untested_of
 
     fps = float(ensemble.fps)
     pixels: dict[int, Any] = {}
@@ -68,7 +69,7 @@ def write_clips(
     }
     seconds = 0.0
     for path, part in files:
-        metadata = record.of(part, fps)
+        metadata = record.of(part, fps) | untested_of(ensemble)
         if format_of(path).holds == "latents":
             write_latents(path, made.latents[part], metadata)
             continue

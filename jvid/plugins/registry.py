@@ -22,7 +22,9 @@ from jvid.errors import (
     PluginError,
     PluginWarning,
     UnknownNameError,
+    located,
 )
+from jvid.machine.device import check_device
 from jvid.plugins.choice import Choice, as_choice
 from jvid.plugins.discovery import (
     Failure,
@@ -225,6 +227,9 @@ class Registry:
     ) -> Any:
         who, factory = f"{component.kind} {name!r}", component.factory()
         check_options(who, factory, options)
+        if isinstance(options.get("device"), str):
+            with located(who):
+                check_device(options["device"])
         options = with_parts(who, factory, options, self.build, expert)
         try:
             made = factory(**options)

@@ -16,8 +16,8 @@ from jvid.errors import InputError, located
 from jvid.strategy import Guidance, Strategy
 from jvid.strategy.shorthand import with_guidance
 from jvid_models.adapters.pipelines import PipelineDenoiser
+from jvid_models.adapters.pipelines.frames import frame_rule_of
 from jvid_models.adapters.pipelines.guidance import scale_name
-from jvid_models.ensembles.pipelines import frame_rule
 from jvid_models.ensembles.split import HIGH, LOW, SECOND_SCALE, has_two
 
 __all__ = ["CallOptions"]
@@ -108,7 +108,7 @@ class CallOptions:
         }
         if self.num_frames is not None and call.frames_name is not None:
             with located(call.who):
-                frame_rule(denoiser).latents(self.num_frames)
+                frame_rule_of(denoiser.pipe).latents(self.num_frames)
         return self._guided(denoiser, names, options)
 
     def _guided(

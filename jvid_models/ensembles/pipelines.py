@@ -9,29 +9,28 @@ The recommended strategy is the pipeline's own run: its call's default number of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from jvid.core.protocols import TextEncoder
-from jvid.ensemble import Deferred, Ensemble, FrameRule, Member
+from jvid.ensemble import Deferred, Ensemble, Member
 from jvid.errors import InputError
-from jvid.machine.on_demand import on_demand
+from jvid.machine.on_demand import computing_on
 from jvid.plugins.choice import Choice
 from jvid.strategy import Strategy
 from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, from_folder, from_pipeline
+from jvid_models.adapters.pipelines.frames import frame_rule_of
 from jvid_models.adapters.pipelines.lora import Files, Scales
-from jvid_models.adapters.pipelines.spaces import factors_of
 from jvid_models.adapters.precision import precision
 from jvid_models.ensembles.native import native_member
 from jvid_models.ensembles.pipeline_codec import PipelineCodec
 from jvid_models.ensembles.schedulers import solver_of
 from jvid_models.ensembles.split import boundary_of, has_two, split
 
-__all__ = ["ensemble_of", "frame_rule", "own_run", "pipeline_ensemble"]
+__all__ = ["ensemble_of", "own_run", "pipeline_ensemble"]
 
 FPS = {
     "AnimateDiff": 8.0, "CogVideoX": 8.0, "StableVideo": 7.0, "TextToVideo": 8.0, "Wan": 16.0, "HunyuanVideo15": 24.0,
@@ -95,21 +94,10 @@ def pipeline_ensemble(
         if lora is not None or lora_2 is not None:
             raise InputError("lora of a loaded pipeline: load it there, pipe.load_lora_weights(...)")
         denoiser = from_pipeline(pipe, **given)
-    with _learning_on(denoiser, device):
+    with computing_on(denoiser.modules().all, device):
         return ensemble_of(
             denoiser, native=native, fps=fps, folder=pipe if isinstance(pipe, str | Path) else None
         )
-
-
-@contextmanager
-def _learning_on(denoiser: PipelineDenoiser, device: str) -> Iterator[None]:
-    """Within the block a pipeline whose weights are on the host computes on the device all the same."""
-    modules = denoiser.modules().all
-    weights = [weight for module in modules.values() for weight in module.parameters()]
-    with ExitStack() as stack:
-        if device != "cpu" and all(weight.device.type == "cpu" for weight in weights):
-            stack.enter_context(on_demand(modules, device))
-        yield
 
 
 def ensemble_of(
@@ -137,25 +125,21 @@ def ensemble_of(
         members = {name: (native_member(denoiser) if native else None) or _member(denoiser)}
     if wrappers is not None:
         members = {name: attrs.evolve(member, wrappers=wrappers) for name, member in members.items()}
+    if not denoiser.compared:
+        members = {name: attrs.evolve(member, untested=kind) for name, member in members.items()}
     return Ensemble(
         members,
         denoiser.shape,
         fps=_fps(denoiser) if fps is None else fps,
         codec=Deferred(lambda: PipelineCodec(denoiser)),
         space=denoiser.space,
-        frames=frame_rule(denoiser),
+        frames=frame_rule_of(denoiser.pipe),
         strategy=own_run(denoiser),
         name=kind.removesuffix("Pipeline") or kind,
         folder=folder,
         times=denoiser.grid,
         clean=Deferred(lambda: _clean(denoiser)) if denoiser.call.begins_from_a_clip else None,
     )
-
-
-def frame_rule(denoiser: PipelineDenoiser) -> FrameRule:
-    """The numbers of frames that a pipeline's autoencoder decodes."""
-    _, rate = factors_of(denoiser.pipe)
-    return FrameRule(rate, int(rate > 1))
 
 
 def _clean(denoiser: PipelineDenoiser) -> Any:

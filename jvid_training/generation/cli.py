@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jvid.cli.devices import Device, Dtype
+from jvid.cli.devices import Device, Dtype, Offloading, check_offload
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
 from jvid.cli.progress import progress_bar
@@ -105,6 +105,7 @@ def generate(
     processes: Processes = 1,
     device: Device = "cpu",
     dtype: Dtype = None,
+    offload: Offloading = None,
     as_json: AsJson = False,
 ) -> None:
     """Make thousands of clips into a folder of sharded files, in several processes, resumable at any moment.
@@ -117,6 +118,7 @@ def generate(
 
     if dtype not in (None, "float32", "bfloat16"):
         raise InputError(f"--dtype {dtype!r}: expected float32 or bfloat16")
+    check_offload(offload)
     prompts = _prompts(prompt, prompt_file)
     source = ensemble.source() or default_source()
     stated = start.started()  # a file that is no strategy is reported before anything loads
@@ -129,7 +131,7 @@ def generate(
         made = run(
             out, num=num, ensemble=source, strategy=strategy, prompts=prompts, seed=seed, batch=batch,
             micro_batch=micro_batch, frames=frames, threads=threads, processes=processes, device=device,
-            dtype=dtype or "float32", progress=progress,
+            dtype=dtype or "float32", offload=offload, progress=progress,
         )  # fmt: skip
     if first_process():
         _show(made, as_json)

@@ -33,8 +33,11 @@ def frame_size(ensemble: Ensemble, device: str) -> tuple[int, int]:
     """``(H, W)`` that the ensemble's codec decodes to."""
     import torch
 
+    from jvid.core.modules import modules_of
+    from jvid.machine.on_demand import computing_on
+
     c, _, h, w = ensemble.shape
-    with torch.inference_mode():
+    with computing_on(modules_of(ensemble.codec).all, device), torch.inference_mode():
         shape: Any = ensemble.codec.decode(torch.zeros(1, c, 1, h, w, device=device)).shape
     return int(shape[-2]), int(shape[-1])
 
@@ -86,6 +89,8 @@ def _parts(source: Source, decoder: bool) -> Iterator[tuple[str, Any]]:
     if decoder and source.codec is not None:
         yield "codec", _content("codec", source.codec, decoder)
     yield "schedule", source.schedule
+    if source.same_space:  # else as sets of earlier versions have it
+        yield "same_space", True
 
 
 def _content(kind: str, text: str, decoder: bool) -> Any:

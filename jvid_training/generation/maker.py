@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from jvid.denoisers.wrapper import Wrapper
 from jvid.ensemble.compose import Composition
 from jvid.errors import JvidWarning, NonFiniteError
 from jvid.media.frames import to_frames
+from jvid.pipeline.offload import Offload
 from jvid.pipeline.record import Clip
 from jvid_training.generation.files import digest, read_record, read_tensor, write_batch
 from jvid_training.generation.spec import Spec
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from jvid.core.protocols import Condition, Denoiser
     from jvid.ensemble.ensemble import Ensemble
 
-__all__ = ["Maker"]
+__all__ = ["Maker", "maker_of"]
 
 
 @attrs.frozen(eq=False)
@@ -51,15 +53,18 @@ class _Watched(Wrapper):
 class Maker:
     """Makes the batches of ``spec`` with ``ensemble``, whose networks load now.
 
-    A ``quiet`` one does not warn of the strategy: another process does.
+    A ``quiet`` one does not warn of the strategy: another process does. With ``offload`` experts are moved as the plan needs
+    them.
 
     Raises:
         InputError: a prompt that an expert does not know, or a strategy that does not fit the ensemble.
         UnknownNameError: a component of the strategy that no plugin registers.
     """
 
-    def __init__(self, spec: Spec, ensemble: Ensemble, device: str, quiet: bool = False) -> None:
-        self.spec, self._device = spec, device
+    def __init__(
+        self, spec: Spec, ensemble: Ensemble, device: str, quiet: bool = False, offload: Offload | None = None
+    ) -> None:
+        self.spec, self._device, self._offload = spec, device, offload
         composition = Composition(spec.strategy, ensemble)
         # All prompts at once, whatever the batch: an encoder's last bits depend on what it encodes together.
         self._cond = composition.condition(list(spec.prompts))
@@ -144,9 +149,13 @@ class Maker:
         cond = _rows_by_expert(self._cond, rows, len(self.spec.prompts))
         state = None
         try:
-            for state in self._sampler.trace(
+            states = self._sampler.trace(
                 self.spec.latents, seeds=seeds, cond=cond, plan=self.plan, device=self._device
-            ):
+            )
+            if self._offload is not None:
+                self._offload.follow(self.plan, self.spec.latents[1])
+                states = self._offload.steps(states)
+            for state in states:
                 done(state.step.index)
         except NonFiniteError as error:
             odd = self._odd or range(len(clips))
@@ -155,6 +164,19 @@ class Maker:
         assert state is not None  # a plan has a step
         # A clip alone: what the postprocessors sum up over a batch may be summed up in another order.
         return [self._sampler.finish(clip[None]) for clip in state.x], state
+
+
+@contextmanager
+def maker_of(
+    spec: Spec, ensemble: Ensemble, device: str, offload: str | None = None, quiet: bool = False
+) -> Iterator[Maker]:
+    """A maker whose experts are moved in and out within the block; ``offload`` is a mode as of `Offload`.
+
+    Raises:
+        InputError: another mode, or what `Maker` refuses.
+    """
+    with Offload(Composition(spec.strategy, ensemble), offload, device) as offloaded:
+        yield Maker(spec, ensemble, device, quiet, offloaded)
 
 
 def _rows_by_expert(cond: Condition | PerExpert, rows: list[int], count: int) -> Condition | PerExpert:

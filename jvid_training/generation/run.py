@@ -47,6 +47,7 @@ def generate(
     frames: int | None = None,
     dtype: str = "float32",
     device: str = "cpu",
+    offload: str | None = None,
     loaded: Ensemble | None = None,
     progress: ProgressCallback = lambda progress: None,
 ) -> ClipSet:
@@ -68,6 +69,7 @@ def generate(
         frames: of each clip; the set's own if None, or the ensemble's.
         dtype: of the networks.
         device: such as "cpu" or "cuda"; processes that share a machine take its GPUs in turn.
+        offload: which weights are on the device, as of `Offload`: "plan", "none" or "sequential". Clips do not depend on it.
         loaded: the ensemble, where the caller has it already, of the same ``ensemble``, ``dtype`` and ``device``.
         progress: called in the main process after each step.
 
@@ -77,17 +79,20 @@ def generate(
         NonFiniteError: NaN or infinity, in the clips that the message names. The run ends: the set could never be whole.
         JvidError: a worker died. What is finished stays.
     """
+    from jvid.pipeline.weights import check_mode, stays_on_host
+
     folder = Path(folder)
+    check_mode(offload)
     if processes < 1:
         raise InputError(f"processes {processes!r}: expected 1 or more")
     with ranks(device) as job, computing(threads, device):
         if job.world > 1 and processes > 1:
             raise InputError(f"processes {processes} in a job of {job.world}: leave one of them out")
         from jvid.ensemble.source import Source
-        from jvid_training.generation.maker import Maker
+        from jvid_training.generation.maker import maker_of
 
         own, source = device_of(device, job.local), Source.from_plain(ensemble)
-        models: Ensemble = loaded or source.load(own, dtype)
+        models: Ensemble = loaded or source.load(own, dtype, host=stays_on_host(offload))
         used = strategy(models) if callable(strategy) else strategy or recommended(models)
 
         def request(before: Spec | None) -> Spec:
@@ -102,7 +107,7 @@ def generate(
                 prompts=tuple(prompts) if prompts else usual_prompts(models), num=num, seed=seed, batch=clips,
                 micro_batch=micro_batch or together, threads=threads, dtype=dtype, device=device, latents=latents,
                 frames=models.frames.frames(latents[1]), size=frame_size(models, own), fps=float(models.fps),
-                versions=versions(),
+                versions=versions(), untested=models.untested,
             )  # fmt: skip
             return resumed(spec, before, models)
 
@@ -113,12 +118,12 @@ def generate(
                 from jvid_training.generation.workers import hand_out
 
                 Composition(spec.strategy, models).warn_of_unused_noise()  # once, and not in every worker
-                hand_out(folder, spec, missing, min(processes, len(missing)), watch)
+                hand_out(folder, spec, missing, min(processes, len(missing)), watch, offload)
             elif missing:
-                maker = Maker(spec, models, own, quiet=job.rank > 0)
-                for k in missing[job.rank :: job.world]:
-                    maker.write(folder, k, lambda part: watch.step(0, part))
-                    watch.finished(0, len(finished(folder)) if job.world > 1 else None)
+                with maker_of(spec, models, own, offload, quiet=job.rank > 0) as maker:
+                    for k in missing[job.rank :: job.world]:
+                        maker.write(folder, k, lambda part: watch.step(0, part))
+                        watch.finished(0, len(finished(folder)) if job.world > 1 else None)
             job.wait()
     return ClipSet.open(folder)
 

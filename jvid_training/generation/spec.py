@@ -69,6 +69,7 @@ class Spec:
         latents: ``(c, f, h, w)`` of a clip.
         frames: of a clip, decoded.
         size: ``(H, W)`` of a frame.
+        untested: by expert, classes of models that were never compared with their reference.
 
     Raises:
         InputError: a value out of range, or a batch that is no multiple of the micro-batch.
@@ -90,6 +91,7 @@ class Spec:
     size: tuple[int, int] = attrs.field(converter=_tuple)
     fps: float
     versions: Mapping[str, str] = attrs.field(converter=_dict, hash=False)
+    untested: Mapping[str, str] = attrs.field(factory=dict, converter=_dict, hash=False)
 
     def __attrs_post_init__(self) -> None:
         if not self.prompts or not all(isinstance(prompt, str) for prompt in self.prompts):
@@ -115,6 +117,8 @@ class Spec:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         values = {field.name: getattr(self, field.name) for field in attrs.fields(Spec)}
+        if not self.untested:  # as sets of earlier versions have it
+            del values["untested"]
         return {
             "format": FORMAT,
             **values,

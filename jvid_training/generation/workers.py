@@ -21,7 +21,9 @@ from jvid_training.jobs.ranks import device_of
 __all__ = ["hand_out", "make_batches"]
 
 
-def hand_out(folder: Path, spec: Spec, missing: Sequence[int], processes: int, watch: Watch) -> None:
+def hand_out(
+    folder: Path, spec: Spec, missing: Sequence[int], processes: int, watch: Watch, offload: str | None = None
+) -> None:
     """Have ``processes`` workers make the missing batches.
 
     When a worker dies or cannot go on, no more batches are handed out; the others finish what they have at hand.
@@ -32,7 +34,8 @@ def hand_out(folder: Path, spec: Spec, missing: Sequence[int], processes: int, w
     waiting, busy = deque(missing), set(range(processes))
     failed: JvidError | None = None
     arguments = [
-        {"folder": str(folder), "device": device_of(spec.device, number)} for number in range(processes)
+        {"folder": str(folder), "device": device_of(spec.device, number), "offload": offload}
+        for number in range(processes)
     ]
     with Pool(f"{__name__}:{make_batches.__name__}", arguments) as pool:
         for number, event in pool:
@@ -55,9 +58,10 @@ def hand_out(folder: Path, spec: Spec, missing: Sequence[int], processes: int, w
         raise failed
 
 
-def make_batches(worker: Worker, folder: str, device: str) -> None:
+def make_batches(worker: Worker, folder: str, device: str, offload: str | None = None) -> None:
     """Make the batches whose numbers come in."""
-    from jvid_training.generation.maker import Maker
+    from jvid.pipeline.weights import stays_on_host
+    from jvid_training.generation.maker import maker_of
     from jvid_training.jobs.locks import Lock
     from jvid_training.jobs.ranks import computing
 
@@ -65,10 +69,12 @@ def make_batches(worker: Worker, folder: str, device: str) -> None:
     with Lock(path, alone=False):
         spec = Spec.load(path)
         with computing(spec.threads, device):
-            ensemble = spec.ensemble.load(device, spec.dtype)
-            maker = Maker(spec, ensemble, device, quiet=True)  # the parent shows the warnings
-            worker.send(ready=True)
-            while True:
-                batch = worker.task()
-                maker.write(path, batch, lambda part: worker.send(part=part))
-                worker.send(done=batch)
+            ensemble = spec.ensemble.load(device, spec.dtype, host=stays_on_host(offload))
+            with maker_of(
+                spec, ensemble, device, offload, quiet=True
+            ) as maker:  # the parent shows the warnings
+                worker.send(ready=True)
+                while True:
+                    batch = worker.task()
+                    maker.write(path, batch, lambda part: worker.send(part=part))
+                    worker.send(done=batch)

@@ -35,7 +35,8 @@ def ensemble_words(source: Source) -> list[str]:
         "--fps": source.fps and f"{source.fps:g}",
         "--schedule": source.schedule,
     }
-    return words + [word for option, value in stated.items() if value for word in (option, value)]
+    words += [word for option, value in stated.items() if value for word in (option, value)]
+    return [*words, "--same-space"] if source.same_space else words
 
 
 def file_name(name: str) -> str:

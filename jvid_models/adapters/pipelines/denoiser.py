@@ -28,6 +28,7 @@ from jvid_models.adapters.pipelines.beginning import first_latents
 from jvid_models.adapters.pipelines.call import PLAIN, PipelineCall
 from jvid_models.adapters.pipelines.clean import clean_latents
 from jvid_models.adapters.pipelines.entry import enter
+from jvid_models.adapters.pipelines.frames import check_frames
 from jvid_models.adapters.pipelines.guidance import own_guidance
 from jvid_models.adapters.pipelines.kept import KeptOfRun
 from jvid_models.adapters.pipelines.placement import parts_of
@@ -70,6 +71,7 @@ class PipelineDenoiser:
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "call", PipelineCall(self.pipe, self.options, self.seed))
+        check_frames(self.call)
 
     @property
     def denoises(self) -> str:

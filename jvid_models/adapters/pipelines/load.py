@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from jvid.errors import InputError, MissingDependencyError
 from jvid.extras import extra
 from jvid.files import read_json
+from jvid.machine.device import check_device
 from jvid.machine.managed import units_of
 from jvid.machine.memory import weights_room
 from jvid.media.given import read_given
@@ -93,13 +94,14 @@ def from_folder(
 
     Raises:
         MissingDependencyError: the folder has no ``model_index.json``, or a class needs a package that is not installed.
-        InputError: the folder is damaged, or its class was not compared.
+        InputError: the folder is damaged, its class was not compared, or the device is not there.
     """
     name = _index_of(path).get("_class_name")
     if name not in COMPARED and not untested:
         raise InputError(
             f"{path} holds a {name}, which was never compared with diffusers' own run: give untested=True to use it"
         )
+    check_device(str(device))
     pipe = read_pipeline(path, dtype=dtype)
     load_loras(pipe, lora, lora_scale, lora_2, lora_scale_2)
     if host or _is_too_large(pipe, device):

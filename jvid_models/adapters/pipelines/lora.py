@@ -7,7 +7,7 @@ Source: Hu et al., LoRA, https://arxiv.org/abs/2106.09685. Files are safetensors
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from jvid.errors import InputError, MissingDependencyError
+from jvid.extras import extra
 
 __all__ = ["Files", "Scales", "load_loras"]
 
@@ -57,8 +58,8 @@ def load_loras(
         raise InputError(f"{who} takes no LoRA: diffusers has no loader of them for it")
     if files_2 is not None and getattr(pipe, "transformer_2", None) is None:
         raise InputError(f"{who} has no second transformer: give lora, without lora_2")
-    if importlib.util.find_spec("peft") is None:
-        raise MissingDependencyError("LoRA needs peft, which is not installed: pip install peft")
+    with extra("models"):
+        importlib.import_module("peft")  # diffusers' loaders need it
     names = [_loaded(pipe, path, second) for path, _, second in wanted]
     pipe.set_adapters(names, [scale for _, scale, _ in wanted])
 

@@ -6,17 +6,23 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import torch
+from torch import Tensor
 
 from jvid.cli import main
 from jvid.cli.ensembles import EnsembleOptions, default_source, named
+from jvid.core.protocols import Condition, NoiseSchedule
+from jvid.core.spaces import LatentSpace
 from jvid.ensemble import Source, compose
 from jvid.errors import InputError
 from jvid.media import read_latents, read_metadata
-from jvid.plugins import builtins
-from jvid.plugins.registry import Registry, using
+from jvid.plugins import builtins, hookimpl
+from jvid.plugins.registry import Registry, current, using
+from jvid.schedules import FlowMatching
 from jvid.strategy import Strategy
+from jvid.testing import GaussianOracle
 from tests.toy import built
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -162,6 +168,60 @@ def test_frames_and_rate_are_the_ensembles() -> None:
     assert (told["fps"], told["frames"], told["ensemble"]["fps"]) == (24.0, 6, 24.0)
 
 
+@attrs.frozen
+class Elsewhere:
+    """An oracle that declares the latent space of an autoencoder of its own."""
+
+    oracle: GaussianOracle
+    autoencoder: str
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        return self.oracle.schedule
+
+    @property
+    def space(self) -> LatentSpace:
+        return LatentSpace(self.autoencoder, channels=3)
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        return self.oracle(x, t, cond)
+
+
+@pytest.fixture
+def elsewhere(toys: None) -> list[str]:
+    @hookimpl
+    def jvid_register(register: Any) -> None:
+        register.denoiser(
+            "elsewhere", lambda space="none": Elsewhere(GaussianOracle(FlowMatching(), 0.3, 0.5), space)
+        )
+
+    current().add(jvid_register, "spaces", "spaces 1.0")
+    words = [f"--expert={name}=elsewhere:space={name}-vae" for name in "ab"]
+    return [*words, "--shape", "3,4,8,8", "--selector", "cycle:experts=a+b", "--steps", "2"]
+
+
+def test_spaces_that_differ_are_one_by_an_option(
+    elsewhere: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = ["sample", "x", *elsewhere, "-o", "x.safetensors"]
+    assert main(sample) == 2
+    assert "do not share a latent space" in (said := capsys.readouterr().err)
+    assert "--same-space" in said
+    assert main([*sample, "--same-space"]) == 0
+    assert read_metadata("x.safetensors")["ensemble"]["same_space"] is True
+    source = Source(
+        experts={name: f"elsewhere:space={name}-vae" for name in "ab"}, shape=(3, 4, 8, 8), same_space=True
+    )
+    expected = compose(Strategy("cycle:experts=a+b", steps=2), source.load())((3, 4, 8, 8), seeds=[0])
+    assert torch.equal(read_latents("x.safetensors"), expected)
+    assert main(["sample", "--again", "x.safetensors", "-o", "y.safetensors"]) == 0
+    assert torch.equal(read_latents("y.safetensors"), expected)
+    # The file's ensemble is kept where the option is given beside it.
+    assert main(["sample", "--again", "x.safetensors", "--same-space", "-o", "z.safetensors"]) == 0
+    assert read_metadata("z.safetensors")["ensemble"] == source.to_plain()
+    assert main(["plan", *elsewhere, "--same-space", "--time"]) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -170,6 +230,8 @@ def test_frames_and_rate_are_the_ensembles() -> None:
         ({"expert": ["a=x"], "ensemble": "toy", "text": ["minilm", "a=clip:path=p"]},
          Source("toy", {"a": "x"}, {"*": "minilm", "a": "clip:path=p"})),
         ({"expert": ["a=x"], "shape": "4,16,32x32"}, Source(experts={"a": "x"}, shape=(4, 16, 32, 32))),
+        ({"expert": ["a=x"], "same_space": True}, Source(experts={"a": "x"}, same_space=True)),
+        ({"same_space": True}, Source("toy", same_space=True)),
     ],
 )  # fmt: skip
 def test_options_make_a_source(options: dict[str, Any], expected: Source | None) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,6 @@ from jvid_models.adapters.pipelines.lora import load_loras
 from jvid_models.adapters.unet import from_unet
 from jvid_models.ensembles.pipelines import pipeline_ensemble
 
-PEFT = importlib.util.find_spec("peft") is not None
-needs_peft = pytest.mark.skipif(not PEFT, reason="peft is not installed")
 PROMPT, IMAGE = "a red cat", "StableDiffusionPipeline"
 SIZE = {"height": 64, "width": 64}
 T = torch.tensor(0.5, dtype=torch.float64)
@@ -108,7 +106,7 @@ def test_an_edited_text_encoder_is_seen_by_the_next_run() -> None:
         ({"lora": ["{one}"], "lora_scale": "1+2"}, InputError, "got 2 for 1 files"),
         ({"lora": "{one}", "lora_scale": "much"}, InputError, "expected a number"),
         ({"lora_2": "{one}"}, InputError, "no second transformer"),
-        pytest.param({"lora": "{other}"}, InputError, "LoRA", marks=needs_peft),
+        ({"lora": "{other}"}, InputError, "LoRA"),
     ],
 )
 def test_a_wrong_lora_is_one_line(folder: Path, options: Any, error: type[Exception], message: str) -> None:
@@ -130,13 +128,15 @@ def test_what_takes_no_lora_is_refused(folder: Path) -> None:
         pipeline_ensemble(tiny.build(IMAGE).pipe, lora=folder / "one.safetensors")
 
 
-@pytest.mark.skipif(PEFT, reason="peft is installed")
-def test_a_missing_peft_is_named(folder: Path) -> None:
-    with pytest.raises(MissingDependencyError, match="pip install peft"):
-        pipeline_ensemble(folder / "sd", lora=folder / "one.safetensors")
+def test_a_missing_peft_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = tiny.build(IMAGE).pipe
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(
+        MissingDependencyError, match=r"^peft is not installed: pip install 'jvid\[models\]'$"
+    ):
+        load_loras(pipe, folder / "one.safetensors")
 
 
-@needs_peft
 def test_files_are_adapters_with_their_scales(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import diffusers
 
@@ -158,7 +158,6 @@ def test_files_are_adapters_with_their_scales(folder: Path, monkeypatch: pytest.
     assert off(predicted(pipeline_ensemble(stock, native=False, **SIZE)), expected) > 1e-4
 
 
-@needs_peft
 def test_adapters_that_are_scaled_swapped_fused_and_unfused(folder: Path) -> None:
     pipe = tiny.build(IMAGE).pipe
     native, own = ways(pipe)
@@ -194,7 +193,6 @@ def test_adapters_that_are_scaled_swapped_fused_and_unfused(folder: Path) -> Non
     assert off(predicted(native), plain) < 1e-4
 
 
-@needs_peft
 def test_each_of_two_transformers_has_its_own_lora(tmp_path: Path) -> None:
     made = tiny.build("WanPipeline:2.2")
     made.pipe.save_pretrained(tmp_path / "wan")

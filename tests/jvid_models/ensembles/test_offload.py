@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -30,6 +31,7 @@ from jvid.views.memory_table import MemoryRow, memory_table, peaks_line
 from jvid_models.adapters.movable import is_movable
 from jvid_models.adapters.pipelines.placement import placed
 from jvid_models.ensembles.pipelines import pipeline_ensemble
+from jvid_training.generation import ClipSet
 
 VIDEO, TWO = "TextToVideoSDPipeline", "WanPipeline:2.2"
 HIGH, LOW = "high.transformer", "low.transformer"
@@ -265,4 +267,57 @@ def test_on_the_command_line(
         "sequential": max(weights.sizes.values()),
     }
     assert main(["sample", "a cat", *words, "--offload", "all", "-o", "c.safetensors"]) == 2
+    assert "--offload 'all': expected plan, none or sequential" in capsys.readouterr().err
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The options that name a pipeline's folder, which is in the working one."""
+    monkeypatch.chdir(tmp_path)
+    pipe, arguments = built(TWO)
+    pipe.save_pretrained("wan")
+    options = ",".join(f"{key}={value}" for key, value in arguments.items())
+    return ["--ensemble", f"wan:{options}", "--steps", "4"]
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[Offload]:
+    """The offloads whose blocks ended."""
+    found: list[Offload] = []
+    leave = Offload.__exit__
+
+    def watch(self: Offload, *error: Any) -> None:
+        leave(self, *error)
+        found.append(self)
+
+    monkeypatch.setattr(Offload, "__exit__", watch)
+    return found
+
+
+def test_sets_are_generated_by_the_plan(folder: list[str], ended: list[Offload], capsys: Any) -> None:
+    words = ["generate", *folder, "--num", "2", "--batch", "2", "--micro-batch", "1", "--prompt", "a cat"]
+    assert main([*words, "--out", "plain"]) == 0
+    assert main([*words, "--out", "plan", "--offload", "plan"]) == 0
+    plain, plan = (ClipSet.open(name) for name in ("plain", "plan"))
+    assert [each.mode for each in ended] == ["none", "plan"]
+    assert ended[0].moves == ()
+    # Each clip is a run of its own: the expert for high noise goes before the other comes, twice.
+    assert steps_of(ended[1], HIGH) == [(0, True), (1, False)] * 2
+    assert [step for step, into in steps_of(ended[1], LOW) if into] == [2, 2]
+    for one, other in zip(plain.latents_batches(), plan.latents_batches(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+    # The same set, whatever moves its weights.
+    assert main([*words, "--out", "plan", "--offload", "sequential"]) == 0
+    assert main([*words, "--out", "none", "--offload", "all"]) == 2
+    assert "--offload 'all': expected plan, none or sequential" in capsys.readouterr().err
+    assert not Path("none").exists()
+
+
+def test_strategies_are_compared_by_their_plans(folder: list[str], ended: list[Offload], capsys: Any) -> None:
+    words = ["compare", "a cat", *folder, "-o", "all.png"]
+    assert main([*words, "--offload", "sequential"]) == 0
+    assert [each.mode for each in ended] == ["sequential"] * 3
+    called = [{move.unit for move in each.moves if move.unit in (HIGH, LOW)} for each in ended]
+    assert called == [{HIGH}, {LOW}, {HIGH, LOW}]  # each alone, and both
+    assert main([*words, "--offload", "all"]) == 2
     assert "--offload 'all': expected plan, none or sequential" in capsys.readouterr().err

@@ -20,6 +20,10 @@ from jvid.cli import main
 from jvid.denoisers.framewise import Framewise
 from jvid.errors import InputError, JvidWarning
 from jvid.media import read_metadata
+from jvid.pipeline.batches import Batching
+from jvid.pipeline.make import make
+from jvid.pipeline.record import Clip, Record
+from jvid.pipeline.write import targets, write_clips
 from jvid_models.ensembles.pipelines import pipeline_ensemble
 from jvid_models.ensembles.schedulers import solver_of
 
@@ -161,6 +165,40 @@ def test_a_clip_model_at_one_frame_is_an_expert_of_pictures() -> None:
         jvid.compose(jvid.Strategy("always:name=image", "euler", "native", steps=2), pair)
 
 
+@pytest.mark.parametrize(
+    ("name", "frames", "expected"),
+    [
+        (WAN, 6, r"frames 6: expected 4k \+ 1, such as 5 or 9"),
+        (WAN, 0, "frames 0: expected a whole number of frames, 1 or more"),
+        (WAN, -3, "frames -3: expected a whole number"),
+        (WAN, 5.0, r"frames 5\.0: expected a whole number"),
+        (VIDEO, 0, "frames 0: expected a whole number"),
+        (TWO, 7, r"frames 7: expected 4k \+ 1, such as 5 or 9"),
+    ],
+)
+def test_frames_that_a_pipeline_would_round_are_refused(name: str, frames: Any, expected: str) -> None:
+    pipe, arguments = built(name)
+    options = {**arguments, "num_frames": frames}
+    with pytest.raises(InputError, match=rf"^{type(pipe).__name__}: {expected}") as caught:
+        pipeline_ensemble(pipe, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_expert_of_such_a_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    built(WAN)[0].save_pretrained("wan")
+    text = "wan:height=32,width=48,num_frames={}"
+    line = "expert 'video': ensemble 'wan': WanPipeline: frames 6: expected 4k + 1, such as 5 or 9"
+    with pytest.raises(InputError) as caught:
+        jvid.load("ensemble", video=text.format(6))
+    assert str(caught.value) == line
+    assert main(["plan", "--expert", f"video={text.format(6)}"]) == 2
+    assert line in capsys.readouterr().err
+    assert jvid.load("ensemble", video=text.format(9)).shape[1] == 3
+
+
 def test_a_scheduler_that_clips_x_0_is_seen() -> None:
     """diffusers' DDIM keeps the eps of before: no x_0 says that."""
     pipe, arguments = built(IMAGE)
@@ -252,6 +290,34 @@ def test_folders_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert off(latents.reshape(expected.shape), expected) < 1e-5
     assert main(["plan", *words]) == 0
     assert "video 1, image 1" in capsys.readouterr().out
+
+
+class OwnPipeline(diffusers.StableDiffusionPipeline):
+    """A class that no census has seen."""
+
+
+def test_a_class_that_was_not_compared_is_named_in_the_clip(tmp_path: Path) -> None:
+    own = OwnPipeline(**built(IMAGE)[0].components, requires_safety_checker=False)
+    with pytest.raises(InputError, match=r"OwnPipeline was never compared.*untested=True"):
+        pipeline_ensemble(own, height=64, width=64)
+    for native in (True, False):
+        alone = pipeline_ensemble(own, height=64, width=64, untested=True, native=native)
+        assert alone.untested == {"image": "OwnPipeline"}
+    strategy = jvid.Strategy("cycle:experts=video+image", "ddim", "native", steps=2)
+    source = jvid.Source(experts={"video": VIDEO, "image": "OwnPipeline"})
+    clips = [Clip(PROMPT, 0)]
+    found = {}
+    for name, image in (("own", alone), ("stock", ensemble(IMAGE))):
+        pair = jvid.load("ensemble", video=ensemble(VIDEO), image=image)
+        done = make(pair, strategy, clips, Batching(1))
+        files = targets([tmp_path / f"{name}.mp4", tmp_path / f"{name}.safetensors"], 1)
+        record = Record(source, tuple(clips), strategy, batches=done.batches)
+        write_clips(pair, record, done, files, None)
+        found[name] = [read_metadata(path) for path, _ in files]
+    for metadata in found["own"]:
+        assert metadata["untested"] == {"image": "OwnPipeline"}
+        assert Record.read(metadata).clips == tuple(clips)
+    assert [metadata for metadata in found["stock"] if "untested" in metadata] == []
 
 
 def test_what_is_no_pipeline_is_one_line(tmp_path: Path) -> None:

@@ -160,6 +160,7 @@ def test_the_fingerprint_of_a_composed_ensemble_is_of_all_that_it_states() -> No
         {"shape": (3, 4, 8, 9)},
         {"fps": 6.0},
         {"schedule": "cosine"},
+        {"same_space": True},
     ]
     found = [fingerprint(**change) for change in changes]
     assert len(set(found)) == len(found)

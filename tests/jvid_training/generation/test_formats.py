@@ -105,3 +105,14 @@ def test_a_set_of_experts_comes_back_from_its_file(tmp_path: Path) -> None:
     source = Source("toy", {"high": "gaussian:std=.5"}, {"*": "table"}, "pixels", (3, 4, 8, 8), 5.0, "cosine")
     spec = attrs.evolve(spec, ensemble=source)
     assert Spec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+def test_a_set_names_the_models_that_were_never_compared(tmp_path: Path) -> None:
+    plain = toy(tmp_path / "plain", 1)
+    assert "untested" not in json.loads((plain.folder / "set.json").read_text())
+    ensemble = toy_ensemble()
+    members = {**ensemble.members, "image": attrs.evolve(ensemble.member("image"), untested="OwnPipeline")}
+    ensemble.members = members
+    made = generate(tmp_path / "own", num=1, ensemble="toy", loaded=ensemble)
+    assert ClipSet.open(made.folder).spec.untested == {"image": "OwnPipeline"}
+    assert content(made) == content(plain)

@@ -142,16 +142,19 @@ def test_wrappers_that_a_strategy_does_not_state_are_the_ensembles() -> None:
     Source("actions-64"),
     Source(experts={"high": "gaussian:std=.5,schedule=cosine", "low": "runs/low#video"}, shape=(1, 4, 8, 8), fps=12.5),
     Source("pairs/mine", {"early": "runs/early"}, {"*": "minilm", "high": "clip:path=a b"}, "taesd"),
+    Source(experts={"a": "runs/a", "b": "runs/b"}, shape=(1, 4, 8, 8), same_space=True),
 ])  # fmt: skip
 def test_the_words_of_a_command_are_the_source_again(source: Source) -> None:
     options: dict[str, list[str]] = {}
     given = ensemble_words(source)
+    same_space = given[-1:] == ["--same-space"]
+    given = given[:-1] if same_space else given
     for option, value in zip(given[::2], given[1::2], strict=True):
         options.setdefault(option.removeprefix("--"), []).append(value)
     single = {name: options.pop(name)[0] for name in ("ensemble", "codec", "shape", "fps") if name in options}
     if "fps" in single:
         single["fps"] = float(single["fps"])  # as the command line reads it
-    assert EnsembleOptions(**options, **single).source() == source
+    assert EnsembleOptions(**options, **single, same_space=same_space).source() == source
 
 
 # Machado, Oliveira and Fernandes 2009, at full severity; of linear RGB.
