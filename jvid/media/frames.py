@@ -1,4 +1,4 @@
-"""Video tensors to 8-bit frames, their enlargement, and contact sheets.
+"""Video tensors to 8-bit frames, and their enlargement.
 
     byte = round(127.5 (v + 1)),   v in [-1, 1]
 
@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import attrs
-
 from jvid.errors import InputError
 from jvid.extras import extra
 
@@ -21,14 +19,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from jvid.media.looks import Look
 
-__all__ = ["Frames", "enlarged", "sheet", "to_frames"]
+__all__ = ["Frames", "enlarged", "to_frames"]
 
 Frames: TypeAlias = "npt.NDArray[np.uint8]"
 """``(b f H W 3)``."""
-
-_GAP = 2
 
 
 def to_frames(video: Tensor | Frames) -> Frames:
@@ -68,18 +63,3 @@ def enlarged(frame: Any, scale: int, *, smooth: bool) -> Image:
         return image
     how = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
     return image.resize((image.width * scale, image.height * scale), how)
-
-
-def sheet(frames: Frames, look: Look) -> Image:
-    """A contact sheet: a row for each clip, a column for each frame, enlarged pixel by pixel."""
-    with extra("media"):
-        from PIL import Image
-
-    b, f, height, width, _ = frames.shape
-    across, down = width * look.scale + _GAP, height * look.scale + _GAP
-    mode, empty = ("RGBA", (0, 0, 0, 0)) if look.transparent else ("RGB", "white")
-    page = Image.new(mode, (f * across - _GAP, b * down - _GAP), empty)
-    for row, clip in enumerate(frames):
-        for column, image in enumerate(attrs.evolve(look, exact=True).images(clip)):
-            page.paste(image, (column * across, row * down))
-    return page

@@ -1,4 +1,4 @@
-"""How frames are shown in a file: enlarged by a factor, smoothly or pixel by pixel, on their background or without it."""
+"""How frames are shown in a file, alone or on a contact sheet: enlarged, and with or without their background."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.errors import InputError
+from jvid.extras import extra
 from jvid.media.frames import enlarged
 
 if TYPE_CHECKING:
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
     from jvid.media.frames import Frames
 
-__all__ = ["Look", "background"]
+__all__ = ["Look", "background", "sheet"]
 
+_GAP = 2
 TOLERANCE = 24
 """Largest difference of a channel, of 255, between the background's colour and a pixel of it: what a decoder leaves."""
 
@@ -74,3 +76,18 @@ def background(clip: Frames, tolerance: int = TOLERANCE) -> Any:
         if (grown == found).all():
             return found
         found = grown
+
+
+def sheet(frames: Frames, look: Look) -> Image:
+    """A contact sheet: a row for each clip, a column for each frame, enlarged pixel by pixel."""
+    with extra("media"):
+        from PIL import Image
+
+    b, f, height, width, _ = frames.shape
+    across, down = width * look.scale + _GAP, height * look.scale + _GAP
+    mode, empty = ("RGBA", (0, 0, 0, 0)) if look.transparent else ("RGB", "white")
+    page = Image.new(mode, (f * across - _GAP, b * down - _GAP), empty)
+    for row, clip in enumerate(frames):
+        for column, image in enumerate(attrs.evolve(look, exact=True).images(clip)):
+            page.paste(image, (column * across, row * down))
+    return page

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jvid.extras import extra
-from jvid.media.frames import sheet
+from jvid.media.looks import sheet
 
 if TYPE_CHECKING:
     from jvid.media.frames import Frames
