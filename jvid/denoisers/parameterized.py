@@ -54,6 +54,11 @@ class Parameterized:
         """What the network declares to see, "clips" or "frames"; clips where it does not."""
         return str(getattr(self.network, "denoises", "clips"))
 
+    @property
+    def own_guidance(self) -> float:
+        """The scale of guidance that is in the network's prediction already; 1 is none."""
+        return float(getattr(self.network, "own_guidance", 1.0))
+
     def modules(self) -> Parts:
         """Those of the network."""
         return modules_of(self.network)
