@@ -4,8 +4,8 @@
 
 n is the time that the pipeline gives the transformer (`Levels.presented`). Short rows are evaluated together: weights are then
 read once for all of them. Long ones gain nothing by it, and would need the memory of all rows at once: each is a call, as it is
-in the pipeline. Measured for two rows in one call, against two calls (dimension 128 to 512, one thread): Wan 1.5 times as fast
-with 32 tokens a row, 1.2 with 320, 1.1 with 1,280; Qwen-Image 1.7 with 16, 1.1 with 256, 1.0 with 1,024.
+in the pipeline. Measured for two rows in one call, against two calls (dimension 128 and 256, one thread): Wan 1.5 times as
+fast with 32 tokens a row, 1.1 with 128 and 320, 0.8 with 640; Qwen-Image 1.7 with 16, 1.1 with 256, 0.8 with 1,024.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from jvid_models.adapters.pipelines.levels import Levels
 
 __all__ = ["TransformerNetwork", "calls"]
 
-MOST = 2048
+MOST = 1024
 """Tokens of one call of several rows."""
 
 
