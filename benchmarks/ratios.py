@@ -66,9 +66,15 @@ def _short(ratio: float | None) -> str:
 
 
 def interleaved(
-    sides: Mapping[str, Callable[[], object]], rounds: int = 5, warmup: int = 1
+    sides: Mapping[str, Callable[[], object]],
+    rounds: int = 5,
+    warmup: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """The median seconds of each side over ``rounds`` rounds, in each of which every side runs once."""
+    """The median seconds of each side over ``rounds`` rounds, in each of which every side runs once.
+
+    ``clock``: `time.process_time` counts what this process alone used, of all its threads together.
+    """
     for _ in range(warmup):
         for run in sides.values():
             run()
@@ -77,9 +83,9 @@ def interleaved(
     for turn in range(rounds):
         # The order alternates, so that no side always runs on warm caches.
         for name in names if turn % 2 == 0 else reversed(names):
-            started = time.perf_counter()
+            started = clock()
             sides[name]()
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(clock() - started)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 

@@ -54,6 +54,11 @@ class Parameterized:
         """What the network declares to see, "clips" or "frames"; clips where it does not."""
         return str(getattr(self.network, "denoises", "clips"))
 
+    @property
+    def own_guidance(self) -> float:
+        """The scale of guidance that is in the network's prediction already; 1 is none."""
+        return float(getattr(self.network, "own_guidance", 1.0))
+
     def modules(self) -> Parts:
         """Those of the network."""
         return modules_of(self.network)
@@ -92,7 +97,8 @@ class Parameterized:
         elif self.prediction == "v":
             x_0 = (alpha * x_t - sigma * out) / (alpha * alpha + sigma * sigma)
         elif self.prediction == "flow":
-            x_0 = (x_t - sigma * out) / (alpha + sigma)
+            # In one new tensor: of large latents memory that is touched first costs more than the arithmetic.
+            x_0 = (sigma * out).neg_().add_(x_t).div_(alpha + sigma)
         else:
             x_0 = out
         return x_0 if x_0.dtype == x.dtype else x_0.to(x.dtype)

@@ -18,6 +18,7 @@ from jvid.strategy.shorthand import with_guidance
 from jvid_models.adapters.pipelines import PipelineDenoiser
 from jvid_models.adapters.pipelines.frames import frame_rule_of
 from jvid_models.adapters.pipelines.guidance import scale_name
+from jvid_models.ensembles.native import guides_itself
 from jvid_models.ensembles.split import HIGH, LOW, SECOND_SCALE, has_two
 
 __all__ = ["CallOptions"]
@@ -129,7 +130,7 @@ class CallOptions:
         """The strategy with the stated scales for the experts that their pipelines do not guide."""
         scales: dict[str, float | Guidance] = {}
         for name, member in ensemble.members.items():
-            scale = None if isinstance(member.denoiser, PipelineDenoiser) else self.scale(name)
+            scale = None if guides_itself(member) else self.scale(name)
             if scale is not None and (member.conditioner is not None or self.guidance_scale != scale):
                 scales[name] = scale
         return with_guidance(strategy, scales, ensemble.default_wrappers) if scales else strategy

@@ -1,77 +1,63 @@
-"""Pipelines whose UNet is evaluated by jvid's own adapter: frames as one batch, both halves of guidance in one call.
+"""Pipelines whose network is evaluated by jvid's own adapter: frames as one batch, both halves of guidance in one call.
 
-The UNet and its text encoder are the pipeline's objects; what it would do around them is what `from_unet` and `Guided` do.
+Network and text encoder are the pipeline's objects; what it would do around them is what `from_unet`, `WanNetwork` or
+`QwenImageNetwork` and guidance do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
-import torch
 
-from jvid.core.modules import Parts
-from jvid.core.protocols import Condition
 from jvid.ensemble import Member
-from jvid.errors import InputError
-from jvid.machine.managed import arrive
 from jvid.plugins.choice import Choice
-from jvid_models.adapters.movable import movable
 from jvid_models.adapters.pipelines import PipelineDenoiser
-from jvid_models.adapters.pipelines.caches import has_caches
-from jvid_models.adapters.unet import from_unet
-from jvid_models.ensembles.schedulers import clips_x_0
+from jvid_models.adapters.transformer_network import TransformerNetwork
+from jvid_models.ensembles import native_networks
+from jvid_models.ensembles.pipeline_text import PipelineText, QwenImageText, WanText
 
-__all__ = ["NATIVE", "PipelineText", "native_member", "own_wrappers", "pipeline_of"]
-
-NATIVE = ("StableDiffusionPipeline", "TextToVideoSDPipeline", "AnimateDiffPipeline")
-"""Classes whose call does nothing else, with the options of ``_UNDERSTOOD``."""
-
-_UNDERSTOOD = frozenset({"guidance_scale", "negative_prompt", "height", "width", "num_frames"})
+__all__ = ["NATIVE", "guides_itself", "native_member", "own_wrappers", "pipeline_of"]
 
 
-@attrs.frozen(eq=False)
-class PipelineText:
-    """Prompts to conditions by a pipeline's own ``encode_prompt``; its option ``negative_prompt`` is the null condition's."""
+@attrs.frozen
+class NativeAdapter:
+    """jvid's own adapter for pipelines of one class.
 
-    denoiser: PipelineDenoiser
+    Attributes:
+        denoiser: of a pipeline; None where its own call is needed.
+        text: the class of its conditioner.
+        options: the options of a call that the adapter understands.
+        guides: whether guidance is the adapter's, and no wrapper around it.
+    """
 
-    @property
-    def pipe(self) -> Any:
-        """The pipeline."""
-        return self.denoiser.pipe
+    denoiser: Callable[[PipelineDenoiser], Any]
+    text: type[PipelineText]
+    options: frozenset[str]
+    guides: bool = False
 
-    @property
-    def negative(self) -> str:
-        """The prompt of the null condition."""
-        return str(self.denoiser.options.get("negative_prompt") or "")
 
-    def modules(self) -> Parts:
-        """The text encoder, if it may be moved."""
-        return Parts(before=movable({"text_encoder": self.pipe.text_encoder}))
+_PLAIN = frozenset({"negative_prompt", "height", "width"})
+_CLIPS = _PLAIN | {"guidance_scale", "num_frames"}
+_UNET = NativeAdapter(native_networks.unet, PipelineText, _CLIPS)
 
-    @torch.no_grad()
-    def __call__(self, prompts: Sequence[str]) -> Condition:
-        """b prompts -> ``{"text": (b n w), "null": {"text": (b n w)}}``.
-
-        Raises:
-            InputError: no prompts, or one string.
-        """
-        if isinstance(prompts, str) or not prompts:
-            raise InputError(
-                f"got prompts {prompts!r}: expected a list of at least one ('' is unconditional)"
-            )
-        arrive(self.pipe.text_encoder)
-        device = self.pipe._execution_device  # of offloaded parts too
-        text, null = self.pipe.encode_prompt(
-            list(prompts), device, 1, True, negative_prompt=[self.negative] * len(prompts)
-        )[:2]
-        return {"text": text, "null": {"text": null}}
+NATIVE: Mapping[str, NativeAdapter] = {
+    "StableDiffusionPipeline": _UNET,
+    "TextToVideoSDPipeline": _UNET,
+    "AnimateDiffPipeline": _UNET,
+    "WanPipeline": NativeAdapter(native_networks.wan, WanText, _CLIPS | {"max_sequence_length"}),
+    "QwenImagePipeline": NativeAdapter(
+        native_networks.qwen_image, QwenImageText, _PLAIN | {"true_cfg_scale", "max_sequence_length"}, True
+    ),
+}
+"""By the class of the pipeline."""
 
 
 def own_wrappers(denoiser: PipelineDenoiser) -> tuple[Choice, ...]:
-    """The guidance of a pipeline of `NATIVE` as wrappers, which is outside of jvid's adapter."""
+    """The guidance of a pipeline of `NATIVE` as wrappers, where it is outside of jvid's adapter."""
+    if NATIVE[type(denoiser.pipe).__name__].guides:
+        return ()
     parameter = denoiser.call.parameters["guidance_scale"]
     scale = float(denoiser.options.get("guidance_scale", parameter.default))
     return (Choice("guided", {"scale": scale}),) if scale > 1.0 else ()
@@ -79,27 +65,27 @@ def own_wrappers(denoiser: PipelineDenoiser) -> tuple[Choice, ...]:
 
 def native_member(denoiser: PipelineDenoiser) -> Member | None:
     """The member of a pipeline by jvid's own adapter; None where the pipeline's own call is needed."""
-    pipe, options = denoiser.pipe, denoiser.options
-    if type(pipe).__name__ not in NATIVE or not _UNDERSTOOD.issuperset(options) or clips_x_0(pipe.scheduler):
+    native = NATIVE.get(type(denoiser.pipe).__name__)
+    if native is None or not native.options.issuperset(denoiser.options):
         return None
-    if (
-        pipe.unet.config.in_channels != pipe.unet.config.out_channels
-        or getattr(pipe, "image_encoder", None) is not None
-        or _is_offloaded(pipe.unet)
-        or has_caches(pipe.unet)  # whose states are kept by the pipeline's own call
-    ):
+    made = native.denoiser(denoiser)
+    if made is None:
         return None
-    unet = from_unet(pipe.unet, pipe.scheduler, space=denoiser.space)
-    return Member(unet, denoiser.denoises, PipelineText(denoiser), own_wrappers(denoiser), any_length=True)  # type: ignore[arg-type]
-
-
-def _is_offloaded(module: torch.nn.Module) -> bool:
-    """Whether diffusers moves weights when it calls the module or parts of it, which jvid's adapter does not do."""
-    return any(hasattr(each, "_hf_hook") or hasattr(each, "_diffusers_hook") for each in module.modules())
+    return Member(made, denoiser.denoises, native.text(denoiser), own_wrappers(denoiser), any_length=True)  # type: ignore[arg-type]
 
 
 def pipeline_of(member: Member) -> PipelineDenoiser | None:
     """The pipeline's denoiser behind a member, by its own call or by jvid's adapter; None for a member of another origin."""
     if isinstance(member.denoiser, PipelineDenoiser):
         return member.denoiser
+    if isinstance(network := getattr(member.denoiser, "network", None), TransformerNetwork):
+        return network.owner
     return member.conditioner.denoiser if isinstance(member.conditioner, PipelineText) else None
+
+
+def guides_itself(member: Member) -> bool:
+    """Whether the scale of guidance is an option of a pipeline's call, and not of a wrapper."""
+    if isinstance(member.denoiser, PipelineDenoiser):
+        return True
+    pipe = pipeline_of(member)
+    return pipe is not None and NATIVE[type(pipe.pipe).__name__].guides

@@ -27,6 +27,7 @@ from jvid_models.adapters.pipelines.lora import Files, Scales
 from jvid_models.adapters.precision import precision
 from jvid_models.ensembles.native import native_member
 from jvid_models.ensembles.pipeline_codec import PipelineCodec
+from jvid_models.ensembles.pipeline_text import PipelineText
 from jvid_models.ensembles.schedulers import solver_of
 from jvid_models.ensembles.split import boundary_of, has_two, split
 
@@ -118,11 +119,13 @@ def ensemble_of(
         wrappers: the experts' default stack; None is the pipeline's own guidance.
     """
     kind = type(denoiser.pipe).__name__
-    if experts := split(denoiser):
-        members = {name: _member(expert) for name, expert in experts.items()}
-    else:
-        name = "video" if denoiser.denoises == "clips" else "image"
-        members = {name: (native_member(denoiser) if native else None) or _member(denoiser)}
+    single = "video" if denoiser.denoises == "clips" else "image"
+    experts = split(denoiser) or {single: denoiser}
+    members = {
+        name: (native_member(expert) if native else None) or _member(expert)
+        for name, expert in experts.items()
+    }
+    members = _sharing_text(members)
     if wrappers is not None:
         members = {name: attrs.evolve(member, wrappers=wrappers) for name, member in members.items()}
     if not denoiser.compared:
@@ -151,6 +154,14 @@ def _member(denoiser: PipelineDenoiser) -> Member:
     """The member by the pipeline's own call, its own guidance included."""
     conditioner: TextEncoder | None = PipelinePrompts() if "prompt" in denoiser.call.parameters else None
     return Member(denoiser, denoiser.denoises, conditioner, any_length=True)  # type: ignore[arg-type]
+
+
+def _sharing_text(members: dict[str, Member]) -> dict[str, Member]:
+    """With one conditioner for all whose prompts are encoded by the same pipeline, so that they are encoded once."""
+    texts = [each.conditioner for each in members.values()]
+    if not all(isinstance(text, PipelineText) for text in texts):
+        return members
+    return {name: attrs.evolve(member, conditioner=texts[0]) for name, member in members.items()}
 
 
 def _fps(denoiser: PipelineDenoiser) -> float:

@@ -69,9 +69,10 @@ def off(one: Tensor, other: Tensor) -> float:
     return float((one - other).abs().max() / other.abs().max())
 
 
+@pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("name", [IMAGE, VIDEO, WAN, TWO])
-def test_the_recommended_strategy_is_the_pipelines_own_run(name: str) -> None:
-    made = ensemble(name)
+def test_the_recommended_strategy_is_the_pipelines_own_run(name: str, native: bool) -> None:
+    made = ensemble(name, native=native)
     x = noise(made)
     strategy = attrs.evolve(made.strategy, steps=STEPS)
     expected = own_run(name, x)
@@ -86,7 +87,9 @@ def test_two_transformers_are_two_experts_with_the_boundary_and_scales_of_the_fo
     assert made.strategy.selector == jvid.Choice(
         "boundary", {"experts": "high+low", "at": 0.875, "by": "noise"}
     )
-    assert [made.denoiser(name).own_guidance for name in made.experts] == [4.0, 3.0]
+    assert [made.member(name).wrappers[0].options["scale"] for name in made.experts] == [4.0, 3.0]
+    own = ensemble(TWO, native=False)
+    assert [own.denoiser(name).own_guidance for name in own.experts] == [4.0, 3.0]
     assert jvid.Composition(attrs.evolve(made.strategy, steps=4), made).plan().counts == {"high": 2, "low": 2}
 
 
@@ -235,8 +238,9 @@ def test_a_scheduler_without_an_equal_solver_is_warned_of(
         solver_of(getattr(diffusers, scheduler)(**options), "Pipe")
 
 
-def test_threads_use_a_pipeline_in_turn() -> None:
-    made = ensemble(TWO)
+@pytest.mark.parametrize("native", [True, False])
+def test_threads_use_a_pipeline_in_turn(native: bool) -> None:
+    made = ensemble(TWO, native=native)
     strategy, x = attrs.evolve(made.strategy, steps=STEPS), noise(made)
     composition = jvid.Composition(strategy, made)
     alone = [
