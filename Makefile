@@ -18,11 +18,12 @@ SETUP := pyproject.toml constraints.txt benchmarks/peers.txt | $(BIN)/python
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 14
 
-demo: $(MODELS) ## set up, then sample a video with the bundled ensemble into demo/
+demo: $(MODELS) ## set up, then compare experts and mixture of the bundled ensemble, and sample a video, into demo/
 	@mkdir -p demo
+	@$(BIN)/jvid compare "a person waving two hands" --strategy mixture=recipes/actions-64/strategies/mixture-16.json --seed $(SEED) -o demo/comparison.mp4 -o demo/comparison.png
 	@$(BIN)/jvid sample "a person waving two hands" --seed $(SEED) -o demo/wave.mp4 -o demo/wave.png
 	@$(BIN)/jvid plan -o demo/plan.png >/dev/null
-	@echo && printf '%s\n' demo/wave.mp4 demo/wave.png demo/plan.png
+	@echo && printf '%s\n' demo/comparison.mp4 demo/comparison.png demo/wave.mp4 demo/wave.png demo/plan.png
 
 test: lint ## set up, lint, then run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal

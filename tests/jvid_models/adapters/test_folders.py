@@ -107,5 +107,5 @@ def test_an_autoencoder_of_a_variant_and_one_that_lacks_tensors(tmp_path):
     with pytest.raises(InputError, match=r"decoder\.conv_in\.bias"):
         autoencoder_kl(tmp_path)
     (tmp_path / "vae" / "config.json").write_text('{"_class_name": "AutoencoderKLWan"}')
-    with pytest.raises(InputError, match="holds a AutoencoderKLWan: expected an AutoencoderKL"):
+    with pytest.raises(InputError, match="holds a AutoencoderKLWan: expected one of AutoencoderKL"):
         autoencoder_kl(tmp_path)

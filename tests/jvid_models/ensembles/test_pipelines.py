@@ -316,7 +316,7 @@ def test_a_class_that_was_not_compared_is_named_in_the_clip(tmp_path: Path) -> N
         done = make(pair, strategy, clips, Batching(1))
         files = targets([tmp_path / f"{name}.mp4", tmp_path / f"{name}.safetensors"], 1)
         record = Record(source, tuple(clips), strategy, batches=done.batches)
-        write_clips(pair, record, done, files, None)
+        write_clips(pair, record, done, files)
         found[name] = [read_metadata(path) for path, _ in files]
     for metadata in found["own"]:
         assert metadata["untested"] == {"image": "OwnPipeline"}
