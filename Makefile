@@ -20,7 +20,7 @@ help: ## list the targets
 
 demo: $(MODELS) ## set up, then compare experts and mixture of the bundled ensemble, and sample a video, into demo/
 	@mkdir -p demo
-	@$(BIN)/jvid compare "a person waving two hands" --strategy mixture=recipes/actions-64/strategies/mixture-16.json --seed $(SEED) -o demo/comparison.mp4 -o demo/comparison.png
+	@$(BIN)/jvid compare "a person waving two hands" --strategy mixture=recipes/actions-64/strategies/mixture-16.json --steps 12 --seed $(SEED) -o demo/comparison.mp4 -o demo/comparison.png
 	@$(BIN)/jvid sample "a person waving two hands" --seed $(SEED) -o demo/wave.mp4 -o demo/wave.png
 	@$(BIN)/jvid plan -o demo/plan.png >/dev/null
 	@echo && printf '%s\n' demo/comparison.mp4 demo/comparison.png demo/wave.mp4 demo/wave.png demo/plan.png

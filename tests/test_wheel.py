@@ -59,7 +59,7 @@ def test_the_extras_of_the_wheel(unpacked: Path) -> None:
         }
 
     assert {line.name for line in lines if line.marker is None} == CORE
-    assert of("models") == {"diffusers", "transformers"}
+    assert of("models") == {"diffusers", "peft", "transformers"}
     assert of("cli", "media", "models") < of("training") < of("all")
     assert of("all") == of(*extras - {"test", "docs"})
 
