@@ -132,7 +132,7 @@ def read_pipeline(
     try:
         parts = models_of(Path(path), own, dtype) | given
         variant = variant_of(Path(path), own)
-        pipe = diffusers.DiffusionPipeline.from_pretrained(
+        pipe = _class_of(stated).from_pretrained(
             path, dtype=dtype, local_files_only=True, use_safetensors=True, variant=variant, **parts
         )
     except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError) as error:
@@ -141,6 +141,13 @@ def read_pipeline(
         reason = str(error).splitlines()[0]
         raise MissingDependencyError(f"{stated.get('_class_name')} needs a package: {reason}") from error
     return pipe.to(device)
+
+
+def _class_of(index: Mapping[str, Any]) -> Any:
+    """diffusers' class of a pipeline. The base class, which it is for others, loads optional parts that it is given once more."""
+    kind = getattr(diffusers, str(index.get("_class_name")), None)
+    is_pipeline = isinstance(kind, type) and issubclass(kind, diffusers.DiffusionPipeline)
+    return kind if is_pipeline else diffusers.DiffusionPipeline
 
 
 def _index_of(path: str | Path) -> dict[str, Any]:
