@@ -28,6 +28,7 @@ from jvid.pipeline.offload import Offload
 from jvid.pipeline.record import Clip
 from jvid.pipeline.weights import Weights
 from jvid_models.adapters.pipelines import shared as shared_module
+from jvid_models.adapters.pipelines import turns
 from jvid_models.ensembles.native import pipeline_of
 
 WAN, SD, ZEROSCOPE = "WanPipeline", "StableDiffusionPipeline", "TextToVideoSDPipeline"
@@ -262,6 +263,10 @@ def test_threads_use_pipelines_that_share_a_part_in_turn(folders: Path) -> None:
     file.write_bytes(content)
     models = pair(f"wan-a:{SIZE},native=false", f"wan-b:{SIZE},native=false")
     assert in_common(models) == PARTS - {"vae"}
+    one, other = (turns._locks_of(pipe) for pipe in pipes(models))
+    in_both = [lock for lock in one if lock in other]
+    assert len(in_both) == 2  # of the text encoder and the tokenizer
+    assert in_both == [lock for lock in other if lock in one]
     strategies = [attrs.evolve(TURNS, selector=f"always:name={name}") for name in ("video", "other")]
     alone = [sampled(models, strategy) for strategy in strategies]
     with ThreadPoolExecutor(2) as pool:
