@@ -287,6 +287,7 @@ class _Loader:
         self._registry, self._place, self.inputs, self._host = registry, place, inputs, host
         self._ensembles: dict[tuple[str, tuple[str, ...]], Ensemble] = {}
         self._shared: dict[tuple[str, str], Deferred[Any]] = {}
+        self._common: dict[str, Any] = {}
 
     def ensemble(self, text: str, experts: Iterable[str] = ()) -> Ensemble:
         """The ensemble of a source, with the inputs of these experts."""
@@ -373,7 +374,10 @@ class _Loader:
         return True
 
     def _built(self, kind: str, choice: Choice, more: Mapping[str, Any] = MappingProxyType({})) -> Any:
-        if self._host and "host" in parameters(self._registry.find(kind, choice.name).factory()):
+        known = parameters(self._registry.find(kind, choice.name).factory())
+        if self._host and "host" in known:
             choice = Choice(choice.name, {"host": True, **choice.options})
+        if kind == "ensemble" and "common_parts" in known:
+            more = {**more, "common_parts": self._common}
         # An ensemble's factory that takes any option hands device and dtype on to its experts.
         return self._registry.fitted(kind, choice, self._place, more, free=kind == "ensemble")

@@ -40,12 +40,15 @@ def on_demand(modules: Mapping[str, nn.Module], device: torch.device | str) -> I
 
 @contextmanager
 def computing_on(modules: Mapping[str, nn.Module], device: torch.device | str) -> Iterator[None]:
-    """Within the block modules whose weights are all on the host compute on the device all the same."""
-    weights = [weight for module in modules.values() for weight in module.parameters()]
-    if torch.device(device).type == "cpu" or any(weight.device.type != "cpu" for weight in weights):
+    """Within the block modules whose weights are on the host compute on the device all the same, if all others are there."""
+    kind = torch.device(device).type
+    places = {name: {each.device.type for each in module.parameters()} for name, module in modules.items()}
+    waiting = {name: module for name, module in modules.items() if places[name] == {"cpu"}}
+    others = set().union(*(places[name] for name in modules if name not in waiting))
+    if kind == "cpu" or not waiting or others - {kind}:
         yield
         return
-    with on_demand(modules, device):
+    with on_demand(waiting, device):
         yield
 
 

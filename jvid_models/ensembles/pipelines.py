@@ -9,7 +9,7 @@ The recommended strategy is the pipeline's own run: its call's default number of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from jvid.strategy import Strategy
 from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, from_folder, from_pipeline
 from jvid_models.adapters.pipelines.frames import frame_rule_of
 from jvid_models.adapters.pipelines.lora import Files, Scales
+from jvid_models.adapters.pipelines.shared import SharedParts
 from jvid_models.adapters.precision import precision
 from jvid_models.ensembles.native import native_member
 from jvid_models.ensembles.pipeline_codec import PipelineCodec
@@ -57,6 +58,7 @@ def pipeline_ensemble(
     lora_2: Files | None = None,
     lora_scale_2: Scales | None = None,
     host: bool = False,
+    common_parts: MutableMapping[str, Any] | None = None,
     **options: Any,
 ) -> Ensemble:
     """The ensemble of one pipeline.
@@ -75,6 +77,7 @@ def pipeline_ensemble(
         lora_2: as ``lora``, of the second of two transformers.
         lora_scale_2: as ``lora_scale``.
         host: leave the weights of a folder on the host, whatever the device: an `Offload` moves them as a run needs them.
+        common_parts: of the ensembles of one composition: parts of folders whose files are equal are loaded once.
         options: further arguments of the pipeline's call: guidance_scale, negative_prompt, height, width, num_frames, ...
 
     Raises:
@@ -90,7 +93,9 @@ def pipeline_ensemble(
         "lora_scale_2": lora_scale_2,
     }
     if isinstance(pipe, str | Path):
-        denoiser = from_folder(pipe, dtype=precision(dtype), device=device, host=host, **loras, **given)
+        shared = None if common_parts is None else common_parts.setdefault("diffusers", SharedParts())
+        place: dict[str, Any] = {"dtype": precision(dtype), "device": device, "host": host}
+        denoiser = from_folder(pipe, shared, **place, **loras, **given)
     else:
         if lora is not None or lora_2 is not None:
             raise InputError("lora of a loaded pipeline: load it there, pipe.load_lora_weights(...)")

@@ -19,10 +19,10 @@ with extra("models"):
     import diffusers
     from diffusers import ModelMixin
 
-__all__ = ["models_of", "variant_of"]
+__all__ = ["models_of", "parts_in", "variant_of"]
 
 
-def _parts(index: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def parts_in(index: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Name, library and class of each part that the folder holds."""
     for name, stated in index.items():
         if (
@@ -40,7 +40,7 @@ def models_of(folder: Path, index: Mapping[str, Any], dtype: torch.dtype) -> dic
         InputError: files that cannot be read, or weights that lack tensors; it names the part and the tensors.
     """
     found = {}
-    for name, library, kind in _parts(index):
+    for name, library, kind in parts_in(index):
         model = getattr(diffusers, kind, None) if library == "diffusers" else None
         if isinstance(model, type) and issubclass(model, ModelMixin):
             found[name] = load_saved(model, folder / name, f"the {name}", dtype=dtype)
@@ -53,7 +53,7 @@ def variant_of(folder: Path, index: Mapping[str, Any]) -> str | None:
     Raises:
         InputError: parts of several variants; the message names them.
     """
-    parts = [folder / name for name, library, _ in _parts(index) if library == "transformers"]
+    parts = [folder / name for name, library, _ in parts_in(index) if library == "transformers"]
     found = {variant for part in parts if (variant := find_variant(part, stem="model"))}
     if len(found) > 1:
         raise InputError(

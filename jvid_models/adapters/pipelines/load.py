@@ -19,8 +19,9 @@ from jvid.media.given import read_given
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
 from jvid_models.adapters.pipelines.folders import models_of, variant_of
-from jvid_models.adapters.pipelines.lora import Files, Scales, load_loras
+from jvid_models.adapters.pipelines.lora import Files, Scales, load_loras, loads_into
 from jvid_models.adapters.pipelines.placement import excluded_of, parts_of
+from jvid_models.adapters.pipelines.shared import SharedParts, files_of_parts
 
 with extra("models"):
     import diffusers
@@ -64,6 +65,8 @@ def from_pipeline(
 
 def from_folder(
     path: str | Path,
+    shared: SharedParts | None = None,
+    /,
     *,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
@@ -84,6 +87,7 @@ def from_folder(
 
     Args:
         path: of the folder.
+        shared: the parts of other pipelines of the ensemble, which take the place of equal ones; None shares none.
         dtype: of its networks.
         device: of its networks.
         lora: files of LoRA weights (`load_loras`): a path, or several.
@@ -96,13 +100,20 @@ def from_folder(
         MissingDependencyError: the folder has no ``model_index.json``, or a class needs a package that is not installed.
         InputError: the folder is damaged, its class was not compared, or the device is not there.
     """
-    name = _index_of(path).get("_class_name")
+    index = _index_of(path)
+    name = index.get("_class_name")
     if name not in COMPARED and not untested:
         raise InputError(
             f"{path} holds a {name}, which was never compared with diffusers' own run: give untested=True to use it"
         )
     check_device(str(device))
-    pipe = read_pipeline(path, dtype=dtype)
+    if shared is None:
+        pipe = read_pipeline(path, dtype=dtype)
+    else:
+        changed = () if lora is None and lora_2 is None else loads_into(_class_of(index), index)
+        parts = files_of_parts(Path(path), index, dtype, (str(device), host), changed)
+        pipe = read_pipeline(path, dtype=dtype, shared=shared.equal(parts))
+        shared.add(parts, pipe)
     load_loras(pipe, lora, lora_scale, lora_2, lora_scale_2)
     if host or _is_too_large(pipe, device):
         for module in excluded_of(pipe).values():
@@ -132,7 +143,7 @@ def read_pipeline(
     try:
         parts = models_of(Path(path), own, dtype) | given
         variant = variant_of(Path(path), own)
-        pipe = diffusers.DiffusionPipeline.from_pretrained(
+        pipe = _class_of(stated).from_pretrained(
             path, dtype=dtype, local_files_only=True, use_safetensors=True, variant=variant, **parts
         )
     except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError) as error:
@@ -141,6 +152,13 @@ def read_pipeline(
         reason = str(error).splitlines()[0]
         raise MissingDependencyError(f"{stated.get('_class_name')} needs a package: {reason}") from error
     return pipe.to(device)
+
+
+def _class_of(index: Mapping[str, Any]) -> Any:
+    """diffusers' class of a pipeline. The base class, which it is for others, loads optional parts that it is given once more."""
+    kind = getattr(diffusers, str(index.get("_class_name")), None)
+    is_pipeline = isinstance(kind, type) and issubclass(kind, diffusers.DiffusionPipeline)
+    return kind if is_pipeline else diffusers.DiffusionPipeline
 
 
 def _index_of(path: str | Path) -> dict[str, Any]:
@@ -152,7 +170,8 @@ def _index_of(path: str | Path) -> dict[str, Any]:
 
 
 def _is_too_large(pipe: Any, device: str | torch.device) -> bool:
-    """Whether a GPU has no room for the pipeline's weights."""
+    """Whether a GPU has no room for the pipeline's weights; shared ones may be there already."""
     if torch.device(device).type != "cuda":
         return False
-    return sum(unit.size for unit in units_of(parts_of(pipe).all)) > weights_room(device)
+    units = units_of(parts_of(pipe).all)
+    return sum(unit.size for unit in units if unit.tensors[0].device.type != "cuda") > weights_room(device)

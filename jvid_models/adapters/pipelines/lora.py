@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from jvid.errors import InputError, MissingDependencyError
 from jvid.extras import extra
 
-__all__ = ["Files", "Scales", "load_loras"]
+__all__ = ["Files", "Scales", "load_loras", "loads_into"]
 
 Files = str | Path | Sequence[str | Path]
 """A path; several in a list, or in one text between "+"."""
@@ -62,6 +62,12 @@ def load_loras(
         importlib.import_module("peft")  # diffusers' loaders need it
     names = [_loaded(pipe, path, second) for path, _, second in wanted]
     pipe.set_adapters(names, [scale for _, scale, _ in wanted])
+
+
+def loads_into(pipeline: Any, parts: Collection[str]) -> Collection[str]:
+    """Those of the parts that LoRA of a class of pipelines may change; all of them where it does not state that."""
+    stated: Collection[str] = getattr(pipeline, "_lora_loadable_modules", parts)
+    return stated
 
 
 def _loaded(pipe: Any, path: Path, second: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -50,3 +51,20 @@ def test_a_missing_tensor_is_an_error_at_load_time(pipe: Any, tmp_path: Path) ->
     with pytest.raises(InputError, match=f"cannot load the unet .* lack {dropped}") as error:
         from_folder(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_each_network_is_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """diffusers' base class would load Wan's transformer, which is an optional part, beside the one that it is given."""
+    made = tiny.build("WanPipeline")
+    made.pipe.save_pretrained(tmp_path)
+    loaded: list[str] = []
+    own = diffusers.WanTransformer3DModel.from_pretrained.__func__
+
+    def watched(kind: Any, *args: Any, **kwargs: Any) -> Any:
+        loaded.append(kind.__name__)
+        return own(kind, *args, **kwargs)
+
+    monkeypatch.setattr(diffusers.WanTransformer3DModel, "from_pretrained", classmethod(watched))
+    pipe = from_folder(tmp_path).pipe
+    assert loaded == ["WanTransformer3DModel"]
+    assert type(pipe) is diffusers.WanPipeline
