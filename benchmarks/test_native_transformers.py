@@ -100,7 +100,7 @@ def test_one_guided_evaluation(benchmark: Any, case: NativeCase) -> None:
     if case.free:
         free(pipe)
     assert isinstance(pipe.transformer, diffusers.ModelMixin)
-    with threads(1) as told, torch.no_grad():
+    with threads(1) as stated, torch.no_grad():
         sides = {
             "pipeline's call": evaluation(case, pipe, arguments, False),
             "adapter": evaluation(case, pipe, arguments, True),
@@ -115,5 +115,5 @@ def test_one_guided_evaluation(benchmark: Any, case: NativeCase) -> None:
     stock, ours = medians["pipeline's call"], medians["adapter"]
     claim(
         benchmark, f"{1e3 * stock:.1f} ms", f"{1e3 * ours:.1f} ms", stock / ours, case.must,
-        figure=f"{case.what}, {told}", remarks=f"largest difference {error:.0e}",
+        figure=f"{case.what}, {stated}", remarks=f"largest difference {error:.0e}",
     )  # fmt: skip

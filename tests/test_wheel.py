@@ -215,6 +215,11 @@ def test_what_the_demo_runs_on(environment: Callable[..., Environment]) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2:] == ["wave.mp4", "wave.png"]
+    (strategy,) = re.findall(r"--strategy mixture=(\S+)", makefile)
+    compared = ("jvid", "compare", "a person waving two hands", "--strategy", f"mixture={ROOT / strategy}")
+    done = demo.run(*compared, "--steps", "1", "--frames", "4", "-o", "comparison.png")
+    assert done.returncode == 0, done.stderr
+    assert all(label in done.stdout for label in ("video alone", "image alone", "mixture"))
     assert all((demo.folder / name).stat().st_size > 1000 for name in ("wave.mp4", "wave.png"))
 
 

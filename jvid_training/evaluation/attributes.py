@@ -21,9 +21,10 @@ from jvid.errors import InputError
 from jvid.files import whole_folder, write_json
 from jvid_models.weights import save_weights
 from jvid_training.data.clips import ClipFile, read_clip
+from jvid_training.data.windows import generator
 from jvid_training.evaluation.networks.attributes import DESCRIPTION, WEIGHTS, AttributeClassifier
 
-__all__ = ["accuracies", "train_attributes", "values_of"]
+__all__ = ["train_attributes", "values_of"]
 
 _LR, _DECAY = 2e-3, 1e-2
 
@@ -64,7 +65,6 @@ def train_attributes(
         raise InputError(f"got {len(training)} files to train on and {len(held_out)} held out: expected some")
     values = values_of(training, keys)
     targets, expected = _targets(training, values), _targets(held_out, values)
-    random = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = AttributeClassifier(values)
@@ -72,7 +72,7 @@ def train_attributes(
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, _LR, total_steps=steps)
     with whole_folder(out, DESCRIPTION, (WEIGHTS,)) as folder:
         for step in range(steps):
-            chosen = random.integers(len(training), size=batch)
+            chosen = generator(seed, step, 0).integers(len(training), size=batch)
             losses = _losses(
                 classifier, _frames([training[index] for index in chosen]), targets[chosen.tolist()]
             )
@@ -82,7 +82,7 @@ def train_attributes(
             optimiser.step()
             cycle.step()
             progress(step + 1, float(losses.detach().mean()))
-        right = accuracies(classifier.eval(), held_out, expected)
+        right = _accuracies(classifier.eval(), held_out, expected)
         save_weights(classifier.state_dict(), folder / WEIGHTS)
         description: dict[str, Any] = {"values": values, "accuracy": right, "held_out": len(held_out)}
         write_json(folder / DESCRIPTION, description)
@@ -90,7 +90,7 @@ def train_attributes(
 
 
 @torch.inference_mode()
-def accuracies(
+def _accuracies(
     classifier: AttributeClassifier, files: Sequence[ClipFile], targets: Tensor
 ) -> dict[str, float]:
     """The share of files whose attribute the classifier names, by attribute; ``targets`` ``(n attributes)`` are indices."""

@@ -84,7 +84,8 @@ def levels_of(scheduler: Any, visits: Visits) -> Levels:
             # dx / d sigma is the output, and x = x_0 + sigma eps.
             return SigmaLevels(_exploding(visits, config), OutputKind("eps"), rule, dtype)
         back = bool(config.get("invert_sigmas"))
-        return SigmaLevels(FlowMatching(), OutputKind("back" if back else "flow"), rule, dtype, back)
+        kind = OutputKind("back" if back else _of_flow_sigmas(name, config, stated))
+        return SigmaLevels(FlowMatching(), kind, rule, dtype, back)
     if stated is None:
         raise InputError(
             f"{name} with prediction_type {config.get('prediction_type')!r}: expected one of {', '.join(PREDICTIONS)}"
@@ -99,6 +100,18 @@ def levels_of(scheduler: Any, visits: Visits) -> Levels:
     kind = OutputKind(stated, clip=_clip(scheduler) if config.get("clip_sample") else None)
     levels = TableLevels(TabulatedSchedule(_table(table)), kind, False, visits.sigmas is not None, dtype)
     return attrs.evolve(levels, explodes=_explodes(name, levels, visits))
+
+
+def _of_flow_sigmas(name: str, config: Mapping[str, Any], stated: str | None) -> str:
+    """What the output is at x = (1 - s) x_0 + s eps: flow where the scheduler knows no other kind, else what it states."""
+    if not config.get("use_flow_sigmas"):
+        return "flow"
+    if stated not in ("flow", "eps", "x0"):
+        raise InputError(
+            f"{name} with use_flow_sigmas and prediction_type {config.get('prediction_type')!r}: expected flow_prediction, "
+            "epsilon or sample"
+        )
+    return stated
 
 
 def _explodes(name: str, levels: TableLevels, visits: Visits) -> bool:

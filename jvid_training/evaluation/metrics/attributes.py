@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import attrs
 import numpy as np
 
-from jvid.core.metrics import Better, ClipSample, Resampling, Score
+from jvid.core.metrics import Better, ClipSample, Resampling
 from jvid.errors import InputError
 from jvid.selectors.texts import names
 from jvid_training.evaluation.networks.attributes import AttributeNetwork
@@ -64,10 +64,6 @@ class Attributes:
             if right:
                 shares.append(math.fsum(right) / len(right))
         return np.asarray(shares) if shares else None
-
-    def floor(self, reference: ClipSample, resampling: Resampling) -> np.ndarray | Score | None:
-        """The classifier on the real clips."""
-        return self.compute(reference, reference, resampling)
 
 
 def attributes(path: str, keys: str | Sequence[str] = (), leave_out: str | Sequence[str] = ()) -> Attributes:

@@ -205,8 +205,8 @@ def test_spaces_that_differ_are_one_by_an_option(
 ) -> None:
     sample = ["sample", "x", *elsewhere, "-o", "x.safetensors"]
     assert main(sample) == 2
-    assert "do not share a latent space" in (said := capsys.readouterr().err)
-    assert "--same-space" in said
+    assert "do not share a latent space" in (error := capsys.readouterr().err)
+    assert "--same-space" in error
     assert main([*sample, "--same-space"]) == 0
     assert read_metadata("x.safetensors")["ensemble"]["same_space"] is True
     source = Source(

@@ -82,7 +82,7 @@ def classifier(folder: Path) -> Path:
     """A folder of a classifier of colours and actions, barely trained."""
     files = stated(folder)
     accuracy = train_attributes(files, files, KEYS, folder / "classifier", steps=60, batch=8)
-    assert accuracy["colour"] == 1.0, "three colours are told apart at once"
+    assert accuracy["colour"] == 1.0, "three colours are learned at once"
     return folder / "classifier"
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import diffusers
 import pytest
 import torch
 
 from jvid.errors import InputError
+from jvid_models.adapters.pipelines.levels import levels_of
 from jvid_models.adapters.pipelines.predictions import OutputKind
+from jvid_models.adapters.pipelines.visits import Visits
 
 
 @pytest.mark.parametrize(("stated", "kind"), [("epsilon", "eps"), ("v_prediction", "v"), ("sample", "x0")])
@@ -67,3 +70,32 @@ def test_eps_needs_a_signal_and_clipping_keeps_within():
     with pytest.raises(InputError, match="alpha = 0"):
         OutputKind("eps").x_0(x, x, 0.0, 1.0)
     assert OutputKind("x0", clip=0.5).x_0(x, 10 * x, 0.5, 0.5).abs().max() == 0.5
+
+
+@pytest.mark.parametrize("kind", ["DPMSolverMultistepScheduler", "UniPCMultistepScheduler"])
+@pytest.mark.parametrize("prediction", ["flow_prediction", "epsilon", "sample"])
+def test_outputs_on_flow_sigmas_are_of_the_stated_kind(kind: str, prediction: str) -> None:
+    """Against diffusers' own conversion to x_0 at a step in the middle."""
+    scheduler = getattr(diffusers, kind)(prediction_type=prediction, use_flow_sigmas=True)
+    scheduler.set_timesteps(8)
+    found = levels_of(scheduler, visits_of(scheduler))
+    x, output = torch.randn(2, 1, 4, 2, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    scheduler._step_index = 3
+    sigma = float(scheduler.sigmas[3])
+    expected = scheduler.convert_model_output(output, sample=x)
+    torch.testing.assert_close(found.kind.x_0(x, output, 1 - sigma, sigma), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_v_on_flow_sigmas_is_refused() -> None:
+    scheduler = diffusers.UniPCMultistepScheduler(prediction_type="v_prediction", use_flow_sigmas=True)
+    scheduler.set_timesteps(8)
+    with pytest.raises(
+        InputError, match=r"use_flow_sigmas and prediction_type 'v_prediction': expected flow"
+    ):
+        levels_of(scheduler, visits_of(scheduler))
+
+
+def visits_of(scheduler: Any) -> Visits:
+    """What a plain loop visits."""
+    *sigmas, last = scheduler.sigmas.tolist()
+    return Visits(scheduler.timesteps, tuple(sigmas), last, (1.0,) * len(sigmas), False, False)
