@@ -27,6 +27,7 @@ from jvid_training.data.manifest import Manifest, key_of, load_manifest
 from jvid_training.data.prompts import load_text
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train.checkpoints import checkpoints, verify
+from jvid_training.train.joint import manifests_of
 from jvid_training.train.networks import build_network, conditioned, unet_of
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def _table(
     """The prompts of the main run, or else of an earlier export; None where no expert needs them."""
     if all(expert.words is not None for expert in exported.values()):
         return None
-    found = load_text(manifest, recipe.data, recipe.text)
+    found = load_text(manifests_of(recipe, manifest), recipe.data, recipe.text)
     if isinstance(found, EmbeddingTable):
         return found
     return next(iter(ensembles.values())).text_encoder()

@@ -6,7 +6,7 @@ A clip's own captions, one drawn anew each time; or the paper's rule: the class 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -30,26 +30,29 @@ def prompts_of(action: str, data: Data) -> tuple[str, ...]:
     return tuple(prompt_of(action, prefix, data.phrases) for prefix in data.prefixes)
 
 
-def sentences_of(manifest: Manifest, data: Data) -> list[str]:
+def sentences_of(manifests: Iterable[Manifest], data: Data) -> list[str]:
     """Every sentence that latents may be trained on or validated with, each once, after the empty one."""
     if data.captions == "class":
-        unknown = sorted(set(data.phrases) - set(manifest.actions))
+        actions = list(dict.fromkeys(action for manifest in manifests for action in manifest.actions))
+        unknown = sorted(set(data.phrases) - set(actions))
         if unknown:
             raise InputError(
-                f"data.phrases: no class named {', '.join(unknown)}; classes are {', '.join(manifest.actions)}"
+                f"data.phrases: no class named {', '.join(unknown)}; classes are {', '.join(actions)}"
             )
-        return ["", *(prompt for action in manifest.actions for prompt in prompts_of(action, data))]
-    captions = (caption for sequence in manifest.sequences for caption in sequence.captions)
+        return ["", *(prompt for action in actions for prompt in prompts_of(action, data))]
+    captions = (
+        caption for manifest in manifests for sequence in manifest.sequences for caption in sequence.captions
+    )
     return list({normalise_prompt(sentence): sentence for sentence in ("", *captions)}.values())
 
 
-def load_text(manifest: Manifest, data: Data, text: Text) -> EmbeddingTable | Words:
+def load_text(manifests: Iterable[Manifest], data: Data, text: Text) -> EmbeddingTable | Words:
     """The recipe's text encoder: one of known words, or a table of all sentences, encoded once.
 
     Raises:
         InputError: a class that there is not, a sentence that the encoder refuses, or options of another form.
     """
-    sentences = sentences_of(manifest, data)
+    sentences = sentences_of(manifests, data)
     options = dict(text.options)
     takes = parameters(current().find("text", text.name).factory())
     if "captions" in takes and not {"path", "vocabulary", "captions"} & set(options):

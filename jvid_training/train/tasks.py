@@ -1,6 +1,7 @@
 """What the kind of a recipe means for its run: where samples come from, how prompts are encoded, and what is learnt.
 
 image, video    windows of encoded clips, prompts      `jvid_training.train.objectives`
+video           and stills, where a recipe names them  `jvid_training.train.joint`
 decoder         windows of encoded clips, no prompts   `jvid_training.train.objectives`
 autoencoder     single frames, as pixels, no prompts   `jvid_training.train.autoencoding`
 """
@@ -21,6 +22,7 @@ from jvid_training.data.windows import Split, Windows
 from jvid_training.recipe import Recipe
 from jvid_training.train import objectives
 from jvid_training.train.autoencoding import Autoencode
+from jvid_training.train.joint import Jointly, manifests_of
 
 __all__ = ["objective_of", "sources_of", "text_of"]
 
@@ -43,7 +45,7 @@ def text_of(recipe: Recipe, sources: Sources) -> EmbeddingTable | Words | None:
     """The encoder of the prompts; None where the network takes none."""
     if recipe.kind not in ("image", "video"):
         return None
-    return load_text(sources["train"].manifest, recipe.data, recipe.text)
+    return load_text(manifests_of(recipe, sources["train"].manifest), recipe.data, recipe.text)
 
 
 def objective_of(
@@ -56,4 +58,7 @@ def objective_of(
     """
     if recipe.kind == "autoencoder":
         return Autoencode.of(recipe)
-    return objectives.objective_of(recipe, text, device)
+    objective = objectives.objective_of(recipe, text, device)
+    if recipe.training.stills and isinstance(objective, objectives.PredictNoise):
+        return Jointly.of(objective)
+    return objective

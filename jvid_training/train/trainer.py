@@ -46,7 +46,7 @@ from jvid_training.train.checkpoints import (
     start_from,
     write_digests,
 )
-from jvid_training.train.networks import bare, build_network, conditioned, recomputing, unet_of
+from jvid_training.train.networks import bare, build_network, conditioned, fix, recomputing, unet_of
 from jvid_training.train.objectives import Measures
 from jvid_training.train.tasks import objective_of, sources_of, text_of
 
@@ -157,12 +157,13 @@ class _Run:
         network: Any = conditioned(build_network(recipe), self.text)
         if training.init:
             start_from(network, read_weights(Path(training.init)))
+        fix(network, training.fixed)
         if self.accelerator.device.type == "cpu" and hasattr(unet := unet_of(network), "set_attn_processor"):
             # On the CPU the fused attention's backward takes twice the time of the plain one at these sizes.
             unet.set_attn_processor(AttnProcessor())
         optimiser = recipe.optimiser
         optimizer = torch.optim.AdamW(
-            network.parameters(),
+            [parameter for parameter in network.parameters() if parameter.requires_grad],
             optimiser.lr,
             betas=optimiser.betas,
             eps=optimiser.eps,

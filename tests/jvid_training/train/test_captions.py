@@ -240,7 +240,7 @@ def test_bad_text_before_the_first_step(runs: Path, tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("a block walks\nthe red block, which waits")
     small = attrs.evolve(recipe.text, options={"vocabulary": str(tmp_path / "words.txt")})
     with pytest.raises(InputError, match="unknown word 'blue' in prompt"):
-        load_text(manifest, recipe.data, small)
+        load_text([manifest], recipe.data, small)
     wide = attrs.evolve(recipe.text, options={"width": 32})  # of the words of the data's own captions
     with pytest.raises(InputError, match=r"network\.text_width: got 16, expected the text encoder's 32"):
         train(attrs.evolve(recipe, text=wide))
@@ -258,7 +258,7 @@ def test_any_encoder_makes_a_table_of_the_captions(runs: Path, tmp_path: Path) -
 
     EmbeddingTable(["", *captions], fixed.embed(["", *captions])).save(tmp_path / "table.safetensors")
     text = attrs.evolve(recipe.text, name="table", options={"path": str(tmp_path / "table.safetensors")})
-    table = load_text(manifest, recipe.data, text)
+    table = load_text([manifest], recipe.data, text)
     assert isinstance(table, EmbeddingTable)
     assert set(table.prompts) == {"", *captions}
     task = objective_of(attrs.evolve(recipe, text=text), table, torch.device("cpu"))
