@@ -20,7 +20,7 @@ from benchmarks.orders import paste
 from benchmarks.ratios import interleaved
 from benchmarks.test_fast_unets import CASES, FRAMES, _inputs, _unet
 from jvid import Guided
-from jvid_models.ensembles.folder import actions_64
+from jvid_models.ensembles.bundled import actions_64
 from jvid_models.fast import accelerate
 
 Sides = dict[str, Callable[[], object]]

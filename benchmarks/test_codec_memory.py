@@ -10,7 +10,7 @@ from benchmarks.memory import peak_bytes
 from benchmarks.ratios import claim, interleaved, threads
 from jvid.errors import MissingDependencyError
 from jvid_models.codecs import taesd
-from jvid_models.ensembles.folder import actions_64
+from jvid_models.ensembles.bundled import actions_64
 
 FRAMES, MUST, SLOWER = 8, 0.2, 1.15
 

@@ -20,7 +20,7 @@ from jvid.core.keyed import keyed_normal
 from jvid.ensemble import Composition, Ensemble, compose
 from jvid.postprocessors import TemporalSmoothing
 from jvid.strategy.shorthand import guidance_of, noise_of
-from jvid_models.ensembles.folder import actions_64
+from jvid_models.ensembles.bundled import actions_64
 
 PROMPT, SEED = "a person waving two hands", 3
 MUST, AIM = 1.6, 2.2

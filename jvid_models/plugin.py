@@ -15,7 +15,7 @@ def jvid_register(register: Any) -> None:
     """Ensembles, codecs, text encoders and denoisers."""
     register.ensemble(
         "actions-64",
-        "jvid_models.ensembles.folder:actions_64",
+        "jvid_models.ensembles.bundled:actions_64",
         help="ten actions of the Weizmann clips: 16 frames of 64x64",
     )
 

@@ -45,7 +45,6 @@ __all__ = [
     "FORMAT",
     "TABLE_FORMAT",
     "EnsembleFolder",
-    "actions_64",
     "is_ensemble_folder",
     "load_ensemble",
 ]
@@ -281,26 +280,6 @@ def is_ensemble_folder(folder: str | Path) -> bool:
 def load_ensemble(folder: str | Path, **options: Any) -> Ensemble:
     """The ensemble in a folder that `jvid_models.ensembles.export.export_ensemble` wrote; options as of `EnsembleFolder`."""
     return EnsembleFolder(folder, **options).ensemble()
-
-
-def actions_64(
-    *,
-    device: str | torch.device = "cpu",
-    dtype: str | torch.dtype = "float32",
-    decoder: str = "video",
-    fast: bool = True,
-) -> Ensemble:
-    """The bundled ensemble: ten actions of the Weizmann clips, 16 frames of 64x64 at 12.5 per second.
-
-    Options are those of `EnsembleFolder`.
-    """
-    folder = Path(__file__).parents[1] / "actions_64"
-    if not is_ensemble_folder(folder):
-        raise MissingDependencyError(
-            f"this installation of jvid carries no weights of actions-64 (no {folder}): install it whole, or name "
-            "the folder of an ensemble of your own"
-        )
-    return load_ensemble(folder, device=device, dtype=dtype, decoder=decoder, fast=fast)
 
 
 def _read_meta(folder: Path) -> Mapping[str, Any]:

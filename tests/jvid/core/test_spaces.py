@@ -151,7 +151,7 @@ def test_a_codecs_space_is_what_its_latents_are():
 
 
 def test_the_bundled_ensemble_declares_its_space_without_loading():
-    from jvid_models.ensembles.folder import actions_64
+    from jvid_models.ensembles.bundled import actions_64
 
     try:
         ensemble = actions_64()

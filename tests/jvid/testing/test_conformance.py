@@ -160,7 +160,7 @@ def test_parameterized_networks_conform(prediction):
 @pytest.mark.parametrize("kind", ["image", "video"])
 def test_a_bundled_expert_conforms(kind):
     """Real networks in float32, two clips of the size of frame that they were trained on."""
-    from jvid_models.ensembles.folder import actions_64
+    from jvid_models.ensembles.bundled import actions_64
 
     ensemble = actions_64()
     frames = 1 if kind == "image" else 4

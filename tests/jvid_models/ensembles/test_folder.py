@@ -20,8 +20,9 @@ from jvid.plugins.registry import Registry
 from jvid_models import plugin
 from jvid_models.adapters.unet import from_unet
 from jvid_models.ensembles import export as exporting
+from jvid_models.ensembles.bundled import actions_64
 from jvid_models.ensembles.export import ExportedExpert, export_ensemble
-from jvid_models.ensembles.folder import EnsembleFolder, actions_64, load_ensemble
+from jvid_models.ensembles.folder import EnsembleFolder, load_ensemble
 from jvid_models.networks.table1 import SCHEDULER
 from jvid_models.networks.unets import image_unet, video_unet
 from jvid_models.networks.video_decoder import VideoDecoder
@@ -255,7 +256,7 @@ def test_everybody_may_read_an_exported_ensemble(folder):
 
 
 def test_an_installation_without_weights_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("jvid_models.ensembles.folder.__file__", str(tmp_path / "ensembles" / "folder.py"))
+    monkeypatch.setattr("jvid_models.ensembles.bundled.__file__", str(tmp_path / "ensembles" / "bundled.py"))
     with pytest.raises(
         MissingDependencyError, match=r"carries no weights of actions-64.*ensemble of your own"
     ):

@@ -213,7 +213,7 @@ def test_the_switch_makes_no_warning_and_an_unknown_part_makes_one(unets):
 
 
 def test_the_bundled_ensemble_has_the_switch():
-    from jvid_models.ensembles.folder import actions_64
+    from jvid_models.ensembles.bundled import actions_64
 
     fast, stock = actions_64(), actions_64(fast=False)
     x, cond = randn(1, 4, 16, 8, 8), fast.condition(["a person running"])
