@@ -145,13 +145,17 @@ class Training:
     final: Literal["last", "best"] = "last"
     """Which weights the run ends with: of its last step, or of the checkpoint with the lowest loss on held-out actors."""
     init: str | None = None
-    """Safetensors file to start from: an image network's weights start a video network where names agree."""
+    """Safetensors file to start from; an image network's weights start a video network whose temporal layers are ``new``."""
+    new: tuple[str, ...] = ()
+    """Patterns of the network's tensors that do not start from ``init``, such as "*temp_*"."""
+    unused: tuple[str, ...] = ()
+    """Patterns of the tensors of ``init`` that are not taken."""
     stills: str = ""
     """Video only: folder of encoded single frames of the same space, which it is trained on too, as clips of one frame."""
     stills_share: float = attrs.field(default=0.5, validator=fraction)
     """Share of the steps that are of stills; such a step has as many frames as one of clips."""
     fixed: tuple[str, ...] = ()
-    """Beginnings of the names of parameters that keep their values, such as "autoencoder.encoder." of an autoencoder."""
+    """Patterns of the names of parameters that keep their values, such as "autoencoder.encoder.*" of an autoencoder."""
     leave_out: tuple[str, ...] = ()
     """Actors of the training split that this run does not see; they count in the latents' statistics, which experts share."""
     latent_noise: float = attrs.field(default=0.0, validator=not_negative)

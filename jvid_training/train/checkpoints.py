@@ -169,34 +169,6 @@ def load_checkpoint(
     return model, ema, optimizer, state
 
 
-def start_from(network: torch.nn.Module, weights: dict[str, Tensor]) -> int:
-    """Copy weights into the parameters of the same name; returns how many tensors were taken.
-
-    An image network starts a video network this way: a 1x1 convolution and a linear layer differ in shape only, so
-    a tensor of equal size is reshaped. A UNet alone, and one with its text network (``unet.``, ``text.``), start each other.
-    Raises `InputError` when nothing fits.
-    """
-    own = network.state_dict()
-    prefix = "unet."
-    if not any(name.startswith(prefix) for name in own):
-        weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-    elif not any(name.startswith(prefix) for name in weights):
-        weights = {f"{prefix}{name}": tensor for name, tensor in weights.items()}
-    taken = {
-        name: tensor.reshape(own[name].shape)
-        for name, tensor in weights.items()
-        if name in own
-        and own[name].numel() == tensor.numel()
-        and own[name].squeeze().shape == tensor.squeeze().shape
-    }
-    if not taken:
-        raise InputError(
-            "training.init: no tensor of the file fits the network; expected weights of one with the same channels"
-        )
-    network.load_state_dict(taken, strict=False)
-    return len(taken)
-
-
 def _lasting(recipe: dict[str, Any]) -> dict[str, Any]:
     """The recipe without what may change."""
     return {

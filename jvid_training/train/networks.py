@@ -8,7 +8,7 @@ T is a `jvid_models.words.WordNetwork`; at sampling it is the expert's text enco
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -65,28 +65,6 @@ def bare(network: nn.Module) -> nn.Module:
     if isinstance(network, TextConditioned):
         return TextConditioned(bare(network.unet), network.text)
     return network.unet if isinstance(network, AcceleratedUNet) else network
-
-
-def fix(network: nn.Module, beginnings: Sequence[str]) -> None:
-    """Let the parameters whose names begin with one of ``beginnings`` keep their values.
-
-    Raises:
-        InputError: no parameter's name begins so, or none is left to train.
-    """
-    names = [name for name, _ in network.named_parameters()]
-    tops = list(dict.fromkeys(".".join(name.split(".")[:2]) for name in names))
-    for beginning in beginnings:
-        if not any(name.startswith(beginning) for name in names):
-            raise InputError(
-                f"training.fixed: no parameter begins with {beginning!r}, expected some of {', '.join(tops)}"
-            )
-    if beginnings and all(name.startswith(tuple(beginnings)) for name in names):
-        raise InputError(
-            f"training.fixed: got {', '.join(beginnings)}, which is every parameter; leave some to train"
-        )
-    for name, parameter in network.named_parameters():
-        if name.startswith(tuple(beginnings)):
-            parameter.requires_grad_(False)
 
 
 def factory_of(kind: str) -> Callable[..., nn.Module]:

@@ -43,11 +43,11 @@ from jvid_training.train.checkpoints import (
     checkpoints,
     load_checkpoint,
     save_checkpoint,
-    start_from,
     write_digests,
 )
-from jvid_training.train.networks import bare, build_network, conditioned, fix, recomputing, unet_of
+from jvid_training.train.networks import bare, build_network, conditioned, recomputing, unet_of
 from jvid_training.train.objectives import Measures
+from jvid_training.train.parameters import fix, start_from
 from jvid_training.train.tasks import objective_of, sources_of, text_of
 
 MARKER = "run.json"
@@ -156,7 +156,8 @@ class _Run:
         set_seed(training.seed)
         network: Any = conditioned(build_network(recipe), self.text)
         if training.init:
-            start_from(network, read_weights(Path(training.init)))
+            weights = read_weights(Path(training.init))
+            start_from(network, weights, training.new, training.unused, training.init)
         fix(network, training.fixed)
         if self.accelerator.device.type == "cpu" and hasattr(unet := unet_of(network), "set_attn_processor"):
             # On the CPU the fused attention's backward takes twice the time of the plain one at these sizes.

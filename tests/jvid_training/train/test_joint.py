@@ -20,7 +20,6 @@ from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train import trainer
 from jvid_training.train.checkpoints import checkpoints
 from jvid_training.train.joint import Jointly, manifests_of
-from jvid_training.train.networks import fix
 from jvid_training.train.objectives import PredictNoise
 from jvid_training.train.tasks import objective_of, text_of
 from jvid_training.train.trainer import train
@@ -147,7 +146,7 @@ def test_stills_that_do_not_fit_are_refused_in_one_line(recipe: Recipe, tmp_path
 
 def test_fixed_parameters_keep_their_values(recipe: Recipe, tmp_path: Path) -> None:
     """In the weights and in their average; the others move."""
-    training = attrs.evolve(recipe.training, steps=2, fixed=("unet.down_blocks.",))
+    training = attrs.evolve(recipe.training, steps=2, fixed=("unet.down_blocks.*",))
     some = attrs.evolve(recipe, out=str(tmp_path / "fixed"), training=training)
     first = attrs.evolve(some, out=str(tmp_path / "first"), training=attrs.evolve(training, steps=1))
     train(first)
@@ -156,13 +155,3 @@ def test_fixed_parameters_keep_their_values(recipe: Recipe, tmp_path: Path) -> N
     moved = {name for name in one if not torch.equal(one[name], two[name])}
     assert moved
     assert not [name for name in moved if name.startswith("down_blocks.")]
-
-
-def test_fixed_names_are_checked() -> None:
-    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    with pytest.raises(
-        InputError, match=r"no parameter begins with 'encoder', expected some of 0\.weight, 0\.bias"
-    ):
-        fix(network, ["encoder"])
-    with pytest.raises(InputError, match="which is every parameter"):
-        fix(network, ["0", "1"])

@@ -22,7 +22,6 @@ from jvid.errors import InputError, JvidWarning
 from jvid.files import write_json
 from jvid.schedules import TabulatedSchedule
 from jvid_models.codecs import ImageCodec
-from jvid_models.networks.unets import image_unet, video_unet
 from jvid_models.text import EmbeddingTable
 from jvid_training.data.features import EncoderFeatures
 from jvid_training.data.latents import encode
@@ -31,10 +30,7 @@ from jvid_training.data.windows import Windows, generator
 from jvid_training.jobs.locks import Lock
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train import trainer
-from jvid_training.train.checkpoints import (
-    checkpoints,
-    start_from,
-)
+from jvid_training.train.checkpoints import checkpoints
 from jvid_training.train.objectives import PredictNoise
 from jvid_training.train.trainer import TrainingError, train
 from tests.forks import Command, run_ranks
@@ -407,15 +403,3 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     wild = attrs.evolve(recipe, optimiser=attrs.evolve(recipe.optimiser, lr=1e30, warmup=0))
     with pytest.raises(TrainingError, match=r"the loss is .* at step"):
         train(wild)
-
-
-def test_image_weights_start_a_video_network(tmp_path: Path) -> None:
-    options = {"channels": (32, 64), "layers": 1, "groups": 8, "head_width": 16, "text_width": 16}
-    image, video = image_unet(**options), video_unet(**options)
-    taken = start_from(video, image.state_dict())
-    assert taken == len(image.state_dict())
-    own = video.state_dict()
-    for name, tensor in image.state_dict().items():
-        torch.testing.assert_close(own[name].flatten(), tensor.flatten(), rtol=0, atol=0)
-    with pytest.raises(InputError, match="no tensor of the file fits"):
-        start_from(video, {"other": torch.zeros(3)})
