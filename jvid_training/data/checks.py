@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 from jvid.documents import check_same
 from jvid.errors import InputError
 from jvid_training.data.clips import ClipFile
-from jvid_training.data.manifest import Manifest, Sequence, load_manifest
-from jvid_training.recipe import Data
+from jvid_training.data.manifest import Manifest, Sequence, key_of, load_manifest
+from jvid_training.recipe import CodecChoice, Data
 
 REMEDY = "give data.latents another folder, or delete that one"
 
@@ -42,6 +43,12 @@ def shared_statistics(data: Data, key: dict[str, Any]) -> Manifest | None:
         check_same({name: theirs}, {name: own}, f"data.statistics: {data.statistics} holds other latents",
                    "name latents of the same autoencoder and size, or leave it out")  # fmt: skip
     return other
+
+
+def check_encoded(manifest: Manifest, data: Data, codec: CodecChoice) -> None:
+    """Refuse latents that were encoded from other data, with other settings or by another autoencoder than a recipe's."""
+    key = json.loads(json.dumps(key_of(data, codec)))
+    check_same(manifest.key, key, f"{data.latents} holds latents of other settings", REMEDY)
 
 
 def check_captions(manifest: Manifest, files: list[ClipFile]) -> None:

@@ -28,7 +28,7 @@ from jvid.documents import check_same
 from jvid.errors import InputError
 from jvid.files import clean, make_folder, read_json, whole_file, write_json
 from jvid_training.data.captions import find_files
-from jvid_training.data.checks import REMEDY, check_captions, shared_statistics, some
+from jvid_training.data.checks import REMEDY, check_captions, check_encoded, shared_statistics, some
 from jvid_training.data.clips import ClipError, ClipFile, VideoClip, phases, read_clip, resample_times
 from jvid_training.data.crop import Crop, apply_crop, centre_crop, person_crop
 from jvid_training.data.manifest import Manifest, Sequence, key_of, load_manifest, mapped, structured
@@ -55,7 +55,7 @@ def encode(
     key = json.loads(json.dumps(key_of(data, codec)))
     if (folder / "manifest.json").is_file():
         manifest = load_manifest(folder)
-        check_same(manifest.key, key, f"{folder} holds latents of other settings", REMEDY)
+        check_encoded(manifest, data, codec)
         if data.captions != "class" and root.is_dir():
             check_captions(manifest, find_files(root, data))
         return manifest

@@ -16,6 +16,7 @@ import torch
 
 from jvid_models.text import EmbeddingTable
 from jvid_models.words import Words
+from jvid_training.data.checks import check_encoded
 from jvid_training.data.pictures import Pictures
 from jvid_training.data.prompts import load_text
 from jvid_training.data.windows import Split, Windows
@@ -30,12 +31,17 @@ Sources = Mapping[Split, Any]
 
 
 def sources_of(recipe: Recipe) -> Sources:
-    """The samples of the training split, and of held-out actors where there are some: `Windows` or `Pictures`."""
+    """The samples of the training split, and of held-out actors where there are some: `Windows` or `Pictures`.
+
+    Raises:
+        InputError: the latents are of other data, or of another autoencoder, than the recipe's.
+    """
     if recipe.kind == "autoencoder":
         splits: tuple[Split, ...] = ("train", "holdout") if recipe.data.holdout else ("train",)
         return {split: Pictures(recipe.data, split) for split in splits}
     latents = Path(recipe.data.latents)
     sources: dict[Split, Windows] = {"train": Windows(latents, leave_out=recipe.training.leave_out)}
+    check_encoded(sources["train"].manifest, recipe.data, recipe.codec)
     if sources["train"].manifest.holdout:
         sources["holdout"] = Windows(latents, "holdout")
     return sources
