@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 import typer
 
+from jvid.cli.devices import Device, Dtype, Offloading, check_dtype, check_offload
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
-from jvid.cli.strategies import StartOptions, StrategyOptions
+from jvid.cli.strategies import StartOptions, StrategyOptions, labelled
 from jvid.errors import InputError
 from jvid.extras import extra
 from jvid.media.files import PLOTS, STILLS, listed
@@ -108,14 +109,49 @@ def sheets(
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Of the first prompt; the next takes the next.")
     ] = 0,
+    rows: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--row",
+            metavar="[LABEL=]FILE",
+            help="A row of the strategy of this file, after each expert alone, in place of the parts of one. May be repeated.",
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="RECIPE|FOLDER",
+            help="Real clips: the first row is the clip that the prompt is a caption of.",
+        ),
+    ] = None,
     ending: Annotated[str, typer.Option("--ending", help=listed(STILLS))] = ".png",
+    device: Device = "cpu",
+    dtype: Dtype = None,
+    offload: Offloading = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the processor.")] = None,
 ) -> None:
-    """Contact sheets of a strategy and the parts it is made of, one per prompt."""
+    """Contact sheets of a strategy and the parts it is made of, or of several strategies, one per prompt."""
+    from jvid.machine.device import prepare
+    from jvid.pipeline.weights import stays_on_host
+    from jvid.strategy.strategy import Strategy
+    from jvid_training.evaluation.sources import real_clips
     from jvid_training.sheets import make_sheets
 
+    check_dtype(dtype)
+    check_offload(offload)
     stated = start.started()  # a file that is no strategy is reported before anything loads
-    models = (ensemble.source() or default_source()).load()
-    strategy = changes.changed(start.of(models, stated), models.frame_experts, models.default_wrappers)
+    chosen = {label: Strategy.load(path) for label, path in labelled(rows or [], "--row").items()}
+    if chosen and stated is not None:
+        raise InputError("--row beside --strategy or --paper: each row is a whole strategy, leave one out")
+    true = None if reference is None else real_clips(reference)
+    prepare(device, threads)
+    source = ensemble.source() or default_source()
+    models = source.load(device, dtype or "float32", host=stays_on_host(offload))
+
+    def changed(strategy: Strategy) -> Strategy:
+        return changes.changed(strategy, models.frame_experts, models.default_wrappers)
+
     files = make_sheets(
         models,
         out,
@@ -123,8 +159,12 @@ def sheets(
         seed,
         ending,
         lambda row: typer.echo(f"sampling: {row}", err=True),
-        strategy,
+        None if chosen else changed(start.of(models, stated)),
         prompt,
+        {label: changed(each) for label, each in chosen.items()} or None,
+        true,
+        device,
+        offload,
     )
     for file in files:
         typer.echo(str(file))

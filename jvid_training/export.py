@@ -120,7 +120,7 @@ def export_runs(
     Args:
         experts: by name, in the ensemble's order.
         decoder: a run of a decoder recipe, or an ensemble, whose decoder it is; or the diffusers folder of the autoencoder that
-            encoded the latents, which is stored whole.
+            encoded the latents, or of one with the same encoder, which is stored whole.
         out: the folder.
         strategy: file of the recommended strategy; None is that of the first ensemble of which a part is kept under its name,
             else the paper's; none where its experts are not there.
@@ -155,7 +155,7 @@ def export_runs(
             exported[name] = ExportedExpert(own.network, _DENOISES[own.recipe.kind], _WRAPPERS, own.words)
     made: Any
     if autoencoder is not None:
-        _check_encoded_by(decoder.folder, recipe)
+        _check_encoded_by(autoencoder, decoder.folder, recipe)
         made = autoencoder
     else:
         made = runs["decoder"].network if "decoder" in runs else ensembles["decoder"].module("decoder")
@@ -182,12 +182,19 @@ def export_runs(
     return export_ensemble(out, exported, made, _table(exported, ensembles, manifest, recipe), meta)
 
 
-def _check_encoded_by(folder: Path, recipe: Recipe) -> None:
+def _check_encoded_by(autoencoder: Autoencoder, folder: Path, recipe: Recipe) -> None:
+    """Refuse an autoencoder that gives other latents than the recipe's; its decoder may be another."""
     named = recipe.codec.options.get("folder")
-    if named is None or Path(named).resolve() != folder.resolve():
+    if named is not None and Path(named).resolve() == folder.resolve():
+        return
+    if (
+        named is None
+        or not is_autoencoder_folder(named)
+        or not autoencoder.encodes_as(Autoencoder.load(named))
+    ):
         raise InputError(
             f"decoder {folder}: the latents of the recipes were encoded by {named or recipe.codec.name}; name the folder of "
-            "that autoencoder"
+            "that autoencoder, or of one that was trained on with its encoder fixed"
         )
 
 

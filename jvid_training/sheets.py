@@ -3,6 +3,7 @@
     video model | image model | mixture | + reduced entropy (gamma, r) | + smoothing (3.6)      the paper's Table 2
     NAME alone, for each expert | mixture | + noise | + POSTPROCESSOR, for each                 of other experts
 
+or of chosen strategies, after each expert alone. Where the prompt is a caption of a real clip, that one is the first row.
 All rows of a sheet start from the same noise; the last of these is the whole strategy. A strategy of the paper's experts whose
 numbers are not the paper's gets one more row, the paper's as printed, to be compared with.
 """
@@ -10,29 +11,36 @@ numbers are not the paper's gets one more row, the paper's as printed, to be com
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jvid.ensemble.compose import Composition
 from jvid.errors import InputError
 from jvid.files import check_file, safe_name, whole_file
 from jvid.media.files import STILLS, listed
 from jvid.media.frames import to_frames
 from jvid.pipeline.batches import Batching
+from jvid.pipeline.compare import with_experts_alone
 from jvid.pipeline.make import decoded, make
+from jvid.pipeline.offload import Offload
 from jvid.pipeline.record import Clip
 from jvid.strategy.simple import simple
+from jvid_training.evaluation.sample import captioned_clips
+from jvid_training.search.components import check_fits
 from jvid_training.search.rows import ablation, is_papers, printed
 
 if TYPE_CHECKING:
+    from jvid.core.metrics import ClipSource
     from jvid.ensemble import Ensemble
     from jvid.strategy import Strategy
 
 __all__ = ["make_sheets", "sample_rows", "write_sheet"]
 
 LABEL = 150
+TRUE = "true clip"
 GAP = 2
 
 
@@ -42,6 +50,8 @@ def sample_rows(
     rows: dict[str, Strategy],
     seeds: Sequence[int],
     progress: Callable[[str], None],
+    device: str = "cpu",
+    offload: str | None = None,
 ) -> dict[str, np.ndarray]:
     """Each row's clips ``(prompts, f, H, W, 3)`` uint8, prompt k from ``seeds[k]`` in every row."""
     import torch
@@ -50,8 +60,11 @@ def sample_rows(
     clips = {}
     for label, strategy in rows.items():
         progress(label)
-        made = make(ensemble, strategy, wanted, Batching(len(wanted)), decoding=True)
-        clips[label] = to_frames(torch.cat(list(decoded(ensemble, made.latents))))
+        with Offload(Composition(strategy, ensemble), offload, device) as offloaded:
+            made = make(
+                ensemble, strategy, wanted, Batching(len(wanted)), device, decoding=True, offload=offloaded
+            )
+            clips[label] = to_frames(torch.cat(list(decoded(ensemble, made.latents))))
     return clips
 
 
@@ -84,6 +97,10 @@ def make_sheets(
     progress: Callable[[str], None] = lambda row: None,
     strategy: Strategy | None = None,
     prompts: Sequence[str] | None = None,
+    rows: Mapping[str, Strategy] | None = None,
+    reference: ClipSource | None = None,
+    device: str = "cpu",
+    offload: str | None = None,
 ) -> list[Path]:
     """One sheet for every prompt of the ensemble that begins with ``prefix``, or for each of ``prompts``; returns the files.
 
@@ -96,6 +113,10 @@ def make_sheets(
         progress: called with each row's label before it is sampled.
         strategy: whose parts are shown; the ensemble's recommended one if None.
         prompts: in place of the ensemble's.
+        rows: strategies by their labels, in place of the parts of ``strategy``; each expert alone comes before them.
+        reference: real clips; the first row is the one that the prompt is a caption of, where there is one.
+        device: of the networks.
+        offload: which weights are on it, as `jvid.pipeline.make` takes it.
 
     Raises:
         InputError: no prompt, an ending that is not a picture's, or a sheet that cannot be written; before anything is
@@ -113,15 +134,37 @@ def make_sheets(
         raise InputError(
             f"no prompt of {ensemble.name} begins with {prefix!r}: {has}; name some with --prompt"
         )
+    sampled = _rows(ensemble, strategy) if rows is None else with_experts_alone(rows, ensemble)
+    true = _true_clips(ensemble, reference, shown)
+    files = _paths(out, [prompt if prompts else prompt.removeprefix(prefix) for prompt in shown], ending)
+    seeds = [seed + number for number in range(len(shown))]
+    clips = sample_rows(ensemble, shown, sampled, seeds, progress, device, offload)
+    for number, (prompt, path) in enumerate(zip(shown, files, strict=True)):
+        strips = {TRUE: true[prompt]} if prompt in true else {}
+        strips |= {label: clips[label][number] for label in sampled}
+        write_sheet(path, f"{prompt} (seed {seed + number})", strips)
+    return files
+
+
+def _rows(ensemble: Ensemble, strategy: Strategy | None) -> dict[str, Strategy]:
+    """The parts of a strategy, or of the ensemble's recommended one."""
     whole = strategy or ensemble.strategy or simple(ensemble.experts)
     rows = ablation(whole, ensemble)
-    if is_papers(ensemble):
-        rows |= printed(whole, 8 * ensemble.shape[-1])
-    files = _paths(out, [prompt if prompts else prompt.removeprefix(prefix) for prompt in shown], ending)
-    clips = sample_rows(ensemble, shown, rows, [seed + number for number in range(len(shown))], progress)
-    for number, (prompt, path) in enumerate(zip(shown, files, strict=True)):
-        write_sheet(path, f"{prompt} (seed {seed + number})", {label: clips[label][number] for label in rows})
-    return files
+    return rows | printed(whole, 8 * ensemble.shape[-1]) if is_papers(ensemble) else rows
+
+
+def _true_clips(
+    ensemble: Ensemble, reference: ClipSource | None, prompts: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """The real clip ``(f, H, W, 3)`` of each prompt that is a caption of one: the first, where several have it."""
+    if reference is None:
+        return {}
+    check_fits(reference, ensemble, reference.name)
+    places = captioned_clips(prompts, reference)
+    wanted = {found[0] for found in places if found}
+    every = (clip for batch in reference.batches() for clip in batch)
+    chosen = {place: clip for place, clip in enumerate(every) if place in wanted}
+    return {prompt: chosen[found[0]] for prompt, found in zip(prompts, places, strict=True) if found}
 
 
 def _paths(out: Path, texts: Sequence[str], ending: str) -> list[Path]:

@@ -11,7 +11,7 @@ import typer
 from jvid.cli.devices import Device, Dtype, Offloading, check_dtype, check_offload
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
-from jvid.cli.strategies import PANEL, StrategyOptions, check_overlap
+from jvid.cli.strategies import PANEL, StrategyOptions, check_overlap, labelled
 from jvid.cli.summary import AsJson, print_json
 from jvid.errors import InputError, located
 from jvid.media.files import endings
@@ -125,31 +125,12 @@ def _stated(strategies: list[str], paper: list[int]) -> dict[str, Strategy]:
     from jvid import paper as papers
     from jvid.strategy.strategy import Strategy
 
-    found = {label: Strategy.load(path) for label, path in _labelled(strategies).items()}
+    found = {label: Strategy.load(path) for label, path in labelled(strategies, "--strategy").items()}
     for size in dict.fromkeys(paper):
         label = f"Table 6 at {size}"
         if label in found:
             raise InputError(f"--paper {size} beside --strategy {label}=: expected another label")
         found[label] = papers.strategy(size)
-    return found
-
-
-def _labelled(texts: list[str]) -> dict[str, str]:
-    """``LABEL=PATH``, or a path whose file's name is the label, as paths by label.
-
-    Raises:
-        InputError: two of one label.
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        label, equals, path = (part.strip() for part in text.partition("="))
-        if not equals or not path or "/" in label:
-            label, path = Path(text).stem, text
-        if label in found:
-            raise InputError(
-                f"--strategy {text!r}: label {label!r} is given twice, expected LABEL=FILE with another"
-            )
-        found[label] = path
     return found
 
 

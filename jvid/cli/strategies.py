@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jvid.plugins.choice import Choice
     from jvid.strategy.strategy import Strategy
 
-__all__ = ["PANEL", "StartOptions", "StrategyOptions", "check_overlap"]
+__all__ = ["PANEL", "StartOptions", "StrategyOptions", "check_overlap", "labelled"]
 
 PANEL = "Strategy (the ensemble's recommended one where nothing is given)"
 _option = option_of(PANEL)
@@ -226,3 +226,22 @@ def check_overlap(overlap: int | None, ensemble: Ensemble, frames: int | None) -
             f"--overlap beside clips of {ensemble.frames.frames(latents)} frames: only those longer than the ensemble's "
             f"{ensemble.frames.frames(ensemble.shape[1])} have windows, leave it out or pass more --frames"
         )
+
+
+def labelled(texts: Sequence[str], option: str) -> dict[str, str]:
+    """``LABEL=PATH``, or a path whose file's name is the label, as paths by label.
+
+    Raises:
+        InputError: two of one label.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        label, equals, path = (part.strip() for part in text.partition("="))
+        if not equals or not path or "/" in label:
+            label, path = Path(text).stem, text
+        if label in found:
+            raise InputError(
+                f"{option} {text!r}: label {label!r} is given twice, expected LABEL=FILE with another"
+            )
+        found[label] = path
+    return found

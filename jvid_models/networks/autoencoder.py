@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from jvid.errors import InputError
@@ -71,6 +72,15 @@ class Autoencoder(nn.Module):
     def latents(self, frames: Tensor) -> Tensor:
         """Frames ``(b 3 H W)`` in [-1, 1] -> latents ``(b c H/factor W/factor)``."""
         return latents_of(self.autoencoder, frames)
+
+    def encodes_as(self, other: Autoencoder) -> bool:
+        """Whether both give the same latents of a frame, bit for bit: their decoders may differ."""
+        if (self.factor, self.channels) != (other.factor, other.channels):
+            return False
+        side = 8 * self.factor
+        frame = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        with torch.no_grad():
+            return torch.equal(self.latents(frame), other.latents(frame))
 
     def forward(self, frames: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Frames ``(b 3 H W)`` and noise of their latents -> reconstructions ``(b 3 H W)`` and latents without the noise."""

@@ -11,7 +11,15 @@ import numpy as np
 from jvid.core.metrics import ClipSample, ClipSource
 from jvid_models.prompts import normalise_prompt
 
-__all__ = ["MeasuredClips", "actors_of", "attributes_of", "files_of", "holdout_of", "true_clips"]
+__all__ = [
+    "MeasuredClips",
+    "actors_of",
+    "attributes_of",
+    "captioned_clips",
+    "files_of",
+    "holdout_of",
+    "true_clips",
+]
 
 
 @attrs.frozen(eq=False)
@@ -81,13 +89,18 @@ def attributes_of(clips: ClipSample) -> Sequence[Mapping[str, Any]] | None:
 
 def true_clips(clips: ClipSample, reference: ClipSample) -> list[list[int]]:
     """For each clip, the reference clips that its label is a caption of: mostly one, none for another prompt."""
+    return captioned_clips(clips.labels, reference)
+
+
+def captioned_clips(prompts: Sequence[str], reference: ClipSample | ClipSource) -> list[list[int]]:
+    """The same for each of ``prompts``."""
     captions = getattr(_source(reference), "captions", None) or [(label,) for label in reference.labels]
     found: dict[str, list[int]] = {}
     for index, each in enumerate(captions):
         for caption in dict.fromkeys(map(normalise_prompt, each)):
             found.setdefault(caption, []).append(index)
-    return [found.get(normalise_prompt(label), []) if label else [] for label in clips.labels]
+    return [found.get(normalise_prompt(label), []) if label else [] for label in prompts]
 
 
-def _source(clips: ClipSample) -> object:
+def _source(clips: ClipSample | ClipSource) -> object:
     return clips.source if isinstance(clips, MeasuredClips) else clips

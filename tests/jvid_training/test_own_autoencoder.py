@@ -95,12 +95,29 @@ def test_an_ensemble_holds_the_autoencoder_that_encoded_its_latents(folder: Path
 
 
 def test_another_decoder_than_that_of_the_latents_is_refused(folder: Path, tmp_path: Path) -> None:
-    Autoencoder.load(folder / "codec").autoencoder.save_pretrained(tmp_path / "other")
+    other = Autoencoder.load(folder / "codec")
+    with torch.no_grad():
+        next(other.autoencoder.encoder.parameters()).mul_(1.01)
+    other.autoencoder.save_pretrained(tmp_path / "other")
     with pytest.raises(InputError, match=r"the latents of the recipes were encoded by .*codec"):
         export_runs(experts(folder), Part(tmp_path / "other"), tmp_path / "made")
     export_runs(experts(folder), Part(folder / "codec"), tmp_path / "made")
     with pytest.raises(InputError, match="decoder='taesd': the ensemble's latents are those of its own"):
         EnsembleFolder(tmp_path / "made", decoder="taesd")
+
+
+def test_a_decoder_that_was_trained_on_may_decode(folder: Path, tmp_path: Path) -> None:
+    on = Autoencoder.load(folder / "codec")
+    with torch.no_grad():
+        on.autoencoder.decoder.conv_out.bias.add_(0.25)
+    on.autoencoder.save_pretrained(tmp_path / "on")
+    made = export_runs(experts(folder), Part(tmp_path / "on"), tmp_path / "made")
+    before = export_runs(experts(folder), Part(folder / "codec"), tmp_path / "before")
+    z = 0.1 * torch.randn(before.shape, generator=torch.Generator().manual_seed(1))[None]
+    found, plain = (each.codec.decode(z) for each in (made, before))
+    inside = (plain > -0.99) & (plain < 0.74)  # frames are clipped
+    assert inside.float().mean() > 0.9
+    torch.testing.assert_close(found[inside], plain[inside] + 0.25, rtol=0, atol=0.01)
 
 
 def test_frames_that_the_factor_does_not_divide_are_refused_before_encoding(

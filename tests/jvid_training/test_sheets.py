@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -97,6 +98,56 @@ def test_sheets_of_three_experts_composed_on_the_spot(tmp_path: Path, capsys) ->
     assert main(["sheets", *words, "-o", str(tmp_path)]) == 2
     told = capsys.readouterr().err
     assert "no prompt of composed begins with 'A person': it takes any; name some with --prompt" in told
+
+
+class Real:
+    """Three real clips, of which the second has the second prompt as a caption."""
+
+    name, fps, frames, size, fingerprint = "real", 12.5, 8, (32, 32), "1"
+    labels = ("a tree", "somebody", "a person stand")
+    captions = (("a tree",), ("somebody", "a person WALK"), ("a person stand still",))
+
+    def __len__(self) -> int:
+        return 3
+
+    def batches(self, size: int = 8) -> Iterator[np.ndarray]:
+        """One clip at a time, of one shade each."""
+        for shade in (10, 20, 30):
+            yield np.full((1, 8, 32, 32, 3), shade, np.uint8)
+
+
+def test_the_true_clip_is_the_first_row_where_there_is_one(tiny: Ensemble, tmp_path: Path) -> None:
+    fewer = {"mine": attrs.evolve(tiny.strategy, steps=1)}
+    files = make_sheets(tiny, tmp_path, "A person", 0, rows=fewer, reference=Real())
+    assert [file.name for file in files] == ["stand.png", "walk.png"]
+    assert len(pictures(files[0], 3, 32, 8)) == 3, "each expert alone, and the row"
+    shown = pictures(files[1], 4, 32, 8)
+    assert (shown[0] == 20).all()
+    long = Real()
+    long.frames = 9
+    with pytest.raises(InputError, match="clips of 9 frames"):
+        make_sheets(tiny, tmp_path, "A person", 0, rows=fewer, reference=long)
+
+
+def test_rows_of_chosen_strategies(tmp_path: Path, capsys) -> None:
+    words = [word for name, source in THREE.items() for word in ("--expert", f"{name}={source}")]
+    words += ["--shape", "1,4,16,16", "--codec", "pixels", "--prompt", "Anything", "-o", str(tmp_path)]
+    for name, steps in (("few", 2), ("more", 3)):
+        jvid.Strategy("always:name=high", steps=steps).save(tmp_path / f"{name}.json")
+    rows = ["--row", str(tmp_path / "few.json"), "--row", f"longer={tmp_path / 'more.json'}"]
+    assert main(["sheets", *words, *rows, "--threads", "1", "--offload", "none"]) == 0
+    labels = ["low alone", "still alone", "few", "longer"]
+    assert capsys.readouterr().err.splitlines() == [f"sampling: {label}" for label in labels]
+    for wrong, message in (
+        ([*rows, "--paper", "64"], "--row beside --strategy or --paper"),
+        ([*rows, "--row", rows[1]], "label 'few' is given twice"),
+        (["--row", str(tmp_path / "none.json")], "none.json"),
+        (["--offload", "half"], "--offload 'half': expected"),
+        (["--dtype", "int8"], "--dtype 'int8': expected"),
+        (["--reference", str(tmp_path / "nothing")], "no latents in"),
+    ):
+        assert main(["sheets", *words, *wrong]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_the_rows_of_a_sheet_add_one_part_at_a_time() -> None:
