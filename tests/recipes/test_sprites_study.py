@@ -14,7 +14,7 @@ from PIL import Image
 from jvid import paper
 from jvid.ensemble.source import Source
 from jvid.strategy.strategy import Strategy
-from jvid_training.recipe import load_recipe
+from jvid_training.recipe import load_recipe, to_document
 from jvid_training.search.recipe import load_study
 from jvid_training.train.networks import build_network
 
@@ -46,6 +46,27 @@ def test_recipes_of_training_fit_each_other() -> None:
         each.numel() for recipe in (frames, clips, own) for each in build_network(recipe).parameters()
     )
     assert 2 * parameters < 64e6, "bytes of all weights in half precision"
+
+
+def test_controls_and_the_decoder_differ_in_what_they_say() -> None:
+    """Controls are the clip expert's recipe but for their length and the stills; the decoder's run has the same encoder."""
+
+    def document(name: str) -> dict[str, Any]:
+        return to_document(load_recipe(RECIPE / f"{name}.toml"))
+
+    def differing(one: dict[str, Any], other: dict[str, Any], path: str = "") -> set[str]:
+        if not isinstance(one, dict):
+            return {path} if one != other else set()
+        assert one.keys() == other.keys()
+        return {name for key in one for name in differing(one[key], other[key], f"{path}.{key}".strip("."))}
+
+    clips, long, joint = (document(name) for name in ("clips", "clips-long", "clips-joint"))
+    assert differing(clips, long) == {"name", "out", "training.steps"}
+    assert differing(long, joint) == {"name", "out", "training.stills"}
+    assert joint["training"]["stills"] == load_recipe(RECIPE / "frames.toml").data.latents
+    autoencoder, decoder = (document(name) for name in ("autoencoder", "decoder"))
+    assert differing(autoencoder["network"], decoder["network"]) == {"decoder_layers_per_block"}
+    assert decoder["training"]["init"] == f"{autoencoder['out']}/final/model.safetensors"
 
 
 def test_studies_name_strategies_that_compose_with_two_experts() -> None:
