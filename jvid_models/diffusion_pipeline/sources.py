@@ -17,6 +17,7 @@ from jvid.ensemble import Ensemble, Member
 from jvid.errors import InputError, located
 from jvid.plugins.choice import Choice
 from jvid_models.adapters.pipelines import PipelineDenoiser, from_folder, from_pipeline
+from jvid_models.adapters.pipelines.shared import SharedParts
 from jvid_models.adapters.precision import precision
 from jvid_models.ensembles.native import own_wrappers, pipeline_of
 from jvid_models.ensembles.pipelines import ensemble_of
@@ -56,7 +57,13 @@ class PipelineExpert:
         return ensemble_of(tuned, native=self.native, fps=self.fps, wrappers=self.wrappers)
 
 
-def source_of(name: str, given: Any, options: Mapping[str, Any], place: Mapping[str, Any]) -> Any:
+def source_of(
+    name: str,
+    given: Any,
+    options: Mapping[str, Any],
+    place: Mapping[str, Any],
+    shared: SharedParts | None = None,
+) -> Any:
     """An expert's source: a `PipelineExpert` wherever a pipeline is behind what is given, else that itself.
 
     Args:
@@ -64,6 +71,7 @@ def source_of(name: str, given: Any, options: Mapping[str, Any], place: Mapping[
         given: a pipeline or its folder; or what else ``jvid.load("ensemble", NAME=...)`` takes.
         options: of the pipeline's call, and ``inputs``, ``seed``, ``untested``, ``native`` and ``fps``.
         place: ``device`` and ``dtype`` of networks that are loaded from a folder.
+        shared: the parts of other experts' folders, which take the place of equal ones but for those that take LoRA.
 
     Raises:
         InputError: options of what is no pipeline, or those that it refuses.
@@ -76,7 +84,8 @@ def source_of(name: str, given: Any, options: Mapping[str, Any], place: Mapping[
             return given
         if isinstance(given, str | Path) and (Path(given) / "model_index.json").is_file():
             device, dtype = place.get("device", "cpu"), precision(place.get("dtype", "float32"))
-            return PipelineExpert(from_folder(given, device=device, dtype=dtype, **further), **own)
+            read = from_folder(given, shared, device=device, dtype=dtype, adaptable=True, **further)
+            return PipelineExpert(read, **own)
         if hasattr(given, "components") and not callable(getattr(given, "schedule", None)):
             return PipelineExpert(from_pipeline(given, **further), **own)
         if options:
@@ -102,7 +111,7 @@ def _behind(name: str, given: Any) -> Any:
 def sources_of(
     experts: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]], place: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The sources of experts by name; one pipeline under two names is one source.
+    """The sources of experts by name; one pipeline under two names is one source, equal parts of folders are one.
 
     Raises:
         InputError: options of an expert that there is not; or as of `source_of`.
@@ -110,8 +119,9 @@ def sources_of(
     if unknown := [name for name in options if name not in experts]:
         raise InputError(f"options of expert {unknown[0]!r}: expected {', '.join(experts)}")
     found: dict[str, Any] = {}
+    shared = SharedParts()
     for name, given in experts.items():
         own = options.get(name, {})
         same = next((n for n in found if experts[n] is given and options.get(n, {}) == own), None)
-        found[name] = found[same] if same is not None else source_of(name, given, own, place)
+        found[name] = found[same] if same is not None else source_of(name, given, own, place, shared)
     return found

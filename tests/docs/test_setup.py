@@ -187,11 +187,8 @@ def test_import_contracts_hold() -> None:
 
 
 def test_a_file_can_be_read_on_a_few_screens() -> None:
-    def limit(path: Path) -> int:
-        return 400 if path.relative_to(ROOT).parts[0] in PACKAGES else 500
-
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
-    assert {str(path.relative_to(ROOT)): count for path, count in lines.items() if count > limit(path)} == {}
+    assert {str(path.relative_to(ROOT)): count for path, count in lines.items() if count > 400} == {}
 
 
 def test_the_bundled_weights_stay_small() -> None:

@@ -350,20 +350,12 @@ def test_section_3_6_temporal_latent_smoothing(threshold):
 
 def test_section_4_settings():
     assert dict(jvid.paper.GAMMA) == {64: 0.02, 128: 0.1, 256: 1.0}
-    assert (jvid.paper.SMOOTHING, jvid.paper.RATIO, jvid.paper.STEPS, jvid.paper.GUIDANCE) == (
-        2.0,
-        0.0,
-        50,
-        2.0,
-    )
+    stated = jvid.paper.SMOOTHING, jvid.paper.RATIO, jvid.paper.STEPS, jvid.paper.GUIDANCE
+    assert stated == (2.0, 0.0, 50, 2.0)
     table = jvid.paper.TABLE_1
     assert (table.channels, table.multipliers, table.residual_blocks) == (256, (1, 2, 3, 4), 2)
-    assert (table.head_width, table.heads, table.cross_attention, table.text_width) == (
-        64,
-        8,
-        (0, 1, 1, 1),
-        768,
-    )
+    attention = table.head_width, table.heads, table.cross_attention, table.text_width
+    assert attention == (64, 8, (0, 1, 1, 1), 768)
 
 
 def test_the_whole_strategy_is_this_loop():

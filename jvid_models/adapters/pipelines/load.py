@@ -71,6 +71,7 @@ def from_folder(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
     host: bool = False,
+    adaptable: bool = False,
     inputs: Mapping[str, Any] | None = None,
     seed: int = 0,
     untested: bool = False,
@@ -90,6 +91,7 @@ def from_folder(
         shared: the parts of other pipelines of the ensemble, which take the place of equal ones; None shares none.
         dtype: of its networks.
         device: of its networks.
+        adaptable: whether LoRA may come later: parts that take it are then the pipeline's own.
         lora: files of LoRA weights (`load_loras`): a path, or several.
         lora_scale: of all of them, or one for each.
         lora_2: as ``lora``, into the second transformer of a pipeline of two.
@@ -110,7 +112,8 @@ def from_folder(
     if shared is None:
         pipe = read_pipeline(path, dtype=dtype)
     else:
-        changed = () if lora is None and lora_2 is None else loads_into(_class_of(index), index)
+        changes = adaptable or lora is not None or lora_2 is not None
+        changed = loads_into(_class_of(index), index) if changes else ()
         parts = files_of_parts(Path(path), index, dtype, (str(device), host), changed)
         pipe = read_pipeline(path, dtype=dtype, shared=shared.equal(parts))
         shared.add(parts, pipe)

@@ -19,95 +19,13 @@ from jvid.plugins.choice import Choice
 from jvid.plugins.registry import Registry
 from jvid_models import plugin
 from jvid_models.adapters.unet import from_unet
-from jvid_models.ensembles import export as exporting
 from jvid_models.ensembles.bundled import actions_64
 from jvid_models.ensembles.export import ExportedExpert, export_ensemble
 from jvid_models.ensembles.folder import EnsembleFolder, load_ensemble
 from jvid_models.networks.table1 import SCHEDULER
 from jvid_models.networks.unets import image_unet, video_unet
-from jvid_models.networks.video_decoder import VideoDecoder
 from jvid_models.paths import shared_root
-from jvid_models.text import EmbeddingTable
-
-TINY = {"channels": (16, 32), "layers": 1, "text_width": 12, "groups": 8, "heads": 2}
-STRATEGY = paper.strategy(64).to_dict() | {"steps": 4}
-GUIDED = ("guided:scale=2.0",)
-
-
-def parts(seed: int = 0):
-    """A video and an image expert, their decoder and prompts."""
-    torch.manual_seed(seed)
-    table = EmbeddingTable(["", "A person running", "A person waving"], torch.randn(3, 5, 12))
-    image, video = image_unet(**TINY), video_unet(**TINY)
-    experts = {
-        "video": ExportedExpert(video, "clips", GUIDED),
-        "image": ExportedExpert(image, "frames", GUIDED),
-    }
-    return experts, VideoDecoder(channels=(16, 8, 8, 8), blocks=1), table
-
-
-def meta(**changes):
-    return {
-        "name": "tiny",
-        "schedule": SCHEDULER,
-        "latents": {"shape": [4, 3, 8, 8], "mean": [0.1, 0, 0, 0], "std": [1, 1, 2, 1]},
-        "fps": 12.5,
-        "strategy": STRATEGY,
-        "licence": "none",
-    } | changes
-
-
-def as_format_1(folder):
-    """The folder as version 0.1 wrote it: pair.json, further models under "guides", the strategy of that time."""
-    path = folder / "ensemble.json"
-    values = json.loads(path.read_text())
-    experts = values.pop("experts")
-    values |= {
-        "format": 1,
-        "video": experts.pop("video")["network"],
-        "image": experts.pop("image")["network"],
-    }
-    if experts:
-        values["guides"] = {name: described["network"] for name, described in experts.items()}
-    for name in experts:
-        (folder / f"{name}.safetensors").rename(folder / f"guide-{name}.safetensors")
-    if values["strategy"] == STRATEGY:
-        values["strategy"] = {
-            "selector": {
-                "name": "piecewise-affine",
-                "options": {"t_v": 0.2, "t_e": 0.7, "p_e": 0.3, "p_f": 0.3},
-            },
-            "solver": {"name": "ddpm", "options": {}},
-            "grid": {"name": "leading", "options": {}},
-            "steps": 4,
-            "guidance": 2.0,
-            "noise": {"image": {"gamma": 0.02, "ratio": 0.0}},
-            "smoothing": {"name": "temporal", "options": {"threshold": 2.0}},
-            "plan_seed": 0,
-            "overlap": 4,
-        }
-    path.unlink()
-    (folder / "pair.json").write_text(json.dumps(values))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ensembles") / "tiny"
-    export_ensemble(folder, *parts(), meta(card="# Tiny\n"))
-    return folder
-
-
-@pytest.fixture
-def folder(exported, tmp_path):
-    """An exported ensemble that a test may damage."""
-    return shutil.copytree(exported, tmp_path / "tiny")
-
-
-def sampled(ensemble, prompts, seeds=(1,), strategy=None):
-    strategy = strategy or ensemble.strategy
-    composition = jvid.Composition(strategy, ensemble)
-    return composition.sampler()(ensemble.shape, seeds=seeds, cond=composition.condition(prompts))
+from tests.jvid_models.ensembles.exported import GUIDED, TINY, as_format_1, meta, parts, sampled
 
 
 def test_what_goes_in_comes_out(folder):
@@ -301,110 +219,6 @@ def test_reading_what_an_ensemble_is_loads_no_network(folder):
     root = Path(__file__).parents[3]
     printed = subprocess.run(run, capture_output=True, text=True, check=True, cwd=root).stdout
     assert printed.split() == ["False", "False"]
-
-
-@pytest.mark.parametrize(("which", "use"), [
-    ("image", lambda ensemble: ensemble.denoiser("image")),
-    ("video", lambda ensemble: ensemble.denoiser("video")),
-    ("decoder", lambda ensemble: ensemble.codec),
-    ("prompts", lambda ensemble: ensemble.condition([""])),
-])  # fmt: skip
-def test_a_damaged_file_is_reported_in_one_line(folder, which, use):
-    path = folder / f"{which}.safetensors"
-    whole = path.read_bytes()
-    for damaged in (whole[: len(whole) // 2], b"", b"\xff" * 64):
-        path.write_bytes(damaged)
-        with pytest.raises(InputError, match=which) as caught:
-            use(load_ensemble(folder))
-        assert "\n" not in str(caught.value)
-    path.unlink()
-    with pytest.raises(MissingDependencyError, match=which):
-        use(load_ensemble(folder))
-
-
-def test_weights_of_another_network_are_reported(folder):
-    (folder / "image.safetensors").write_bytes((folder / "decoder.safetensors").read_bytes())
-    with pytest.raises(InputError, match="do not fit the ensemble's document") as caught:
-        load_ensemble(folder).denoiser("image")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_damaged_document_is_reported(folder, tmp_path):
-    path = folder / "ensemble.json"
-    described = json.loads(path.read_text())
-    assert described["licence"] == "none"
-    path.write_text(json.dumps({"format": 2}))
-    with pytest.raises(InputError, match="lacks name"):
-        load_ensemble(folder)
-    path.write_text(json.dumps(described | {"experts": {"video": {"denoises": "clips"}}}))
-    with pytest.raises(InputError, match="expert 'video' lacks network, weights"):
-        load_ensemble(folder)
-    path.write_text("{")
-    with pytest.raises(InputError, match="expected the document of an ensemble"):
-        load_ensemble(folder)
-    with pytest.raises(MissingDependencyError, match=r"no ensemble\.json"):
-        load_ensemble(tmp_path / "nowhere")
-
-
-def test_an_export_is_whole_or_not_at_all(folder, monkeypatch):
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-
-    def fails(written):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(exporting, "_read_back", fails)
-    with pytest.raises(InputError, match="No space left"):
-        export_ensemble(folder, *parts(1), meta())
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
-    monkeypatch.undo()
-    export_ensemble(folder, *parts(1), meta())
-    after = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert after["image.safetensors"] != before["image.safetensors"]
-    assert after["CARD.md"] == before["CARD.md"]
-    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
-
-
-@pytest.mark.parametrize("held", ["thesis.tex", "data/clip.avi", "weights.safetensors"])
-def test_only_an_export_is_replaced(tmp_path, held):
-    mine = tmp_path / "mine"
-    (mine / held).parent.mkdir(parents=True)
-    (mine / held).write_text("mine")
-    with pytest.raises(
-        InputError, match="only a folder with nothing but what this command writes is replaced"
-    ):
-        export_ensemble(mine, *parts(), meta())
-    assert (mine / held).read_text() == "mine"
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(InputError, match="is a file: expected the name of a new folder"):
-        export_ensemble(tmp_path / "file", *parts(), meta())
-
-
-def test_parts_that_do_not_fit_are_refused(tmp_path):
-    experts, decoder, table = parts()
-    target = tmp_path / "ensemble"
-    wide = ExportedExpert(image_unet(**(TINY | {"text_width": 16})), "frames")
-    with pytest.raises(InputError, match="the image UNet takes text 16 wide"):
-        export_ensemble(target, {**experts, "image": wide}, decoder, table, meta())
-    with pytest.raises(InputError, match="lacks fps"):
-        export_ensemble(target, experts, decoder, table, {k: v for k, v in meta().items() if k != "fps"})
-    latents = {"shape": [8, 3, 8, 8], "mean": [0] * 8, "std": [1] * 8}
-    with pytest.raises(InputError, match="latents have 8"):
-        export_ensemble(target, experts, decoder, table, meta(latents=latents))
-    with pytest.raises(InputError, match="image UNet denoises frames: got denoises='clips'"):
-        export_ensemble(target, {"image": ExportedExpert(experts["image"].network)}, decoder, table, meta())
-    for name in ("decoder", "prompts", "a b", "../up", ""):
-        with pytest.raises(InputError, match="expected letters, digits"):
-            export_ensemble(target, {**experts, name: experts["video"]}, decoder, table, meta())
-    with pytest.raises(InputError, match="no experts"):
-        export_ensemble(target, {}, decoder, table, meta())
-    with pytest.raises(InputError, match=r"names expert 'video': expected those of ensemble 'tiny', image"):
-        export_ensemble(target, {"image": experts["image"]}, decoder, table, meta())
-    with torch.no_grad():
-        next(experts["image"].network.parameters()).view(-1)[0] = 1e6
-    with pytest.raises(InputError, match="not finite in fp16"):
-        export_ensemble(target, experts, decoder, table, meta())
-    assert not list(tmp_path.iterdir())
 
 
 def test_the_plugin_registers_and_resolves(folder):

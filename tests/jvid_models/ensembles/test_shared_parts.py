@@ -29,6 +29,7 @@ from jvid.pipeline.record import Clip
 from jvid.pipeline.weights import Weights
 from jvid_models.adapters.pipelines import shared as shared_module
 from jvid_models.adapters.pipelines import turns
+from jvid_models.diffusion_pipeline import JVIDPipeline
 from jvid_models.ensembles.native import pipeline_of
 
 WAN, SD, ZEROSCOPE = "WanPipeline", "StableDiffusionPipeline", "TextToVideoSDPipeline"
@@ -90,6 +91,17 @@ def apart(native: bool = True) -> jvid.Ensemble:
     text = f"{SIZE},native={native}".lower()
     alone = [jvid.load("ensemble", video=f"{name}:{text}") for name in ("wan-a", "wan-b")]
     return jvid.load("ensemble", video=alone[0], other=alone[1])
+
+
+def test_a_pipeline_of_two_folders_shares_what_lora_does_not_change(folders: Path) -> None:
+    """LoRA may come later: equal transformers are two, and one changes without the other."""
+    size = {"height": 32, "width": 48, "num_frames": 5}
+    (folders / "wan-c").symlink_to(folders / "wan-a")
+    names = {"video": "wan-a", "other": "wan-c"}
+    pipe = JVIDPipeline(names, TURNS, options=dict.fromkeys(names, size))
+    one, other = (pipe.pipelines[name].components for name in names)
+    common = {name for name in one if one[name] is not None and one[name] is other[name]}
+    assert common == PARTS
 
 
 @pytest.mark.parametrize("native", [True, False])
