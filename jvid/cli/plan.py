@@ -1,6 +1,6 @@
 """``jvid plan``: which experts predict at each step, printed, plotted and priced.
 
-Only ``--time`` loads networks of jvid's own; a pipeline's folder is loaded, since its times and shape are measured.
+Only ``--time`` reads weights: times, shapes and bytes are those of configurations, and a pipeline's code runs on shapes alone.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def plan(
     """Print, plot and price which experts predict at each step.
 
     With --paper or --ensemble none, the paper's own schedule is used and no ensemble is needed. A plan from a file is shown
-    as it is; it is checked against an ensemble where one is named. Networks run with --time alone; those of a pipeline's
-    folder for one step, because its times and shape are measured.
+    as it is; it is checked against an ensemble where one is named. Weights are read with --time alone, and where a
+    pipeline's shapes depend on their values, which is said.
     """
     from jvid import paper
     from jvid.ensemble.compose import Composition
@@ -98,6 +98,7 @@ def plan(
         )
     if measure:
         prepare(device)
+        typer.echo("jvid: --time measures calls of networks: their weights are loaded", err=True)
     drawn: Plan | None = None
     if replay is not None:
         check_alone("--plan", changes)
@@ -152,7 +153,7 @@ def _models(
     source = options.source()
     if source is None and not measure and (start.paper is not None or drawn is not None):
         return None
-    return (source or default_source()).load(device)
+    return (source or default_source()).load(device, weights=measure)
 
 
 def _summary(

@@ -18,10 +18,12 @@ from jvid.machine.memory import weights_room
 from jvid.media.given import read_given
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
-from jvid_models.adapters.pipelines.folders import models_of, variant_of
+from jvid_models.adapters.pipelines.folders import models_of, models_without_weights, variant_of
 from jvid_models.adapters.pipelines.lora import Files, Scales, load_loras, loads_into
+from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.placement import excluded_of, parts_of
 from jvid_models.adapters.pipelines.shared import SharedParts, files_of_parts
+from jvid_models.adapters.weightless import empty_weights, leave_out_weights
 
 with extra("models"):
     import diffusers
@@ -71,6 +73,7 @@ def from_folder(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
     host: bool = False,
+    weights: bool = True,
     inputs: Mapping[str, Any] | None = None,
     seed: int = 0,
     untested: bool = False,
@@ -90,6 +93,7 @@ def from_folder(
         shared: the parts of other pipelines of the ensemble, which take the place of equal ones; None shares none.
         dtype: of its networks.
         device: of its networks.
+        weights: whether they are read; without them the denoiser has what a plan needs (shape, times, space), and is not evaluated.
         lora: files of LoRA weights (`load_loras`): a path, or several.
         lora_scale: of all of them, or one for each.
         lora_2: as ``lora``, into the second transformer of a pipeline of two.
@@ -98,6 +102,7 @@ def from_folder(
 
     Raises:
         MissingDependencyError: the folder has no ``model_index.json``, or a class needs a package that is not installed.
+        NeedsWeights: without weights, a folder that is not made of its configurations alone.
         InputError: the folder is damaged, its class was not compared, or the device is not there.
     """
     index = _index_of(path)
@@ -108,17 +113,17 @@ def from_folder(
         )
     check_device(str(device))
     if shared is None:
-        pipe = read_pipeline(path, dtype=dtype)
+        pipe = read_pipeline(path, dtype=dtype, weights=weights)
     else:
         changed = () if lora is None and lora_2 is None else loads_into(_class_of(index), index)
-        parts = files_of_parts(Path(path), index, dtype, (str(device), host), changed)
-        pipe = read_pipeline(path, dtype=dtype, shared=shared.equal(parts))
+        parts = files_of_parts(Path(path), index, dtype, (str(device), host, weights), changed)
+        pipe = read_pipeline(path, dtype=dtype, shared=shared.equal(parts, whole=weights), weights=weights)
         shared.add(parts, pipe)
     load_loras(pipe, lora, lora_scale, lora_2, lora_scale_2)
-    if host or _is_too_large(pipe, device):
+    if weights and (host or _is_too_large(pipe, device)):
         for module in excluded_of(pipe).values():
             module.to(device)
-    else:
+    elif weights:
         pipe = pipe.to(device)
     return from_pipeline(pipe, inputs=inputs, seed=seed, untested=untested, **options)
 
@@ -129,23 +134,30 @@ def read_pipeline(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
     shared: Mapping[str, Any] | None = None,
+    weights: bool = True,
 ) -> Any:
     """The pipeline of a local folder, with parts in the place of its own where they are ``shared``.
 
-    Weights are read from safetensors only.
+    Weights are read from safetensors only. Without ``weights`` the pipeline is on no device.
 
     Raises:
         MissingDependencyError: the folder has no ``model_index.json``, or a class needs a package that is not installed.
+        NeedsWeights: without weights, a folder that is not made of its configurations alone.
         InputError: the folder is damaged.
     """
     stated, given = _index_of(path), dict(shared or {})
     own = {key: value for key, value in stated.items() if key not in given}
+    folder, options = Path(path), {"dtype": dtype, "local_files_only": True, "use_safetensors": True}
     try:
-        parts = models_of(Path(path), own, dtype) | given
-        variant = variant_of(Path(path), own)
-        pipe = _class_of(stated).from_pretrained(
-            path, dtype=dtype, local_files_only=True, use_safetensors=True, variant=variant, **parts
-        )
+        if not weights:
+            parts = models_without_weights(folder, own, dtype) | given
+            with empty_weights():  # pipelines that make a model of two (AnimateDiff)
+                pipe = _class_of(stated).from_pretrained(path, **options, **parts)
+            for module in modules_of(pipe).values():
+                leave_out_weights(module)
+            return pipe
+        parts = models_of(folder, own, dtype) | given
+        pipe = _class_of(stated).from_pretrained(path, **options, variant=variant_of(folder, own), **parts)
     except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError) as error:
         raise InputError(f"cannot load a pipeline from {path}: {str(error).splitlines()[0]}") from None
     except ImportError as error:
