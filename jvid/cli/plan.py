@@ -68,7 +68,7 @@ def plan(
 
     With --paper or --ensemble none, the paper's own schedule is used and no ensemble is needed. A plan from a file is shown
     as it is; it is checked against an ensemble where one is named. Weights are read with --time alone, and where a
-    pipeline's shapes depend on their values, which is said.
+    pipeline's shapes depend on their values, with a warning.
     """
     from jvid import paper
     from jvid.ensemble.compose import Composition
@@ -98,7 +98,6 @@ def plan(
         )
     if measure:
         prepare(device)
-        typer.echo("jvid: --time measures calls of networks: their weights are loaded", err=True)
     drawn: Plan | None = None
     if replay is not None:
         check_alone("--plan", changes)
@@ -127,6 +126,7 @@ def plan(
         known = dict.fromkeys([*drawn.experts, *(call.expert for call in calls)])
         figures = scaled_seconds(calls, given_seconds(seconds, known))
     if measure and models is not None:
+        typer.echo("jvid: --time measures calls of networks, with their weights loaded", err=True)
         with Offload(composition, None, device, decoding=False):
             figures = measured_seconds(models, calls, device)
     memory = memory_of(composition, drawn, frames) if is_loaded(composition) else None

@@ -48,6 +48,11 @@ _WEIGHTLESS: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 class NeedsWeights(InputError):
     """What is wanted depends on the values of weights that were left out."""
 
+    @classmethod
+    def of(cls, what: str, error: Exception) -> NeedsWeights:
+        """In one line: ``what``, and the first line of the error that it met."""
+        return cls(f"{what}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+
 
 class _EmptyOnMeta(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -88,33 +93,30 @@ def model_without_weights(kind: Any, folder: Path, dtype: torch.dtype) -> nn.Mod
                 model = kind.from_config(config)
                 model.register_to_config(_name_or_path=str(folder))
             else:
-                config = kind.config_class.from_pretrained(str(folder), local_files_only=True)
+                config = kind.config_class.from_pretrained(
+                    str(folder), local_files_only=True, use_safetensors=True
+                )
                 _refuse_quantised(config.to_dict())
                 model = kind._from_config(config, dtype=dtype)
     except NeedsWeights:
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise NeedsWeights(f"a {kind.__name__} is not made of its config.json alone: {reason}") from error
+        raise NeedsWeights.of(f"a {kind.__name__} is not made of its config.json alone", error) from error
     _cast(model, dtype, _in_float32(model, dtype, of_diffusers))
-    stored = {name: value for name, value in _stored_buffers(model).items() if value.device.type != "meta"}
-    found = (
-        read_tensors(folder, stored, "diffusion_pytorch_model" if of_diffusers else "model") if stored else {}
-    )
-    for name, value in found.items():
-        owner, _, key = name.rpartition(".")
-        model.get_submodule(owner)._buffers[key] = value.to(stored[name].dtype)
+    small = {name: value for name, value in _stored_buffers(model).items() if value.device.type != "meta"}
+    stem = "diffusion_pytorch_model" if of_diffusers else "model"
+    for name, value in (read_tensors(folder, small, stem) if small else {}).items():
+        _place(model, "_buffers", name, value.to(small[name].dtype))
     leave_out_weights(model.eval())
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def leave_out_weights(module: nn.Module) -> None:
     """Leave out the weights that a module still has, and refuse its calls."""
     known: dict[int, nn.Parameter] = {}
-    for each in module.modules():
-        for name, weight in each._parameters.items():
-            if weight is not None and weight.device.type != "meta":
-                each._parameters[name] = known.setdefault(id(weight), _on_meta(weight, weight.dtype))
+    for name, weight in list(module.named_parameters(remove_duplicate=False)):
+        if weight.device.type != "meta":
+            _place(module, "_parameters", name, known.setdefault(id(weight), _on_meta(weight, weight.dtype)))
     _WEIGHTLESS.add(module)
     kind = type(module).__name__
 
@@ -155,29 +157,26 @@ def _in_float32(model: Any, dtype: torch.dtype, of_diffusers: bool) -> Callable[
 
 def _cast(model: nn.Module, dtype: torch.dtype, in_float32: Callable[[str], bool]) -> None:
     """Parameters and stored buffers in their dtype; parameters and large buffers without values."""
+
+    def own(name: str, value: Tensor) -> torch.dtype:
+        return value.dtype if not value.is_floating_point() else torch.float32 if in_float32(name) else dtype
+
     known: dict[int, nn.Parameter] = {}
-    stored = _stored_buffers(model)
-    for path, each in model.named_modules():
-        for name, weight in each._parameters.items():
-            if weight is not None:
-                own = torch.float32 if in_float32(f"{path}.{name}".lstrip(".")) else dtype
-                each._parameters[name] = known.setdefault(id(weight), _on_meta(weight, own))
-        for name, buffer in each._buffers.items():
-            full = f"{path}.{name}".lstrip(".")
-            if buffer is not None and full in stored:
-                own = (
-                    (torch.float32 if in_float32(full) else dtype)
-                    if buffer.is_floating_point()
-                    else buffer.dtype
-                )
-                each._buffers[name] = buffer.to(own) if buffer.nbytes <= LARGE else buffer.to("meta", own)
+    for name, weight in list(model.named_parameters(remove_duplicate=False)):
+        _place(model, "_parameters", name, known.setdefault(id(weight), _on_meta(weight, own(name, weight))))
+    for name, buffer in _stored_buffers(model).items():
+        device = buffer.device if buffer.nbytes <= LARGE else "meta"
+        _place(model, "_buffers", name, buffer.to(device, own(name, buffer)))
 
 
 def _on_meta(weight: Tensor, dtype: torch.dtype) -> nn.Parameter:
-    own = dtype if weight.is_floating_point() else weight.dtype
-    return nn.Parameter(
-        torch.empty(weight.shape, dtype=own, device="meta"), requires_grad=weight.requires_grad
-    )
+    return nn.Parameter(torch.empty(weight.shape, dtype=dtype, device="meta"), weight.requires_grad)
+
+
+def _place(model: nn.Module, group: str, name: str, value: Tensor) -> None:
+    """Put a tensor in the place of another of the ``group`` "_parameters" or "_buffers"."""
+    owner, _, key = name.rpartition(".")
+    vars(model.get_submodule(owner))[group][key] = value
 
 
 def _stored_buffers(model: nn.Module) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ from jvid_models.adapters.pipelines.lora import Files, Scales, load_loras, loads
 from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.placement import excluded_of, parts_of
 from jvid_models.adapters.pipelines.shared import SharedParts, files_of_parts
-from jvid_models.adapters.weightless import empty_weights, leave_out_weights
+from jvid_models.adapters.weightless import NeedsWeights, empty_weights, leave_out_weights
 
 with extra("models"):
     import diffusers
@@ -93,7 +93,7 @@ def from_folder(
         shared: the parts of other pipelines of the ensemble, which take the place of equal ones; None shares none.
         dtype: of its networks.
         device: of its networks.
-        weights: whether they are read; without them the denoiser has what a plan needs (shape, times, space), and is not evaluated.
+        weights: whether they are read; without them the denoiser has shape, times and space, and is not evaluated.
         lora: files of LoRA weights (`load_loras`): a path, or several.
         lora_scale: of all of them, or one for each.
         lora_2: as ``lora``, into the second transformer of a pipeline of two.
@@ -147,23 +147,37 @@ def read_pipeline(
     """
     stated, given = _index_of(path), dict(shared or {})
     own = {key: value for key, value in stated.items() if key not in given}
-    folder, options = Path(path), {"dtype": dtype, "local_files_only": True, "use_safetensors": True}
+    kind, options = _class_of(stated), {"dtype": dtype, "local_files_only": True}
     try:
         if not weights:
-            parts = models_without_weights(folder, own, dtype) | given
-            with empty_weights():  # pipelines that make a model of two (AnimateDiff)
-                pipe = _class_of(stated).from_pretrained(path, **options, **parts)
-            for module in modules_of(pipe).values():
-                leave_out_weights(module)
-            return pipe
-        parts = models_of(folder, own, dtype) | given
-        pipe = _class_of(stated).from_pretrained(path, **options, variant=variant_of(folder, own), **parts)
+            return _without_weights(
+                kind, path, models_without_weights(Path(path), own, dtype) | given, options
+            )
+        parts = models_of(Path(path), own, dtype) | given
+        variant = variant_of(Path(path), own)
+        pipe = kind.from_pretrained(path, use_safetensors=True, variant=variant, **options, **parts)
+    except NeedsWeights:
+        raise
     except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError) as error:
         raise InputError(f"cannot load a pipeline from {path}: {str(error).splitlines()[0]}") from None
     except ImportError as error:
         reason = str(error).splitlines()[0]
         raise MissingDependencyError(f"{stated.get('_class_name')} needs a package: {reason}") from error
     return pipe.to(device)
+
+
+def _without_weights(
+    kind: Any, path: str | Path, parts: Mapping[str, Any], options: Mapping[str, Any]
+) -> Any:
+    """The pipeline of parts without weights; some classes make a model of two (AnimateDiff)."""
+    try:
+        with empty_weights():
+            pipe = kind.from_pretrained(path, use_safetensors=True, **options, **parts)
+    except RuntimeError as error:
+        raise NeedsWeights.of(f"a {kind.__name__} is not made without weights", error) from error
+    for module in modules_of(pipe).values():
+        leave_out_weights(module)
+    return pipe
 
 
 def _class_of(index: Mapping[str, Any]) -> Any:

@@ -71,7 +71,7 @@ class _Outlines:
     @contextmanager
     def weights(self, module: nn.Module) -> Iterator[None]:
         """Within the block what has no values in a module has a shape on the CPU."""
-        places = [
+        places: list[tuple[dict[str, Any], str, Tensor]] = [
             (group, name, value)
             for each in module.modules()
             for group in (each._parameters, each._buffers)
@@ -111,8 +111,7 @@ class _Outlines:
             except JvidError:
                 raise
             except Exception as error:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise NeedsWeights(f"{who} does not run on shapes alone: {reason}") from error
+                raise NeedsWeights.of(f"{who} does not run on shapes alone", error) from error
             finally:
                 self._inside = False
 
@@ -135,10 +134,10 @@ class _Outlines:
                 raise NeedsWeights(f"its answer is of {found.dtype}")
             return torch.randn(found.shape, generator=self._draws).to(found.dtype)
         if isinstance(found, Mapping):
-            made = copy.copy(found)
+            named: Any = copy.copy(found)
             for key, value in found.items():
-                made[key] = self._valued(value, known)
-            return made
+                named[key] = self._valued(value, known)
+            return named
         if isinstance(found, list | tuple):
             values = [self._valued(each, known) for each in found]
             return type(found)(*values) if hasattr(found, "_fields") else type(found)(values)
