@@ -9,15 +9,19 @@ Nothing is fetched or unpickled. Tensors that are missing or of another shape ar
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from jvid.errors import InputError, MissingDependencyError
 from jvid.files import read_json
 
-__all__ = ["find_variant", "load_saved", "read_config"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["find_variant", "load_saved", "read_config", "read_tensors"]
 
 _ENDINGS = re.compile(r"(?:\.([^.]+))?\.safetensors|\.safetensors\.index(?:\.([^.]+))?\.json")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
@@ -88,3 +92,37 @@ def load_saved(model: Any, folder: Path, what: str, variant: str | None = None, 
             "fetch the folder again, or correct its config.json"
         )
     return loaded
+
+
+def read_tensors(folder: Path, names: Collection[str], stem: str) -> dict[str, Tensor]:
+    """Single tensors of the weights in ``folder``, by their names; nothing else of the files is read.
+
+    Args:
+        folder: holds the weights.
+        names: of the tensors.
+        stem: how the names of the weights' files begin.
+
+    Raises:
+        InputError: files that are not there or cannot be read, or that lack a tensor; it names them.
+    """
+    variant = find_variant(folder, stem=stem)
+    end = f".{variant}" if variant else ""
+    index = folder / f"{stem}.safetensors.index{end}.json"
+    whole = folder / f"{stem}{end}.safetensors"
+    places: dict[str, Any] = dict.fromkeys(names, whole.name)
+    if not whole.is_file() and index.is_file():
+        places = read_json(index, "JSON as diffusers writes it", "fetch the folder again").get(
+            "weight_map", {}
+        )
+    if lacking := [name for name in names if name not in places]:
+        raise InputError(f"{index} lacks {', '.join(sorted(lacking)[:SHOWN])}: fetch the folder again")
+    found: dict[str, Tensor] = {}
+    for file in dict.fromkeys(places[name] for name in names):
+        try:
+            with safe_open(folder / file, "pt") as opened:
+                found |= {name: opened.get_tensor(name) for name in names if places[name] == file}
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"cannot read {folder / file}: {str(error).splitlines()[0]}; fetch the folder again"
+            ) from None
+    return found

@@ -1,6 +1,6 @@
 """``jvid plan``: which experts predict at each step, printed, plotted and priced.
 
-Only ``--time`` loads networks of jvid's own; a pipeline's folder is loaded, since its times and shape are measured.
+Only ``--time`` reads weights: times, shapes and bytes are those of configurations, and a pipeline's code runs on shapes alone.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def plan(
     """Print, plot and price which experts predict at each step.
 
     With --paper or --ensemble none, the paper's own schedule is used and no ensemble is needed. A plan from a file is shown
-    as it is; it is checked against an ensemble where one is named. Networks run with --time alone; those of a pipeline's
-    folder for one step, because its times and shape are measured.
+    as it is; it is checked against an ensemble where one is named. Weights are read with --time alone, and where a
+    pipeline's shapes depend on their values, with a warning.
     """
     from jvid import paper
     from jvid.ensemble.compose import Composition
@@ -126,6 +126,7 @@ def plan(
         known = dict.fromkeys([*drawn.experts, *(call.expert for call in calls)])
         figures = scaled_seconds(calls, given_seconds(seconds, known))
     if measure and models is not None:
+        typer.echo("jvid: --time measures calls of networks, with their weights loaded", err=True)
         with Offload(composition, None, device, decoding=False):
             figures = measured_seconds(models, calls, device)
     memory = memory_of(composition, drawn, frames) if is_loaded(composition) else None
@@ -152,7 +153,7 @@ def _models(
     source = options.source()
     if source is None and not measure and (start.paper is not None or drawn is not None):
         return None
-    return (source or default_source()).load(device)
+    return (source or default_source()).load(device, weights=measure)
 
 
 def _summary(

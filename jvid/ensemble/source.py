@@ -161,6 +161,7 @@ class Source:
         given: Mapping[str, Any] = MappingProxyType({}),
         inputs: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
         host: bool = False,
+        weights: bool = True,
     ) -> Ensemble:
         """The ensemble; networks load at their first use.
 
@@ -171,6 +172,7 @@ class Source:
             given: experts that are loaded already, in place of their sources: pipelines, ensembles of one, denoisers.
             inputs: pictures, clips and tensors by expert and argument, beside the files of the source.
             host: leave weights on the host where a factory can (``host=``), for an offload that moves them.
+            weights: read weights; without them factories that can (``weights=``) make what a plan needs alone.
 
         Raises:
             InputError: a device that is not there; an expert, encoder or codec that does not fit; an ensemble that is made of
@@ -184,7 +186,10 @@ class Source:
             raise InputError(f"the ensemble of {names} is made of itself: name experts of another ensemble")
         token = _LOADING.set((*around, self))
         try:
-            return self._loaded(device, dtype, registry, given, inputs, host)
+            wishes = {"host": True} if host else {}
+            return self._loaded(
+                device, dtype, registry, given, inputs, wishes if weights else {**wishes, "weights": False}
+            )
         finally:
             _LOADING.reset(token)
 
@@ -195,10 +200,10 @@ class Source:
         registry: Registry | None,
         given: Mapping[str, Any],
         inputs: Mapping[str, Mapping[str, Any]],
-        host: bool,
+        wishes: Mapping[str, bool],
     ) -> Ensemble:
         loader = _Loader(
-            registry or current(), {"device": device, "dtype": dtype}, self._inputs(inputs), host
+            registry or current(), {"device": device, "dtype": dtype}, self._inputs(inputs), wishes
         )
         others = [name for name in loader.inputs if name not in self.experts]
         base = loader.ensemble(self.name, others) if self.name else None
@@ -282,9 +287,9 @@ class _Loader:
         registry: Registry,
         place: Mapping[str, Any],
         inputs: Mapping[str, Mapping[str, Any]],
-        host: bool,
+        wishes: Mapping[str, bool],
     ) -> None:
-        self._registry, self._place, self.inputs, self._host = registry, place, inputs, host
+        self._registry, self._place, self.inputs, self._wishes = registry, place, inputs, wishes
         self._ensembles: dict[tuple[str, tuple[str, ...]], Ensemble] = {}
         self._shared: dict[tuple[str, str], Deferred[Any]] = {}
         self._common: dict[str, Any] = {}
@@ -375,8 +380,8 @@ class _Loader:
 
     def _built(self, kind: str, choice: Choice, more: Mapping[str, Any] = MappingProxyType({})) -> Any:
         known = parameters(self._registry.find(kind, choice.name).factory())
-        if self._host and "host" in known:
-            choice = Choice(choice.name, {"host": True, **choice.options})
+        wishes = {name: value for name, value in self._wishes.items() if name in known}
+        choice = Choice(choice.name, {**wishes, **choice.options})
         if kind == "ensemble" and "common_parts" in known:
             more = {**more, "common_parts": self._common}
         # An ensemble's factory that takes any option hands device and dtype on to its experts.

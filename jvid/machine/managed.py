@@ -38,7 +38,9 @@ class Unit:
     @property
     def size(self) -> int:
         """Bytes of the weights, storages that are shared counted once."""
-        return sum({s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in self.tensors)}.values())
+        storages = ((t, t.untyped_storage()) for t in self.tensors)
+        # Weights without values, on torch's meta device, have no address.
+        return sum({s.data_ptr() or id(t): s.nbytes() for t, s in storages}.values())
 
 
 @attrs.frozen(eq=False)

@@ -1,7 +1,8 @@
 """Which modules of a pipeline jvid may move between host and device; the others manage their memory themselves.
 
 Left alone are modules with hooks of accelerate (``enable_model_cpu_offload``, ``enable_sequential_cpu_offload``, a device map) or
-of diffusers' group offloading, quantised ones, and such whose weights are not there yet.
+of diffusers' group offloading, quantised ones, and such whose weights are not there yet. Those whose weights were left out for a
+plan are among the movable ones, as they are in a run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from jvid_models.adapters.weightless import is_weightless
 
 __all__ = ["is_movable", "movable"]
 
@@ -30,7 +33,9 @@ def is_movable(module: nn.Module) -> bool:
     if any(_has_hook(each) for each in module.modules()):
         return False
     return all(
-        type(weight) in _PLAIN and weight.is_floating_point() and weight.device.type != "meta"
+        type(weight) in _PLAIN
+        and weight.is_floating_point()
+        and (weight.device.type != "meta" or is_weightless(module))
         for weight in module.parameters()
     )
 

@@ -19,6 +19,7 @@ from jvid_models.diffusion_pipeline.experts import Experts, experts_of
 from jvid_models.diffusion_pipeline.folder import DOCUMENT, FORMAT, is_name
 from jvid_models.diffusion_pipeline.options import CallOptions
 from jvid_models.diffusion_pipeline.sources import PipelineExpert
+from jvid_models.ensembles.pipelines import without_weights
 
 __all__ = ["load_pipeline_folder", "read_folder"]
 
@@ -33,15 +34,18 @@ def read_folder(
     dtype: Any = None,
     torch_dtype: Any = None,
     device: str = "cpu",
+    weights: bool = True,
 ) -> tuple[Experts, Strategy | None]:
     """The experts of a folder and its strategy; arguments as of ``JVIDPipeline.from_pretrained``.
+
+    Without ``weights`` the experts have what a plan needs, as of `pipeline_ensemble`.
 
     Raises:
         MissingDependencyError: no such folder, or a class needs a package that is not installed.
         InputError: a newer format, a folder of an expert that is absent, or one that is damaged.
     """
     root, dtype = Path(path), dtype or torch_dtype or "float32"
-    place: dict[str, Any] = {"device": device, "dtype": precision(dtype)}
+    place: dict[str, Any] = {"device": device, "dtype": precision(dtype), "weights": weights}
     if not (root / DOCUMENT).is_file():
         if not (root / "model_index.json").is_file():
             raise MissingDependencyError(
@@ -67,12 +71,16 @@ def read_folder(
     return Experts(named, document["around"], document["whole"]), document["strategy"]
 
 
-def load_pipeline_folder(path: str | Path, **options: Any) -> Ensemble:
+def load_pipeline_folder(path: str | Path, *, weights: bool = True, **options: Any) -> Ensemble:
     """The ensemble of a folder, with its strategy; options as of `read_folder`."""
-    experts, strategy = read_folder(path, **options)
-    ensemble = experts.ensemble(CallOptions())
-    ensemble.strategy = strategy
-    return ensemble
+
+    def loaded(weights: bool) -> Ensemble:
+        experts, strategy = read_folder(path, weights=weights, **options)
+        ensemble = experts.ensemble(CallOptions())
+        ensemble.strategy = strategy
+        return ensemble
+
+    return loaded(True) if weights else without_weights(loaded, path)
 
 
 def _checked(document: dict[str, Any]) -> dict[str, Any]:

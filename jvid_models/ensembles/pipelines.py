@@ -9,7 +9,8 @@ The recommended strategy is the pipeline's own run: its call's default number of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+import warnings
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import attrs
 
 from jvid.core.protocols import TextEncoder
 from jvid.ensemble import Deferred, Ensemble, Member
-from jvid.errors import InputError
+from jvid.errors import InputError, JvidWarning
 from jvid.machine.on_demand import computing_on
 from jvid.plugins.choice import Choice
 from jvid.strategy import Strategy
@@ -26,13 +27,14 @@ from jvid_models.adapters.pipelines.frames import frame_rule_of
 from jvid_models.adapters.pipelines.lora import Files, Scales
 from jvid_models.adapters.pipelines.shared import SharedParts
 from jvid_models.adapters.precision import precision
+from jvid_models.adapters.weightless import NeedsWeights
 from jvid_models.ensembles.native import native_member
 from jvid_models.ensembles.pipeline_codec import PipelineCodec
 from jvid_models.ensembles.pipeline_text import PipelineText
 from jvid_models.ensembles.schedulers import solver_of
 from jvid_models.ensembles.split import boundary_of, has_two, split
 
-__all__ = ["ensemble_of", "own_run", "pipeline_ensemble"]
+__all__ = ["ensemble_of", "own_run", "pipeline_ensemble", "without_weights"]
 
 FPS = {
     "AnimateDiff": 8.0, "CogVideoX": 8.0, "StableVideo": 7.0, "TextToVideo": 8.0, "Wan": 16.0, "HunyuanVideo15": 24.0,
@@ -58,6 +60,7 @@ def pipeline_ensemble(
     lora_2: Files | None = None,
     lora_scale_2: Scales | None = None,
     host: bool = False,
+    weights: bool = True,
     common_parts: MutableMapping[str, Any] | None = None,
     **options: Any,
 ) -> Ensemble:
@@ -77,6 +80,7 @@ def pipeline_ensemble(
         lora_2: as ``lora``, of the second of two transformers.
         lora_scale_2: as ``lora_scale``.
         host: leave the weights of a folder on the host, whatever the device: an `Offload` moves them as a run needs them.
+        weights: whether those of a folder are read; without them the ensemble has what a plan needs, and nothing is evaluated.
         common_parts: of the ensembles of one composition: parts of folders whose files are equal are loaded once.
         options: further arguments of the pipeline's call: guidance_scale, negative_prompt, height, width, num_frames, ...
 
@@ -92,18 +96,35 @@ def pipeline_ensemble(
         "lora_2": lora_2,
         "lora_scale_2": lora_scale_2,
     }
-    if isinstance(pipe, str | Path):
-        shared = None if common_parts is None else common_parts.setdefault("diffusers", SharedParts())
-        place: dict[str, Any] = {"dtype": precision(dtype), "device": device, "host": host}
-        denoiser = from_folder(pipe, shared, **place, **loras, **given)
-    else:
+    if not isinstance(pipe, str | Path):
         if lora is not None or lora_2 is not None:
             raise InputError("lora of a loaded pipeline: load it there, pipe.load_lora_weights(...)")
         denoiser = from_pipeline(pipe, **given)
-    with computing_on(denoiser.modules().all, device):
-        return ensemble_of(
-            denoiser, native=native, fps=fps, folder=pipe if isinstance(pipe, str | Path) else None
-        )
+        with computing_on(denoiser.modules().all, device):
+            return ensemble_of(denoiser, native=native, fps=fps)
+    shared = None if common_parts is None else common_parts.setdefault("diffusers", SharedParts())
+
+    def loaded(weights: bool) -> Ensemble:
+        place: dict[str, Any] = {
+            "dtype": precision(dtype),
+            "device": device,
+            "host": host,
+            "weights": weights,
+        }
+        denoiser = from_folder(pipe, shared, **place, **loras, **given)
+        with computing_on(denoiser.modules().all, device if weights else "cpu"):
+            return ensemble_of(denoiser, native=native, fps=fps, folder=pipe)
+
+    return loaded(True) if weights else without_weights(loaded, pipe)
+
+
+def without_weights(load: Callable[[bool], Ensemble], folder: str | Path) -> Ensemble:
+    """What ``load(False)`` gives, without weights; or ``load(True)`` with a warning, where their values matter."""
+    try:
+        return load(False)
+    except NeedsWeights as error:
+        warnings.warn(f"{folder}: {error}; its weights are loaded", JvidWarning, stacklevel=3)
+    return load(True)
 
 
 def ensemble_of(

@@ -108,7 +108,7 @@ def _ensemble_weights(text: str, decoder: bool) -> list[bytes] | None:
         current().find("ensemble", Choice.parse(text).name)
     except UnknownNameError:
         return None
-    folder = Source(text).load().folder
+    folder = Source(text).load(weights=False).folder
     return None if folder is None else list(_weights(folder, decoder))
 
 

@@ -1,6 +1,7 @@
 """The models of a pipeline's folder, whole: fp16 variants and shards are found, missing tensors are an error at load time.
 
-diffusers leaves a tensor that no file holds as it was drawn, or on the meta device, where the first call fails.
+diffusers leaves a tensor that no file holds as it was drawn, or on the meta device, where the first call fails. For a plan the
+models are made without their weights, text encoders among them.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import torch
 
 from jvid.errors import InputError
 from jvid.extras import extra
+from jvid_models.adapters.weightless import model_without_weights
 from jvid_models.saved import find_variant, load_saved
 
 with extra("models"):
     import diffusers
+    import transformers
     from diffusers import ModelMixin
+    from transformers import PreTrainedModel
 
-__all__ = ["models_of", "parts_in", "variant_of"]
+__all__ = ["models_of", "models_without_weights", "parts_in", "variant_of"]
 
 
 def parts_in(index: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -44,6 +48,23 @@ def models_of(folder: Path, index: Mapping[str, Any], dtype: torch.dtype) -> dic
         model = getattr(diffusers, kind, None) if library == "diffusers" else None
         if isinstance(model, type) and issubclass(model, ModelMixin):
             found[name] = load_saved(model, folder / name, f"the {name}", dtype=dtype)
+    return found
+
+
+def models_without_weights(folder: Path, index: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    """The models of a folder as `models_of`, and those of transformers, without their weights.
+
+    Raises:
+        NeedsWeights: a model that its configuration alone does not make.
+        InputError: the small tensors of a model that are read are not there.
+    """
+    found = {}
+    for name, library, kind in parts_in(index):
+        module = {"diffusers": diffusers, "transformers": transformers}.get(library)
+        # Classes of one family of pipelines are in its own module.
+        model = getattr(module or getattr(diffusers.pipelines, library, None), kind, None)
+        if isinstance(model, type) and issubclass(model, ModelMixin | PreTrainedModel):
+            found[name] = model_without_weights(model, folder / name, dtype)
     return found
 
 

@@ -18,10 +18,12 @@ from jvid.machine.memory import weights_room
 from jvid.media.given import read_given
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
-from jvid_models.adapters.pipelines.folders import models_of, variant_of
+from jvid_models.adapters.pipelines.folders import models_of, models_without_weights, variant_of
 from jvid_models.adapters.pipelines.lora import Files, Scales, load_loras, loads_into
+from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.placement import excluded_of, parts_of
 from jvid_models.adapters.pipelines.shared import SharedParts, files_of_parts
+from jvid_models.adapters.weightless import NeedsWeights, empty_weights, leave_out_weights
 
 with extra("models"):
     import diffusers
@@ -72,6 +74,7 @@ def from_folder(
     device: str | torch.device = "cpu",
     host: bool = False,
     adaptable: bool = False,
+    weights: bool = True,
     inputs: Mapping[str, Any] | None = None,
     seed: int = 0,
     untested: bool = False,
@@ -92,6 +95,7 @@ def from_folder(
         dtype: of its networks.
         device: of its networks.
         adaptable: whether LoRA may come later: parts that take it are then the pipeline's own.
+        weights: whether they are read; without them the denoiser has shape, times and space, and is not evaluated.
         lora: files of LoRA weights (`load_loras`): a path, or several.
         lora_scale: of all of them, or one for each.
         lora_2: as ``lora``, into the second transformer of a pipeline of two.
@@ -100,6 +104,7 @@ def from_folder(
 
     Raises:
         MissingDependencyError: the folder has no ``model_index.json``, or a class needs a package that is not installed.
+        NeedsWeights: without weights, a folder that is not made of its configurations alone.
         InputError: the folder is damaged, its class was not compared, or the device is not there.
     """
     index = _index_of(path)
@@ -110,18 +115,18 @@ def from_folder(
         )
     check_device(str(device))
     if shared is None:
-        pipe = read_pipeline(path, dtype=dtype)
+        pipe = read_pipeline(path, dtype=dtype, weights=weights)
     else:
         changes = adaptable or lora is not None or lora_2 is not None
         changed = loads_into(_class_of(index), index) if changes else ()
-        parts = files_of_parts(Path(path), index, dtype, (str(device), host), changed)
-        pipe = read_pipeline(path, dtype=dtype, shared=shared.equal(parts))
+        parts = files_of_parts(Path(path), index, dtype, (str(device), host, weights), changed)
+        pipe = read_pipeline(path, dtype=dtype, shared=shared.equal(parts, whole=weights), weights=weights)
         shared.add(parts, pipe)
     load_loras(pipe, lora, lora_scale, lora_2, lora_scale_2)
-    if host or _is_too_large(pipe, device):
+    if weights and (host or _is_too_large(pipe, device)):
         for module in excluded_of(pipe).values():
             module.to(device)
-    else:
+    elif weights:
         pipe = pipe.to(device)
     return from_pipeline(pipe, inputs=inputs, seed=seed, untested=untested, **options)
 
@@ -132,29 +137,50 @@ def read_pipeline(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
     shared: Mapping[str, Any] | None = None,
+    weights: bool = True,
 ) -> Any:
     """The pipeline of a local folder, with parts in the place of its own where they are ``shared``.
 
-    Weights are read from safetensors only.
+    Weights are read from safetensors only. Without ``weights`` the pipeline is on no device.
 
     Raises:
         MissingDependencyError: the folder has no ``model_index.json``, or a class needs a package that is not installed.
+        NeedsWeights: without weights, a folder that is not made of its configurations alone.
         InputError: the folder is damaged.
     """
     stated, given = _index_of(path), dict(shared or {})
     own = {key: value for key, value in stated.items() if key not in given}
+    kind, options = _class_of(stated), {"dtype": dtype, "local_files_only": True}
     try:
+        if not weights:
+            return _without_weights(
+                kind, path, models_without_weights(Path(path), own, dtype) | given, options
+            )
         parts = models_of(Path(path), own, dtype) | given
         variant = variant_of(Path(path), own)
-        pipe = _class_of(stated).from_pretrained(
-            path, dtype=dtype, local_files_only=True, use_safetensors=True, variant=variant, **parts
-        )
+        pipe = kind.from_pretrained(path, use_safetensors=True, variant=variant, **options, **parts)
+    except NeedsWeights:
+        raise
     except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError) as error:
         raise InputError(f"cannot load a pipeline from {path}: {str(error).splitlines()[0]}") from None
     except ImportError as error:
         reason = str(error).splitlines()[0]
         raise MissingDependencyError(f"{stated.get('_class_name')} needs a package: {reason}") from error
     return pipe.to(device)
+
+
+def _without_weights(
+    kind: Any, path: str | Path, parts: Mapping[str, Any], options: Mapping[str, Any]
+) -> Any:
+    """The pipeline of parts without weights; some classes make a model of two (AnimateDiff)."""
+    try:
+        with empty_weights():
+            pipe = kind.from_pretrained(path, use_safetensors=True, **options, **parts)
+    except RuntimeError as error:
+        raise NeedsWeights.of(f"a {kind.__name__} is not made without weights", error) from error
+    for module in modules_of(pipe).values():
+        leave_out_weights(module)
+    return pipe
 
 
 def _class_of(index: Mapping[str, Any]) -> Any:

@@ -21,13 +21,13 @@ from jvid.machine.managed import arrive, place_of
 from jvid_models.adapters.movable import movable
 from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.replaced import replaced
+from jvid_models.adapters.weightless import METHODS
 
 __all__ = ["DECODERS", "excluded_of", "parts_of", "placed"]
 
 DECODERS = ("vae", "movq", "vqgan", "vqvae")
 """Components that turn a pipeline's latents into pixels."""
 
-_METHODS = ("encode", "decode", "generate", "get_text_features", "get_image_features")
 _NETWORKS = ("transformer", "unet", "dit", "controlnet", "motion_adapter")
 
 
@@ -76,7 +76,7 @@ def placed(pipe: Any) -> Iterator[None]:
             if module in places:
                 values |= {
                     name: _arriving(module, getattr(module, name))
-                    for name in _METHODS
+                    for name in METHODS
                     if callable(getattr(module, name, None)) and name not in module.__dict__
                 }
                 # A part of an encoder may be called by itself, as the vision tower of a language model is.

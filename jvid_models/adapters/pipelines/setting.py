@@ -25,6 +25,7 @@ from jvid_models.adapters.pipelines.layout import PipelineLayout
 from jvid_models.adapters.pipelines.learning import Pass, learn_layout
 from jvid_models.adapters.pipelines.levels import Levels, levels_of
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
+from jvid_models.adapters.pipelines.outlines import outlined
 from jvid_models.adapters.pipelines.probe import StepCall
 from jvid_models.adapters.pipelines.visits import Visiting, Visits
 
@@ -72,7 +73,7 @@ def learn(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
         InputError: what it does is not explained; the message names its class and what.
         MissingDependencyError: it needs a package that is not installed.
     """
-    with _explained(call.who):
+    with _explained(call.who), outlined(call.pipe):
         return _learned(call, prompts, sizes)
 
 
@@ -155,7 +156,12 @@ def visits_of(call: PipelineCall, prompts: Sequence[str], setting: Setting, step
     """What the pipeline visits in ``steps`` steps, its networks replayed."""
     visiting = Visiting(setting.networks.turned, setting.delegates)
     arguments = call.arguments(prompts, setting.sizes, steps, skips=True)
-    with _explained(call.who), setting.networks.replayed(), leaving_at_the_decoder(call.pipe):
+    with (
+        _explained(call.who),
+        outlined(call.pipe),
+        setting.networks.replayed(),
+        leaving_at_the_decoder(call.pipe),
+    ):
         enter(call.pipe, arguments, visiting, setting.answers(), lambda prepared: prepared)
     return visiting.visits(call.who)
 

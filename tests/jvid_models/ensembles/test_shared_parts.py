@@ -157,11 +157,11 @@ def test_files_of_other_sizes_and_links_are_not_read(folders: Path, monkeypatch:
     read: list[str] = []
     compare = shared_module._same_bytes
 
-    def watched(one: Path, other: Path) -> bool:
+    def watched(one: Path, other: Path, whole: bool) -> bool:
         with monkeypatch.context() as patch:
             opened = Path.open
             patch.setattr(Path, "open", lambda self, *a: (read.append(self.name), opened(self, *a))[1])
-            return compare(one, other)
+            return compare(one, other, whole)
 
     monkeypatch.setattr(shared_module, "_same_bytes", watched)
     weights = {"text_encoder": "model.safetensors", "vae": "diffusion_pytorch_model.safetensors"}
