@@ -23,7 +23,7 @@ from jvid_models.adapters.pipelines.compared import KEEP_STATE
 from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
 from jvid_models.adapters.pipelines.layout import PipelineLayout
 from jvid_models.adapters.pipelines.learning import Pass, learn_layout
-from jvid_models.adapters.pipelines.levels import Levels, levels_of
+from jvid_models.adapters.pipelines.levels import VisitedLevels, visited_levels
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
 from jvid_models.adapters.pipelines.probe import StepCall
 from jvid_models.adapters.pipelines.visits import Visiting, Visits
@@ -55,7 +55,7 @@ class Setting:
     prepared: int
     form: Tensor | None
     networks: PipelineNetworks
-    levels: Levels
+    levels: VisitedLevels
     layout: PipelineLayout
     delegates: bool
     streams: bool
@@ -104,7 +104,7 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
     streams = call.who in KEEP_STATE
     if visiting.copies and not streams:
         raise InputError(f"{call.who} copies its scheduler for a second stream, whose state is in its loop")
-    levels = levels_of(pipe.scheduler, visits)
+    levels = visited_levels(pipe.scheduler, visits)
     at = levels.presented(levels.times(visits)[-2])
     passes = Pass(call, prompts, sizes, answers, networks, at, visiting.delegates)
     if not streams:
