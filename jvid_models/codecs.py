@@ -23,7 +23,7 @@ from torch import Tensor
 
 from jvid.core.modules import Parts
 from jvid.core.spaces import LatentSpace
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
 from jvid.machine.managed import arrive
 from jvid_models.adapters.families import with_encoder
@@ -217,7 +217,7 @@ def taesd(
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise InputError(f"TAESD's weights do not fit: {str(error).splitlines()[0]}") from None
+        raise InputError(f"TAESD's weights do not fit: {one_line(error, first=True)}") from None
     return ImageCodec(model, mean, std, chunk)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.files import read_json
 
 __all__ = ["find_variant", "load_saved", "read_config"]
@@ -79,7 +79,7 @@ def load_saved(model: Any, folder: Path, what: str, variant: str | None = None, 
             **options,
         )
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise InputError(f"cannot load {what} from {folder}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"cannot load {what} from {folder}: {one_line(error, first=True)}") from None
     wrong = [*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])]
     if wrong:
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""

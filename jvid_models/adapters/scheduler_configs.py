@@ -17,7 +17,7 @@ from typing import Any
 
 from jvid.core.protocols import NoiseSchedule
 from jvid.denoisers.parameterized import Prediction
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 from jvid.extras import extra
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 from jvid_models.adapters.scheduler_clocks import Clock
@@ -122,7 +122,7 @@ def _built(config: Mapping[str, Any], name: str) -> Any:
     try:
         return getattr(diffusers, name).from_config(dict(config))
     except (AttributeError, ImportError, NotImplementedError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"diffusers makes no {name} of this config: {reason}") from None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
 from jvid.files import read_json
 from jvid.machine.device import check_device
@@ -147,10 +147,11 @@ def read_pipeline(
             path, dtype=dtype, local_files_only=True, use_safetensors=True, variant=variant, **parts
         )
     except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError) as error:
-        raise InputError(f"cannot load a pipeline from {path}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"cannot load a pipeline from {path}: {one_line(error, first=True)}") from None
     except ImportError as error:
-        reason = str(error).splitlines()[0]
-        raise MissingDependencyError(f"{stated.get('_class_name')} needs a package: {reason}") from error
+        raise MissingDependencyError(
+            f"{stated.get('_class_name')} needs a package: {one_line(error, first=True)}"
+        ) from error
     return pipe.to(device)
 
 

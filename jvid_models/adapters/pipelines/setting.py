@@ -16,7 +16,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid.errors import InputError, JvidError, MissingDependencyError
+from jvid.errors import InputError, JvidError, MissingDependencyError, one_line
 from jvid_models.adapters.pipelines.answers import Answers, kept_methods
 from jvid_models.adapters.pipelines.call import PipelineCall, Sizes
 from jvid_models.adapters.pipelines.compared import KEEP_STATE
@@ -84,13 +84,13 @@ def _explained(who: str) -> Iterator[None]:
     except JvidError:
         raise
     except (NameError, ImportError) as error:
-        name = getattr(error, "name", None) or str(error).splitlines()[0]
+        name = getattr(error, "name", None) or one_line(error, first=True)
         raise MissingDependencyError(
             f"{who} needs {name!r}, which is not installed: pip install {name}"
         ) from error
     except Exception as error:
-        text = str(error).splitlines()[0] if str(error) else ""
-        raise InputError(f"{who} cannot be called as an expert: {type(error).__name__}: {text}") from error
+        reason = one_line(error, first=True, typed=True)
+        raise InputError(f"{who} cannot be called as an expert: {reason}") from error
 
 
 def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
