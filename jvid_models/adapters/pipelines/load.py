@@ -13,8 +13,7 @@ from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
 from jvid.files import read_json
 from jvid.machine.device import check_device
-from jvid.machine.managed import units_of
-from jvid.machine.memory import weights_room
+from jvid.machine.managed import are_too_large, units_of
 from jvid.media.given import read_given
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
@@ -115,7 +114,7 @@ def from_folder(
         pipe = read_pipeline(path, dtype=dtype, shared=shared.equal(parts))
         shared.add(parts, pipe)
     load_loras(pipe, lora, lora_scale, lora_2, lora_scale_2)
-    if host or _is_too_large(pipe, device):
+    if host or are_too_large(units_of(parts_of(pipe).all), device):
         for module in excluded_of(pipe).values():
             module.to(device)
     else:
@@ -168,11 +167,3 @@ def _index_of(path: str | Path) -> dict[str, Any]:
         raise MissingDependencyError(f"no {index}: expected a local folder of a diffusers pipeline")
     stated: dict[str, Any] = read_json(index, "JSON as diffusers writes it", "fetch the folder again")
     return stated
-
-
-def _is_too_large(pipe: Any, device: str | torch.device) -> bool:
-    """Whether a GPU has no room for the pipeline's weights; shared ones may be there already."""
-    if torch.device(device).type != "cuda":
-        return False
-    units = units_of(parts_of(pipe).all)
-    return sum(unit.size for unit in units if unit.tensors[0].device.type != "cuda") > weights_room(device)
