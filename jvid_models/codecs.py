@@ -13,7 +13,9 @@ latents, so that z has mean 0 and deviation 1.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ from jvid_models.weights import read_weights
 with extra("models"):
     from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderTiny
 
-__all__ = ["CLASSES", "ImageCodec", "autoencoder_kl", "factor_of", "latents_of", "taesd"]
+__all__ = ["CLASSES", "ImageCodec", "autoencoder", "autoencoder_kl", "factor_of", "latents_of", "taesd"]
 
 CLASSES: dict[str, Any] = {each.__name__: each for each in (AutoencoderKL, AutoencoderTiny, AutoencoderDC)}
 """The image autoencoders of diffusers that a codec is made of, by name."""
@@ -221,7 +223,7 @@ def taesd(
     return ImageCodec(model, mean, std, chunk)
 
 
-def autoencoder_kl(
+def autoencoder(
     folder: str | Path,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -239,6 +241,21 @@ def autoencoder_kl(
         raise InputError(f"{root} holds a {kind}: expected one of {', '.join(CLASSES)}")
     model = load_saved(CLASSES[kind or "AutoencoderKL"], root, "an autoencoder", variant)
     return ImageCodec(model, mean, std, chunk)
+
+
+@wraps(autoencoder)
+def autoencoder_kl(*args: Any, **kwargs: Any) -> ImageCodec:
+    """`autoencoder` under its name in 0.1.0.
+
+    Warns:
+        DeprecationWarning: with the new name.
+    """
+    warnings.warn(
+        "the codec 'autoencoder-kl' is named 'autoencoder' since jvid 0.2: use that name",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return autoencoder(*args, **kwargs)
 
 
 def _per_channel(
