@@ -58,9 +58,14 @@ class SchedulerLevels:
         A preconditioned network is called with c_noise in place of t.
 
         Raises:
-            InputError: a prediction of a preconditioned network, whose preconditioning has its own.
+            InputError: a prediction of a preconditioned network, whose preconditioning has its own; or a scheduler that
+                clips x_0.
         """
         kind = self.kind
+        if kind.clip is not None:
+            raise InputError(
+                f"the scheduler clips x_0 to {kind.clip:g}, which a denoiser alone does not: expected clip_sample=False"
+            )
         if kind.std is not None:
             if prediction is not None:
                 raise InputError(

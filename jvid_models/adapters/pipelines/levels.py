@@ -1,16 +1,14 @@
 """A scheduler's levels as a pipeline visits them: what `levels_of_scheduler` declares, and what only the run shows.
 
-declared     the process, what the output is, sigma_data, the sign, T: one reader for a scheduler, its config and a pipeline
-the run's    times, with shift, mu, sigmas of the pipeline's own and the end; which clock its timesteps go by; whether
-             latents are x / alpha; where the scheduler's own step clips x_0; whether it is handed x_0
+    declared    process, output, sigma_data, sign, T
+    the run     the times, with shift, mu and sigmas of the pipeline's own, and the end; the clock that its timesteps go by;
+                whether latents are x / alpha; where the scheduler's step clips x_0, and whether it is handed x_0
 
-Three things of the schedule are the run's too. A table is the scheduler's own float32 one, since a pipeline's run is equalled to
-1e-5, where the declared one is in float64, so that configs and schedulers have one value. A flow's t is its sigma, for the
-shift is in the times. Exploding sigmas hold all that are visited. What stays in one of the two readers:
-
-a config alone, without diffusers                                        has no run
-classes that are not known, with a table or flow sigmas of their own     only a run confirms how they are read
-a scheduler that thresholds x_0, or scales its input by something else   is refused in a run; its levels are what they are
+Three values are of the run where the declaration has others. A table is the scheduler's own in float32, for a pipeline's run is
+equalled to 1e-5; the declared one is in float64 where it can be, so that a config and a scheduler have one value. A flow's t is
+its sigma, for the shift is in the times; a network of flow matching alone has the shift in its schedule. Exploding sigmas
+reach as far as those that are visited. A class that is not known is read by what it has, since its visits confirm it; without
+a run it is refused. Thresholds and scales that are not understood are refused here alone: they are of a step, not of levels.
 """
 
 from __future__ import annotations

@@ -188,6 +188,15 @@ def test_what_a_run_does_not_explain_is_refused(scheduler: Any, message: str) ->
     assert "\n" not in str(caught.value)
 
 
+def test_a_clip_of_x_0_is_the_steps_own() -> None:
+    scheduler = diffusers.DDIMScheduler(**SD, clip_sample=True, clip_sample_range=2.0)
+    found = visited_levels(scheduler, visits_of(scheduler))
+    assert found.kind == OutputKind("eps", clip=2.0)
+    with pytest.raises(InputError, match="clips x_0 to 2"):
+        found.denoiser(lambda x, t, cond: x)
+    assert levels_of_scheduler(scheduler).kind == OutputKind("eps")
+
+
 def test_no_sigmas_of_a_flow_are_refused() -> None:
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
     without = attrs.evolve(visits_of(scheduler), sigmas=None, last=None)
