@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
 
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 
 __all__ = ["check_same", "differences", "flat", "plain", "short", "structured"]
 
@@ -158,7 +158,7 @@ def _message(error: BaseException, path: str = "") -> str:
         return f"no key {path!r}: it is needed"
     if isinstance(error, InputError):
         return f"{at}{error}"
-    return f"{at}{type(error).__name__}: {' '.join(str(error).split())}; expected what jvid writes there"
+    return f"{at}{one_line(error, typed=True)}; expected what jvid writes there"
 
 
 def _notes() -> tuple[type, ...]:

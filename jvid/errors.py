@@ -42,6 +42,23 @@ class PluginWarning(JvidWarning):
     """A plugin was left out because it is broken; everything else continues."""
 
 
+def one_line(error: BaseException, *, first: bool = False, typed: bool = False) -> str:
+    """An error's message in one line, whatever its ``__str__`` does; its type where it has no message.
+
+    Args:
+        error: any exception, of a library or a plugin.
+        first: only its first line, for libraries whose further ones are lists or advice.
+        typed: the type comes before the message.
+    """
+    try:
+        message = str(error).strip()
+    except Exception as failed:
+        message = f"a message that cannot be read ({type(failed).__name__})"
+    message = message.splitlines()[0] if first and message else " ".join(message.split())
+    kind = type(error).__name__
+    return f"{kind}: {message or 'no message'}" if typed else message or kind
+
+
 @contextmanager
 def located(where: str) -> Iterator[None]:
     """Put ``where`` before the message of an error of jvid that the block raises; the error keeps its type."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jvid.errors import MissingDependencyError
+from jvid.errors import MissingDependencyError, one_line
 
 __all__ = ["extra"]
 
@@ -40,5 +40,5 @@ def extra(name: str) -> Iterator[None]:
             raise
         shown = _DISTRIBUTIONS.get(library, library) or f"a library of the extra {name!r}"
         absent = isinstance(error, ModuleNotFoundError) and error.name == library
-        reason = "is not installed" if absent else f"cannot be imported ({' '.join(str(error).split())})"
+        reason = "is not installed" if absent else f"cannot be imported ({one_line(error)})"
         raise MissingDependencyError(f"{shown} {reason}: pip install 'jvid[{name}]'") from error

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 
 __all__ = ["openable", "read_json", "refusal", "refused", "unreadable"]
 
@@ -123,5 +123,5 @@ def read_json(path: str | Path, what: str, remedy: str, of: Callable[[dict[str, 
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        reason = one_line(error, typed=True)[:160]
         raise InputError(f"{path} is damaged ({reason}): expected {what}; {remedy}") from None

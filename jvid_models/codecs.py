@@ -13,7 +13,9 @@ latents, so that z has mean 0 and deviation 1.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from torch import Tensor
 
 from jvid.core.modules import Parts
 from jvid.core.spaces import LatentSpace
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
 from jvid.machine.managed import arrive
 from jvid_models.adapters.families import with_encoder
@@ -36,7 +38,7 @@ from jvid_models.weights import read_weights
 with extra("models"):
     from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderTiny
 
-__all__ = ["CLASSES", "ImageCodec", "autoencoder_kl", "factor_of", "latents_of", "taesd"]
+__all__ = ["CLASSES", "ImageCodec", "autoencoder", "autoencoder_kl", "factor_of", "latents_of", "taesd"]
 
 CLASSES: dict[str, Any] = {each.__name__: each for each in (AutoencoderKL, AutoencoderTiny, AutoencoderDC)}
 """The image autoencoders of diffusers that a codec is made of, by name."""
@@ -217,11 +219,11 @@ def taesd(
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise InputError(f"TAESD's weights do not fit: {str(error).splitlines()[0]}") from None
+        raise InputError(f"TAESD's weights do not fit: {one_line(error, first=True)}") from None
     return ImageCodec(model, mean, std, chunk)
 
 
-def autoencoder_kl(
+def autoencoder(
     folder: str | Path,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -239,6 +241,21 @@ def autoencoder_kl(
         raise InputError(f"{root} holds a {kind}: expected one of {', '.join(CLASSES)}")
     model = load_saved(CLASSES[kind or "AutoencoderKL"], root, "an autoencoder", variant)
     return ImageCodec(model, mean, std, chunk)
+
+
+@wraps(autoencoder)
+def autoencoder_kl(*args: Any, **kwargs: Any) -> ImageCodec:
+    """`autoencoder` under its name in 0.1.0.
+
+    Warns:
+        DeprecationWarning: with the new name.
+    """
+    warnings.warn(
+        "the codec 'autoencoder-kl' is named 'autoencoder' since jvid 0.2: use that name",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return autoencoder(*args, **kwargs)
 
 
 def _per_channel(

@@ -30,13 +30,13 @@ def jvid_register(register: Any) -> None:
     )
     register.codec(
         "autoencoder",
-        "jvid_models.codecs:autoencoder_kl",
+        "jvid_models.codecs:autoencoder",
         help="a diffusers autoencoder, from a folder; `jvid export --autoencoder` writes one of your own",
     )
     register.codec(
         "autoencoder-kl",
         "jvid_models.codecs:autoencoder_kl",
-        help="Stable Diffusion's autoencoder, from a folder",
+        help="the older name of autoencoder",
     )
 
     register.text("minilm", "jvid_models.text:MiniLM", help="all-MiniLM-L6-v2, 384 per token")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.files import read_json
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def load_saved(model: Any, folder: Path, what: str, variant: str | None = None, 
             **options,
         )
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise InputError(f"cannot load {what} from {folder}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"cannot load {what} from {folder}: {one_line(error, first=True)}") from None
     wrong = [*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])]
     if wrong:
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
@@ -123,6 +123,6 @@ def read_tensors(folder: Path, names: Collection[str], stem: str) -> dict[str, T
                 found |= {name: opened.get_tensor(name) for name in names if places[name] == file}
         except (OSError, SafetensorError) as error:
             raise InputError(
-                f"cannot read {folder / file}: {str(error).splitlines()[0]}; fetch the folder again"
+                f"cannot read {folder / file}: {one_line(error, first=True)}; fetch the folder again"
             ) from None
     return found

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from jvid.core.protocols import Condition
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
 from jvid.refusals import openable, unreadable
 from jvid_models.prompts import normalise_prompt
@@ -163,7 +163,7 @@ class EmbeddingTable(PromptEncoder):
                 prompts = json.loads((file.metadata() or {})["prompts"])
                 embeddings = file.get_tensor("embeddings")
         except (SafetensorError, OSError, ValueError, KeyError, MemoryError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = one_line(error, first=True)
             damaged = f"cannot read the table of prompts {path}: {reason}; expected a file that EmbeddingTable.save wrote"
             raise unreadable(path, error, damaged) from None
         return cls(prompts, embeddings)
@@ -208,5 +208,5 @@ def _from_folder(folder: Path, tokenizer: Any, model: Any, *subfolders: str) -> 
             .requires_grad_(False),
         )
     except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"cannot load a text encoder from {folder}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"cannot load a text encoder from {folder}: {one_line(error, first=True)}") from None
     return loaded

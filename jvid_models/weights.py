@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from jvid.errors import MissingDependencyError
+from jvid.errors import MissingDependencyError, one_line
 from jvid.files import whole_file
 from jvid.refusals import openable, unreadable
 
@@ -24,7 +24,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise MissingDependencyError(f"no weights file {path}: put it there or give its path") from None
     except (SafetensorError, OSError, ValueError, MemoryError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = one_line(error, first=True)
         raise unreadable(
             path,
             error,

@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from jvid.core.keyed import keyed_normal
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 from jvid_models.captions import captions_in
 from jvid_models.text import PromptEncoder
 from jvid_models.vocabulary import FIRST, Vocabulary
@@ -160,7 +160,7 @@ class Words(PromptEncoder):
             made = cls.of_config(config)
             made.network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
         except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = " ".join(str(error).split())[:160]
+            reason = one_line(error)[:160]
             raise InputError(f"{what} ({reason}): expected a file that Words.save wrote") from None
         return made
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jvid.files import check_folder, read_json, whole_folder, write_json
-from jvid_models.codecs import ImageCodec, autoencoder_kl
+from jvid_models.codecs import ImageCodec, autoencoder
 from jvid_training.export import read_run
 
 __all__ = ["export_autoencoder"]
@@ -31,4 +31,4 @@ def export_autoencoder(run: Path, out: Path) -> ImageCodec:
         if config["_class_name"] == "AutoencoderTiny":
             config.pop("block_out_channels", None)
         write_json(folder / MARKER, config)
-    return autoencoder_kl(out)
+    return autoencoder(out)

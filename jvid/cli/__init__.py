@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from jvid.errors import JvidError, JvidWarning, MissingDependencyError
+from jvid.errors import JvidError, JvidWarning, MissingDependencyError, one_line
 from jvid.extras import extra
 
 __all__ = ["main"]
@@ -46,11 +46,10 @@ def main(args: Sequence[str] | None = None) -> int:
             code = error.code
         except Exception as error:
             from jvid.core.provenance import annotation
-            from jvid.plugins.isolation import one_line
 
             if not annotation(error):  # no component's: a traceback helps more
                 raise
-            return _fail(_with_note(one_line(error), error))
+            return _fail(_with_note(one_line(error, typed=True), error))
     if code == 130:
         print("jvid: interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0

@@ -22,12 +22,36 @@ from jvid.core.protocols import Condition, NoiseSchedule
 from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError
 
-__all__ = ["Network", "Parameterized", "Prediction"]
+__all__ = ["Network", "Parameterized", "Prediction", "no_signal", "x_0_of"]
 
 Network = Callable[[Tensor, Tensor, Condition], Tensor]
 """``(x (b c f h w), t () or (b,), cond) -> prediction (b c f h w)``, in any floating dtype."""
 
 Prediction = Literal["eps", "x0", "v", "flow"]
+
+
+def x_0_of(
+    prediction: Prediction, x: Tensor, out: Tensor, alpha: Tensor | float, sigma: Tensor | float
+) -> Tensor:
+    """x_0 of latents x and a network's output of their shape and dtype; alpha and sigma broadcast, and alpha > 0 for "eps"."""
+    if prediction == "eps":
+        x_0 = x - sigma * out
+        x_0 /= alpha
+        return x_0
+    if prediction == "v":
+        return (alpha * x - sigma * out) / (alpha * alpha + sigma * sigma)
+    if prediction == "flow":
+        # In one new tensor: of large latents memory that is touched first costs more than the arithmetic.
+        return (sigma * out).neg_().add_(x).div_(alpha + sigma)
+    return out
+
+
+def no_signal(where: str = "") -> InputError:
+    """The refusal of an "eps" prediction at alpha = 0; ``where``: further words, such as " at t = 1"."""
+    return InputError(
+        f"an eps prediction was requested{where}, where alpha = 0 and x holds no signal; "
+        "expected alpha > 0: start the grid lower, or use a network that predicts v, flow or x0"
+    )
 
 
 @attrs.frozen(eq=False)
@@ -78,10 +102,7 @@ class Parameterized:
             silent = self.prediction == "eps" and bool((alpha64 == 0).any())
             alpha, sigma = alpha64.to(x.device, dtype), sigma64.to(x.device, dtype)
         if silent:
-            raise InputError(
-                f"an eps prediction was requested at t = {t.max().item():g}, where alpha = 0 and x holds no signal; "
-                "expected alpha > 0: start the grid lower, or use a network that predicts v, flow or x0"
-            )
+            raise no_signal(f" at t = {t.max().item():g}")
         predicted = self.network(x, t, cond)
         if predicted.shape != x.shape:
             raise InputError(
@@ -91,14 +112,5 @@ class Parameterized:
         # A conversion to the dtype that is there already costs half as much as a product of small latents.
         x_t = x if x.dtype == dtype else x.to(dtype)
         out = predicted if predicted.dtype == dtype else predicted.to(dtype)
-        if self.prediction == "eps":
-            x_0 = x_t - sigma * out
-            x_0 /= alpha
-        elif self.prediction == "v":
-            x_0 = (alpha * x_t - sigma * out) / (alpha * alpha + sigma * sigma)
-        elif self.prediction == "flow":
-            # In one new tensor: of large latents memory that is touched first costs more than the arithmetic.
-            x_0 = (sigma * out).neg_().add_(x_t).div_(alpha + sigma)
-        else:
-            x_0 = out
+        x_0 = x_0_of(self.prediction, x_t, out, alpha, sigma)
         return x_0 if x_0.dtype == x.dtype else x_0.to(x.dtype)

@@ -25,10 +25,19 @@ from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError
 from jvid.schedules import VarianceExploding
 
-__all__ = ["Preconditioned"]
+__all__ = ["Preconditioned", "coefficients"]
 
 RawNetwork = Callable[[Tensor, Tensor, Condition], Tensor]
 """``(c_in x' (b c f h w), c_noise () or (b,), cond) -> F (b c f h w)``, in any floating dtype."""
+
+
+def coefficients(alpha: Tensor, sigma: Tensor, std: float, sign: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """c_in, c_skip and c_out of x, that is x_0 = c_skip x + c_out F(c_in x), at alpha and sigma in float64.
+
+    ``sign`` is that of c_out.
+    """
+    n = torch.hypot(sigma, alpha * std)
+    return 1.0 / n, alpha * std**2 / n**2, sign * sigma * std / n
 
 
 @attrs.frozen(eq=False)
@@ -84,13 +93,12 @@ class Preconditioned:
                 "expected alpha > 0: start the grid lower"
             )
         clean = sigma == 0
-        n = torch.hypot(sigma, alpha * self.std)
         # Where nothing is added F's part is 0, and any finite level does.
         noise = (torch.where(clean, 1.0, sigma / alpha).log() / 4.0).reshape(t.shape)
         x_t = x.to(dtype)
         if bool(clean.all()):
             return (x_t / alpha.to(x.device, dtype)).to(x.dtype)
-        scales = 1.0 / n, alpha * self.std**2 / n**2, self.sign * sigma * self.std / n
+        scales = coefficients(alpha, sigma, self.std, self.sign)
         c_in, skip, out = (value.to(x.device, dtype) for value in scales)
         predicted = self.network((c_in * x_t).to(x.dtype), noise, cond)
         if predicted.shape != x.shape:

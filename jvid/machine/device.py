@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 
 __all__ = ["check_device", "prepare"]
 
@@ -66,6 +66,4 @@ def _usable() -> list[str]:
 
 def _reason(error: Exception) -> str:
     """The first sentence of an error of torch."""
-    text = str(error).strip()
-    line = text.splitlines()[0] if text else type(error).__name__
-    return line.partition(". ")[0].rstrip(".")
+    return one_line(error, first=True).partition(". ")[0].rstrip(".")

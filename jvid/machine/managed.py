@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from jvid.errors import InputError
+from jvid.machine.memory import weights_room
 
-__all__ = ["Place", "Unit", "arrive", "managed", "place_of", "units_of"]
+__all__ = ["Place", "Unit", "are_too_large", "arrive", "managed", "place_of", "units_of"]
 
 
 @attrs.frozen(eq=False)
@@ -67,6 +68,14 @@ def units_of(modules: Mapping[str, nn.Module]) -> tuple[Unit, ...]:
         inside = dict.fromkeys([m for unit in same for m in unit.modules] + [module])
         found.append(Unit(same[0].name if same else name, tuple(inside), tuple(every.values())))
     return tuple(found)
+
+
+def are_too_large(units: Iterable[Unit], device: torch.device | str) -> bool:
+    """Whether a GPU has no room for the weights that are not there yet; no other device is known to be too small."""
+    if torch.device(device).type != "cuda":
+        return False
+    tensors = {id(t): t for unit in units for t in unit.tensors if t.device.type != "cuda"}
+    return sum(t.nbytes for t in tensors.values()) > weights_room(device)
 
 
 def place_of(module: nn.Module) -> Place | None:

@@ -106,8 +106,11 @@ def weights_room(device: torch.device | str) -> int:
 
 
 def format_bytes(count: int) -> str:
-    """Bytes for people: ``87 MB``, ``1.3 GB``."""
-    return f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{math.ceil(count / 1e6)} MB"
+    """Bytes for people, below a gigabyte rounded up: ``1.5 kB``, ``87 MB``, ``1.3 GB``."""
+    if count >= 10**9:
+        return f"{count / 1e9:.1f} GB"
+    unit, size = ("MB", 10**6) if count >= 10**6 else ("kB", 10**3)
+    return f"{math.ceil(10 * count / size) / 10:g} {unit}"
 
 
 def _available(root: Path) -> int | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
 from jvid.refusals import refusal
 
@@ -47,10 +47,7 @@ def read_given(path: str | Path) -> Any:
     except Exception as error:  # each library has its own errors for a damaged file
         if found := refusal(path, error):
             raise found from error
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"cannot read {str(path)!r}: {type(error).__name__}: {reason}; is it whole?"
-        ) from error
+        raise InputError(f"cannot read {str(path)!r}: {one_line(error, typed=True)}; is it whole?") from error
 
 
 def _picture(path: Path) -> Any:

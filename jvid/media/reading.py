@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.media.files import endings, format_of
 from jvid.refusals import openable, refusal
 
@@ -74,5 +74,4 @@ def _damaged(path: Path, error: Exception) -> InputError:
         error = refused
     if found := refusal(path, error):
         return found
-    reason = " ".join(str(error).split())
-    return InputError(f"cannot read {str(path)!r}: {type(error).__name__}: {reason}; is it whole?")
+    return InputError(f"cannot read {str(path)!r}: {one_line(error, typed=True)}; is it whole?")

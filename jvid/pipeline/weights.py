@@ -149,14 +149,9 @@ class Weights:
 
     def are_too_large(self, device: torch.device | str) -> bool:
         """Whether a GPU has no room for those that are not there yet; no other device is known to be too small."""
-        import torch
+        from jvid.machine.managed import are_too_large
 
-        from jvid.machine.memory import weights_room
-
-        if torch.device(device).type != "cuda":
-            return False
-        tensors = {id(t): t for unit in self._units for t in unit.tensors if t.device.type != "cuda"}
-        return sum(t.nbytes for t in tensors.values()) > weights_room(device)
+        return are_too_large(self._units, device)
 
     def _names(self, groups: Iterable[Mapping[str, nn.Module]]) -> tuple[str, ...]:
         found = (self._by_module.get(module) for group in groups for module in group.values())

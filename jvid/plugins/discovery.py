@@ -28,9 +28,9 @@ from typing import Any
 import attrs
 import pluggy
 
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 from jvid.plugins import hookspecs
-from jvid.plugins.isolation import one_line, preserving_process_state
+from jvid.plugins.isolation import preserving_process_state
 from jvid.plugins.registrar import NAME, Component, Registrar
 
 __all__ = [
@@ -71,7 +71,7 @@ class Failure:
     @property
     def reason(self) -> str:
         """The error in one line."""
-        return one_line(self.error)
+        return one_line(self.error, typed=True)
 
     def __str__(self) -> str:
         return f"plugin {self.plugin!r} of {self.distribution} failed at {self.stage}: {self.reason}"

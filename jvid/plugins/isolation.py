@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from jvid.errors import InputError
 
-__all__ = ["LOCK", "one_line", "preserving_process_state"]
+__all__ = ["LOCK", "preserving_process_state"]
 
 _HELD = ("stdin", "stdout", "stderr", "excepthook", "displayhook")
 
@@ -51,15 +51,6 @@ def _preserving() -> Iterator[None]:
             replaced.append("the working folder")
     if replaced:
         raise InputError(f"it replaced {' and '.join(replaced)}: expected the process to be left as it was")
-
-
-def one_line(error: BaseException) -> str:
-    """An error's type and message in one line, whatever its ``__str__`` does."""
-    try:
-        message = " ".join(str(error).split())
-    except Exception as failed:
-        message = f"a message that cannot be read ({type(failed).__name__})"
-    return f"{type(error).__name__}: {message or 'no message'}"
 
 
 def _folder() -> str | None:

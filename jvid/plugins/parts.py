@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jvid.errors import InputError, UnknownNameError
+from jvid.errors import InputError, UnknownNameError, one_line
 from jvid.plugins.choice import Choice
 from jvid.plugins.options import parameters
 from jvid.plugins.shape import PROTOCOLS
@@ -117,6 +117,6 @@ def read_tensor(value: object, option: str) -> Tensor:
                 )
             tensor: Tensor = file.get_tensor(name or names[0])
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        reason = getattr(error, "strerror", None) or one_line(error, first=True)
         raise InputError(f"{option}={path!r}: {reason}; expected a safetensors file of one tensor") from error
     return tensor.float()

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import attrs
 
-from jvid.errors import InputError, MissingDependencyError, PluginError
-from jvid.plugins.isolation import one_line
+from jvid.errors import InputError, MissingDependencyError, PluginError, one_line
 
 if TYPE_CHECKING:
     from jvid.core.metrics import FeatureNetwork, Metric
@@ -96,9 +95,11 @@ class Component:
         except MissingDependencyError as error:
             raise MissingDependencyError(f"{self}: {error}") from error
         except ImportError as error:
-            raise MissingDependencyError(f"{self} cannot be imported: {one_line(error)}") from error
+            raise MissingDependencyError(
+                f"{self} cannot be imported: {one_line(error, typed=True)}"
+            ) from error
         except BaseException as error:
-            raise PluginError(f"{self} cannot be imported: {one_line(error)}") from error
+            raise PluginError(f"{self} cannot be imported: {one_line(error, typed=True)}") from error
         return found  # type: ignore[no-any-return]
 
     def __str__(self) -> str:

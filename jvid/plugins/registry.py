@@ -23,6 +23,7 @@ from jvid.errors import (
     PluginWarning,
     UnknownNameError,
     located,
+    one_line,
 )
 from jvid.machine.device import check_device
 from jvid.plugins.choice import Choice, as_choice
@@ -34,7 +35,7 @@ from jvid.plugins.discovery import (
     is_strict,
     wanted_sources,
 )
-from jvid.plugins.isolation import LOCK, one_line
+from jvid.plugins.isolation import LOCK
 from jvid.plugins.options import check_options, fitting, parameters
 from jvid.plugins.parts import Experts, with_parts
 from jvid.plugins.registrar import KINDS, Component
@@ -240,11 +241,13 @@ class Registry:
         except (JvidError, KeyboardInterrupt, MemoryError):
             raise
         except ValueError as error:
-            raise InputError(f"{component}: {one_line(error)}") from error
+            raise InputError(f"{component}: {one_line(error, typed=True)}") from error
         except (ImportError, FileNotFoundError) as error:
-            raise MissingDependencyError(f"{component} lacks something: {one_line(error)}") from error
+            raise MissingDependencyError(
+                f"{component} lacks something: {one_line(error, typed=True)}"
+            ) from error
         except BaseException as error:
-            raise PluginError(f"{component} failed: {one_line(error)}") from error
+            raise PluginError(f"{component} failed: {one_line(error, typed=True)}") from error
         if wrong := missing_members(component.kind, made):
             raise PluginError(f"{component} {wrong}")
         return made

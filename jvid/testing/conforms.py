@@ -11,7 +11,7 @@ import attrs
 from jvid.errors import InputError
 from jvid.testing.checking import GLOBALS, Check, checks_of, options_of
 from jvid.testing.report import Outcome, Report
-from jvid.testing.trial import Skip, Trial, example_text, one_line
+from jvid.testing.trial import Skip, Trial, example_text, failure_text
 
 __all__ = ["conforms"]
 
@@ -93,7 +93,7 @@ def _outcome(
     except Exception as error:
         if excuse is not None:
             return Outcome(check.name, "expected failure", excuse)
-        return Outcome(check.name, "failed", one_line(error), _reproduce(check, trial, context))
+        return Outcome(check.name, "failed", failure_text(error), _reproduce(check, trial, context))
     if excuse is not None:
         return Outcome(check.name, "unexpected pass", f"expected to fail: {excuse}")
     return Outcome(check.name, "passed")

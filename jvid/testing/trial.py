@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import attrs
 
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 from jvid.extras import extra
 from jvid.testing.globals import watched
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from jvid.core.protocols import Condition
 
-__all__ = ["Skip", "Trial", "example_text", "one_line", "run_property"]
+__all__ = ["Skip", "Trial", "example_text", "failure_text", "run_property"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -200,18 +200,16 @@ def run_property(
         raise Skip("no example of the sizes and times given applies") from None
     except Flaky:
         trial.falsified, said = last[-1]
-        raise AssertionError(f"not the same from call to call; once: {one_line(said)}") from said
+        raise AssertionError(f"not the same from call to call; once: {failure_text(said)}") from said
     except Exception:
         if last:
             trial.falsified = last[-1][0]
         raise
 
 
-def one_line(error: BaseException) -> str:
-    """An assertion's message, or another exception with its type; its first line."""
-    lines = str(error).strip().splitlines()
-    text = lines[0] if lines else "no message"
-    return text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}"
+def failure_text(error: BaseException) -> str:
+    """The first line of an assertion's message, or of another exception's with its type."""
+    return one_line(error, first=True, typed=not isinstance(error, AssertionError))
 
 
 def example_text(example: Mapping[str, Any]) -> str:

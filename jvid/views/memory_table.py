@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from jvid.extras import extra
+from jvid.machine.memory import format_bytes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,17 +52,14 @@ def memory_table(rows: Sequence[MemoryRow]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     whole = MemoryRow("in all", sum(row.networks for row in rows), sum(row.encoders for row in rows))
     for row in (*rows, whole):
-        table.add_row(row.expert, _short(row.networks), _short(row.encoders))
+        table.add_row(row.expert, _shown(row.networks), _shown(row.encoders))
     return table
 
 
 def peaks_line(peaks: Mapping[str, int]) -> str:
     """The most bytes of weights at once by mode, in one line."""
-    return "weights at once: " + ", ".join(f"{mode} {_short(count)}" for mode, count in peaks.items())
+    return "weights at once: " + ", ".join(f"{mode} {_shown(count)}" for mode, count in peaks.items())
 
 
-def _short(count: int) -> str:
-    if not count:
-        return "-"
-    unit, size = next(((u, s) for u, s in (("GB", 1e9), ("MB", 1e6)) if count >= s), ("kB", 1e3))
-    return f"{count / size:.1f} {unit}"
+def _shown(count: int) -> str:
+    return format_bytes(count) if count else "-"

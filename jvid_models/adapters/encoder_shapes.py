@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import torch
 
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 from jvid.extras import extra
 
 __all__ = ["EncoderShapes", "measured_shapes"]
@@ -54,9 +54,7 @@ def measured_shapes(config: Mapping[str, Any]) -> EncoderShapes:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             model: Any = maker.from_config(dict(config))  # type: ignore[attr-defined]
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise InputError(
-            f"diffusers makes no {kind} of this config: {' '.join(str(error).split())}"
-        ) from None
+        raise InputError(f"diffusers makes no {kind} of this config: {one_line(error)}") from None
     filled = {**model.config, "_class_name": kind}
     by_weights = any(name == "latents_mean" for name, _ in model.named_buffers(recurse=False))
     found = _encoded(model) or _declared(filled)

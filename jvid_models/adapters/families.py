@@ -22,7 +22,11 @@ import attrs
 
 from jvid.core.spaces import LatentSpace
 
-__all__ = ["FAMILIES", "with_encoder"]
+__all__ = ["FAMILIES", "near", "with_encoder"]
+
+Numbers = float | tuple[float, ...]
+"""Of all channels, or one a channel."""
+_MEASURED = 1e-4
 
 _WAN_MEAN = (
     -0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508,
@@ -54,13 +58,15 @@ def with_encoder(space: LatentSpace, kind: str) -> LatentSpace:
     for family, classes in FAMILIES:
         if kind not in classes or not set(space.differences(family)) <= {"autoencoder", "scaling", "shift"}:
             continue
-        if _near(space.scaling, family.scaling) and _near(space.shift, family.shift):
+        if near(space.scaling, family.scaling, 1e-5) and near(space.shift, family.shift, 1e-5):
             return attrs.evolve(space, encoder=family.autoencoder, scaling=family.scaling, shift=family.shift)
     return space
 
 
-def _near(got: float | tuple[float, ...], expected: float | tuple[float, ...]) -> bool:
-    one, other = (value if isinstance(value, tuple) else (value,) for value in (got, expected))
-    return len(one) == len(other) and all(
-        math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-5) for a, b in zip(one, other, strict=True)
+def near(one: Numbers, other: Numbers, least: float) -> bool:
+    """Whether numbers of a space are equal as far as they are measured, to 1e-4 or to ``least``; one is that of all channels."""
+    many = max((len(each) for each in (one, other) if isinstance(each, tuple)), default=1)
+    first, second = (each if isinstance(each, tuple) else (each,) * many for each in (one, other))
+    return len(first) == len(second) and all(
+        math.isclose(a, b, rel_tol=_MEASURED, abs_tol=least) for a, b in zip(first, second, strict=True)
     )

@@ -17,21 +17,16 @@ from typing import Any
 
 from jvid.core.protocols import NoiseSchedule
 from jvid.denoisers.parameterized import Prediction
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 from jvid.extras import extra
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
+from jvid_models.adapters.scheduler_clocks import Clock
 from jvid_models.adapters.scheduler_levels import SchedulerLevels
+from jvid_models.adapters.scheduler_outputs import PREDICTIONS, OutputKind
 from jvid_models.adapters.scheduler_tables import TABLES, computed_table, object_table
 
-__all__ = ["PREDICTIONS", "levels_of_scheduler", "schedule_of"]
+__all__ = ["levels_of_scheduler", "schedule_of"]
 
-PREDICTIONS: Mapping[str, Prediction] = {
-    "epsilon": "eps",
-    "v_prediction": "v",
-    "sample": "x0",
-    "flow_prediction": "flow",
-}
-"""By the ``prediction_type`` of diffusers' schedulers."""
 _FLOWS = {"FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler", "FlowMatchLCMScheduler"}
 _EDMS = {"EDMDPMSolverMultistepScheduler", "EDMEulerScheduler"}
 # Configs carry keys along for other classes, as `from_config` does; these classes read them.
@@ -56,8 +51,12 @@ _NEUTRAL: Mapping[str, Any] = {
 }
 
 
-def levels_of_scheduler(scheduler: Any) -> SchedulerLevels:
+def levels_of_scheduler(scheduler: Any, like: str | None = None) -> SchedulerLevels:
     """The levels of a live diffusers scheduler, or of a scheduler's config.
+
+    Args:
+        scheduler: the scheduler, or its config.
+        like: the known class as which a live scheduler of another one is read; default: it is refused.
 
     Raises:
         InputError: no scheduler, a class whose levels jvid does not have, or a key that changes the meaning of the
@@ -70,7 +69,9 @@ def levels_of_scheduler(scheduler: Any) -> SchedulerLevels:
         )
     config: dict[str, Any] = dict(given)
     live = scheduler if given is not scheduler else None
-    name = _class(live) if live is not None else config.get("_class_name")
+    name = config.get("_class_name")
+    if live is not None:
+        name = _class(live) or like or type(live).__name__
     if config.get("predict_epsilon") is False:
         raise InputError(
             "the scheduler has predict_epsilon=False, which diffusers no longer reads: "
@@ -97,24 +98,21 @@ def schedule_of(scheduler: Any) -> tuple[NoiseSchedule, Prediction]:
     Raises InputError for what a schedule and a prediction do not express; ``levels_of_scheduler`` does.
     """
     levels = levels_of_scheduler(scheduler)
-    if levels.std is not None or levels.sign != 1:
+    kind = levels.kind
+    if kind.std is not None or kind.sign != 1:
         what = (
-            "a preconditioned network (EDM)"
-            if levels.std is not None
-            else "the negative flow (invert_sigmas)"
+            "a preconditioned network (EDM)" if kind.std is not None else "the negative flow (invert_sigmas)"
         )
         raise InputError(
             f"the scheduler is of {what}: expected levels_of_scheduler(scheduler).denoiser(network), which holds it"
         )
-    return levels.schedule, levels.prediction
+    return levels.schedule, kind.prediction
 
 
-def _class(scheduler: Any) -> str:
-    """The nearest class that is known, so that a subclass of it is read too."""
-    for kind in type(scheduler).__mro__:
-        if kind.__name__ in TABLES | _FLOWS | _EDMS:
-            return kind.__name__
-    return type(scheduler).__name__
+def _class(scheduler: Any) -> str | None:
+    """The nearest class that is known, so that a subclass of it is read too; None where there is none."""
+    names = (kind.__name__ for kind in type(scheduler).__mro__)
+    return next((name for name in names if name in TABLES | _FLOWS | _EDMS), None)
 
 
 def _built(config: Mapping[str, Any], name: str) -> Any:
@@ -124,21 +122,26 @@ def _built(config: Mapping[str, Any], name: str) -> Any:
     try:
         return getattr(diffusers, name).from_config(dict(config))
     except (AttributeError, ImportError, NotImplementedError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"diffusers makes no {name} of this config: {reason}") from None
 
 
-def _prediction(config: Mapping[str, Any]) -> Prediction:
+def _prediction(config: Mapping[str, Any], name: str | None) -> Prediction:
     stated = config.get("prediction_type", "epsilon")
     if stated not in PREDICTIONS:
-        raise InputError(f"prediction_type {stated!r}: expected one of {', '.join(PREDICTIONS)}")
+        raise InputError(f"{_of(name)}prediction_type {stated!r}: expected one of {', '.join(PREDICTIONS)}")
     return PREDICTIONS[stated]
+
+
+def _of(name: str | None) -> str:
+    """The scheduler's class in front of what of its config is refused."""
+    return f"{name} with " if name else ""
 
 
 def _plain(config: dict[str, Any]) -> SchedulerLevels:
     """The levels of a config without a class: plain betas, or flow sigmas."""
     if config.get("use_flow_sigmas"):
-        return _flow_sigmas(config)
+        return _flow_sigmas(config, None)
     for key, neutral in _NEUTRAL.items():
         if key in config and config[key] not in (None, neutral):
             raise InputError(
@@ -147,16 +150,17 @@ def _plain(config: dict[str, Any]) -> SchedulerLevels:
             )
     table = computed_table(config)
     assert table is not None  # only a class has a table of its own
-    return _of_table(table, config)
+    return _of_table(table, config, None)
 
 
-def _of_table(table: TabulatedSchedule, config: Mapping[str, Any]) -> SchedulerLevels:
-    prediction = _prediction(config)
+def _of_table(table: TabulatedSchedule, config: Mapping[str, Any], name: str | None) -> SchedulerLevels:
+    prediction = _prediction(config, name)
     if prediction == "flow":
         raise InputError(
-            'prediction_type "flow_prediction" without use_flow_sigmas, on a table of betas: expected use_flow_sigmas=True'
+            f'{_of(name)}prediction_type "flow_prediction" without use_flow_sigmas, on a table of betas: '
+            "expected use_flow_sigmas=True"
         )
-    return SchedulerLevels(table, prediction, "index", table.timesteps)
+    return SchedulerLevels(table, OutputKind(prediction), Clock("index", table.timesteps))
 
 
 def _table(config: dict[str, Any], live: Any, name: str) -> SchedulerLevels:
@@ -168,37 +172,37 @@ def _table(config: dict[str, Any], live: Any, name: str) -> SchedulerLevels:
             live = _built(config, name)
             config = dict(live.config)
     if name in _FLOW_SIGMAS and config.get("use_flow_sigmas"):
-        return _flow_sigmas(config)
+        return _flow_sigmas(config, name)
     if live is not None:
         table = object_table(live, config, name)
     assert table is not None  # computed, or the object's
     if continuous and config.get("prediction_type") == "v_prediction":
         return _continuous(table, config)
-    return _of_table(table, config)
+    return _of_table(table, config, name)
 
 
-def _flow_sigmas(config: Mapping[str, Any]) -> SchedulerLevels:
-    prediction = _prediction(config)
+def _flow_sigmas(config: Mapping[str, Any], name: str | None) -> SchedulerLevels:
+    prediction = _prediction(config, name)
     if prediction == "v":
         raise InputError(
-            "prediction_type 'v_prediction' with use_flow_sigmas: expected flow_prediction, epsilon or sample"
+            f"{_of(name)}use_flow_sigmas and prediction_type 'v_prediction': expected flow_prediction, epsilon or sample"
         )
     shift = 1.0 if config.get("use_dynamic_shifting") else float(config.get("flow_shift") or 1.0)
     T = int(config.get("num_train_timesteps", 1000))
-    return SchedulerLevels(FlowMatching(shift), prediction, "sigma", T, whole=True)
+    return SchedulerLevels(FlowMatching(shift), OutputKind(prediction), Clock("sigma", T, whole=True))
 
 
 def _flow(config: dict[str, Any], live: Any, name: str) -> SchedulerLevels:
     T = int(config.get("num_train_timesteps", 1000))
     if config.get("sigma_data") is not None:
         low, high = float(config.get("sigma_min", 0.002)), float(config.get("sigma_max", 80.0))
-        return SchedulerLevels(VarianceExploding(low, high), "eps", "sigma", T)
+        return SchedulerLevels(VarianceExploding(low, high), OutputKind("eps"), Clock("sigma", T))
     shift = float(getattr(live, "shift", None) or config.get("shift") or 1.0)
     # The shift for a resolution is the grid's: the network is trained on every sigma.
     flow = FlowMatching(1.0 if name in _SHIFTED and config.get("use_dynamic_shifting") else shift)
     if name in _SHIFTED and config.get("invert_sigmas"):
-        return SchedulerLevels(flow, "flow", "signal", T, sign=-1)
-    return SchedulerLevels(flow, "flow", "sigma", T)
+        return SchedulerLevels(flow, OutputKind("flow", sign=-1), Clock("signal", T))
+    return SchedulerLevels(flow, OutputKind("flow"), Clock("sigma", T))
 
 
 def _edm(config: Mapping[str, Any]) -> SchedulerLevels:
@@ -206,8 +210,8 @@ def _edm(config: Mapping[str, Any]) -> SchedulerLevels:
     if kind not in ("epsilon", "v_prediction"):
         raise InputError(f"prediction_type {kind!r} of an EDM scheduler: expected epsilon or v_prediction")
     schedule = VarianceExploding(config["sigma_min"], config["sigma_max"])
-    T, sign = int(config["num_train_timesteps"]), 1 if kind == "epsilon" else -1
-    return SchedulerLevels(schedule, PREDICTIONS[kind], "log", T, float(config["sigma_data"]), sign)
+    output = OutputKind(PREDICTIONS[kind], float(config["sigma_data"]), 1 if kind == "epsilon" else -1)
+    return SchedulerLevels(schedule, output, Clock("log", int(config["num_train_timesteps"])))
 
 
 def _continuous(table: TabulatedSchedule, config: Mapping[str, Any]) -> SchedulerLevels:
@@ -215,4 +219,6 @@ def _continuous(table: TabulatedSchedule, config: Mapping[str, Any]) -> Schedule
     ends = [((1.0 - bar) / bar) ** 0.5 for bar in (table.alphas_cumprod[0], table.alphas_cumprod[-1])]
     low = min(ends[0], float(config.get("sigma_min") or ends[0]))
     high = max(ends[1], float(config.get("sigma_max") or ends[1]))
-    return SchedulerLevels(VarianceExploding(low, high), "v", "log", table.timesteps, 1.0, -1)
+    return SchedulerLevels(
+        VarianceExploding(low, high), OutputKind("v", 1.0, -1), Clock("log", table.timesteps)
+    )

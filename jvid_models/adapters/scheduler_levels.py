@@ -1,18 +1,13 @@
-"""What a diffusers scheduler declares about its network: the levels, the prediction and the number given as time.
+"""The levels of a diffusers scheduler: alpha and sigma by time, what the network's output is, and the network's own time.
 
-clock    the network's time at (alpha, sigma)            schedulers
-index    n, the table's entry, between entries too       tables of betas
-sigma    sigma T                                         flow matching; exploding flow (Cosmos 2)
-signal   alpha T                                         inverted flow (Mochi), whose output is x_0 - eps
-log      ln(sigma / alpha) / 4                           EDM, continuous v (Stable Video Diffusion)
+`scheduler_configs.levels_of_scheduler` reads them of a scheduler or its config, for all of jvid. A pipeline of diffusers adds
+what only its run shows (`pipelines.levels.visited_levels`): which of the clocks agrees with its timesteps, how its latents are
+scaled, where x_0 is clipped, and the times themselves.
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import attrs
-import torch
 from torch import Tensor
 
 from jvid.core.protocols import Condition, NoiseSchedule
@@ -21,13 +16,10 @@ from jvid.denoisers.parameterized import Network, Parameterized, Prediction
 from jvid.denoisers.preconditioned import Preconditioned
 from jvid.errors import InputError
 from jvid.schedules import TabulatedSchedule
+from jvid_models.adapters.scheduler_clocks import Clock
+from jvid_models.adapters.scheduler_outputs import OutputKind
 
-__all__ = ["Clock", "SchedulerLevels"]
-
-Clock = Literal["index", "sigma", "signal", "log"]
-
-WHOLE = 1e-6
-"""Below a whole number by less than this, a time that is cut counts as that number: float noise."""
+__all__ = ["SchedulerLevels"]
 
 
 @attrs.frozen
@@ -36,43 +28,27 @@ class SchedulerLevels:
 
     Attributes:
         schedule: alpha and sigma of the latents that the pipeline hands to ``scale_model_input``.
-        prediction: what the network's output is; of a preconditioned network it is unused.
+        kind: what the network's output is.
         clock: the number that the network is given as time.
-        T: the number of training timesteps.
-        std: EDM's sigma_data where the network is preconditioned (``Preconditioned``); None where it is not.
-        sign: -1 where the network's output is the negative one.
-        whole: whether the network's time is cut to a whole number, as UniPC and DPM++ do on flow sigmas.
     """
 
     schedule: NoiseSchedule
-    prediction: Prediction
+    kind: OutputKind
     clock: Clock = attrs.field()
-    T: int = 1000
-    std: float | None = None
-    sign: int = 1
-    whole: bool = False
 
     @clock.validator
-    def _known(self, attribute: object, value: str) -> None:
-        if value not in get_args(Clock):
-            raise InputError(f"clock {value!r}: expected one of {', '.join(get_args(Clock))}")
-        if value == "index" and not isinstance(self.schedule, TabulatedSchedule):
+    def _has_entries(self, attribute: object, value: Clock) -> None:
+        if value.of_a_table and not isinstance(self.schedule, TabulatedSchedule):
             raise InputError(
-                f"clock 'index' on {type(self.schedule).__name__}: expected a TabulatedSchedule, which has entries"
+                f"clock {value.name!r} on {type(self.schedule).__name__}: expected a TabulatedSchedule, which has entries"
             )
 
     def timestep(self, t: Tensor) -> Tensor:
         """The network's time at t ``(*)``, float64; a preconditioned network's is ``Preconditioned``'s c_noise."""
-        if self.clock == "index":
+        if self.clock.of_a_table:
             assert isinstance(self.schedule, TabulatedSchedule)  # by the validator
-            n = self.schedule.timestep(t)
-        else:
-            alpha, sigma = self.schedule(t.double())
-            if self.clock == "log":
-                n = (sigma / alpha).log() / 4.0
-            else:
-                n = (sigma if self.clock == "sigma" else alpha) * self.T
-        return torch.floor(n + WHOLE) if self.whole else n
+            return self.clock.entry(self.schedule, t)
+        return self.clock.at(*self.schedule(t.double()))
 
     def denoiser(
         self, network: Network, space: LatentSpace | None = None, prediction: Prediction | None = None
@@ -82,16 +58,22 @@ class SchedulerLevels:
         A preconditioned network is called with c_noise in place of t.
 
         Raises:
-            InputError: a prediction of a preconditioned network, whose preconditioning has its own.
+            InputError: a prediction of a preconditioned network, whose preconditioning has its own; or a scheduler that
+                clips x_0.
         """
-        if self.std is not None:
+        kind = self.kind
+        if kind.clip is not None:
+            raise InputError(
+                f"the scheduler clips x_0 to {kind.clip:g}, which a denoiser alone does not: expected clip_sample=False"
+            )
+        if kind.std is not None:
             if prediction is not None:
                 raise InputError(
                     f"prediction={prediction!r} of a preconditioned network: expected none, for its scheduler has it"
                 )
-            return Preconditioned(network, self.schedule, self.std, self.sign, space)
-        inner = network if self.sign == 1 else _Negative(network)
-        return Parameterized(inner, self.schedule, prediction or self.prediction, space)
+            return Preconditioned(network, self.schedule, kind.std, kind.sign, space)
+        inner = network if kind.sign == 1 else _Negative(network)
+        return Parameterized(inner, self.schedule, prediction or kind.prediction, space)
 
 
 @attrs.frozen(eq=False)

@@ -16,7 +16,7 @@ import torch
 from jvid.errors import InputError
 from jvid.schedules import TabulatedSchedule
 
-__all__ = ["TABLES", "computed_table", "object_table"]
+__all__ = ["TABLES", "computed_table", "object_table", "own_table"]
 
 TABLES = frozenset(
     {
@@ -78,9 +78,14 @@ def computed_table(config: Mapping[str, Any], name: str | None = None) -> Tabula
 
 def object_table(scheduler: Any, config: Mapping[str, Any], name: str) -> TabulatedSchedule:
     """The table of a live scheduler of the class ``name``: ``computed_table`` where both agree, else its own."""
+    own, table = own_table(scheduler), computed_table(config, name)
+    if table is None or table.timesteps != own.timesteps:
+        return own
+    one, other = (torch.tensor(each.alphas_cumprod, dtype=torch.float64) for each in (table, own))
+    return table if torch.allclose(one, other, rtol=2e-4, atol=1e-7) else own
+
+
+def own_table(scheduler: Any) -> TabulatedSchedule:
+    """The table that a live scheduler itself computes with, to the bit."""
     own = torch.as_tensor(scheduler.alphas_cumprod).detach().cpu().double()
-    table = computed_table(config, name)
-    if table is None or table.timesteps != len(own):
-        return TabulatedSchedule(own)
-    computed = torch.tensor(table.alphas_cumprod, dtype=torch.float64)
-    return table if torch.allclose(computed, own, rtol=2e-4, atol=1e-7) else TabulatedSchedule(own)
+    return TabulatedSchedule(own.clamp(0.0, 1.0))

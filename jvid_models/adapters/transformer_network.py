@@ -2,10 +2,10 @@
 
     network(x, t, cond) = transformer(x, n(t), text)
 
-n is the time that the pipeline gives the transformer (`Levels.presented`). Short rows are evaluated together: weights are then
-read once for all of them. Long ones gain nothing by it, and would need the memory of all rows at once: each is a call, as it is
-in the pipeline. Measured for two rows in one call, against two calls (dimension 128 and 256, one thread): Wan 1.5 times as
-fast with 32 tokens a row, 1.1 with 128 and 320, 0.8 with 640; Qwen-Image 1.7 with 16, 1.1 with 256, 0.8 with 1,024.
+n is the time that the pipeline gives the transformer (`VisitedLevels.presented`). Short rows are evaluated together: weights
+are then read once for all of them. Long ones gain nothing by it, and would need the memory of all rows at once: each is a call,
+as it is in the pipeline. Measured for two rows in one call, against two calls (dimension 128 and 256, one thread): Wan 1.5
+times as fast with 32 tokens a row, 1.1 with 128 and 320, 0.8 with 640; Qwen-Image 1.7 with 16, 1.1 with 256, 0.8 with 1,024.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jvid.machine.managed import arrive
 from jvid_models.adapters.movable import movable
 from jvid_models.adapters.pipelines import PipelineDenoiser
 from jvid_models.adapters.pipelines.caches import has_caches
-from jvid_models.adapters.pipelines.levels import Levels
+from jvid_models.adapters.pipelines.levels import VisitedLevels
 
 __all__ = ["TransformerNetwork", "calls"]
 
@@ -41,7 +41,7 @@ class TransformerNetwork:
     """
 
     owner: PipelineDenoiser
-    levels: Levels
+    levels: VisitedLevels
 
     @property
     def pipe(self) -> Any:

@@ -23,8 +23,10 @@ from jvid.errors import InputError
 from jvid.extras import extra
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid_models.adapters.precision import precision
+from jvid_models.adapters.scheduler_clocks import Clock
 from jvid_models.adapters.scheduler_configs import levels_of_scheduler, schedule_of
 from jvid_models.adapters.scheduler_levels import SchedulerLevels
+from jvid_models.adapters.scheduler_outputs import OutputKind
 from jvid_models.adapters.space_configs import space_of_config
 from jvid_models.adapters.unet_network import UNETS, UNetNetwork
 from jvid_models.saved import load_saved, read_config
@@ -51,16 +53,14 @@ def from_unet(
 ) -> Parameterized | Preconditioned:
     """A denoiser of ``unet``: UNet2DConditionModel (clips of one frame), UNet3DConditionModel or UNetMotionModel.
 
-    ``scheduler``: a diffusers scheduler, its config (a mapping), or a jvid schedule, for which ``prediction``
+    ``scheduler``: a diffusers scheduler, its config (a mapping), its levels, or a jvid schedule, for which ``prediction``
     defaults to "eps". ``dtype`` and ``device`` move the UNet, not the latents. The condition holds "text"
     ``(b, n, w)``, and for SDXL's UNet "text_embeds" and "time_ids" too. ``space``: the latents that it was trained
     on, so that it is not mixed with a model of others. ``fast``: by `jvid_models.fast.accelerate`, which gives the same answer
     for less work; without it, diffusers' own forward.
     Raises InputError for a UNet or a scheduler that is not understood.
     """
-    levels = (
-        _on(scheduler, prediction) if isinstance(scheduler, NoiseSchedule) else levels_of_scheduler(scheduler)
-    )
+    levels = scheduler if isinstance(scheduler, SchedulerLevels) else _levels(scheduler, prediction)
     if isinstance(dtype, str):
         dtype = precision(dtype)
     if dtype is not None or device is not None:
@@ -74,14 +74,17 @@ def from_unet(
     return levels.denoiser(network, space, prediction)
 
 
-def _on(schedule: NoiseSchedule, prediction: Prediction | None) -> SchedulerLevels:
-    """The levels of a jvid schedule, at the timesteps that diffusers has on it."""
-    if isinstance(schedule, TabulatedSchedule):
-        return SchedulerLevels(schedule, prediction or "eps", "index", schedule.timesteps)
-    if isinstance(schedule, FlowMatching):
-        return SchedulerLevels(schedule, prediction or "eps", "sigma")
+def _levels(scheduler: Any, prediction: Prediction | None) -> SchedulerLevels:
+    """The levels of a diffusers scheduler or its config, or of a jvid schedule at the timesteps that diffusers has on it."""
+    if not isinstance(scheduler, NoiseSchedule):
+        return levels_of_scheduler(scheduler)
+    kind = OutputKind(prediction or "eps")
+    if isinstance(scheduler, TabulatedSchedule):
+        return SchedulerLevels(scheduler, kind, Clock("index", scheduler.timesteps))
+    if isinstance(scheduler, FlowMatching):
+        return SchedulerLevels(scheduler, kind, Clock("sigma"))
     raise InputError(
-        f"a UNet on {type(schedule).__name__} has no timesteps: expected TabulatedSchedule or FlowMatching, or a diffusers "
+        f"a UNet on {type(scheduler).__name__} has no timesteps: expected TabulatedSchedule or FlowMatching, or a diffusers "
         "scheduler"
     )
 

@@ -85,7 +85,7 @@ class UNetNetwork:
 
     def timestep(self, t: Tensor) -> Tensor:
         """The UNet's time at t ``(*)``: float32, whole where t is a table entry's; a preconditioned UNet's t is its time."""
-        return (t if self.levels.std is not None else self.levels.timestep(t)).float()
+        return (t if self.levels.kind.std is not None else self.levels.timestep(t)).float()
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> the UNet's prediction ``(b c f h w)`` in its dtype."""

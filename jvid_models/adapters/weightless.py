@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 from jvid.extras import extra
 from jvid_models.saved import read_tensors
 
@@ -51,7 +51,7 @@ class NeedsWeights(InputError):
     @classmethod
     def of(cls, what: str, error: Exception) -> NeedsWeights:
         """In one line: ``what``, and the first line of the error that it met."""
-        return cls(f"{what}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+        return cls(f"{what}: {one_line(error, first=True)}")
 
 
 class _EmptyOnMeta(TorchFunctionMode):

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jvid.ensemble import Deferred, Ensemble, Member
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.files import read_json
 from jvid_models.ensembles.legacy import PAIR, upgraded
 
@@ -265,7 +265,7 @@ class EnsembleFolder:
         try:
             network.load_state_dict(weights, strict=True, assign=True)
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)[:200]
             raise InputError(
                 f"weights {path} do not fit the ensemble's document: {reason}; {_REMEDY}"
             ) from None

@@ -15,8 +15,9 @@ from jvid.denoisers.preconditioned import Preconditioned
 from jvid.extras import extra
 from jvid.schedules import FlowMatching
 from jvid_models.adapters.pipelines import PipelineDenoiser
-from jvid_models.adapters.pipelines.levels import Levels
+from jvid_models.adapters.pipelines.levels import VisitedLevels
 from jvid_models.adapters.qwen_image import QwenImageNetwork
+from jvid_models.adapters.scheduler_outputs import OutputKind
 from jvid_models.adapters.unet import from_unet
 from jvid_models.adapters.wan import WanNetwork
 from jvid_models.ensembles.schedulers import clips_x_0
@@ -37,7 +38,7 @@ def unet(denoiser: PipelineDenoiser) -> Parameterized | Preconditioned | None:
         or _is_hooked(pipe.unet)
     ):
         return None
-    return from_unet(pipe.unet, pipe.scheduler, space=denoiser.space)
+    return from_unet(pipe.unet, denoiser.setting.levels, space=denoiser.space)
 
 
 def wan(denoiser: PipelineDenoiser) -> Parameterized | None:
@@ -76,9 +77,9 @@ _FURTHER = ("zero_cond_t", "use_additional_t_cond", "use_layer3d_rope")
 """Options of Qwen-Image's transformer for editing and layers."""
 
 
-def _of_flow(denoiser: PipelineDenoiser, levels: Levels, network: Network) -> Parameterized | None:
+def _of_flow(denoiser: PipelineDenoiser, levels: VisitedLevels, network: Network) -> Parameterized | None:
     """The denoiser of a network whose prediction is eps - x_0, if that is what the scheduler takes it for."""
-    if levels.kind.name != "flow" or levels.kind.clip is not None:
+    if levels.kind != OutputKind("flow"):
         return None
     if not isinstance(levels.schedule, FlowMatching):
         return None

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from jvid.errors import InputError
 from jvid.files import read_json
-from jvid_models.codecs import CLASSES, autoencoder_kl, factor_of, latents_of
+from jvid_models.codecs import CLASSES, autoencoder, factor_of, latents_of
 
 __all__ = ["Autoencoder", "is_autoencoder_folder"]
 
@@ -43,8 +43,8 @@ class Autoencoder(nn.Module):
 
     @classmethod
     def load(cls, folder: str | Path) -> Autoencoder:
-        """The autoencoder of a diffusers folder; errors as `jvid_models.codecs.autoencoder_kl`."""
-        loaded = autoencoder_kl(folder).autoencoder
+        """The autoencoder of a diffusers folder; errors as `jvid_models.codecs.autoencoder`."""
+        loaded = autoencoder(folder).autoencoder
         made = cls.__new__(cls)
         nn.Module.__init__(made)
         made.kind, made.autoencoder = type(loaded).__name__, loaded

@@ -23,7 +23,7 @@ import numpy as np
 
 from jvid.core.metric_values import rows_of
 from jvid.core.metrics import FeatureNetwork
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 from jvid.refusals import unreadable
 from jvid_training.evaluation.resumable import ResumableArrays
 from jvid_training.evaluation.sources import ClipSource
@@ -56,7 +56,7 @@ class Features:
             found = {name: meta[name] for name in ("format", "network", "source", "clips", "keys")}
             arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in found["keys"]}
         except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, MemoryError) as error:
-            reason = " ".join(str(error).split())[:100]
+            reason = one_line(error)[:100]
             damaged = f"features in {folder} are damaged ({reason}): delete the folder"
             raise unreadable(folder, error, damaged) from None
         for name, expected in (

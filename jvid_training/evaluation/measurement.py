@@ -22,8 +22,7 @@ from jvid.core.metrics import (
     Resampling,
     Score,
 )
-from jvid.errors import InputError, JvidError, PluginError, located
-from jvid.plugins.isolation import one_line
+from jvid.errors import InputError, JvidError, PluginError, located, one_line
 from jvid_training.evaluation.bootstrap import mean_interval
 from jvid_training.evaluation.cache import Features
 from jvid_training.evaluation.figures import Figure, named
@@ -89,7 +88,9 @@ class BoundMetric:
         except JvidError:
             raise
         except Exception as error:
-            raise PluginError(f"metric {self.name!r} failed on {clips.name}: {one_line(error)}") from error
+            raise PluginError(
+                f"metric {self.name!r} failed on {clips.name}: {one_line(error, typed=True)}"
+            ) from error
         value = value_of(self.metric, made, clips)
         if not isinstance(value, np.ndarray):
             return value

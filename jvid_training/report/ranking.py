@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jvid.errors import one_line
 from jvid.refusals import unreadable
 from jvid_training.evaluation.metrics.coherence import agreement
 from jvid_training.generation.sets import ClipSet
@@ -36,7 +37,7 @@ def ranked(features: Path, clips: ClipSet) -> tuple[str, np.ndarray] | None:
         except FileNotFoundError:  # not finished
             continue
         except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, MemoryError) as error:
-            reason = " ".join(str(error).split())[:100]
+            reason = one_line(error)[:100]
             damaged = f"features in {folder} are damaged ({reason}): delete the folder"
             raise unreadable(folder, error, damaged) from None
         # (n f d): a network of frames; one of clips has (n d).

@@ -21,7 +21,7 @@ import attrs
 
 from jvid.documents import check_same
 from jvid.ensemble.canonical import canonical
-from jvid.errors import InputError, JvidError
+from jvid.errors import InputError, JvidError, one_line
 from jvid.extras import extra
 from jvid.strategy.strategy import Strategy
 from jvid_training.jobs.locks import held
@@ -108,7 +108,7 @@ class Trials:
             yield
         except self._optuna.exceptions.StorageInternalError as error:
             raise InputError(
-                f"{self.folder / 'sweep.db'} cannot be written ({str(error.__cause__ or error).splitlines()[0]}): free the "
+                f"{self.folder / 'sweep.db'} cannot be written ({one_line(error.__cause__ or error, first=True)}): free the "
                 "space, and the same command goes on"
             ) from error
 
@@ -193,7 +193,7 @@ class Trials:
                 )  # fmt: skip
         except (SQLAlchemyError, OSError) as error:
             raise InputError(
-                f"{path} cannot be used ({str(error).splitlines()[0]}): free the space, or give study.out another folder"
+                f"{path} cannot be used ({one_line(error, first=True)}): free the space, or give study.out another folder"
             ) from error
         settings = json.loads(json.dumps(settings))
         before = study.user_attrs.get("settings")

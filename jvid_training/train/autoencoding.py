@@ -17,8 +17,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from jvid.errors import InputError
-from jvid.plugins.isolation import one_line
+from jvid.errors import InputError, one_line
 from jvid_models.networks.autoencoder import Autoencoder
 from jvid_training.data.pictures import Pictures
 from jvid_training.data.windows import HELD_OUT_STEP, generator
@@ -59,7 +58,7 @@ class Autoencode:
                 network(torch.empty(1, 3, side, side), torch.zeros(()))
         except (RuntimeError, ValueError, TypeError) as error:
             raise InputError(
-                f"network: {network.kind} does not run with these options: {one_line(error)}"
+                f"network: {network.kind} does not run with these options: {one_line(error, typed=True)}"
             ) from None
         return cls(recipe, network.channels, network.factor)
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 
+import jvid
 from jvid.errors import InputError, MissingDependencyError
-from jvid_models.codecs import ImageCodec, autoencoder_kl, taesd
+from jvid_models.codecs import ImageCodec, autoencoder, taesd
 from jvid_models.weights import read_weights
 
 MEAN, STD = (0.1, -0.2, 0.0, 0.3), (0.5, 0.6, 0.7, 0.8)
@@ -73,14 +74,22 @@ def test_wrong_input_is_told():
 def test_an_autoencoder_loads_from_a_folder(tmp_path):
     kl = small_kl()
     kl.save_pretrained(tmp_path / "vae")
-    codec, video = autoencoder_kl(tmp_path), torch.rand(1, 3, 2, 16, 16)
+    codec, video = autoencoder(tmp_path), torch.rand(1, 3, 2, 16, 16)
     torch.testing.assert_close(codec.encode(video), ImageCodec(kl).encode(video))
     weights = tmp_path / "vae" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match="cannot load"):
-        autoencoder_kl(tmp_path)
+        autoencoder(tmp_path)
     with pytest.raises(MissingDependencyError, match=r"config\.json"):
-        autoencoder_kl(tmp_path / "nowhere")
+        autoencoder(tmp_path / "nowhere")
+
+
+def test_the_older_name_of_the_codec_is_the_same_and_warns(tmp_path):
+    small_kl().save_pretrained(tmp_path)
+    with pytest.warns(DeprecationWarning, match="'autoencoder-kl' is named 'autoencoder'"):
+        older = jvid.load("codec", "autoencoder-kl", folder=str(tmp_path))
+    x = torch.rand(1, 3, 2, 16, 16)
+    assert torch.equal(older.encode(x), jvid.load("codec", "autoencoder", folder=str(tmp_path)).encode(x))
 
 
 def test_damaged_weights_are_one_line(tmp_path):

@@ -1,120 +1,153 @@
-"""A diffusers scheduler's levels: jvid's time to the timestep and sigma that the scheduler has there, and back.
+"""A scheduler's levels as a pipeline visits them: what `levels_of_scheduler` declares, and what only the run shows.
 
-    tables        alphas_cumprod of the scheduler itself; latents x, or x / alpha where it scales the model's input
-    flow          x = (1 - s) x_0 + s eps; timesteps T s, whole ones, those before the shift, or of 1 - s (Mochi)
-    exploding     x = x_0 + s eps (EDM; Stable Video Diffusion's continuous timesteps; Cosmos): log(s) / 4, T s
+    declared    process, output, sigma_data, sign, T
+    the run     the times, with shift, mu and sigmas of the pipeline's own, and the end; the clock that its timesteps go by;
+                whether latents are x / alpha; where the scheduler's step clips x_0, and whether it is handed x_0
 
-The scheduler's own objects are read, after the pipeline itself has set its timesteps: nothing is concluded from a class's
-defaults. What timestep belongs to a sigma is measured on the pairs that the pipeline visits; see `timesteps`.
+Three values are of the run where the declaration has others. A table is the scheduler's own in float32, for a pipeline's run is
+equalled to 1e-5; the declared one is in float64 where it can be, so that a config and a scheduler have one value. A flow's t is
+its sigma, for the shift is in the times; a network of flow matching alone has the shift in its schedule. Exploding sigmas
+reach as far as those that are visited. A class that is not known is read by what it has, since its visits confirm it; without
+a run it is refused. Thresholds and scales that are not understood are refused here alone: they are of a step, not of levels.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
 
-from jvid.core.protocols import NoiseSchedule
+from jvid.core.levels import level_at
 from jvid.errors import InputError
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
-from jvid_models.adapters.pipelines.predictions import OutputKind
 from jvid_models.adapters.pipelines.probe import Presented
-from jvid_models.adapters.pipelines.sigma_levels import SigmaLevels
-from jvid_models.adapters.pipelines.table_levels import TableLevels
-from jvid_models.adapters.pipelines.timesteps import rule_of
+from jvid_models.adapters.pipelines.timesteps import measured_clock
 from jvid_models.adapters.pipelines.visits import Visits
-from jvid_models.adapters.scheduler_configs import PREDICTIONS
+from jvid_models.adapters.scheduler_clocks import NEAR, Clock
+from jvid_models.adapters.scheduler_configs import levels_of_scheduler
+from jvid_models.adapters.scheduler_levels import SchedulerLevels
+from jvid_models.adapters.scheduler_outputs import OutputKind
+from jvid_models.adapters.scheduler_tables import own_table
 
-__all__ = ["Levels", "levels_of"]
+__all__ = ["VisitedLevels", "visited_levels"]
 
 
-class Levels(Protocol):
-    """The levels of one scheduler as a pipeline uses it."""
+@attrs.frozen
+class VisitedLevels(SchedulerLevels):
+    """The levels of a scheduler as a pipeline uses it, whose sigma is sigma / alpha, or that of flow matching.
 
-    @property
-    def schedule(self) -> NoiseSchedule:
-        """The schedule that the latents of a denoiser are on."""
-        ...
+    Attributes:
+        dtype: of the scheduler's timesteps.
+        has_sigmas: whether the scheduler has a sigma for each timestep.
+    """
 
-    @property
-    def kind(self) -> OutputKind:
-        """What the model's output is."""
-        ...
+    dtype: torch.dtype
+    has_sigmas: bool
 
     def scale(self, t: float) -> float:
         """What latents on the schedule are multiplied by for the pipeline."""
-        ...
+        if self.clock.name != "ratio":
+            return 1.0
+        alpha = level_at(self.schedule, t).alpha
+        if alpha == 0.0:
+            raise InputError(
+                "a scheduler that divides by alpha was evaluated where alpha = 0: start the grid lower"
+            )
+        return 1.0 / alpha
 
     def presented(self, t: float) -> Presented:
         """The timestep and the sigma at time t in [0, 1]."""
-        ...
+        level = level_at(self.schedule, t)
+        if isinstance(self.schedule, FlowMatching):
+            own = level.alpha if self._inverted else level.sigma
+        else:
+            own = level.sigma / level.alpha if level.alpha > 0.0 else math.inf
+        n = float(self.timestep(torch.tensor(t, dtype=torch.float64)))
+        value = torch.tensor(n, dtype=torch.float32)
+        if not self.clock.of_a_table:
+            value = value.to(self.dtype)
+        elif abs(n - round(n)) < NEAR:
+            # Between entries there is no timestep of a whole dtype.
+            value = value.round() if self.dtype.is_floating_point else value.round().to(self.dtype)
+        return Presented(value, own if self.has_sigmas else None)
 
     def times(self, visits: Visits) -> tuple[float, ...]:
         """The times of a pipeline's visits, and the one behind the last."""
-        ...
+        if self.clock.name == "index":
+            inner = [(float(n) + 1.0) / self.clock.T for n in visits.timesteps]
+        elif visits.sigmas is None:
+            raise InputError(
+                "a scheduler whose levels are its sigmas has none: expected one for each timestep"
+            )
+        else:
+            inner = [self._time(sigma) for sigma in visits.sigmas]
+        if visits.last is not None:
+            return (*inner, self._time(visits.last))
+        return (*inner, 0.0 if visits.ends_clean else 1.0 / self.clock.T)
+
+    @property
+    def _inverted(self) -> bool:
+        return self.clock.name == "signal"
+
+    def _time(self, own: float) -> float:
+        if isinstance(self.schedule, FlowMatching):
+            return min(max(1.0 - own if self._inverted else own, 0.0), 1.0)
+        t = float(self.schedule.time_at(torch.tensor(math.atan(own), dtype=torch.float64)))
+        if not self.clock.of_a_table:
+            return t
+        nearest = round(t * self.clock.T) / self.clock.T
+        return nearest if abs(t - nearest) * self.clock.T < NEAR else t
 
 
-def levels_of(scheduler: Any, visits: Visits) -> Levels:
-    """The levels of a scheduler, and what the model's output is, measured where the pipeline visits it.
+def visited_levels(scheduler: Any, visits: Visits) -> VisitedLevels:
+    """The levels of a scheduler where a pipeline visits it.
 
     Raises:
-        InputError: a scheduler that is not understood; the message names its class.
+        InputError: a scheduler that is not understood; the message names its class or what of its config it is.
     """
     name, config = type(scheduler).__name__, dict(scheduler.config)
     if config.get("thresholding"):
         raise InputError(f"{name} thresholds x_0 by its values: expected a scheduler without thresholding")
-    dtype = visits.timesteps.dtype
-    flow = (
-        name.startswith("FlowMatch")
-        or config.get("use_flow_sigmas")
-        or config.get("prediction_type") == "flow_prediction"
-    )
-    stated = PREDICTIONS.get(str(config.get("prediction_type", "epsilon")))
-    if name.startswith("EDM"):
-        kind = OutputKind("edm" if stated == "eps" else "edm-v", float(config["sigma_data"]))
-        kind = OutputKind("x0") if visits.denoised else kind
-        return SigmaLevels(_exploding(visits, config), kind, rule_of(name, visits, config), dtype)
-    if flow and visits.sigmas is not None:
-        rule = rule_of(name, visits, config)
-        if max(visits.sigmas) > 1.0 + 1e-6:
+    declared = levels_of_scheduler(scheduler, _like(scheduler, name, config))
+    kind, schedule = declared.kind, declared.schedule
+    if isinstance(schedule, TabulatedSchedule):
+        schedule = own_table(scheduler)
+        clock = Clock("ratio" if _explodes(name, schedule, visits) else "index", schedule.timesteps)
+        kind = attrs.evolve(kind, clip=_clip(scheduler) if config.get("clip_sample") else None)
+    elif visits.sigmas is None:
+        raise InputError(f"{name} has no sigmas, which its levels are: expected one for each timestep")
+    else:
+        if isinstance(schedule, VarianceExploding):
+            schedule = _exploding(visits, schedule.sigma_min, schedule.sigma_max)
+        elif max(visits.sigmas) > 1.0 + 1e-6:
             # dx / d sigma is the output, and x = x_0 + sigma eps.
-            return SigmaLevels(_exploding(visits, config), OutputKind("eps"), rule, dtype)
-        back = bool(config.get("invert_sigmas"))
-        kind = OutputKind("back" if back else _of_flow_sigmas(name, config, stated))
-        return SigmaLevels(FlowMatching(), kind, rule, dtype, back)
-    if stated is None:
-        raise InputError(
-            f"{name} with prediction_type {config.get('prediction_type')!r}: expected one of {', '.join(PREDICTIONS)}"
-        )
-    if config.get("timestep_type") == "continuous" and visits.sigmas is not None:
-        return SigmaLevels(
-            _exploding(visits, config), OutputKind(stated), rule_of(name, visits, config), dtype
-        )
-    table = getattr(scheduler, "alphas_cumprod", None)
-    if not isinstance(table, Tensor) or flow:
-        raise InputError(f"{name} is not understood: expected a table (alphas_cumprod), flow matching or EDM")
-    kind = OutputKind(stated, clip=_clip(scheduler) if config.get("clip_sample") else None)
-    levels = TableLevels(TabulatedSchedule(_table(table)), kind, False, visits.sigmas is not None, dtype)
-    return attrs.evolve(levels, explodes=_explodes(name, levels, visits))
+            schedule = _exploding(visits, config.get("sigma_min"), config.get("sigma_max"))
+            kind = OutputKind("eps")
+        else:
+            schedule = FlowMatching()
+        clock = measured_clock(name, declared.clock, schedule, visits)
+    kind = OutputKind("x0") if visits.denoised else kind
+    return VisitedLevels(schedule, kind, clock, visits.timesteps.dtype, visits.sigmas is not None)
 
 
-def _of_flow_sigmas(name: str, config: Mapping[str, Any], stated: str | None) -> str:
-    """What the output is at x = (1 - s) x_0 + s eps: flow where the scheduler knows no other kind, else what it states."""
-    if not config.get("use_flow_sigmas"):
-        return "flow"
-    if stated not in ("flow", "eps", "x0"):
-        raise InputError(
-            f"{name} with use_flow_sigmas and prediction_type {config.get('prediction_type')!r}: expected flow_prediction, "
-            "epsilon or sample"
-        )
-    return stated
+def _like(scheduler: Any, name: str, config: Mapping[str, Any]) -> str:
+    """The known class as which one that is not known is read: by what it has."""
+    if config.get("use_flow_sigmas"):
+        return "UniPCMultistepScheduler"
+    if name.startswith("FlowMatch") or config.get("prediction_type") == "flow_prediction":
+        return "FlowMatchEulerDiscreteScheduler"
+    if name.startswith("EDM"):
+        return "EDMEulerScheduler"
+    if isinstance(getattr(scheduler, "alphas_cumprod", None), Tensor):
+        return "DDIMScheduler"
+    raise InputError(f"{name} is not understood: expected a table (alphas_cumprod), flow matching or EDM")
 
 
-def _explodes(name: str, levels: TableLevels, visits: Visits) -> bool:
+def _explodes(name: str, table: TabulatedSchedule, visits: Visits) -> bool:
     """Whether the model's input is scaled by alpha: measured."""
     if all(abs(scale - 1.0) < 1e-6 for scale in visits.scales):
         return False
@@ -122,6 +155,12 @@ def _explodes(name: str, levels: TableLevels, visits: Visits) -> bool:
     if len(wanted) == len(visits.scales) and all(
         abs(a - b) < 1e-5 * b for a, b in zip(visits.scales, wanted, strict=True)
     ):
+        bar = table.alphas_cumprod[-1]
+        most = math.sqrt((1.0 - bar) / bar) if bar else math.inf
+        if max(visits.sigmas or ()) > 1.001 * most:
+            raise InputError(
+                f"{name} visits sigma {max(visits.sigmas or ()):g}, above the {most:g} of its table: expected sigma_max within it"
+            )
         return True
     raise InputError(
         f"{name} scales the model's input by {visits.scales[0]:g}: expected 1 or 1 / sqrt(sigma^2 + 1)"
@@ -137,13 +176,7 @@ def _clip(scheduler: Any) -> float | None:
     return float(x_0) if float(x_0) < 10.0 else None
 
 
-def _exploding(visits: Visits, config: Mapping[str, Any]) -> VarianceExploding:
+def _exploding(visits: Visits, low: float | None, high: float | None) -> VarianceExploding:
+    """Exploding sigmas that hold all visited ones."""
     sigmas = [sigma for sigma in visits.sigmas or () if sigma > 0.0]
-    low = min(*sigmas, float(config.get("sigma_min") or min(sigmas)))
-    high = max(*sigmas, float(config.get("sigma_max") or max(sigmas)))
-    return VarianceExploding(low, high)
-
-
-def _table(alphas_cumprod: Tensor) -> list[float]:
-    values = alphas_cumprod.double().tolist()
-    return [min(max(value, 0.0), 1.0) for value in values]
+    return VarianceExploding(min(*sigmas, low or math.inf), max(*sigmas, high or 0.0))

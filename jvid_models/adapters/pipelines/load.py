@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
 from jvid.files import read_json
 from jvid.machine.device import check_device
-from jvid.machine.managed import units_of
-from jvid.machine.memory import weights_room
+from jvid.machine.managed import are_too_large, units_of
 from jvid.media.given import read_given
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
@@ -123,7 +122,7 @@ def from_folder(
         pipe = read_pipeline(path, dtype=dtype, shared=shared.equal(parts, whole=weights), weights=weights)
         shared.add(parts, pipe)
     load_loras(pipe, lora, lora_scale, lora_2, lora_scale_2)
-    if weights and (host or _is_too_large(pipe, device)):
+    if weights and (host or are_too_large(units_of(parts_of(pipe).all), device)):
         for module in excluded_of(pipe).values():
             module.to(device)
     elif weights:
@@ -162,10 +161,11 @@ def read_pipeline(
     except NeedsWeights:
         raise
     except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError) as error:
-        raise InputError(f"cannot load a pipeline from {path}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"cannot load a pipeline from {path}: {one_line(error, first=True)}") from None
     except ImportError as error:
-        reason = str(error).splitlines()[0]
-        raise MissingDependencyError(f"{stated.get('_class_name')} needs a package: {reason}") from error
+        raise MissingDependencyError(
+            f"{stated.get('_class_name')} needs a package: {one_line(error, first=True)}"
+        ) from error
     return pipe.to(device)
 
 
@@ -196,11 +196,3 @@ def _index_of(path: str | Path) -> dict[str, Any]:
         raise MissingDependencyError(f"no {index}: expected a local folder of a diffusers pipeline")
     stated: dict[str, Any] = read_json(index, "JSON as diffusers writes it", "fetch the folder again")
     return stated
-
-
-def _is_too_large(pipe: Any, device: str | torch.device) -> bool:
-    """Whether a GPU has no room for the pipeline's weights; shared ones may be there already."""
-    if torch.device(device).type != "cuda":
-        return False
-    units = units_of(parts_of(pipe).all)
-    return sum(unit.size for unit in units if unit.tensors[0].device.type != "cuda") > weights_room(device)

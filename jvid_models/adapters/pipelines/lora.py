@@ -15,7 +15,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
 
 __all__ = ["Files", "Scales", "load_loras", "loads_into"]
@@ -81,7 +81,7 @@ def _loaded(pipe: Any, path: Path, second: bool) -> str:
             **({"load_into_transformer_2": True} if second else {}),
         )  # fmt: skip
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = one_line(error, first=True)
         raise InputError(f"cannot load the LoRA {str(path)!r} into {who}: {reason}") from error
     if name not in _adapters(pipe):
         raise InputError(f"the LoRA {str(path)!r} holds nothing for {who}: expected one of its model")

@@ -16,14 +16,14 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid.errors import InputError, JvidError, MissingDependencyError
+from jvid.errors import InputError, JvidError, MissingDependencyError, one_line
 from jvid_models.adapters.pipelines.answers import Answers, kept_methods
 from jvid_models.adapters.pipelines.call import PipelineCall, Sizes
 from jvid_models.adapters.pipelines.compared import KEEP_STATE
 from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
 from jvid_models.adapters.pipelines.layout import PipelineLayout
 from jvid_models.adapters.pipelines.learning import Pass, learn_layout
-from jvid_models.adapters.pipelines.levels import Levels, levels_of
+from jvid_models.adapters.pipelines.levels import VisitedLevels, visited_levels
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
 from jvid_models.adapters.pipelines.outlines import outlined
 from jvid_models.adapters.pipelines.probe import StepCall
@@ -56,7 +56,7 @@ class Setting:
     prepared: int
     form: Tensor | None
     networks: PipelineNetworks
-    levels: Levels
+    levels: VisitedLevels
     layout: PipelineLayout
     delegates: bool
     streams: bool
@@ -85,13 +85,13 @@ def _explained(who: str) -> Iterator[None]:
     except JvidError:
         raise
     except (NameError, ImportError) as error:
-        name = getattr(error, "name", None) or str(error).splitlines()[0]
+        name = getattr(error, "name", None) or one_line(error, first=True)
         raise MissingDependencyError(
             f"{who} needs {name!r}, which is not installed: pip install {name}"
         ) from error
     except Exception as error:
-        text = str(error).splitlines()[0] if str(error) else ""
-        raise InputError(f"{who} cannot be called as an expert: {type(error).__name__}: {text}") from error
+        reason = one_line(error, first=True, typed=True)
+        raise InputError(f"{who} cannot be called as an expert: {reason}") from error
 
 
 def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
@@ -105,7 +105,7 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
     streams = call.who in KEEP_STATE
     if visiting.copies and not streams:
         raise InputError(f"{call.who} copies its scheduler for a second stream, whose state is in its loop")
-    levels = levels_of(pipe.scheduler, visits)
+    levels = visited_levels(pipe.scheduler, visits)
     at = levels.presented(levels.times(visits)[-2])
     passes = Pass(call, prompts, sizes, answers, networks, at, visiting.delegates)
     if not streams:

@@ -9,20 +9,18 @@ equals that of its configuration; else the measured ones, to six digits.
 from __future__ import annotations
 
 import hashlib
-import math
 from typing import Any
 
 from torch import Tensor
 
 from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError
+from jvid_models.adapters.families import near
 from jvid_models.adapters.pipelines.entry import autoencoder_of
 from jvid_models.adapters.pipelines.layout import PipelineLayout
 from jvid_models.adapters.space_configs import space_of_autoencoder
 
 __all__ = ["factors_of", "measured_space"]
-
-_AGREE = 1e-4
 
 
 def factors_of(pipe: Any) -> tuple[int, int]:
@@ -49,12 +47,16 @@ def measured_space(pipe: Any, layout: PipelineLayout) -> LatentSpace:
         )
         mark = hashlib.blake2b(values.encode(), digest_size=4).hexdigest()
         return LatentSpace(f"{name}, normalised by element ({mark})", channels, factor, frames=rate)
-    scaling, shift = [1.0 / float(value) for value in layout.scale], [float(value) for value in layout.shift]
+    scaling, shift = tuple(1.0 / float(v) for v in layout.scale), tuple(float(v) for v in layout.shift)
     stated = _stated(vae)
-    if stated is not None and stated.channels == channels:
-        agree = _agree(scaling, stated.scaling) and _agree(shift, stated.shift, 1.0 / min(map(abs, scaling)))
-        if agree:
-            return stated  # its encoder's family too
+    coarse = 1e-4 / min(map(abs, scaling))  # a shift is measured in the units of the scaled latents
+    if (
+        stated is not None
+        and stated.channels == channels
+        and near(scaling, stated.scaling, 0.0)
+        and near(shift, stated.shift, coarse)
+    ):
+        return stated  # its encoder's family too
     return LatentSpace(name, channels, factor, tuple(map(_digits, scaling)), tuple(map(_digits, shift)), rate)
 
 
@@ -63,14 +65,6 @@ def _stated(vae: Any) -> LatentSpace | None:
         return space_of_autoencoder(vae)
     except InputError:  # a decoder of another kind
         return None
-
-
-def _agree(measured: list[float], stated: float | tuple[float, ...], size: float = 0.0) -> bool:
-    values = stated if isinstance(stated, tuple) else (stated,) * len(measured)
-    return all(
-        math.isclose(a, b, rel_tol=_AGREE, abs_tol=_AGREE * size)
-        for a, b in zip(measured, values, strict=True)
-    )
 
 
 def _digits(value: float | Tensor) -> float:

@@ -1,70 +1,48 @@
-"""Which timestep a network gets at a sigma: a rule that the pairs of a pipeline's visits agree with.
+"""Which clock a pipeline's timesteps go by: one that all pairs of its visits agree with.
 
-scaled      T sigma, or sigma itself                          most of flow matching
-whole       T sigma cut to a whole number                     UniPC and DPM++ on flow sigmas
-unshifted   T u, sigma = k u / (1 + (k - 1) u)                CogView 4: the shift moves sigmas alone
-log         log(sigma) / 4                                    EDM, Stable Video Diffusion
+A scheduler's configuration declares one, and a pipeline may set other timesteps: sigmas themselves, or T u where the shift
+moves sigmas alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
-import attrs
 import torch
-from torch import Tensor
 
+from jvid.core.protocols import NoiseSchedule
 from jvid.errors import InputError
+from jvid.schedules import FlowMatching
 from jvid_models.adapters.pipelines.visits import Visits
+from jvid_models.adapters.scheduler_clocks import Clock, ClockName
 
-__all__ = ["TimestepRule", "rule_of"]
-
-
-@attrs.frozen
-class TimestepRule:
-    """A sigma's timestep.
-
-    Attributes:
-        name: "scaled", "whole", "unshifted" or "log".
-        factor: T.
-        shift: k of "unshifted".
-    """
-
-    name: str
-    factor: float = 1.0
-    shift: float = 1.0
-
-    def __call__(self, sigma: float) -> Tensor:
-        """The timestep ``()`` at a sigma, computed in float32 as schedulers do."""
-        if self.name == "log":
-            return 0.25 * torch.tensor(max(sigma, 1e-20), dtype=torch.float32).log()
-        if self.name == "unshifted":
-            u = sigma / (self.shift - (self.shift - 1.0) * sigma)
-            return torch.tensor(u * self.factor, dtype=torch.float32)
-        value = torch.tensor(sigma, dtype=torch.float32) * self.factor
-        # A whole number less a rounding error is that number.
-        return (value + 1e-4).floor() if self.name == "whole" else value
+__all__ = ["measured_clock"]
 
 
-def rule_of(name: str, visits: Visits, config: Mapping[str, Any]) -> TimestepRule:
-    """The rule that all pairs of timestep and sigma agree with; ``name`` of the scheduler's class.
+def measured_clock(name: str, declared: Clock, schedule: NoiseSchedule, visits: Visits) -> Clock:
+    """The clock of levels by sigma that the visits agree with; ``name`` of the scheduler's class.
 
     Raises:
         InputError: there is none.
     """
     pairs = list(zip(visits.timesteps.double().tolist(), visits.sigmas or (), strict=True))
-    T = float(config.get("num_train_timesteps", 1000))
-    rules = [TimestepRule("scaled", T), TimestepRule("scaled"), TimestepRule("log")]
+    T = declared.T
+    own: ClockName = "signal" if declared.name == "signal" else "sigma"
+    clocks = [Clock(own, T), Clock(own, 1.0), Clock("log", T)]
     if not visits.timesteps.is_floating_point():
-        rules = [TimestepRule("whole", T)]
+        clocks = [Clock(own, T, whole=True)]
     shifts = [s * (1.0 - n / T) / (n / T * (1.0 - s)) for n, s in pairs if 0.0 < n < T and 0.0 < s < 1.0]
-    if shifts:
-        rules.append(TimestepRule("unshifted", T, sum(shifts) / len(shifts)))
-    for rule in rules:
-        if all(math.isclose(float(rule(s)), n, rel_tol=1e-4, abs_tol=1e-5) for n, s in pairs):
-            return rule
+    if shifts and own == "sigma":
+        clocks.append(Clock("unshifted", T, sum(shifts) / len(shifts)))
+    values = torch.tensor([s for _, s in pairs], dtype=torch.float64)
+    rest = 1.0 - values if isinstance(schedule, FlowMatching) else torch.ones_like(values)
+    level = (values, rest) if own == "signal" else (rest, values)
+    for clock in clocks:
+        found = clock.at(*level).tolist()
+        if all(
+            math.isclose(got, n, rel_tol=1e-4, abs_tol=1e-5) for got, (n, _) in zip(found, pairs, strict=True)
+        ):
+            return clock
     shown = ", ".join(f"{n:g} at {s:.4g}" for n, s in pairs[:3])
     raise InputError(
         f"{name} has timesteps that its sigmas do not explain ({shown}): expected T sigma or log(sigma) / 4"

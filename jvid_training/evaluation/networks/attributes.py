@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.files import read_json
 from jvid_models.weights import read_weights
 from jvid_training.evaluation.networks.protocol import Kind, batched, fingerprint_of
@@ -101,7 +101,7 @@ class AttributeNetwork:
             self.classifier.load_state_dict(read_weights(folder / WEIGHTS))
         except RuntimeError as error:
             raise InputError(
-                f"{folder / WEIGHTS} does not fit {DESCRIPTION}: {str(error).splitlines()[0]}; train it again"
+                f"{folder / WEIGHTS} does not fit {DESCRIPTION}: {one_line(error, first=True)}; train it again"
             ) from None
         self.classifier.eval().requires_grad_(False)
 

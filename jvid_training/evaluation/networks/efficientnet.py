@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jvid.errors import InputError, MissingDependencyError
+from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid_training.evaluation.networks.protocol import Kind, batched, fingerprint_of, resized
 
 __all__ = ["EfficientNetLite0", "EfficientNetNetwork"]
@@ -131,7 +131,7 @@ class EfficientNetNetwork:
         try:
             network = EfficientNetLite0(torch.load(self.file, map_location="cpu", weights_only=True))
         except (KeyError, RuntimeError, AttributeError, TypeError, EOFError) as error:
-            reason = " ".join(str(error).split())[:120]
+            reason = one_line(error)[:120]
             raise InputError(
                 f"weights {self.file} are not EfficientNet-lite0's: {reason}; give the package's .pth file"
             ) from None

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 from jvid_models.paths import shared_file
 from jvid_models.weights import read_weights
 from jvid_training.evaluation.networks.protocol import Kind, batched, fingerprint_of, resized
@@ -189,7 +189,7 @@ class I3DNetwork:
         try:
             return I3D(read_weights(self.file), self.still)
         except (KeyError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:120]
+            reason = one_line(error)[:120]
             raise InputError(
                 f"weights {self.file} are not I3D's: {reason}; give i3d_kinetics400.safetensors"
             ) from None

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 from jvid_training.evaluation.networks.protocol import Kind, fingerprint_of
 
 __all__ = ["TorchScriptNetwork"]
@@ -38,7 +38,7 @@ class TorchScriptNetwork:
             self.network = torch.jit.load(str(file), map_location="cpu").eval()
             arguments = {argument.name for argument in self.network.forward.schema.arguments}
         except (RuntimeError, ValueError, AttributeError) as error:
-            reason = " ".join(str(error).split())[:120]
+            reason = one_line(error)[:120]
             raise InputError(f"{file} is no TorchScript file: {reason}; give a detector's .pt file") from None
         self.name = file.stem
         self.kind: Kind

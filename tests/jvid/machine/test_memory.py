@@ -67,9 +67,5 @@ def test_held_grows_with_what_is_touched() -> None:
 
 
 def test_bytes_are_shown_for_people() -> None:
-    assert [format_bytes(n) for n in (1, 86_500_000, 10**9, 1_340_000_000)] == [
-        "1 MB",
-        "87 MB",
-        "1.0 GB",
-        "1.3 GB",
-    ]
+    counts = (1, 1_500, 100_000_000, 86_510_000, 10**9, 1_340_000_000)
+    assert list(map(format_bytes, counts)) == ["0.1 kB", "1.5 kB", "100 MB", "86.6 MB", "1.0 GB", "1.3 GB"]

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from jvid.errors import InputError
 from jvid_models.adapters.unet import from_pretrained, from_unet
-from jvid_models.codecs import autoencoder_kl
+from jvid_models.codecs import autoencoder
 from jvid_models.networks.unets import image_unet
 
 SCHEDULER = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
@@ -99,13 +99,13 @@ def test_a_transformers_folder_is_named_as_what_it_is(folder):
 def test_an_autoencoder_of_a_variant_and_one_that_lacks_tensors(tmp_path):
     model = diffusers.AutoencoderKL(block_out_channels=(4,), norm_num_groups=4)
     model.save_pretrained(tmp_path / "vae", variant="fp16")
-    assert autoencoder_kl(tmp_path).factor == 1
+    assert autoencoder(tmp_path).factor == 1
     file = tmp_path / "vae" / "diffusion_pytorch_model.fp16.safetensors"
     tensors = load_file(file)
     del tensors["decoder.conv_in.bias"]
     save_file(tensors, file, metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"decoder\.conv_in\.bias"):
-        autoencoder_kl(tmp_path)
+        autoencoder(tmp_path)
     (tmp_path / "vae" / "config.json").write_text('{"_class_name": "AutoencoderKLWan"}')
     with pytest.raises(InputError, match="holds a AutoencoderKLWan: expected one of AutoencoderKL"):
-        autoencoder_kl(tmp_path)
+        autoencoder(tmp_path)

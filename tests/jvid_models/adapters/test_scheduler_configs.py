@@ -12,8 +12,10 @@ from diffusers.schedulers.deprecated import KarrasVeScheduler
 
 from jvid.errors import InputError
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
+from jvid_models.adapters.scheduler_clocks import Clock
 from jvid_models.adapters.scheduler_configs import levels_of_scheduler, schedule_of
 from jvid_models.adapters.scheduler_levels import SchedulerLevels
+from jvid_models.adapters.scheduler_outputs import OutputKind
 from jvid_models.adapters.scheduler_tables import TABLES
 
 SD = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
@@ -85,7 +87,7 @@ def test_keys_of_other_classes_change_nothing(kind, stray):
     for given in (live, saved(live)):
         levels = levels_of_scheduler(given)
         torch.testing.assert_close(table(levels), live.alphas_cumprod.double(), atol=1e-6, rtol=1e-4)
-        assert levels.clock == "index"
+        assert levels.clock.name == "index"
     heun = diffusers.FlowMatchHeunDiscreteScheduler.from_config(
         diffusers.FlowMatchEulerDiscreteScheduler(
             shift=3.0, use_dynamic_shifting=True, invert_sigmas=True
@@ -189,7 +191,7 @@ def test_a_flow_schedulers_sigma_data_is_cosmos_2s():
     live = diffusers.FlowMatchEulerDiscreteScheduler(use_karras_sigmas=True)
     live.register_to_config(sigma_min=0.002, sigma_max=80.0, sigma_data=1.0, final_sigmas_type="sigma_min")
     levels = levels_of_scheduler(live)
-    assert levels == SchedulerLevels(VarianceExploding(0.002, 80.0), "eps", "sigma")
+    assert levels == SchedulerLevels(VarianceExploding(0.002, 80.0), OutputKind("eps"), Clock("sigma"))
     # The pipeline hands (x - x_0) / sigma to the scheduler, whose last step is to sigma 0.
     x, x_0, sigma = torch.randn(1, 4, 1, 2, 2), torch.randn(1, 4, 1, 2, 2), 7.0
     t = levels.schedule.time_at(torch.atan(torch.tensor(sigma, dtype=torch.float64)))
@@ -209,13 +211,13 @@ def test_a_flow_schedulers_sigma_data_is_cosmos_2s():
 def test_flow_sigmas_of_multistep_solvers(kind):
     live = kind(use_flow_sigmas=True, flow_shift=3.0, prediction_type="flow_prediction")
     levels = levels_of_scheduler(live)
-    assert (levels.schedule, levels.prediction) == (FlowMatching(3.0), "flow")
+    assert (levels.schedule, levels.kind) == (FlowMatching(3.0), OutputKind("flow"))
     live.set_timesteps(7)
     sigma = live.sigmas[:-1].double()
     t = levels.schedule.time_at(torch.atan2(sigma, 1.0 - sigma))
     assert torch.equal(levels.timestep(t), live.timesteps.double())  # cut to whole numbers
     eps = kind(use_flow_sigmas=True, flow_shift=3.0)
-    assert levels_of_scheduler(eps).prediction == "eps"
+    assert levels_of_scheduler(eps).kind == OutputKind("eps")
 
 
 @pytest.mark.parametrize(

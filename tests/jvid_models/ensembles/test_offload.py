@@ -233,7 +233,7 @@ def test_the_table_of_memory() -> None:
     assert lines[1:] == [
         ["high", "28.6", "GB", "11.4", "GB"], ["low", "28.6", "MB", "-"], ["in", "all", "28.6", "GB", "11.4", "GB"]
     ]  # fmt: skip
-    assert peaks_line({"none": 1500, "plan": 10}) == "weights at once: none 1.5 kB, plan 0.0 kB"
+    assert peaks_line({"none": 1500, "plan": 10}) == "weights at once: none 1.5 kB, plan 0.1 kB"
 
 
 def test_wrong_modes_are_one_line() -> None:

@@ -1,18 +1,16 @@
-"""A model's output as x_0, against the steps of diffusers' schedulers."""
+"""A network's output as x_0, against the steps of diffusers' schedulers."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import diffusers
 import pytest
 import torch
 
 from jvid.errors import InputError
-from jvid_models.adapters.pipelines.levels import levels_of
-from jvid_models.adapters.pipelines.predictions import OutputKind
-from jvid_models.adapters.pipelines.visits import Visits
+from jvid_models.adapters.scheduler_configs import levels_of_scheduler
+from jvid_models.adapters.scheduler_outputs import OutputKind
 
 
 @pytest.mark.parametrize(("stated", "kind"), [("epsilon", "eps"), ("v_prediction", "v"), ("sample", "x0")])
@@ -40,29 +38,30 @@ def test_v_on_an_exploding_schedule():
     n = scheduler.timesteps[4]
     scheduler.scale_model_input(x, n)
     wanted = scheduler.step(output, n, x).pred_original_sample
-    got = OutputKind("v").x_0(x, output, 1.0, float(scheduler.sigmas[4]))
+    got = levels_of_scheduler(scheduler).kind.x_0(x, output, 1.0, float(scheduler.sigmas[4]))
     torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("stated", "kind"), [("epsilon", "edm"), ("v_prediction", "edm-v")])
-def test_edm(stated, kind):
+@pytest.mark.parametrize("stated", ["epsilon", "v_prediction"])
+def test_edm(stated):
     scheduler = diffusers.EDMEulerScheduler(prediction_type=stated, sigma_data=0.7)
     scheduler.set_timesteps(10)
     x, output = torch.randn(2, 1, 4, 5, 5)
     n = scheduler.timesteps[4]
     scheduler.scale_model_input(x, n)
     wanted = scheduler.step(output, n, x).pred_original_sample
-    got = OutputKind(kind, std=0.7).x_0(x, output, 1.0, float(scheduler.sigmas[4]))
+    got = levels_of_scheduler(scheduler).kind.x_0(x, output, 1.0, float(scheduler.sigmas[4]))
     torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("invert", "kind"), [(False, "flow"), (True, "back")])
-def test_flow_by_a_step_to_its_end(invert, kind):
+@pytest.mark.parametrize("invert", [False, True])
+def test_flow_by_a_step_to_its_end(invert):
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler(invert_sigmas=invert)
     scheduler.set_timesteps(sigmas=[0.3])
     x, output = torch.randn(2, 1, 4, 5, 5)
     wanted = scheduler.step(output, scheduler.timesteps[0], x).prev_sample
-    torch.testing.assert_close(OutputKind(kind).x_0(x, output, 0.7, 0.3), wanted, rtol=1e-5, atol=1e-5)
+    kind = levels_of_scheduler(scheduler).kind
+    torch.testing.assert_close(kind.x_0(x, output, 0.7, 0.3), wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_eps_needs_a_signal_and_clipping_keeps_within():
@@ -78,7 +77,7 @@ def test_outputs_on_flow_sigmas_are_of_the_stated_kind(kind: str, prediction: st
     """Against diffusers' own conversion to x_0 at a step in the middle."""
     scheduler = getattr(diffusers, kind)(prediction_type=prediction, use_flow_sigmas=True)
     scheduler.set_timesteps(8)
-    found = levels_of(scheduler, visits_of(scheduler))
+    found = levels_of_scheduler(scheduler)
     x, output = torch.randn(2, 1, 4, 2, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     scheduler._step_index = 3
     sigma = float(scheduler.sigmas[3])
@@ -88,14 +87,8 @@ def test_outputs_on_flow_sigmas_are_of_the_stated_kind(kind: str, prediction: st
 
 def test_v_on_flow_sigmas_is_refused() -> None:
     scheduler = diffusers.UniPCMultistepScheduler(prediction_type="v_prediction", use_flow_sigmas=True)
-    scheduler.set_timesteps(8)
     with pytest.raises(
-        InputError, match=r"use_flow_sigmas and prediction_type 'v_prediction': expected flow"
+        InputError,
+        match=r"UniPCMultistepScheduler with use_flow_sigmas and prediction_type 'v_prediction': expected flow",
     ):
-        levels_of(scheduler, visits_of(scheduler))
-
-
-def visits_of(scheduler: Any) -> Visits:
-    """What a plain loop visits."""
-    *sigmas, last = scheduler.sigmas.tolist()
-    return Visits(scheduler.timesteps, tuple(sigmas), last, (1.0,) * len(sigmas), False, False)
+        levels_of_scheduler(scheduler)
