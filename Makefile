@@ -2,6 +2,7 @@
 
 PYTHON ?=
 SEED ?= 3
+PROMPT ?= a woman with long green hair in chain mail casts a spell, facing left
 ENSEMBLE ?= $(PAIR)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,12 +19,13 @@ SETUP := pyproject.toml constraints.txt benchmarks/peers.txt | $(BIN)/python
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 14
 
-demo: $(MODELS) ## set up, then compare experts and mixture of the bundled ensemble, and sample a video, into demo/
+demo: $(MODELS) ## set up, then compare two experts and their mixture, and sample sprites and a video, into demo/
 	@mkdir -p demo
-	@$(BIN)/jvid compare "a person waving two hands" --strategy mixture=recipes/actions-64/strategies/mixture-16.json --steps 12 --seed $(SEED) -o demo/comparison.mp4 -o demo/comparison.png
+	@$(BIN)/jvid compare "$(PROMPT)" --ensemble sprites-64 --seed $(SEED) -o demo/comparison.mp4 -o demo/comparison.png
+	@$(BIN)/jvid sample "$(PROMPT)" --ensemble sprites-64 --seed $(SEED) --exact --transparent --scale 4 -o demo/sprite.mp4 -o demo/sprite.webp
 	@$(BIN)/jvid sample "a person waving two hands" --seed $(SEED) -o demo/wave.mp4 -o demo/wave.png
-	@$(BIN)/jvid plan -o demo/plan.png >/dev/null
-	@echo && printf '%s\n' demo/comparison.mp4 demo/comparison.png demo/wave.mp4 demo/wave.png demo/plan.png
+	@$(BIN)/jvid plan --ensemble sprites-64 -o demo/plan.png >/dev/null
+	@echo && printf '%s\n' demo/comparison.mp4 demo/comparison.png demo/sprite.mp4 demo/sprite.webp demo/wave.mp4 demo/wave.png demo/plan.png
 
 test: lint ## set up, lint, then run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal

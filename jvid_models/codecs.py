@@ -21,7 +21,7 @@ from typing import Any
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from jvid.core.modules import Parts
 from jvid.core.spaces import LatentSpace
@@ -125,7 +125,8 @@ class ImageCodec:
 
     def to(self, device: Any = None, dtype: torch.dtype | None = None) -> ImageCodec:
         """Moves the autoencoder; returns self."""
-        self.autoencoder.to(device=device, dtype=dtype)
+        # diffusers' own `to` warns of every dtype, None too, that modules should stay in float32 which there are not.
+        nn.Module.to(self.autoencoder, device=device, dtype=dtype)
         return self
 
     def _encode_frames(self, frames: Tensor) -> Tensor:

@@ -18,6 +18,11 @@ def jvid_register(register: Any) -> None:
         "jvid_models.ensembles.bundled:actions_64",
         help="ten actions of the Weizmann clips: 16 frames of 64x64",
     )
+    register.ensemble(
+        "sprites-64",
+        "jvid_models.ensembles.bundled:sprites_64",
+        help="animated characters of any described look: 8 frames of 64x64",
+    )
 
     register.ensemble(
         "pipeline",
