@@ -37,8 +37,8 @@ def test_the_wheel_holds_the_packages_and_the_weights_alone(wheel: Path) -> None
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         tops = {name.partition("/")[0] for name in names}
-        for path in (ROOT / "jvid_models" / "actions_64").glob("*.safetensors"):
-            assert archive.read(f"jvid_models/actions_64/{path.name}") == path.read_bytes()
+        for path in (ROOT / "jvid_models").glob("*_64/*.safetensors"):
+            assert archive.read(f"jvid_models/{path.parent.name}/{path.name}") == path.read_bytes()
     assert {top for top in tops if not top.endswith(".dist-info")} == {"jvid", "jvid_models", "jvid_training"}
     assert {f"{top}/py.typed" for top in tops if not top.endswith(".dist-info")} <= set(names)
     assert [name for name in names if re.search(r"(^|[/_.])(tests?|mutants?)([/_.]|$)", name)] == []
@@ -215,11 +215,12 @@ def test_what_the_demo_runs_on(environment: Callable[..., Environment]) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2:] == ["wave.mp4", "wave.png"]
-    (strategy,) = re.findall(r"--strategy mixture=(\S+)", makefile)
-    compared = ("jvid", "compare", "a person waving two hands", "--strategy", f"mixture={ROOT / strategy}")
-    done = demo.run(*compared, "--steps", "1", "--frames", "4", "-o", "comparison.png")
+    (prompt,) = re.findall(r"PROMPT \?= (.+)", makefile)
+    done = demo.run(
+        "jvid", "compare", prompt, "--ensemble", "sprites-64", "--steps", "4", "-o", "comparison.png"
+    )
     assert done.returncode == 0, done.stderr
-    assert all(label in done.stdout for label in ("video alone", "image alone", "mixture"))
+    assert all(label in done.stdout for label in ("clips alone", "frames alone", "mixture"))
     assert all((demo.folder / name).stat().st_size > 1000 for name in ("wave.mp4", "wave.png"))
 
 

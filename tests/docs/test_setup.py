@@ -191,8 +191,9 @@ def test_a_file_can_be_read_on_a_few_screens() -> None:
     assert {str(path.relative_to(ROOT)): count for path, count in lines.items() if count > 400} == {}
 
 
-def test_the_bundled_weights_stay_small() -> None:
-    folder = ROOT / "jvid_models" / "actions_64"
+@pytest.mark.parametrize("name", ["actions_64", "sprites_64"])
+def test_the_bundled_weights_stay_small(name: str) -> None:
+    folder = ROOT / "jvid_models" / name
     if not folder.is_dir():
         pytest.skip("the bundled pair's weights are not in this checkout")
     weights = list(folder.glob("*.safetensors"))

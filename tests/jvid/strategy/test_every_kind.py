@@ -63,6 +63,7 @@ LARGE = {
     "denoiser models/table-1-image": "denoises=frames",
     "denoiser models/table-1-video": "denoises=clips",
     "ensemble models/actions-64": "",
+    "ensemble models/sprites-64": "",
 }
 """Named and loaded as far as it takes no network: hundreds of millions of weights are drawn at the first use."""
 
