@@ -28,6 +28,7 @@ from jvid.pipeline.make import decoded, make
 from jvid.pipeline.offload import Offload
 from jvid.pipeline.record import Clip
 from jvid.strategy.simple import simple
+from jvid.views.comparison import wrapped
 from jvid_training.evaluation.sample import captioned_clips
 from jvid_training.search.components import check_fits
 from jvid_training.search.rows import ablation, is_papers, printed
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["make_sheets", "sample_rows", "write_sheet"]
 
 LABEL = 150
+LINE = 16
+LETTERS = 13
 TRUE = "true clip"
 GAP = 2
 
@@ -74,11 +77,14 @@ def write_sheet(path: Path, title: str, rows: dict[str, np.ndarray]) -> None:
 
     first = next(iter(rows.values()))
     count, height, width, _ = first.shape
-    head = 22
-    page = Image.new("RGB", (LABEL + count * (width + GAP), head + len(rows) * (height + GAP)), "white")
+    font = ImageFont.load_default(size=LETTERS)
+    across = LABEL + count * (width + GAP)
+    lines = wrapped(title, LETTERS, across - 8)
+    head = LINE * len(lines) + 6
+    page = Image.new("RGB", (across, head + len(rows) * (height + GAP)), "white")
     draw = ImageDraw.Draw(page)
-    font = ImageFont.load_default(size=13)
-    draw.text((4, 3), title, fill="black", font=font)
+    for number, line in enumerate(lines):
+        draw.text((4, 3 + LINE * number), line, fill="black", font=font)
     for number, (label, frames) in enumerate(rows.items()):
         top = head + number * (height + GAP)
         draw.text((4, top + height // 2 - 8), label, fill="black", font=font)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jvid.core.plan import Plan
     from jvid.media.frames import Frames
 
-__all__ = ["Column", "playing", "still"]
+__all__ = ["Column", "playing", "still", "wrapped"]
 
 MARGIN = 12
 GAP = 12
@@ -111,7 +111,7 @@ class _Page:
         # Labels are not cut: a column is as wide as the widest.
         across = max(self.width, *(_width(text, size) for text, size in texts))
         whole = len(columns) * (across + GAP) - GAP
-        heading = _wrapped(title, _TITLE, whole)
+        heading = wrapped(title, _TITLE, whole)
         colours = expert_colours(experts)
         used = [name for name in experts if any(column.plan.counts.get(name) for column in columns)]
         top = MARGIN + _rows(_TITLE, len(heading)) + GAP // 2
@@ -189,8 +189,8 @@ def _write(draw: Any, at: tuple[int, int], text: str, size: int, colour: str = "
     draw.multiline_text(at, text, fill=colour, font=_font(size), spacing=spacing)
 
 
-def _wrapped(text: str, size: int, width: int) -> list[str]:
-    """The text in lines that fit, broken between words."""
+def wrapped(text: str, size: int, width: int) -> list[str]:
+    """The text in lines that fit into ``width`` pixels at a size of letters, broken between words."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word

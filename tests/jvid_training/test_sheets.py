@@ -100,6 +100,18 @@ def test_sheets_of_three_experts_composed_on_the_spot(tmp_path: Path, capsys) ->
     assert "no prompt of composed begins with 'A person': it takes any; name some with --prompt" in told
 
 
+def test_a_long_title_has_several_lines(tmp_path: Path) -> None:
+    frames = np.zeros((2, 8, 8, 3), np.uint8)
+    heights = []
+    for words in (1, 30, 60):
+        sheets.write_sheet(tmp_path / "sheet.png", " ".join(["word"] * words), {"row": frames})
+        heights.append(Image.open(tmp_path / "sheet.png").height - 10)
+    assert heights[0] == 22
+    assert heights[0] < heights[1] < heights[2]
+    page = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    assert (page[: heights[2], -4:] == 255).all(), "nothing is cut at the edge"
+
+
 class Real:
     """Three real clips, of which the second has the second prompt as a caption."""
 
