@@ -224,7 +224,7 @@ def test_reading_what_an_ensemble_is_loads_no_network(folder):
 def test_the_plugin_registers_and_resolves(folder):
     registry = Registry(entry_points=False)
     registry.add(plugin, "models")
-    assert registry.names("ensemble") == ("actions-64", "pipeline")
+    assert registry.names("ensemble") == ("actions-64", "sprites-64", "pipeline")
     assert registry.load("ensemble", str(folder), decoder="video").name == "tiny"
     assert registry.load("ensemble", str(as_format_1(folder))).experts == ("video", "image")
     table = registry.load("text", "table", path=folder / "prompts.safetensors")

@@ -68,9 +68,11 @@ def facts(made: jvid.Ensemble) -> dict[str, Any]:
 
 
 def parts(made: jvid.Ensemble) -> dict[str, nn.Module]:
+    """The modules of the first expert's pipeline; the second of two transformers is the other expert's."""
     pipe = pipeline_of(next(iter(made.members.values())))
     assert pipe is not None
-    return modules_of(pipe.pipe)
+    found = modules_of(pipe.pipe)
+    return {"transformer_2": found["transformer"], **found} if len(made.members) > 1 else found
 
 
 def spoil(folder: Path, modules: Mapping[str, nn.Module] | None = None) -> int:
