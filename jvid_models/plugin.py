@@ -21,7 +21,7 @@ def jvid_register(register: Any) -> None:
     register.ensemble(
         "sprites-64",
         "jvid_models.ensembles.bundled:sprites_64",
-        help="animated characters of any described look: 8 frames of 64x64",
+        help="animated characters that a caption describes: 8 frames of 64x64",
     )
 
     register.ensemble(

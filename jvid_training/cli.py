@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 import typer
 
-from jvid.cli.devices import Device, Dtype, Offloading, check_dtype, check_offload
+from jvid.cli.devices import Device, Dtype, Offloading, Threads, check_dtype, check_offload
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
 from jvid.cli.strategies import StartOptions, StrategyOptions, labelled
@@ -129,7 +129,7 @@ def sheets(
     device: Device = "cpu",
     dtype: Dtype = None,
     offload: Offloading = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the processor.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Contact sheets of a strategy and the parts it is made of, or of several strategies, one per prompt."""
     from jvid.machine.device import prepare

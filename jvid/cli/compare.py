@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jvid.cli.devices import Device, Dtype, Offloading, check_dtype, check_offload
+from jvid.cli.devices import Device, Dtype, Offloading, Threads, check_dtype, check_offload
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
 from jvid.cli.strategies import PANEL, StrategyOptions, check_overlap, labelled
@@ -49,7 +49,6 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Of every column.")]
 Frames = Annotated[
     int | None, typer.Option("--frames", metavar="N", help="Frames of a clip (default: the ensemble's).")
 ]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the processor.")]
 Scale = Annotated[
     int | None,
     typer.Option("--scale", min=1, max=64, help="Enlargement, pixel by pixel (default: up to 256 pixels; stills: 128)."),

@@ -8,7 +8,7 @@ import typer
 
 from jvid.errors import InputError
 
-__all__ = ["Device", "Dtype", "Offloading", "check_dtype", "check_offload"]
+__all__ = ["Device", "Dtype", "Offloading", "Threads", "check_dtype", "check_offload"]
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -18,6 +18,7 @@ Dtype = Annotated[
     typer.Option("--dtype", metavar="|".join(_DTYPES), help="Precision of the networks (default: float32)."),
 ]
 
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the processor.")]
 Offloading = Annotated[
     str | None,
     typer.Option(

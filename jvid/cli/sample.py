@@ -9,7 +9,7 @@ import attrs
 import typer
 
 from jvid.cli.batches import Batch, Memory
-from jvid.cli.devices import Device, Dtype, Offloading, check_dtype, check_offload
+from jvid.cli.devices import Device, Dtype, Offloading, Threads, check_dtype, check_offload
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
 from jvid.cli.prompts import PromptFile, clips_of
@@ -40,7 +40,6 @@ Frames = Annotated[
     int | None, typer.Option("--frames", metavar="N", help="Frames of a clip (default: the ensemble's).")
 ]
 Unconditional = Annotated[bool, typer.Option("--unconditional", help="No prompt: the null condition alone.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the processor.")]
 Scale = Annotated[
     int | None,
     typer.Option("--scale", min=1, max=64, help="Enlargement; by default up to 256 pixels (sheets: 128)."),

@@ -199,8 +199,8 @@ def run_property(
     except Unsatisfiable:
         raise Skip("no example of the sizes and times given applies") from None
     except Flaky:
-        trial.falsified, said = last[-1]
-        raise AssertionError(f"not the same from call to call; once: {failure_text(said)}") from said
+        trial.falsified, raised = last[-1]
+        raise AssertionError(f"not the same from call to call; once: {failure_text(raised)}") from raised
     except Exception:
         if last:
             trial.falsified = last[-1][0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -47,8 +46,7 @@ def shared_statistics(data: Data, key: dict[str, Any]) -> Manifest | None:
 
 def check_encoded(manifest: Manifest, data: Data, codec: CodecChoice) -> None:
     """Refuse latents that were encoded from other data, with other settings or by another autoencoder than a recipe's."""
-    key = json.loads(json.dumps(key_of(data, codec)))
-    check_same(manifest.key, key, f"{data.latents} holds latents of other settings", REMEDY)
+    check_same(manifest.key, key_of(data, codec), f"{data.latents} holds latents of other settings", REMEDY)
 
 
 def check_captions(manifest: Manifest, files: list[ClipFile]) -> None:

@@ -14,7 +14,6 @@ whole shard.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ def encode(
     ``data.frames`` at ``data.fps`` are skipped and named in the manifest.
     """
     folder = Path(data.latents)
-    key = json.loads(json.dumps(key_of(data, codec)))
+    key = key_of(data, codec)
     if (folder / "manifest.json").is_file():
         manifest = load_manifest(folder)
         check_encoded(manifest, data, codec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,11 +58,12 @@ class Manifest:
 
 
 def key_of(data: Data, codec: CodecChoice) -> dict[str, Any]:
-    """What the latents depend on: two recipes with the same key share one encoding."""
+    """What the latents depend on, as JSON gives it back: two recipes with the same key share one encoding."""
     plain: dict[str, Any] = cattrs.unstructure(data)
     for name in ("latents", "phrases", "prefixes", *(name for name in _NEWER if not is_set(data, name))):
         del plain[name]
-    return {"data": plain, "codec": cattrs.unstructure(codec)}
+    found: dict[str, Any] = json.loads(json.dumps({"data": plain, "codec": cattrs.unstructure(codec)}))
+    return found
 
 
 def is_set(data: Data, name: str) -> bool:

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 import torch
+from exits import reporting
 
-from jvid.errors import InputError
 from jvid_models.paths import shared_root
 from jvid_training.data.captions import find_files
 from jvid_training.evaluation.attributes import train_attributes
@@ -25,6 +25,7 @@ KEYS = (
 )  # fmt: skip
 
 
+@reporting
 def main(arguments: list[str] | None = None) -> int:
     """0; 2 with a line on standard error where the input does not fit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -40,19 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
         if step % 100 == 0 or step == options.steps:
             print(f"{step}/{options.steps} loss {loss:.3f}", flush=True)
 
-    try:
-        root = options.stills or shared_root() / "data/sprites-64/stills"
-        files = find_files(root, Data(root=str(root), latents="", captions="metadata", holdout_by="split"))
-        training, held_out = (
-            [file for file in files if file.actor == split] for split in ("train", "held-out")
-        )
-        right = train_attributes(
-            training, held_out, KEYS, options.out,
-            steps=options.steps, batch=options.batch, seed=options.seed, progress=progress,
-        )  # fmt: skip
-    except InputError as error:
-        print(f"attributes.py: error: {error}", file=sys.stderr)
-        return 2
+    root = options.stills or shared_root() / "data/sprites-64/stills"
+    files = find_files(root, Data(root=str(root), latents="", captions="metadata", holdout_by="split"))
+    training, held_out = ([file for file in files if file.actor == split] for split in ("train", "held-out"))
+    right = train_attributes(
+        training, held_out, KEYS, options.out,
+        steps=options.steps, batch=options.batch, seed=options.seed, progress=progress,
+    )  # fmt: skip
     print("\n".join(f"{key} {share:.3f}" for key, share in right.items()))
     return 0
 

@@ -24,6 +24,7 @@ from typing import Any
 import av
 import numpy as np
 from captions import captions_of
+from exits import reporting
 from PIL import Image
 from sheets import Sheets
 from wardrobe import Character, Wardrobe
@@ -161,6 +162,7 @@ def one_a_direction(chosen: list[tuple[str, str]], place: int) -> Iterator[tuple
         yield actions[(place + turn) % len(actions)], way
 
 
+@reporting
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -173,14 +175,10 @@ def main(arguments: list[str] | None = None) -> int:
     for name, size in (("stills", 24000), ("clips", 200), ("held-out", 500)):
         parser.add_argument(f"--{name}", type=int, default=size, help=f"characters; {size} when absent")
     options = parser.parse_args(arguments)
-    try:
-        table = tomllib.loads(options.layers.read_text(encoding="utf-8"))
-        wardrobe = Wardrobe(Sheets(options.sheets or shared_root() / "data/lpc", table))
-        sizes = {name: getattr(options, name.replace("-", "_")) for name in GROUPS}
-        compose(wardrobe, options.out, sizes, options.seed)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    table = tomllib.loads(options.layers.read_text(encoding="utf-8"))
+    wardrobe = Wardrobe(Sheets(options.sheets or shared_root() / "data/lpc", table))
+    sizes = {name: getattr(options, name.replace("-", "_")) for name in GROUPS}
+    compose(wardrobe, options.out, sizes, options.seed)
     return 0
 
 

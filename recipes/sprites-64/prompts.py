@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from exits import reporting
 
 from jvid.errors import InputError
 from jvid.files import make_folder, whole_file
@@ -22,33 +23,28 @@ SEARCHED = 100
 """Characters of searches."""
 
 
+@reporting
 def main(arguments: list[str] | None = None) -> int:
     """0; 2 with a line on standard error where the input does not fit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("metadata", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the two files")
     options = parser.parse_args(arguments)
-    try:
-        captions: dict[str, list[str]] = {}
-        for entry in read_metadata(options.metadata):
-            if "character" not in entry.attributes:
-                raise InputError(f"{entry.where}: no key 'character'; expected what compose.py writes")
-            captions.setdefault(str(entry.attributes["character"]), []).append(entry.captions[0])
-        characters = sorted(captions)
-        if len(characters) <= SEARCHED:
-            raise InputError(
-                f"{options.metadata}: {len(characters)} characters, expected more than {SEARCHED}"
-            )
-        make_folder(options.out)
-        for name, chosen in (("search", characters[:SEARCHED]), ("report", characters[SEARCHED:])):
-            prompts = [caption for character in chosen for caption in captions[character]]
-            order = np.random.Generator(np.random.Philox(0)).permutation(len(prompts))
-            with whole_file(options.out / f"{name}.txt") as part:
-                part.write_text("".join(f"{prompts[index]}\n" for index in order), encoding="utf-8")
-            print(f"{options.out / name}.txt: {len(prompts)} prompts of {len(chosen)} characters")
-    except InputError as error:
-        print(f"prompts.py: error: {error}", file=sys.stderr)
-        return 2
+    captions: dict[str, list[str]] = {}
+    for entry in read_metadata(options.metadata):
+        if "character" not in entry.attributes:
+            raise InputError(f"{entry.where}: no key 'character'; expected what compose.py writes")
+        captions.setdefault(str(entry.attributes["character"]), []).append(entry.captions[0])
+    characters = sorted(captions)
+    if len(characters) <= SEARCHED:
+        raise InputError(f"{options.metadata}: {len(characters)} characters, expected more than {SEARCHED}")
+    make_folder(options.out)
+    for name, chosen in (("search", characters[:SEARCHED]), ("report", characters[SEARCHED:])):
+        prompts = [caption for character in chosen for caption in captions[character]]
+        order = np.random.Generator(np.random.Philox(0)).permutation(len(prompts))
+        with whole_file(options.out / f"{name}.txt") as part:
+            part.write_text("".join(f"{prompts[index]}\n" for index in order), encoding="utf-8")
+        print(f"{options.out / name}.txt: {len(prompts)} prompts of {len(chosen)} characters")
     return 0
 
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import attrs
 import numpy as np
+from exits import reporting
 from sheets import Sheets
 from wardrobe import ATTRIBUTES, Character, Wardrobe
 
 import jvid
-from jvid.errors import InputError
 from jvid.files import write_json
 from jvid.media.frames import to_frames
 from jvid.pipeline.compare import with_experts_alone
@@ -72,6 +72,7 @@ def rows(ensemble: jvid.Ensemble, true: Clips) -> dict[str, dict[str, float]]:
     return found
 
 
+@reporting
 def main(arguments: list[str] | None = None) -> int:
     """0; 2 with a line on standard error where the input does not fit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -82,20 +83,16 @@ def main(arguments: list[str] | None = None) -> int:
         "--ensemble", default="sprites-64", help="name or folder; the bundled one when absent"
     )
     options = parser.parse_args(arguments)
-    try:
-        first: dict[str, dict[str, Any]] = {}
-        for entry in read_metadata(options.metadata):
-            stated = entry.attributes
-            character = {name: str(stated[name]) for name in ATTRIBUTES}
-            clip = {"character": character, "action": stated["action"], "direction": stated["direction"]}
-            first.setdefault(str(stated["action"]), {"caption": entry.captions[0], **clip})
-        described = list(first.values())[:2]
-        found = rows(jvid.load("ensemble", options.ensemble), true_clips(options.layers, described))
-        write_json(options.out, {"steps": STEPS, "clips": described, "rows": found})
-        print(f"{options.out}: {found}")
-    except InputError as error:
-        print(f"tiny.py: error: {error}", file=sys.stderr)
-        return 2
+    first: dict[str, dict[str, Any]] = {}
+    for entry in read_metadata(options.metadata):
+        stated = entry.attributes
+        character = {name: str(stated[name]) for name in ATTRIBUTES}
+        clip = {"character": character, "action": stated["action"], "direction": stated["direction"]}
+        first.setdefault(str(stated["action"]), {"caption": entry.captions[0], **clip})
+    described = list(first.values())[:2]
+    found = rows(jvid.load("ensemble", options.ensemble), true_clips(options.layers, described))
+    write_json(options.out, {"steps": STEPS, "clips": described, "rows": found})
+    print(f"{options.out}: {found}")
     return 0
 
 

@@ -237,7 +237,7 @@ def test_wrong_layers_numbers_and_folders_are_one_line(root: Path, tmp_path: Pat
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "note").write_text("mine")
     assert main(["-o", str(tmp_path / "full"), "--sheets", str(root)]) == 2
-    assert capsys.readouterr().err.startswith("error: output ")
+    assert capsys.readouterr().err.startswith("compose.py: error: output ")
     assert main(["-o", str(tmp_path / "none"), "--sheets", str(tmp_path)]) == 2
     assert "no layer" in capsys.readouterr().err
 

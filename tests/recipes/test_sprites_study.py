@@ -48,7 +48,7 @@ def test_recipes_of_training_fit_each_other() -> None:
     assert 2 * parameters < 64e6, "bytes of all weights in half precision"
 
 
-def test_controls_and_the_decoder_differ_in_what_they_say() -> None:
+def test_controls_and_the_decoder_differ_in_what_they_state() -> None:
     """Controls are the clip expert's recipe but for their length and the stills; the decoder's run has the same encoder."""
 
     def document(name: str) -> dict[str, Any]:

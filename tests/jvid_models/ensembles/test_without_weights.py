@@ -226,9 +226,9 @@ def test_weights_are_loaded_where_shapes_depend_on_their_values(tmp_path: Path) 
     options = saved(MOE, tmp_path)
     with pytest.warns(
         JvidWarning, match="HiDreamImagePipeline's transformer .*its weights are loaded"
-    ) as said:
+    ) as warned:
         made = pipeline_ensemble(tmp_path, weights=False, **options)
-    assert "\n" not in str(said[0].message)
+    assert "\n" not in str(warned[0].message)
     assert {weight.device.type for module in parts(made).values() for weight in module.parameters()} == {
         "cpu"
     }
