@@ -54,9 +54,9 @@ def unet_of(network: nn.Module) -> Any:
     return network.unet if isinstance(network, TextConditioned) else network
 
 
-def recomputing(network: nn.Module) -> nn.Module:
-    """The network whose UNet computes layers again in the backward pass."""
-    fast = accelerate(unet_of(network), checkpointing=True)
+def accelerated(network: nn.Module, checkpointing: bool = False) -> nn.Module:
+    """The network whose UNet takes the fast forward; with ``checkpointing`` it computes layers again in the backward pass."""
+    fast = accelerate(unet_of(network), checkpointing=checkpointing)
     return TextConditioned(fast, network.text) if isinstance(network, TextConditioned) else fast
 
 

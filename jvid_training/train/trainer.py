@@ -45,7 +45,7 @@ from jvid_training.train.checkpoints import (
     save_checkpoint,
     write_digests,
 )
-from jvid_training.train.networks import bare, build_network, conditioned, recomputing, unet_of
+from jvid_training.train.networks import accelerated, bare, build_network, conditioned, unet_of
 from jvid_training.train.objectives import Measures
 from jvid_training.train.parameters import fix, start_from
 from jvid_training.train.tasks import objective_of, sources_of, text_of
@@ -180,8 +180,8 @@ class _Run:
         """Of the last validation, beside its loss."""
         self._resume(network, optimizer)
         self.ema.to(self.accelerator.device)
-        if training.checkpointing:
-            network = recomputing(network)
+        if recipe.kind in ("image", "video"):
+            network = accelerated(network, training.checkpointing)
         self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
         self.stopped = False
 

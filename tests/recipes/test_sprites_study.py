@@ -61,8 +61,11 @@ def test_controls_and_the_decoder_differ_in_what_they_state() -> None:
         return {name for key in one for name in differing(one[key], other[key], f"{path}.{key}".strip("."))}
 
     clips, long, joint = (document(name) for name in ("clips", "clips-long", "clips-joint"))
-    assert differing(clips, long) == {"name", "out", "training.steps"}
-    assert differing(long, joint) == {"name", "out", "training.stills"}
+    assert differing(clips, long) == {"name", "out", "training.steps", "training.init"}
+    assert long["training"]["init"] == f"{clips['out']}/final/model.safetensors"
+    assert differing(clips, joint) == {"name", "out", "training.steps", "training.stills"}
+    # Equal training time: the second goes on from the first's steps.
+    assert joint["training"]["steps"] == clips["training"]["steps"] + long["training"]["steps"]
     assert joint["training"]["stills"] == load_recipe(RECIPE / "frames.toml").data.latents
     autoencoder, decoder = (document(name) for name in ("autoencoder", "decoder"))
     assert differing(autoencoder["network"], decoder["network"]) == {"decoder_layers_per_block"}

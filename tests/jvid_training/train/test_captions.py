@@ -24,7 +24,7 @@ from jvid_training.data.windows import Windows, generator
 from jvid_training.export import Part, export_runs, read_run
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train import trainer
-from jvid_training.train.networks import TextConditioned, bare, build_network, conditioned, recomputing
+from jvid_training.train.networks import TextConditioned, accelerated, bare, build_network, conditioned
 from jvid_training.train.objectives import objective_of
 from jvid_training.train.parameters import start_from
 from jvid_training.train.trainer import train
@@ -135,8 +135,8 @@ def test_a_resumed_run_equals_an_unbroken_one_and_keeps_its_words(runs: Path, tm
         train(more)
 
 
-def test_layers_computed_again_give_the_same_gradients(runs: Path) -> None:
-    """``training.checkpointing`` recomputes the UNet's layers; the text network's gradient passes through them."""
+def test_the_fast_forward_gives_the_same_gradients(runs: Path) -> None:
+    """``training.checkpointing`` computes layers again; the text network's gradient passes through them in either case."""
     run = read_run(runs / "video", "video")
     assert run.words is not None
     task = objective_of(run.recipe, run.words, torch.device("cpu"))
@@ -144,14 +144,19 @@ def test_layers_computed_again_give_the_same_gradients(runs: Path) -> None:
     batch = {name: value[None] for name, value in sample.items()}
     whole = TextConditioned(run.network, run.words.network).requires_grad_(True).train()
     found = {}
-    for name, network in (("plain", whole), ("again", recomputing(whole))):
+    for name, network in (
+        ("plain", whole),
+        ("fast", accelerated(whole)),
+        ("again", accelerated(whole, checkpointing=True)),
+    ):
         whole.zero_grad()
         task.loss(network, batch).sum().backward()
         found[name] = {key: p.grad.clone() for key, p in whole.named_parameters() if p.grad is not None}
-    assert found["plain"].keys() == found["again"].keys() >= {"text.table.weight"}
-    for key, gradient in found["plain"].items():
-        torch.testing.assert_close(found["again"][key], gradient, rtol=1e-4, atol=1e-5)
-    assert bare(recomputing(whole)).state_dict().keys() == whole.state_dict().keys()
+    for fast in ("fast", "again"):
+        assert found["plain"].keys() == found[fast].keys() >= {"text.table.weight"}
+        for key, gradient in found["plain"].items():
+            torch.testing.assert_close(found[fast][key], gradient, rtol=1e-4, atol=1e-5)
+    assert bare(accelerated(whole)).state_dict().keys() == whole.state_dict().keys()
 
 
 def test_a_run_starts_from_another_with_or_without_its_words(runs: Path) -> None:
