@@ -72,19 +72,28 @@ def test_controls_and_the_decoder_differ_in_what_they_state() -> None:
     assert decoder["training"]["init"] == f"{autoencoder['out']}/final/model.safetensors"
 
 
-def test_studies_name_strategies_that_compose_with_two_experts() -> None:
+def test_studies_name_strategies_that_compose_with_their_experts() -> None:
     ablation, sweep = (load_study(RECIPE / f"{name}.toml") for name in ("ablation", "sweep"))
     assert sweep.sweep is not None
     named = [ablation.study.strategy, *ablation.ablation.strategies.values(), *sweep.sweep.points.values()]
-    assert {Path(path).name for path in named} == {path.name for path in (RECIPE / "strategies").iterdir()}
+    assert {Path(path).name for path in named} == {path.name for path in (RECIPE / "strategies").rglob("*.json")}
     oracle = "gaussian:schedule=scaled-linear,mean=.3,std=.5"
-    source = Source(experts={"clips": oracle, "frames": oracle}, codec="pixels", shape=(3, 8, 16, 16), fps=8)
+    experts = dict.fromkeys(("clips", "frames", "clips-long", "clips-joint"), oracle)
+    source = Source(experts=experts, codec="pixels", shape=(3, 8, 16, 16), fps=8)
+    others = {
+        "clips-ddpm-50": {"clips"},
+        "clips-long": {"clips-long"},
+        "clips-joint": {"clips-joint"},
+        "frames-shared-5": {"frames"},
+        "frames-shared-9": {"frames"},
+        "mixture-of-clips-long": {"clips-long", "frames"},
+    }
     from jvid import Composition
 
     for path in named:
         plan = Composition(Strategy.load(ROOT / path), source.load()).sampler().plan()
         used = {name for step in plan.steps for name in step.weights}
-        assert used == ({"clips"} if "ddpm-50" in path else {"clips", "frames"}), path
+        assert used == others.get(Path(path).stem, {"clips", "frames"}), path
     assert (ablation.study.prompt_file, sweep.study.prompt_file) == (
         "runs/sprites-64/report.txt", "runs/sprites-64/search.txt",
     )  # fmt: skip
