@@ -11,7 +11,7 @@ from jvid.errors import InputError
 from jvid_training.data.latents import key_of
 from jvid_training.recipe import Optimiser, Training, load_recipe, structure_recipe
 from jvid_training.train.networks import build_network
-from jvid_training.train.trainer import learning_rate
+from jvid_training.train.optimisation import learning_rate
 from tests.training_tools import document
 
 RECIPES = sorted(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from jvid_training.train import trainer
+from jvid_training.train import held_out
 
 
 @pytest.fixture(autouse=True)
 def few_held_out_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses on held-out actors are means over fewer samples: one batch, and a part of one."""
-    for kind in trainer.VALIDATION_SAMPLES:
-        monkeypatch.setitem(trainer.VALIDATION_SAMPLES, kind, 6)
+    for kind in held_out.VALIDATION_SAMPLES:
+        monkeypatch.setitem(held_out.VALIDATION_SAMPLES, kind, 6)

@@ -23,7 +23,7 @@ from jvid_training.data.prompts import load_text
 from jvid_training.data.windows import Windows, generator
 from jvid_training.export import Part, export_runs, read_run
 from jvid_training.recipe import Recipe, structure_recipe
-from jvid_training.train import trainer
+from jvid_training.train import held_out
 from jvid_training.train.networks import TextConditioned, accelerated, bare, build_network, conditioned
 from jvid_training.train.objectives import objective_of
 from jvid_training.train.parameters import start_from
@@ -36,8 +36,8 @@ LEARNT = {"width": 16, "layers": 1, "heads": 2, "trained": True}
 
 @pytest.fixture(autouse=True)
 def few_held_out_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in trainer.VALIDATION_SAMPLES:
-        monkeypatch.setitem(trainer.VALIDATION_SAMPLES, kind, 2)
+    for kind in held_out.VALIDATION_SAMPLES:
+        monkeypatch.setitem(held_out.VALIDATION_SAMPLES, kind, 2)
 
 
 def recipe_of(folder: Path, kind: str, run: str, options: dict[str, Any], **training: Any) -> Recipe:
@@ -52,8 +52,8 @@ def runs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("captioned-runs")
     make_captioned(folder / "clips")
     with pytest.MonkeyPatch.context() as patch:
-        for kind in trainer.VALIDATION_SAMPLES:
-            patch.setitem(trainer.VALIDATION_SAMPLES, kind, 2)
+        for kind in held_out.VALIDATION_SAMPLES:
+            patch.setitem(held_out.VALIDATION_SAMPLES, kind, 2)
         first = recipe_of(folder, "image", "image", LEARNT, steps=2)
         encode(first.data, first.codec, folder / "clips", pooled)
         train(first)

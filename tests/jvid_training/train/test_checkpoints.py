@@ -12,7 +12,7 @@ import torch
 from jvid.cli import main
 from jvid.errors import InputError
 from jvid_training.recipe import Recipe, to_document
-from jvid_training.train import trainer
+from jvid_training.train import held_out
 from jvid_training.train.checkpoints import (
     averages,
     checkpoints,
@@ -26,8 +26,8 @@ from tests.training_tools import document, prepare, write_recipe
 @pytest.fixture(autouse=True)
 def few_held_out_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses on held-out actors are means over fewer samples: one batch, and a part of one."""
-    for kind in trainer.VALIDATION_SAMPLES:
-        monkeypatch.setitem(trainer.VALIDATION_SAMPLES, kind, 6)
+    for kind in held_out.VALIDATION_SAMPLES:
+        monkeypatch.setitem(held_out.VALIDATION_SAMPLES, kind, 6)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "ema.safetensors", "optimizer.pt", "state.json"])

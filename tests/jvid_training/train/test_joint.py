@@ -17,7 +17,7 @@ from jvid_training.data.manifest import load_manifest
 from jvid_training.data.windows import HELD_OUT_STEP, Windows
 from jvid_training.export import read_run
 from jvid_training.recipe import Recipe, structure_recipe
-from jvid_training.train import trainer
+from jvid_training.train import held_out
 from jvid_training.train.checkpoints import checkpoints
 from jvid_training.train.joint import Jointly, manifests_of
 from jvid_training.train.objectives import PredictNoise
@@ -29,7 +29,7 @@ from tests.training_tools import pooled
 
 @pytest.fixture(autouse=True)
 def few_held_out_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(trainer.VALIDATION_SAMPLES, "video", 2)
+    monkeypatch.setitem(held_out.VALIDATION_SAMPLES, "video", 2)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from jvid_training.data.prompts import draw_prompt
 from jvid_training.data.windows import Windows, generator
 from jvid_training.jobs.locks import Lock
 from jvid_training.recipe import Recipe, structure_recipe
-from jvid_training.train import trainer
+from jvid_training.train import setup, trainer
 from jvid_training.train.checkpoints import checkpoints
 from jvid_training.train.objectives import PredictNoise
 from jvid_training.train.trainer import TrainingError, train
@@ -205,7 +205,7 @@ def test_threads_are_the_recipes_or_a_share(
         seen.append(threads)
         raise InterruptedError
 
-    monkeypatch.setattr(trainer, "set_threads", stop)
+    monkeypatch.setattr(setup, "set_threads", stop)
     with pytest.raises(InterruptedError):
         train(structure_recipe(document(tmp_path, threads=said)))
     assert seen == [asked]

@@ -1,0 +1,55 @@
+"""What a run logs: its curve, ``log.jsonl`` and the trackers of accelerate.
+
+The curve is also in each checkpoint, so that a resumed run has it whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from jvid.errors import InputError
+from jvid.refusals import refused
+from jvid_training.train.progress import Progress
+
+__all__ = ["LOG", "Journal"]
+
+LOG = "log.jsonl"
+
+
+class Journal:
+    """The log of a run in ``out``; the main process writes."""
+
+    def __init__(self, out: Path, accelerator: Accelerator, show: Callable[[Progress], None]) -> None:
+        self._out, self._accelerator, self._show = out, accelerator, show
+        self.curve: list[dict[str, float]] = []
+
+    def begin(self, name: str) -> None:
+        """Start the trackers."""
+        self._accelerator.init_trackers(name)
+
+    def log(self, progress: Progress, minutes: float) -> None:
+        """Log a step."""
+        values = progress.values
+        with _one_line(self._out):
+            self._accelerator.log(values, step=progress.step)
+        self.curve.append({"step": progress.step, "minutes": round(minutes, 3), **values})
+        if self._accelerator.is_main_process:
+            with _one_line(self._out), (self._out / LOG).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(self.curve[-1]) + "\n")
+            self._show(progress)
+
+
+@contextmanager
+def _one_line(folder: Path) -> Iterator[None]:
+    """A log that cannot be written, as with a full disk, as an `InputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {folder}: {refused(error)}; free the space, the same command goes on from the last checkpoint"
+        ) from error

@@ -1,0 +1,30 @@
+"""The state of a run as it is shown and logged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+__all__ = ["Progress"]
+
+
+@attrs.frozen
+class Progress:
+    """The state of a run at a logged step."""
+
+    step: int
+    steps: int
+    loss: float
+    lr: float
+    rate: float
+    """Steps per second since the run (or its resume) began."""
+    validation: float | None = None
+    figures: Mapping[str, float] = attrs.field(factory=dict)
+    """Other figures on held-out actors, by name (`jvid_training.train.objectives.Measures`)."""
+
+    @property
+    def values(self) -> dict[str, float]:
+        """What is logged of the step, by name."""
+        held_out = {} if self.validation is None else {"validation": self.validation}
+        return {"loss": self.loss, "lr": self.lr, "rate": self.rate, **held_out, **self.figures}

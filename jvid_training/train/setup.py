@@ -1,0 +1,90 @@
+"""Everything that a run computes with, made from its recipe: processes, samples, the network with its initial weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from diffusers.models.attention_processor import AttnProcessor
+from torch import nn
+
+from jvid.errors import InputError
+from jvid.machine.cores import set_threads
+from jvid_models.text import EmbeddingTable
+from jvid_models.weights import read_weights
+from jvid_models.words import Words
+from jvid_training.jobs.ranks import Ranks, cpu_job
+from jvid_training.recipe import Recipe
+from jvid_training.train.batches import Batches
+from jvid_training.train.networks import build_network, conditioned, unet_of
+from jvid_training.train.optimisation import computable
+from jvid_training.train.parameters import fix, start_from
+from jvid_training.train.tasks import Sources, objective_of, sources_of, text_of
+
+__all__ = ["Setup", "set_up"]
+
+
+@attrs.frozen(eq=False)
+class Setup:
+    """The parts of a run; ``network`` is the module that owns the parameters."""
+
+    recipe: Recipe
+    accelerator: Accelerator
+    precision: str
+    ranks: Ranks
+    sources: Sources
+    text: EmbeddingTable | Words | None
+    batches: Batches
+    network: nn.Module
+
+    @property
+    def words(self) -> dict[str, Any] | None:
+        """The encoder of known words, without its weights: its numbers mean something in its vocabulary alone."""
+        return self.text.config if isinstance(self.text, Words) else None
+
+
+def set_up(recipe: Recipe) -> Setup:
+    """Make the parts of a run.
+
+    Raises:
+        InputError: a recipe whose parts do not fit each other, the data or the number of processes.
+    """
+    training = recipe.training
+    set_threads(training.threads or None)
+    if training.checkpointing and recipe.kind in ("decoder", "autoencoder"):
+        raise InputError(
+            f"training.checkpointing: only UNets compute layers again, not the {recipe.kind}; leave it out"
+        )
+    precision = computable(training.precision)
+    accelerator = Accelerator(
+        mixed_precision=precision,
+        cpu=cpu_job(),
+        log_with="tensorboard",
+        project_dir=str(Path(recipe.out) / "logs"),
+    )
+    ranks = Ranks(accelerator.process_index, accelerator.num_processes, accelerator.local_process_index)
+    sources = sources_of(recipe)
+    # The initial weights are the one thing that torch's global generator decides: first of a text network, then of the UNet.
+    set_seed(training.seed)
+    text = text_of(recipe, sources)
+    objective = objective_of(recipe, text, accelerator.device)
+    batches = Batches(training, objective, sources, ranks, accelerator.device)
+    set_seed(training.seed)
+    network = conditioned(build_network(recipe), text)
+    if training.init:
+        weights = read_weights(Path(training.init))
+        start_from(network, weights, training.new, training.unused, training.init)
+    fix(network, training.fixed)
+    _choose_attention(network, accelerator.device)
+    return Setup(recipe, accelerator, precision, ranks, sources, text, batches, network)
+
+
+def _choose_attention(network: nn.Module, device: torch.device) -> None:
+    """On the CPU the fused attention's backward takes twice the time of the plain one at these sizes."""
+    unet: Any = unet_of(network)
+    if device.type == "cpu" and hasattr(unet, "set_attn_processor"):
+        unet.set_attn_processor(AttnProcessor())
