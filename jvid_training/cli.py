@@ -31,21 +31,22 @@ def encode(recipe: RecipeArgument) -> None:
     """Encode the recipe's clips into latents, once, ahead of training."""
     import jvid
     from jvid.cli.progress import progress_bar
-    from jvid_models.paths import shared_root
     from jvid_training.data import latents
-    from jvid_training.data.checks import check_size
+    from jvid_training.data.checks import check_size, some
+    from jvid_training.data.clips import passed_over
+    from jvid_training.data.pictures import data_root
     from jvid_training.recipe import load_recipe
 
     chosen = load_recipe(recipe)
     data = chosen.data
-    root = Path(data.root)
+    root = data_root(data)
     codec = jvid.load("codec", chosen.codec.name, **chosen.codec.options)
     check_size(data, codec)
     with progress_bar("clips") as bar:
         manifest = latents.encode(
             data,
             chosen.codec,
-            root if root.is_absolute() else shared_root() / root,
+            root,
             codec.encode,
             bar.update,
         )
@@ -56,6 +57,8 @@ def encode(recipe: RecipeArgument) -> None:
     typer.echo(f"{data.latents}: {clips} clips, {frames} frames, {windows} windows; {skipped} clips skipped")
     for reason in manifest.skipped.values():
         typer.echo(f"  skipped {reason}")
+    if root.is_dir() and (others := passed_over(root, data.captions)):
+        typer.echo(f"  passed over {len(others)} files that are no clips here: {some(others)}")
 
 
 @extra("training")

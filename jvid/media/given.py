@@ -1,7 +1,7 @@
 """Files that a model takes beside its prompt: pictures, clips and tensors. The ending selects what a file holds.
 
 .png .jpg .jpeg .bmp .webp               a picture of Pillow, RGB
-.mp4 .mov .avi .mkv .webm .gif           a list of pictures, a frame each
+.mp4 .mov .avi .mkv .webm .gif ...       a list of pictures, a frame each (`jvid.media.clips`)
 .safetensors .npy                        a tensor; nothing is unpickled
 """
 
@@ -13,6 +13,8 @@ from typing import Any
 
 from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
+from jvid.media.clips import CLIPS, whole_clip
+from jvid.media.stills import still
 from jvid.refusals import refusal
 
 __all__ = ["check_ending", "read_given"]
@@ -51,33 +53,14 @@ def read_given(path: str | Path) -> Any:
 
 
 def _picture(path: Path) -> Any:
-    with extra("media"):
-        from PIL import Image
-
-    with Image.open(path) as image:
-        return image.convert("RGB")
-
-
-def _animation(path: Path) -> list[Any]:
-    with extra("media"):
-        from PIL import Image, ImageSequence
-
-    with Image.open(path) as image:
-        return [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
+    return still(path)
 
 
 def _clip(path: Path) -> list[Any]:
     with extra("media"):
-        import av
         from PIL import Image
 
-    with av.open(str(path)) as container:
-        if not container.streams.video:
-            raise InputError(f"{str(path)!r} holds no video stream: expected a clip")
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(container.streams.video[0])]
-    if not frames:
-        raise InputError(f"{str(path)!r} decodes to no frames: expected a whole clip")
-    return [Image.fromarray(frame) for frame in frames]
+    return [Image.fromarray(frame) for frame in whole_clip(path).frames]
 
 
 def _tensor(path: Path) -> Any:
@@ -98,8 +81,7 @@ def _array(path: Path) -> Any:
 
 _READERS: dict[str, Callable[[Path], Any]] = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".webp"), _picture),
-    **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), _clip),
-    ".gif": _animation,
+    **dict.fromkeys(sorted(CLIPS), _clip),
     ".safetensors": _tensor,
     ".npy": _array,
 }

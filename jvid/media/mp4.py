@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jvid.extras import extra
+from jvid.media.containers import reading, writing
 
 if TYPE_CHECKING:
     from jvid.media.frames import Frames
@@ -28,7 +29,7 @@ def write(part: Path, frames: Frames, text: str, fps: float, look: Look) -> None
     pad = ((0, height % 2), (0, width % 2), (0, 0))
     # use_metadata_tags keeps tags as they are; without it long comments may be dropped by the muxer.
     options = {"movflags": "use_metadata_tags+faststart"}
-    with av.open(str(part), "w", format="mp4", options=options) as container:
+    with writing(part, format="mp4", options=options) as container:
         container.metadata["comment"] = text
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.height, stream.width = height + height % 2, width + width % 2
@@ -42,8 +43,5 @@ def write(part: Path, frames: Frames, text: str, fps: float, look: Look) -> None
 
 def read(path: Path) -> str:
     """The comment."""
-    with extra("media"):
-        import av
-
-    with av.open(str(path)) as container:
+    with reading(path) as container:
         return str(container.metadata.get("comment", ""))

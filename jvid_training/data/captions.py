@@ -9,14 +9,13 @@ Both directions are checked before anything is decoded: a line without its file,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from jvid.errors import InputError
 from jvid_models.captions import METADATA, Captioned, read_lines, read_metadata
-from jvid_training.data.clips import IMAGES, SUFFIXES, ClipFile, find_clips
+from jvid_training.data.clips import MEDIA, ClipFile, actor_of, files_below, find_clips
 from jvid_training.recipe import Data
 
 __all__ = ["find_files"]
@@ -45,17 +44,15 @@ def find_files(root: Path, data: Data) -> list[ClipFile]:
         raise InputError(
             f"no folder of clips at {root}: expected clips with captions; set data.root, or JVID_SHARED"
         )
-    media = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES | IMAGES)
+    media = [path for path in files_below(root) if path.suffix.lower() in MEDIA]
     entries = list(_of_metadata(root, media) if data.captions == "metadata" else _of_text(media))
     if not entries:
-        raise InputError(
-            f"no clips in {root}: expected files ending in {', '.join(sorted(SUFFIXES | IMAGES))}"
-        )
+        raise InputError(f"no clips in {root}: expected files ending in {', '.join(sorted(MEDIA))}")
     return sorted((_file(root, entry, data) for entry in entries), key=lambda file: file.name)
 
 
 def _of_metadata(root: Path, media: list[Path]) -> Iterator[Captioned]:
-    folders = {path.parent for name in METADATA for path in root.rglob(name)}
+    folders = {path.parent for path in files_below(root) if path.name in METADATA}
     chosen = [next(p for name in METADATA if (p := folder / name).is_file()) for folder in sorted(folders)]
     if not chosen:
         raise InputError(
@@ -99,13 +96,13 @@ def _file(root: Path, entry: Captioned, data: Data) -> ClipFile:
     if data.holdout_by:
         actor = _value(entry, attributes, "holdout_by", data.holdout_by)
     else:
-        match = re.search(data.actor, entry.path.stem)
-        if match is None and data.holdout:
+        found = actor_of(entry.path, data.actor)
+        if found is None and data.holdout:
             raise InputError(
                 f"clip {entry.path.name}: data.actor = {data.actor!r} does not match its name, by which data.holdout keeps "
                 "actors apart; mend the pattern, or name a key of the metadata in data.holdout_by"
             )
-        actor = match["actor"] if match else ""
+        actor = found or ""
     return ClipFile(entry.path, relative.as_posix(), action, actor, entry.captions, attributes)
 
 

@@ -4,10 +4,14 @@ The person is found as what moves: ``e[f, x] = sum_y |frame - median over time|`
 energy's midpoint per frame, smoothed by a Gaussian over time; when the whole track stays within a tenth of the
 crop it is replaced by its mean, so that a person who acts on the spot has a still background. The track
 is clamped to the picture: a crop never needs padding.
+
+Frames are iterated over, once for the median and once for the energy, so that a clip of large pictures costs the memory of
+a few. The median is of all frames as far as they fit in `_MEDIAN_BYTES`, else of every second, fourth, ...
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import overload
 
 import attrs
@@ -15,7 +19,9 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d
 
-from jvid.errors import InputError
+from jvid.media.clips import ClipError
+
+_MEDIAN_BYTES = 64 << 20
 
 
 @attrs.frozen
@@ -36,20 +42,22 @@ def centre_crop(frames: np.ndarray, size: int | None = None) -> Crop:
 
 
 def person_crop(
-    frames: np.ndarray, fps: float, size: int, vertical: float = 0.5, seconds: float = 0.4
+    frames: Callable[[], Iterable[np.ndarray]],
+    fps: float,
+    size: int,
+    vertical: float = 0.5,
+    seconds: float = 0.4,
 ) -> Crop:
     """Follow what moves.
 
-    ``frames`` ``(f, h, w, 3)`` at ``fps``; ``vertical`` is the crop's centre as a fraction of the height (a
-    standing person's, not the moving limbs'); ``seconds`` is the deviation of the smoothing over time.
+    ``frames()`` are those of a clip, each ``(h, w, 3)``, at ``fps``; ``vertical`` is the crop's centre as a fraction of the
+    height (a standing person's, not the moving limbs'); ``seconds`` is the deviation of the smoothing over time.
     """
-    count, height, width, _ = frames.shape
+    still = _median(_grey(frames()))
+    height, width = still.shape
     _check(size, height, width)
-    grey = frames.astype(np.float32).mean(-1)
-    still = np.median(grey, axis=0)
-    moving = np.abs(grey - still)
-    moving[moving < 20.0] = 0.0  # 20 of 255: above the noise and compression of small clips
-    energy = moving.sum(1)  # (f, w)
+    energy = np.stack([_energy(grey, still) for grey in _grey(frames())])  # (f, w)
+    count = len(energy)
     total = energy.sum(1)
     if total.max() <= 0:
         return Crop(np.full(count, width / 2), _clamp(vertical * height, size, height), size)
@@ -75,6 +83,30 @@ def person_crop(
     if np.ptp(x) < 0.1 * size:
         x = np.full(count, np.average(track, weights=np.maximum(total, 1e-9)))
     return Crop(_clamp(x, size, width), _clamp(vertical * height, size, height), size)
+
+
+def _grey(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    return (frame.astype(np.float32).mean(-1) for frame in frames)
+
+
+def _median(greys: Iterable[np.ndarray]) -> np.ndarray:
+    kept: list[np.ndarray] = []
+    stride = 1
+    for number, grey in enumerate(greys):
+        if number % stride == 0:
+            kept.append(grey)
+        if len(kept) > 3 and len(kept) * grey.nbytes > _MEDIAN_BYTES:
+            kept, stride = kept[::2], 2 * stride
+    # A row at a time: the median copies what it sorts.
+    rows = [np.median([grey[row] for grey in kept], axis=0) for row in range(len(kept[0]))]
+    return np.stack(rows).astype(np.float32)
+
+
+def _energy(grey: np.ndarray, still: np.ndarray) -> np.ndarray:
+    moving = np.abs(grey - still)
+    moving[moving < 20.0] = 0.0  # 20 of 255: above the noise and compression of small clips
+    energy: np.ndarray = moving.sum(0)
+    return energy
 
 
 def apply_crop(frames: np.ndarray, crop: Crop, size: int) -> np.ndarray:
@@ -118,6 +150,6 @@ def _clamp(centre: np.ndarray | float, size: float, extent: int) -> np.ndarray |
 
 def _check(size: int, height: int, width: int) -> None:
     if not 0 < size <= min(height, width):
-        raise InputError(
+        raise ClipError(
             f"crop of {size} px does not fit a picture of {width}x{height}: set data.crop_size to at most {min(height, width)}"
         )

@@ -14,7 +14,7 @@ whole shard.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ import torch
 
 from jvid.documents import check_same
 from jvid.errors import InputError
-from jvid.files import clean, make_folder, read_json, whole_file, write_json
+from jvid.files import clean, make_folder, read_json, remove, whole_file, write_json
+from jvid.media.clips import ClipError
 from jvid_training.data.captions import find_files
 from jvid_training.data.checks import REMEDY, check_captions, check_encoded, shared_statistics, some
-from jvid_training.data.clips import ClipError, ClipFile, VideoClip, phases, read_clip, resample_times
-from jvid_training.data.crop import Crop, apply_crop, centre_crop, person_crop
+from jvid_training.data.cropped import sequences
 from jvid_training.data.manifest import Manifest, Sequence, key_of, load_manifest, mapped, structured
 from jvid_training.jobs.locks import Lock
 from jvid_training.recipe import CodecChoice, Data
@@ -75,6 +75,10 @@ def _encode(
     clean(folder, locked=True)
     before = folder / "key.json"
     what = "what `jvid encode` wrote", "give data.latents another folder"
+    if before.is_file() and not any(folder.glob("shard-*.npy")):
+        # Nothing was encoded: settings that skipped every clip are no reason to refuse those that are mended.
+        for path in (*folder.glob("shard-*.json"), before):
+            remove(path)
     if before.is_file():
         unfinished = f"{folder} holds an unfinished encoding of other settings"
         check_same(read_json(before, *what), key, unfinished, REMEDY)
@@ -92,10 +96,14 @@ def _encode(
     for number, file in enumerate(clips, 1):
         if file.name not in done:
             try:
-                for sequence, frames in _sequences(file, read_clip(file.path), data):
+                for sequence, frames in sequences(file, data):
                     video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
                     with torch.inference_mode():
                         latents = encoder(video)[0].permute(1, 0, 2, 3).float().cpu().numpy()
+                    if not np.isfinite(latents).all():
+                        raise ClipError(
+                            f"clip {file.name}: its latents hold NaN or infinity; check data.codec"
+                        )
                     writer.add(sequence, latents, frames)
             except ClipError as error:
                 skipped[file.name] = str(error)
@@ -109,39 +117,6 @@ def _encode(
         check_captions(manifest, clips)  # shards of an encoding that was interrupted may have others
     write_json(folder / "manifest.json", cattrs.unstructure(manifest))
     return manifest
-
-
-def _sequences(file: ClipFile, clip: VideoClip, data: Data) -> Iterator[tuple[Sequence, np.ndarray]]:
-    crop = _crop(clip, data)
-    picture = apply_crop(clip.frames, crop, data.size)
-    lengths = []
-    rate = clip.fps or data.fps  # a still is one frame at any rate
-    for phase in phases(rate, data.fps) if data.phases else (0,):
-        frames = picture[resample_times(len(picture), rate, data.fps, phase)]
-        lengths.append(len(frames))
-        if len(frames) < data.frames:
-            continue
-        for flip in (False, True) if data.flip else (False,):
-            shown = np.ascontiguousarray(frames[:, :, ::-1]) if flip else frames
-            yield Sequence(
-                file.name, file.action, file.actor, phase, flip, 0, len(frames),
-                captions=file.captions, attributes=file.attributes,
-            ), shown  # fmt: skip
-    if max(lengths) < data.frames:
-        raise ClipError(
-            f"clip {file.name}: {max(lengths)} frames at {data.fps:g} fps, expected at least {data.frames}"
-        )
-
-
-def _crop(clip: VideoClip, data: Data) -> Crop:
-    if data.crop == "centre":
-        return centre_crop(clip.frames, data.crop_size)
-    size = data.crop_size or min(clip.frames.shape[1:3])
-    return person_crop(clip.frames, clip.fps or data.fps, size, data.vertical)
-
-
-def _save(array: np.ndarray, path: Path) -> None:
-    np.save(path, array)
 
 
 class _Writer:
@@ -208,6 +183,7 @@ def _summarise(folder: Path, data: Data, key: dict[str, Any], skipped: dict[str,
     if not train:
         raise InputError(
             f"no clip is left to train on: {len(skipped)} skipped, holdout {', '.join(data.holdout) or 'empty'}"
+            + (f"; the first: {next(iter(skipped.values()))}" if skipped else "")
         )
     total, squares, count = 0.0, 0.0, 0
     for sequence in train:

@@ -6,7 +6,7 @@ of its path below the root, or its actor, is in ``data.holdout``.
 
 from __future__ import annotations
 
-import re
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from jvid.errors import InputError
+from jvid.media.clips import pictures
 from jvid_models.paths import shared_root
-from jvid_training.data.clips import IMAGES, SUFFIXES, read_clip
+from jvid_training.data.clips import MEDIA, actor_of, files_below
 from jvid_training.data.crop import apply_crop, centre_crop
 from jvid_training.data.windows import Split
 from jvid_training.recipe import Data
@@ -42,9 +43,12 @@ class Pictures:
 
     def draw(self, random: np.random.Generator) -> Tensor:
         """A frame ``(3, size, size)`` of a random file, in [-1, 1]; half of them mirrored where ``data.flip`` is set."""
-        frames = read_clip(self.files[random.integers(len(self.files))]).frames
-        place = int(random.integers(len(frames)))
-        frame = frames[place : place + 1]
+        path = self.files[random.integers(len(self.files))]
+        # A clip is decoded twice, once to count: all frames of it can take more memory than there is.
+        every = pictures(path)
+        first = next(every)
+        place = int(random.integers(1 + sum(1 for _ in every)))
+        frame = (next(islice(pictures(path), place, None)) if place else first).pixels[None]
         side = min(frame.shape[1:3]) if self.data.crop_size is None else self.data.crop_size
         if frame.shape[1:3] != (self.data.size, self.data.size) or side != self.data.size:
             frame = apply_crop(frame, centre_crop(frame, side), self.data.size)
@@ -63,14 +67,11 @@ def data_root(data: Data) -> Path:
 def _media(root: Path) -> list[Path]:
     if not root.is_dir():
         raise InputError(f"no folder of images or clips at {root}: set data.root, or JVID_SHARED")
-    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGES | SUFFIXES)
+    found = [path for path in files_below(root) if path.suffix.lower() in MEDIA]
     if not found:
-        raise InputError(
-            f"no images or clips in {root}: expected files ending in {', '.join(sorted(IMAGES | SUFFIXES))}"
-        )
+        raise InputError(f"no images or clips in {root}: expected files ending in {', '.join(sorted(MEDIA))}")
     return found
 
 
 def _held_out(path: Path, root: Path, data: Data) -> bool:
-    actor = re.search(data.actor, path.stem)
-    return path.relative_to(root).parts[0] in data.holdout or bool(actor and actor["actor"] in data.holdout)
+    return path.relative_to(root).parts[0] in data.holdout or actor_of(path, data.actor) in data.holdout

@@ -19,8 +19,9 @@ from torch.nn import functional as F
 
 from jvid.errors import InputError
 from jvid.files import whole_folder, write_json
+from jvid.media.clips import pictures
 from jvid_models.weights import save_weights
-from jvid_training.data.clips import ClipFile, read_clip
+from jvid_training.data.clips import ClipFile
 from jvid_training.data.windows import generator
 from jvid_training.evaluation.networks.attributes import DESCRIPTION, WEIGHTS, AttributeClassifier
 
@@ -127,5 +128,5 @@ def _targets(files: Sequence[ClipFile], values: Mapping[str, Sequence[str]]) -> 
 
 def _frames(files: Sequence[ClipFile]) -> Tensor:
     """The first frames ``(n 3 H W)`` in [-1, 1]."""
-    pictures = [read_clip(file.path).frames[0] for file in files]
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    frames = [next(pictures(file.path)).pixels for file in files]
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -74,7 +74,7 @@ def test_the_video_decoder_gives_back_the_held_out_actors_clips(ensemble, shared
     Of every third action; `JVID_TEST_EVERY_ACTION=1 pytest -rP -k held_out_actors` prints the two figures of all of them,
     which the model card states.
     """
-    from jvid_training.data.clips import read_clip, resample_times
+    from jvid.media.clips import whole_clip
     from jvid_training.data.crop import apply_crop, person_crop
 
     tiny = jvid.load("ensemble", "actions-64", decoder="taesd")
@@ -83,9 +83,9 @@ def test_the_video_decoder_gives_back_the_held_out_actors_clips(ensemble, shared
     assert len(paths) == ACTIONS
     paths = paths if os.environ.get("JVID_TEST_EVERY_ACTION") else paths[::3]
     for path in paths:
-        clip = read_clip(path)
-        frames = apply_crop(clip.frames, person_crop(clip.frames, clip.fps, 96), 64)
-        frames = frames[resample_times(len(frames), clip.fps, ensemble.fps)][:16]
+        clip = whole_clip(path)
+        frames = apply_crop(clip.frames, person_crop(lambda frames=clip.frames: frames, clip.fps, 96), 64)
+        frames = frames[clip.timeline.indices(ensemble.fps)][:16]
         video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
         latents = ensemble.codec.encode(video)
         for name, codec in (("own", ensemble.codec), ("taesd", tiny.codec)):

@@ -12,10 +12,10 @@ from PIL import Image
 
 from jvid.errors import InputError
 from jvid.files import read_json, write_json
+from jvid.media.clips import ClipError, whole_clip
 from jvid_models.captions import captions_in, read_metadata
 from jvid_training.data.captions import find_files
 from jvid_training.data.checks import check_size
-from jvid_training.data.clips import ClipError, read_clip
 from jvid_training.data.latents import encode
 from jvid_training.data.manifest import key_of, load_manifest
 from jvid_training.data.prompts import draw_prompt
@@ -214,7 +214,7 @@ def test_bad_data_before_anything_is_decoded(clips: Path, tmp_path: Path) -> Non
         encode(unknown.data, unknown.codec, clips / "clips", pooled)
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(ClipError, match=r"image broken\.png: it cannot be decoded"):
-        read_clip(tmp_path / "broken.png")
+        whole_clip(tmp_path / "broken.png")
     with pytest.raises(InputError, match=r"cannot read .*absent\.jsonl"):
         read_metadata(tmp_path / "absent.jsonl")
 

@@ -15,9 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jvid.errors import InputError
+from jvid.media.clips import ClipError, whole_clip
+from jvid.media.timeline import Timeline
 from jvid_training.data import latents
-from jvid_training.data.clips import ClipError, find_clips, read_clip, resample_times
+from jvid_training.data.clips import actor_of, find_clips, passed_over
 from jvid_training.data.crop import apply_crop, centre_crop, person_crop
+from jvid_training.data.cropped import sequences
 from jvid_training.data.latents import encode, load_manifest
 from jvid_training.data.windows import Windows, generator
 from jvid_training.jobs.locks import Lock
@@ -25,11 +28,15 @@ from jvid_training.recipe import structure_recipe
 from tests.training_tools import document, make_clips, pooled, prepare, walker, write_clip
 
 
+def constant(count: int, rate: float) -> Timeline:
+    return Timeline.of([k / rate for k in range(count)], 1 / rate, [rate])
+
+
 @given(st.integers(1, 200), st.floats(5, 60), st.floats(5, 60), st.integers(0, 3))
 def test_resampling_keeps_time(count: int, source: float, target: float, phase: int) -> None:
     """Output frame k shows the source frame that is on screen at its time; time never runs back."""
     phase = min(phase, count - 1)
-    times = resample_times(count, source, target, phase)
+    times = constant(count, source).indices(target, phase)
     assert (np.diff(times) >= 0).all()
     assert ((times >= 0) & (times < count)).all()
     shown = phase / source + np.arange(len(times)) / target
@@ -37,14 +44,14 @@ def test_resampling_keeps_time(count: int, source: float, target: float, phase: 
 
 
 def test_halving_the_rate_takes_every_second_frame() -> None:
-    assert resample_times(10, 25, 12.5).tolist() == [0, 2, 4, 6, 8]
-    assert resample_times(10, 25, 12.5, phase=1).tolist() == [1, 3, 5, 7]
-    assert resample_times(6, 25, 50).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert constant(10, 25).indices(12.5).tolist() == [0, 2, 4, 6, 8]
+    assert constant(10, 25).indices(12.5, phase=1).tolist() == [1, 3, 5, 7]
+    assert constant(6, 25).indices(50).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
 
 
 def test_the_camera_follows_a_walker_and_stands_still_for_one_who_stays() -> None:
     moving = walker(40, 1.2, width=96)
-    crop = person_crop(moving, 25, 40)
+    crop = person_crop(lambda: moving, 25, 40)
     centre = 4 + 1.2 * np.arange(40) + 4
     inside = (centre > 24) & (centre < 72)
     away = np.abs(crop.x - centre)
@@ -57,7 +64,7 @@ def test_the_camera_follows_a_walker_and_stands_still_for_one_who_stays() -> Non
     assert dark.any((1, 2)).all(), "the walker is in every frame"
     waving = walker(20, 0, width=96)
     waving[::2, 5:10, 4:12] = 40  # something moves above, the body stays
-    assert np.ptp(person_crop(waving, 25, 40).x) == 0
+    assert np.ptp(person_crop(lambda: waving, 25, 40).x) == 0
 
 
 def test_centre_crop_is_the_middle_and_too_large_a_crop_is_refused() -> None:
@@ -70,7 +77,7 @@ def test_centre_crop_is_the_middle_and_too_large_a_crop_is_refused() -> None:
 
 
 def test_a_real_clip_is_read(shared: Path) -> None:
-    clip = read_clip(shared / "data/ucf101/v_Basketball_g01_c01.avi")
+    clip = whole_clip(shared / "data/ucf101/v_Basketball_g01_c01.avi")
     assert clip.frames.shape[1:] == (240, 320, 3)
     assert len(clip.frames) > 100
     assert clip.fps == pytest.approx(25, abs=5)
@@ -95,6 +102,87 @@ def test_broken_clips_are_skipped_counted_and_named(tmp_path: Path) -> None:
     )
     assert "expected at least 8" in manifest.skipped["walk/short_walk.avi"]
     assert {sequence.actor for sequence in manifest.sequences} == {"ann", "bob", "eve"}
+
+
+@pytest.mark.parametrize("crop", ["centre", "person"])
+def test_one_bad_clip_of_any_kind_stops_nothing(crop: str, tmp_path: Path) -> None:
+    """Too small for the crop, of another kind of file, decoded to nothing, or not finite once it is encoded: named."""
+    make_clips(tmp_path / "clips")
+    write_clip(tmp_path / "clips/walk/small_walk.avi", walker(30, 1, height=32, width=48))
+    write_clip(tmp_path / "clips/walk/bright_walk.avi", np.full((30, 48, 64, 3), 255, np.uint8))
+    os.mkfifo(tmp_path / "clips/walk/pipe_walk.avi")
+    recipe = structure_recipe(document(tmp_path))
+
+    def breaks(video: torch.Tensor) -> torch.Tensor:
+        found = pooled(video)
+        return found / 0 if float(video.min()) > 0.9 else found
+
+    data = attrs.evolve(recipe.data, crop=crop)
+    manifest = encode(data, recipe.codec, tmp_path / "clips", breaks)
+    assert set(manifest.skipped) == {f"walk/{name}_walk.avi" for name in ("small", "bright", "pipe")}
+    assert "crop of 40 px does not fit a picture of 48x32" in manifest.skipped["walk/small_walk.avi"]
+    assert "its latents hold NaN or infinity" in manifest.skipped["walk/bright_walk.avi"]
+    assert "is no regular file" in manifest.skipped["walk/pipe_walk.avi"]
+    assert all(reason.startswith("clip ") for reason in manifest.skipped.values())
+    assert np.isfinite(manifest.mean).all()
+
+
+def test_folders_of_any_depth_are_read_and_other_files_named(tmp_path: Path) -> None:
+    make_clips(tmp_path / "real")
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/walk").symlink_to(tmp_path / "real/walk")
+    (tmp_path / "clips/stand/far/away").mkdir(parents=True)
+    for path in (tmp_path / "real/stand").iterdir():
+        path.rename(tmp_path / "clips/stand/far/away" / path.name)
+    (tmp_path / "clips/stand/far/up").symlink_to(tmp_path / "clips")
+    for name in ("top_level.avi", "walk/notes.txt", ".hidden", "stand/ann.avi.part"):
+        (tmp_path / "clips" / name).write_bytes(b"x")
+    files = find_clips(tmp_path / "clips", "^(?P<actor>[^_]+)_")
+    assert [(file.action, file.name) for file in files] == [
+        *(("stand", f"stand/far/away/{actor}_stand.avi") for actor in ("ann", "bob", "eve")),
+        *(("walk", f"walk/{actor}_walk.avi") for actor in ("ann", "bob", "eve")),
+    ]
+    assert passed_over(tmp_path / "clips", "class") == [
+        "stand/ann.avi.part",
+        "top_level.avi",
+        "walk/notes.txt",
+    ]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["^(?P<actor>[^_]+)_", r"^(?P<actor>[^_]+)_walk\.", r"(?P<actor>\w+)_walk\.avi$"]
+)
+def test_an_actor_is_found_in_a_name_with_and_without_its_ending(pattern: str) -> None:
+    assert actor_of(Path("walk/ann_walk.avi"), pattern) == "ann"
+    assert actor_of(Path("walk/ann_walk.avi"), "(?P<actor>[0-9]+)") is None
+
+
+def test_an_encoding_that_skipped_every_clip_goes_on_once_its_settings_are_mended(tmp_path: Path) -> None:
+    make_clips(tmp_path / "clips")
+    recipe = structure_recipe(document(tmp_path))
+    with pytest.raises(
+        InputError, match=r"6 skipped, holdout eve; the first: clip .*: crop of 100 px does not fit"
+    ):
+        encode(attrs.evolve(recipe.data, crop_size=100), recipe.codec, tmp_path / "clips", pooled)
+    assert not encode(recipe.data, recipe.codec, tmp_path / "clips", pooled).skipped
+
+
+def test_large_clips_are_cropped_in_bounded_memory_with_the_same_result(tmp_path: Path, monkeypatch) -> None:
+    make_clips(tmp_path / "clips")
+    recipe = structure_recipe(document(tmp_path))
+    file = find_clips(tmp_path / "clips", recipe.data.actor)[3]
+    whole = list(sequences(file, recipe.data))
+    monkeypatch.setattr("jvid_training.data.cropped._KEPT", 0)
+    again = list(sequences(file, recipe.data))
+    assert [each for each, _ in again] == [each for each, _ in whole]
+    for (_, one), (_, other) in zip(whole, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    monkeypatch.setattr("jvid_training.data.crop._MEDIAN_BYTES", 48 * 64 * 4 * 8)
+    frames = whole_clip(file.path).frames
+    every, some = (person_crop(lambda part=part: part, 25, 40) for part in (frames, frames[::4]))
+    kept = person_crop(lambda: frames, 25, 40)
+    assert np.abs(kept.x - every.x).max() < 2, "the median is of every fourth frame, the track of all"
+    assert len(kept.x) == len(frames) == len(some.x) * 4 - 2
 
 
 def test_latents_are_the_codec_of_the_frames_and_normalised(tmp_path: Path) -> None:
@@ -237,13 +325,13 @@ def test_what_the_system_refuses_is_no_fault_of_the_files(tmp_path: Path) -> Non
     recipe = prepare(tmp_path)
     clip = next((tmp_path / "clips").glob("*/*.avi"))
     shard = next((tmp_path / "latents").glob("*.latents.npy"))
-    read_clip(clip)  # its library is loaded
+    whole_clip(clip)  # its library is loaded
     held = os.open(os.devnull, os.O_RDONLY)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (held + 1, before[1]))
     try:
         for read in (
-            lambda: read_clip(clip),
+            lambda: whole_clip(clip),
             lambda: latents.mapped(shard),
             lambda: load_manifest(Path(recipe.data.latents)),
         ):
@@ -270,7 +358,7 @@ def test_damage_is_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not match its name"):
         find_clips(tmp_path / "clips", "^(?P<actor>[0-9]+)_")
     with pytest.raises(ClipError, match="cannot be decoded"):
-        read_clip(tmp_path / "nothing.avi")
+        whole_clip(tmp_path / "nothing.avi")
     shard = next((tmp_path / "latents").glob("*.latents.npy"))
     shard.write_bytes(shard.read_bytes()[:200])
     windows = Windows(tmp_path / "latents")

@@ -14,8 +14,8 @@ import jvid
 from jvid.cli import main
 from jvid.core.metrics import Resampling
 from jvid.errors import InputError, MissingDependencyError
+from jvid.media.clips import whole_clip
 from jvid.testing import conforms
-from jvid_training.data.clips import read_clip
 from jvid_training.evaluation.attributes import train_attributes, values_of
 from jvid_training.evaluation.metrics.attributes import Attributes
 from jvid_training.evaluation.networks.attributes import AttributeClassifier, AttributeNetwork
@@ -98,7 +98,7 @@ def test_training_writes_what_the_network_reads(classifier: Path, folder: Path) 
     assert document["values"] == {"colour": ["blue", "green", "red"], "action": ["waits", "walks"]}
     assert document["held_out"] == 6
     network = AttributeNetwork(classifier)
-    frames = np.stack([read_clip(file.path).frames[:2] for file in stated(folder)])
+    frames = np.stack([whole_clip(file.path).frames[:2] for file in stated(folder)])
     rows = network(frames)
     logs = network.log_probabilities(rows["logits"])
     assert {key: each.shape for key, each in logs.items()} == {"colour": (6, 2, 3), "action": (6, 2, 2)}
