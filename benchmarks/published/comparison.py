@@ -118,7 +118,7 @@ class _Plain(diffusers.DDIMScheduler):
 def with_first_order(pipe: Any) -> None:
     """Give a pipeline a scheduler whose step is that of DDIM, on the same levels, where its own has memory or noise."""
     name, config = type(pipe.scheduler).__name__, dict(pipe.scheduler.config)
-    if name == "UniPCMultistepScheduler":
+    if name == "UniPCMultistepScheduler" or config.get("scheduler_type") == "unipc":
         pipe.scheduler = type(pipe.scheduler).from_config(
             config, solver_order=1, disable_corrector=list(range(99))
         )
