@@ -92,6 +92,7 @@ class Comparison:
         shifted: the same with times 3 % off; a control.
         prompt: the same with another prompt; a control. None for a pipeline without prompts.
         streams: whether the pipeline's run waits in a thread.
+        stated: whether it is told the number of steps.
         seconds: of one evaluation without its networks, on the CPU.
     """
 
@@ -100,6 +101,7 @@ class Comparison:
     shifted: float
     prompt: float | None
     streams: bool
+    stated: bool
     seconds: float
 
 
@@ -136,12 +138,14 @@ def with_first_order(pipe: Any) -> None:
         )
 
 
-def prepared_run(name: str, steps: int = STEPS) -> Run:
-    """The tiny pipeline of a class or variant, its stock run, and its denoiser."""
+def prepared_run(name: str, steps: int = STEPS, stated: bool = False) -> Run:
+    """The tiny pipeline of a class or variant, its stock run, and its denoiser, which is told the number of steps if ``stated``."""
     tiny = build(name)
     if hasattr(tiny.pipe, "scheduler"):
         with_first_order(tiny.pipe)
     options = {key: value for key, value in tiny.arguments.items() if key not in RESERVED}
+    if stated:
+        options["num_inference_steps"] = steps
     denoiser = from_pipeline(tiny.pipe, untested=True, **options)
     grid = denoiser.grid(steps)
     prompt = tiny.arguments.get("prompt", "")
@@ -165,6 +169,7 @@ def compare(run: Run) -> Comparison:
         run.error(run.sampled(grid=off)),
         run.error(run.sampled(prompt="a blue 'dog' swimming backwards")) if takes else None,
         run.denoiser.setting.streams,
+        run.denoiser.call.steps is not None,
         _seconds(run),
     )
 

@@ -28,7 +28,6 @@ _RESERVED = {
     "prompt": "prompts come by the condition",
     "latents": "latents are the sampler's",
     "generator": "give seed=",
-    "num_inference_steps": "steps are the grid's: grid(steps)",
     "timesteps": "times are the sampler's",
     "sigmas": "times are the sampler's",
     "output_type": "give it to frames(latents, output_type)",
@@ -36,6 +35,7 @@ _RESERVED = {
     "callback_on_step_end": "steps are the sampler's",
 }
 _STRENGTH = "strength"
+_COUNT = "num_inference_steps"
 # Frames are decoded in one piece where the decoder is only looked at.
 _WHOLE = 1 << 16
 
@@ -64,6 +64,14 @@ class PipelineCall:
             if name not in self.parameters:
                 expected = ", ".join(key for key in self.parameters if key not in (*_RESERVED, "self"))
                 raise InputError(f"{self.who} has no option {name!r}: expected one of {expected}")
+        count = self.options.get(_COUNT)
+        if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+            raise InputError(f"{self.who} got {_COUNT}={count!r}: expected a whole number from 1")
+
+    @property
+    def steps(self) -> int | None:
+        """The number of steps of every run, where the options state it: each evaluation is then a turn of such a run."""
+        return self.options.get(_COUNT)
 
     @property
     def who(self) -> str:
@@ -119,7 +127,7 @@ class PipelineCall:
         Args:
             prompts: of the call.
             sizes: of its latents.
-            steps: of its loop.
+            steps: of its loop, unless the options state it.
             output_type: of what it returns.
             whole: decoded in one piece.
             skips: whether a pipeline that changes a clip skips the steps before its ``strength``; an evaluation is a step.
@@ -128,7 +136,7 @@ class PipelineCall:
         found: dict[str, Any] = {**self.options, **sizes}
         given = {
             "prompt": prompts[0] if one else list(prompts),
-            "num_inference_steps": steps,
+            _COUNT: self.steps or steps,
             "generator": self._generator() if one else [self._generator() for _ in prompts],
             "output_type": output_type,
         }

@@ -5,7 +5,7 @@ The list is the census's (`python -m benchmarks.published`); its table is docs/p
 
 from __future__ import annotations
 
-__all__ = ["COMPARED", "KEEP_STATE"]
+__all__ = ["COMPARED"]
 
 COMPARED: frozenset[str] = frozenset(
     {
@@ -105,14 +105,3 @@ COMPARED: frozenset[str] = frozenset(
         "ZImagePipeline",
     }
 )
-
-KEEP_STATE: frozenset[str] = frozenset(
-    {
-        "LTX2ConditionPipeline",
-        "LTX2HDRPipeline",
-        "LTX2ImageToVideoPipeline",
-        "LTX2InContextPipeline",
-        "LTX2Pipeline",
-    }
-)
-"""Classes whose loop keeps a state: sound beside frames. They run in a `Stream`."""

@@ -28,11 +28,11 @@ from jvid_models.adapters.pipelines.beginning import first_latents
 from jvid_models.adapters.pipelines.call import PLAIN, PipelineCall
 from jvid_models.adapters.pipelines.clean import clean_latents
 from jvid_models.adapters.pipelines.entry import enter
+from jvid_models.adapters.pipelines.evaluation import given_back, step_at
 from jvid_models.adapters.pipelines.frames import check_frames
 from jvid_models.adapters.pipelines.guidance import own_guidance
 from jvid_models.adapters.pipelines.kept import KeptOfRun
 from jvid_models.adapters.pipelines.placement import parts_of
-from jvid_models.adapters.pipelines.presenting import Presenting
 from jvid_models.adapters.pipelines.prompts import prompts_of
 from jvid_models.adapters.pipelines.setting import Setting, learn, visits_of
 from jvid_models.adapters.pipelines.spaces import factors_of, measured_space
@@ -137,12 +137,15 @@ class PipelineDenoiser:
             waiting = self._streams(key, Waiting)
             kept = self._kept(key, lambda: KeptOfRun(setting.answers)).at(time)
             step = waiting.evaluate(
-                lambda: Stream(self.pipe, arguments, kept.answers, request), request, time
+                lambda: Stream(
+                    self.pipe, arguments, kept.answers, request, self.call.steps, setting.delegates
+                ),
+                request,
+                time,
             )
         else:
-            drive = Presenting(request.at, delegates=setting.delegates)
             kept = self._kept(key, lambda: KeptOfRun(setting.answers)).at(time)
-            step = enter(self.pipe, arguments, drive, kept.answers, request.insert, kept.caches)
+            step = step_at(setting, self.pipe, arguments, kept, request.insert, time)
         output = setting.layout.extract(step.output).to(inner)
         alpha, sigma = level_floats(setting.levels.schedule, torch.tensor(time, dtype=torch.float64))
         x_0 = setting.levels.kind.x_0(inner[setting.layout.box], output, alpha, sigma)
@@ -154,7 +157,11 @@ class PipelineDenoiser:
         return clean_latents(self.call, self.setting) if self.call.begins_from_a_clip else None
 
     def grid(self, steps: int) -> tuple[float, ...]:
-        """The ``steps + 1`` times that the pipeline itself visits in so many steps, and where it ends."""
+        """The ``steps + 1`` times that the pipeline itself visits in so many steps, and where it ends.
+
+        Raises:
+            InputError: a number of steps other than that which the options state.
+        """
         return self._grid(self.setting, steps)
 
     @in_turn
@@ -206,14 +213,9 @@ class PipelineDenoiser:
         """
         require_latents(latents, type(self.pipe).__name__)
         setting = self._setting(tuple(latents.shape))
-        levels, layout = setting.levels, setting.layout
         given = prompts or [PLAIN] * len(latents)
         arguments = self.call.arguments(given, setting.sizes, _STEPS, output_type, whole=False)
-        drive = Presenting(
-            levels.presented(0.5),
-            lambda call: layout.returned(latents, call.sample),
-            delegates=setting.delegates,
-        )
+        drive = given_back(setting, latents)
         with setting.networks.replayed():
             made = enter(self.pipe, arguments, drive, setting.answers(), lambda prepared: prepared)
         return made[0] if isinstance(made, Sequence | Mapping) else made
@@ -246,9 +248,9 @@ class PipelineDenoiser:
 
     def _warn_of_times(self, other: Setting) -> None:
         """Warn of a size at which the pipeline itself would visit other times than at that of the options."""
-        if self.pipe.scheduler.config.get("use_dynamic_shifting") and self._grid(other, _STEPS) != self.grid(
-            _STEPS
-        ):
+        steps = self.call.steps or _STEPS
+        dynamic = self.pipe.scheduler.config.get("use_dynamic_shifting")
+        if dynamic and self._grid(other, steps) != self.grid(steps):
             warnings.warn(
                 f"{self.call.who} visits other times at {dict(other.sizes)} than at the size of its options, whose times the "
                 "grid native has: give it this size among its options for the pipeline's own run",
@@ -278,6 +280,10 @@ class PipelineDenoiser:
 
     @in_turn
     def _grid(self, setting: Setting, steps: int) -> tuple[float, ...]:
+        if self.call.steps not in (None, steps):
+            raise InputError(
+                f"{self.call.who} has the option num_inference_steps={self.call.steps}: expected a grid of so many steps; got {steps}"
+            )
         visits = visits_of(self.call, [PLAIN], setting, steps)
         times = setting.levels.times(visits)
         for t, n in zip(times[:-1], visits.timesteps.tolist(), strict=True):

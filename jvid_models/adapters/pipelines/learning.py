@@ -22,7 +22,8 @@ from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
 from jvid_models.adapters.pipelines.layout import PipelineLayout, as_clips, layout_of
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
 from jvid_models.adapters.pipelines.presenting import Presenting, leave
-from jvid_models.adapters.pipelines.probe import Presented, StepCall
+from jvid_models.adapters.pipelines.probe import Drive, Presented, StepCall
+from jvid_models.adapters.pipelines.rehearsing import Rehearsing
 from jvid_models.adapters.pipelines.ways import Field, way_of
 
 __all__ = ["Pass", "learn_layout"]
@@ -55,16 +56,19 @@ class Pass:
         found = self.run(inject, leave)
         if not isinstance(found, StepCall):
             raise InputError(
-                f"{self.call.who} takes no step where its scheduler has one timestep: expected one each"
+                f"{self.call.who} takes no step where its scheduler has one level: expected one each; state num_inference_steps "
+                "among its options if it looks at the level that follows"
             )
         return found
 
     def run(self, inject: Inject, stepped: Callable[[StepCall], Tensor], count: int = 1) -> Any:
-        """What a pass left with: at the decoder, or in ``stepped``; ``count`` turns."""
+        """What a pass left with: at the decoder, or in ``stepped``; ``count`` turns, or those of a run of stated steps."""
         arguments = self.call.arguments(self.prompts, self.sizes, max(2, count))
         given = arguments.get("generator", [])
         self.generators[:] = given if isinstance(given, list) else [given]
-        drive = Presenting(self.at, stepped, count, self.delegates)
+        drive: Drive = Presenting(self.at, stepped, count, self.delegates)
+        if self.call.steps is not None:
+            drive = Rehearsing(self.networks, stepped, delegates=self.delegates)
         with self.networks.replayed(), leaving_at_the_decoder(self.call.pipe):
             return enter(self.call.pipe, arguments, drive, self.answers, inject)
 
@@ -115,7 +119,7 @@ def _check(passes: Pass, layout: PipelineLayout) -> None:
     arrived: dict[str, Tensor] = {}
 
     def stepped(call: StepCall) -> Tensor:
-        arrived["sample"] = layout.extract(call.sample)
+        arrived.setdefault("sample", layout.extract(call.sample))
         return layout.returned(y, call.sample)
 
     decoded = passes.decoded(lambda prepared: layout.insert(x, prepared), stepped)

@@ -138,7 +138,7 @@ def _like(scheduler: Any, name: str, config: Mapping[str, Any]) -> str:
     """The known class as which one that is not known is read: by what it has."""
     if config.get("use_flow_sigmas"):
         return "UniPCMultistepScheduler"
-    if name.startswith("FlowMatch") or config.get("prediction_type") == "flow_prediction":
+    if name.startswith(("FlowMatch", "FlowMap")) or config.get("prediction_type") == "flow_prediction":
         return "FlowMatchEulerDiscreteScheduler"
     if name.startswith("EDM"):
         return "EDMEulerScheduler"

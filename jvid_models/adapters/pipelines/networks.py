@@ -7,7 +7,7 @@ the others get the same answers again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -31,6 +31,8 @@ class PipelineNetworks:
     Attributes:
         names: the components that were called in the loop.
         inputs: of the latest turn: each call's component and tensors.
+        live: whether they are called where they would be replayed.
+        factor: of the answers that are replayed.
     """
 
     def __init__(self, pipe: Any) -> None:
@@ -39,6 +41,8 @@ class PipelineNetworks:
         self._calls: Counter[str] = Counter()
         self._turned = False
         self._replays = False
+        self.live = False
+        self.factor = 1.0
         self.names: set[str] = set()
         self.inputs: list[tuple[str, list[Tensor]]] = []
 
@@ -57,9 +61,22 @@ class PipelineNetworks:
 
     @contextmanager
     def replayed(self) -> Iterator[None]:
-        """Within the block no network is called."""
-        with self._patched(replays=True):
-            yield
+        """Within the block no network is called, unless ``live`` is set."""
+        try:
+            with self._patched(replays=True):
+                yield
+        finally:
+            self.live, self.factor = False, 1.0
+
+    def flags(self) -> list[tuple[str, str, Any]]:
+        """The switches of the networks' modules: attributes that are numbers, words or none."""
+        return [
+            (path, key, value)
+            for name in sorted(self.names)
+            for path, module in self._modules[name].named_modules(prefix=name)
+            for key, value in vars(module).items()
+            if value is None or isinstance(value, bool | int | float | str)
+        ]
 
     @contextmanager
     def _patched(self, replays: bool) -> Iterator[None]:
@@ -73,6 +90,8 @@ class PipelineNetworks:
 
     def _forward(self, name: str, own: Callable[..., Any]) -> Callable[..., Any]:
         def forward(*args: Any, **kwargs: Any) -> Any:
+            if self.live:
+                return own(*args, **kwargs)
             key = name, self._calls[name]
             self._calls[name] += 1
             self.inputs.append(
@@ -81,8 +100,20 @@ class PipelineNetworks:
             if self._turned or self._replays:
                 self.names.add(name)
                 if key in self._recorded:
-                    return self._recorded[key]
+                    found = self._recorded[key]
+                    return found if self.factor == 1.0 else _scaled(found, self.factor)
             self._recorded[key] = found = own(*args, **kwargs)
             return found
 
         return forward
+
+
+def _scaled(value: Any, factor: float) -> Any:
+    """An answer of a network with its tensors times a factor."""
+    if isinstance(value, Tensor):
+        return value * factor if value.is_floating_point() else value
+    if isinstance(value, Mapping):
+        return type(value)(**{key: _scaled(each, factor) for key, each in value.items()})
+    if isinstance(value, list | tuple):
+        return type(value)(_scaled(each, factor) for each in value)
+    return value

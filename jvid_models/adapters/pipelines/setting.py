@@ -1,8 +1,7 @@
 """A pipeline at one size: what its loop visits, how its latents lie, and whether its loop holds anything else.
 
 1. The whole loop once with the pipeline's own timesteps; its networks are called in the first turn and replayed in the others.
-2. Some turns at one timestep with latents that do not change: networks that get other values in one than in the first, or another
-   output, are of a loop with a state, or one that counts; one that draws noise there moves a generator.
+2. Some turns at one timestep with latents that do not change: whether the loop keeps a state, or counts (`states`).
 3. Numbered values from where latents are prepared to the scheduler's step, and from there to the decoder (`learn_layout`).
 """
 
@@ -13,26 +12,23 @@ from contextlib import contextmanager
 from typing import Any
 
 import attrs
-import torch
 from torch import Tensor
 
 from jvid.errors import InputError, JvidError, MissingDependencyError, one_line
 from jvid_models.adapters.pipelines.answers import Answers, kept_methods
 from jvid_models.adapters.pipelines.call import PipelineCall, Sizes
-from jvid_models.adapters.pipelines.compared import KEEP_STATE
 from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
 from jvid_models.adapters.pipelines.layout import PipelineLayout
 from jvid_models.adapters.pipelines.learning import Pass, learn_layout
 from jvid_models.adapters.pipelines.levels import VisitedLevels, visited_levels
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
 from jvid_models.adapters.pipelines.outlines import outlined
-from jvid_models.adapters.pipelines.probe import StepCall
+from jvid_models.adapters.pipelines.states import keeps_state
 from jvid_models.adapters.pipelines.visits import Visiting, Visits
 
 __all__ = ["Setting", "visits_of"]
 
 _STEPS = 4
-_TURNS = 8
 
 
 @attrs.frozen(eq=False)
@@ -47,6 +43,7 @@ class Setting:
         networks: recorded.
         levels: of its scheduler.
         layout: of its latents.
+        times: of the turns of a run, where its number of steps is stated; else none.
         delegates: whether the real scheduler's step is called within a turn too (Cosmos).
         streams: whether its loop keeps a state, so that a run waits in it.
     """
@@ -58,6 +55,7 @@ class Setting:
     networks: PipelineNetworks
     levels: VisitedLevels
     layout: PipelineLayout
+    times: tuple[float, ...]
     delegates: bool
     streams: bool
 
@@ -102,14 +100,10 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
     networks, answers = PipelineNetworks(pipe), Answers(kept_methods(pipe))
     visiting = _visit(call, prompts, sizes, answers, networks)
     visits = visiting.visits(call.who)
-    streams = call.who in KEEP_STATE
-    if visiting.copies and not streams:
-        raise InputError(f"{call.who} copies its scheduler for a second stream, whose state is in its loop")
     levels = visited_levels(pipe.scheduler, visits)
-    at = levels.presented(levels.times(visits)[-2])
-    passes = Pass(call, prompts, sizes, answers, networks, at, visiting.delegates)
-    if not streams:
-        _check_stationary(passes)
+    times = levels.times(visits)
+    passes = Pass(call, prompts, sizes, answers, networks, levels.presented(times[-2]), visiting.delegates)
+    streams = visiting.copies > 0 or keeps_state(passes)
     layout = learn_layout(passes)
     return Setting(
         sizes,
@@ -119,6 +113,7 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
         networks,
         levels,
         layout,
+        () if call.steps is None else times[:-1],
         visiting.delegates,
         streams,
     )
@@ -164,40 +159,3 @@ def visits_of(call: PipelineCall, prompts: Sequence[str], setting: Setting, step
     ):
         enter(call.pipe, arguments, visiting, setting.answers(), lambda prepared: prepared)
     return visiting.visits(call.who)
-
-
-def _check_stationary(passes: Pass) -> None:
-    """Refuse a loop that hands its networks other values at the same timestep and latents, or that draws noise."""
-    seen: list[Any] = []
-    states: list[Tensor] = []
-
-    def stepped(call: StepCall) -> Tensor:
-        inputs = [(name, [value.clone() for value in values]) for name, values in passes.networks.inputs]
-        seen.append([*inputs, call.output])
-        states.append(torch.cat([torch.get_rng_state(), *(each.get_state() for each in passes.generators)]))
-        passes.networks.turned()
-        return call.sample
-
-    alone = passes.stepped(lambda prepared: prepared).output
-    passes.run(lambda prepared: prepared, stepped, _TURNS)
-    who = passes.call.who
-    if len(seen) != _TURNS:
-        raise InputError(f"{who} takes {len(seen)} steps for {_TURNS} timesteps: expected one each")
-    if not torch.equal(states[0], states[-1]):
-        raise InputError(f"{who} draws noise inside its loop: an evaluation alone would draw it anew")
-    if not all(_equal(seen[0], each) for each in seen):
-        raise InputError(
-            f"{who} does not do the same in each turn of its loop: an evaluation is a first turn"
-        )
-    if not torch.equal(alone, seen[0][-1]):
-        raise InputError(
-            f"{who} guides by the number of steps: an evaluation does not know it; turn that off in its options"
-        )
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, Tensor):
-        return isinstance(other, Tensor) and one.shape == other.shape and torch.equal(one, other)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    return bool(one == other)

@@ -23,7 +23,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 from jvid_models.adapters.pipelines.answers import Answers
 from jvid_models.adapters.pipelines.entry import Entrance
 from jvid_models.adapters.pipelines.probe import Departure, Presented, StepCall, real_copy
@@ -50,12 +50,22 @@ class Stream:
         arguments: of its call.
         answers: of its encoders.
         first: the evaluation that it begins with.
+        steps: of the run, where it is stated: its other turns are the pipeline's own.
+        delegates: as of `Drive`.
     """
 
-    def __init__(self, pipe: Any, arguments: Mapping[str, Any], answers: Answers, first: Request) -> None:
+    def __init__(
+        self,
+        pipe: Any,
+        arguments: Mapping[str, Any],
+        answers: Answers,
+        first: Request,
+        steps: int | None = None,
+        delegates: bool = False,
+    ) -> None:
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[StepCall | BaseException] = queue.SimpleQueue()
-        drive = _Turns(first.at, self._requests, self._replies)
+        drive = _Turns(first.at, self._requests, self._replies, steps, delegates)
         drive.entrance = Entrance(pipe, arguments, drive, answers, first.insert)
         run = _carried(lambda: _run(pipe, arguments, drive))
         self._thread = threading.Thread(target=run, name=f"jvid {type(pipe).__name__}", daemon=True)
@@ -98,16 +108,28 @@ def _run(pipe: Any, arguments: Mapping[str, Any], drive: _Turns) -> None:
     """The thread: the pipeline's call, whose end is a reply too."""
     entrance: Entrance = drive.entrance
     reply: BaseException = InputError(
-        f"{type(pipe).__name__} ended after {_MOST} turns: expected fewer steps"
+        f"{type(pipe).__name__} ended after {drive.most} turns: expected no more steps in a run"
     )
     try:
         entrance.open()
         pipe(**arguments)
+    except Exception as error:
+        reply = error if drive.stated else _explained(type(pipe).__name__, error)
     except BaseException as error:
         reply = error
     finally:
         entrance.close()
         drive.replies.put(reply)
+
+
+def _explained(who: str, error: Exception) -> Exception:
+    """An index behind the end: of a loop that has room for the steps that its call is told."""
+    if not isinstance(error, IndexError):
+        return error
+    reason = one_line(error, first=True)
+    return InputError(
+        f"{who} has a loop with room for some steps ({reason}): state their number by num_inference_steps among its options"
+    )
 
 
 class Waiting:
@@ -139,7 +161,6 @@ class Waiting:
 class _Turns:
     """The drive of a stream: timesteps and sigmas that are filled in turn by turn, seen by copies of the scheduler too."""
 
-    delegates = False
     entrance: Any
 
     def __init__(
@@ -147,8 +168,11 @@ class _Turns:
         first: Presented,
         requests: queue.SimpleQueue[Request | None],
         replies: queue.SimpleQueue[StepCall | BaseException],
+        steps: int | None,
+        delegates: bool,
     ) -> None:
         self._first, self._requests, self.replies = first, requests, replies
+        self.most, self.stated, self.delegates = steps or _MOST, steps is not None, delegates
         self._turn = 0
         self._timesteps: Tensor | None = None
         self._sigmas: Tensor | None = None
@@ -183,17 +207,22 @@ class _Turns:
     def _share(self, scheduler: Any) -> None:
         """Give a scheduler the tensors that are filled in turn by turn: a loop over them reads each when it comes to it."""
         if self._timesteps is None:
-            self._timesteps = scheduler.timesteps.new_zeros(_MOST)
             sigmas = getattr(scheduler, "sigmas", None)
-            self._sigmas = sigmas.new_zeros(_MOST + 1) if isinstance(sigmas, Tensor) else None
+            if self.stated:
+                self.most = len(scheduler.timesteps)
+                self._timesteps = scheduler.timesteps.clone()
+                self._sigmas = sigmas.clone() if isinstance(sigmas, Tensor) else None
+            else:
+                self._timesteps = scheduler.timesteps.new_zeros(_MOST)
+                self._sigmas = sigmas.new_zeros(_MOST + 1) if isinstance(sigmas, Tensor) else None
             self._set(self._first)
-        scheduler.timesteps, scheduler.num_inference_steps = self._timesteps, _MOST
+        scheduler.timesteps, scheduler.num_inference_steps = self._timesteps, self.most
         if self._sigmas is not None:
             scheduler.sigmas = self._sigmas
         scheduler.__dict__["_step_index"] = scheduler.__dict__["_begin_index"] = 0
 
     def _set(self, at: Presented) -> None:
-        if self._timesteps is not None and self._turn < _MOST:
+        if self._timesteps is not None and self._turn < self.most:
             self._timesteps[self._turn] = at.timestep.to(self._timesteps)
         if self._sigmas is not None and at.sigma is not None:
             self._sigmas[self._turn] = at.sigma

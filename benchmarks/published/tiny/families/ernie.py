@@ -79,7 +79,9 @@ IDEOGRAM = Recipe(
 
 RECIPES = {
     "ErnieImagePipeline": ERNIE,
-    "Ideogram4Pipeline": IDEOGRAM.called(guidance_scale=..., guidance_schedule=(7.0, 7.0, 3.0)),
+    "Ideogram4Pipeline": IDEOGRAM.called(
+        num_inference_steps=4, guidance_scale=..., guidance_schedule=(7.0, 7.0, 7.0, 3.0)
+    ),
     "DreamLitePipeline": DREAM,
     "DreamLiteMobilePipeline": DREAM.called(guidance_scale=...),
 }

@@ -1,0 +1,93 @@
+"""What a pipeline's loop does from turn to turn, measured with its networks replayed.
+
+    the same turns, and the same alone        an evaluation is one turn
+    a generator moved, or the last turn       the loop keeps a state: noise that it draws, a momentum, a second stream;
+      depends on what came before it            a run waits in it (`Stream`)
+    other turns, whatever came before them    the loop counts: an evaluation is a turn of a run of a stated number of steps
+
+What came before is changed by other latents and other answers of the networks in all turns but the last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jvid.errors import InputError
+from jvid_models.adapters.pipelines.learning import Pass
+from jvid_models.adapters.pipelines.probe import StepCall
+
+__all__ = ["keeps_state"]
+
+_TURNS = 8
+_FACTOR = 1.1
+
+
+def keeps_state(passes: Pass) -> bool:
+    """Whether the loop of a pipeline keeps a state.
+
+    Raises:
+        InputError: it keeps none, but its turns differ, and the number of steps is not stated.
+    """
+    who, count = passes.call.who, passes.call.steps
+    turns, generators = _turns(passes, count or _TURNS)
+    if len(turns) != (count or _TURNS):
+        raise InputError(
+            f"{who} takes {len(turns)} steps for {count or _TURNS} timesteps: expected one each; state num_inference_steps among "
+            "its options if it looks at the level that follows"
+        )
+    if not torch.equal(generators[0], generators[-1]):
+        return True
+    same = count is not None or all(_equal(turns[0], each) for each in turns)
+    if count is not None or not same:
+        others, _ = _turns(passes, count or _TURNS, _FACTOR)
+        if not _equal(turns[-1], others[-1]):
+            return True
+    if not same:
+        raise InputError(
+            f"{who} does not do the same in each turn of its loop: state the number of steps by num_inference_steps among its "
+            "options, so that an evaluation is a turn of such a run"
+        )
+    if count is None and not torch.equal(passes.stepped(lambda prepared: prepared).output, turns[0][-1]):
+        raise InputError(
+            f"{who} guides by the number of steps, which an evaluation does not know: state it by num_inference_steps among its "
+            "options, or turn that guidance off"
+        )
+    return False
+
+
+def _turns(passes: Pass, count: int, factor: float = 1.0) -> tuple[list[list[Any]], list[Tensor]]:
+    """What the networks get and the scheduler gets in each turn, and the generators' states behind it.
+
+    ``factor``: of the latents and the networks' answers in all turns but the last.
+    """
+    seen: list[list[Any]] = []
+    generators: list[Tensor] = []
+    first: list[Tensor] = []
+    networks = passes.networks
+
+    def stepped(call: StepCall) -> Tensor:
+        first.append(call.sample.clone())
+        inputs = [(name, [value.clone() for value in values]) for name, values in networks.inputs]
+        seen.append([inputs, networks.flags(), call.output.clone()])
+        generators.append(
+            torch.cat([torch.get_rng_state(), *(each.get_state() for each in passes.generators)])
+        )
+        networks.turned()
+        last = len(seen) >= count - 1
+        networks.factor = 1.0 if last else factor
+        return first[0] if last or factor == 1.0 else first[0] * factor
+
+    networks.factor = 1.0 if count == 1 else factor
+    passes.run(lambda prepared: prepared, stepped, count)
+    return seen, generators
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return isinstance(other, Tensor) and one.shape == other.shape and torch.equal(one, other)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other)
