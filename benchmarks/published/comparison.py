@@ -18,14 +18,16 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from benchmarks.published.calm import CALM, LearnedVariance
 from benchmarks.published.tiny import build
-from jvid.core.protocols import Expert, level_at
+from jvid.core.protocols import Expert
 from jvid.core.sampler import Sampler
 from jvid.selectors import Always
 from jvid.solvers import DDIM
 from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, from_pipeline
 from jvid_models.adapters.pipelines.entry import leaving_at_the_decoder
-from jvid_models.adapters.pipelines.probe import Departure
+from jvid_models.adapters.pipelines.loops import loop_of, preparing
+from jvid_models.adapters.pipelines.probe import Departure, model_output
 from jvid_models.adapters.pipelines.replaced import replaced
 
 __all__ = ["Comparison", "Run", "compare", "prepared_run", "with_first_order"]
@@ -55,7 +57,7 @@ class Run:
         cond = PipelinePrompts()([self.prompt if prompt is None else prompt])
         latents = sampler(cond=cond, seeds=[0], plan=0, x=self.first)
         with leaving_at_the_decoder(self.denoiser.pipe):
-            return decoder_input(lambda: self.denoiser.frames(latents))
+            return decoder_input(lambda: self.denoiser.frames(latents, "pt"))
 
     def evaluation_error(self) -> float | None:
         """The largest difference of x_0 in a turn of the stock run, at its own latents, relative to the largest value.
@@ -69,10 +71,8 @@ class Run:
         for t, (output, sample) in zip(self.grid, self.turns, strict=False):
             x, box = torch.zeros(setting.layout.shape), setting.layout.box
             x[box] = setting.layout.extract(sample).float() / setting.levels.scale(t)
-            level = level_at(setting.levels.schedule, t)
-            wanted = setting.levels.kind.x_0(
-                x[box], setting.layout.extract(output).float(), level.alpha, level.sigma
-            )
+            scheduler = loop_of(self.denoiser.pipe).scheduler
+            wanted = setting.levels.x_0(scheduler, x[box], setting.layout.extract(output).float(), t)
             got = self.denoiser(x, torch.tensor(t, dtype=torch.float64), cond)[box]
             worst = max(worst, float((got - wanted).abs().max() / wanted.abs().max()))
         return worst
@@ -126,8 +126,12 @@ def with_first_order(pipe: Any) -> None:
         )
     elif name.startswith("DPMSolver"):
         pipe.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(config, solver_order=1)
+    elif config.get("variance_type") in ("learned", "learned_range"):
+        pipe.scheduler = LearnedVariance.from_config(config)
     elif name in ("PNDMScheduler", "DDPMScheduler", "EulerAncestralDiscreteScheduler"):
         pipe.scheduler = diffusers.DDIMScheduler.from_config(config, clip_sample=False)
+    elif name in CALM:
+        pipe.scheduler = CALM[name].from_config(config)
     elif name == "LCMScheduler":
         pipe.scheduler = _Plain.from_config(config, clip_sample=False)
     config = dict(pipe.scheduler.config)
@@ -141,8 +145,8 @@ def with_first_order(pipe: Any) -> None:
 def prepared_run(name: str, steps: int = STEPS, stated: bool = False) -> Run:
     """The tiny pipeline of a class or variant, its stock run, and its denoiser, which is told the number of steps if ``stated``."""
     tiny = build(name)
-    if hasattr(tiny.pipe, "scheduler"):
-        with_first_order(tiny.pipe)
+    if hasattr(loop_of(tiny.pipe), "scheduler"):
+        with_first_order(loop_of(tiny.pipe))
     options = {key: value for key, value in tiny.arguments.items() if key not in RESERVED}
     if stated:
         options["num_inference_steps"] = steps
@@ -195,22 +199,25 @@ def _seconds(run: Run) -> float:
 
 
 def decoder_input(call: Any) -> Tensor:
-    """What a call leaves with, or gives back, at the decoder."""
+    """What a call leaves with at the decoder, or gives back without one."""
     try:
-        return call()
+        found = call()
     except Departure as departure:
-        return departure.value
+        found = departure.value
+    return found if isinstance(found, Tensor) else found[0]
 
 
 def _stock(denoiser: PipelineDenoiser, arguments: dict[str, Any]) -> tuple[Tensor, Tensor, Any]:
     """The latents that the pipeline prepares in its own run, what its decoder gets, and its turns."""
-    pipe, found, turns = denoiser.pipe, [], []
-    own, own_step = getattr(pipe, "prepare_latents", None), pipe.scheduler.step
+    pipe, loop, found, turns = denoiser.pipe, loop_of(denoiser.pipe), [], []
+    name, scheduler = preparing(denoiser.pipe), loop.scheduler
+    own, own_step = getattr(loop, name or "", None), scheduler.step
 
     @functools.wraps(own_step)
     def step(*args: Any, **kwargs: Any) -> Any:
         given = inspect.signature(own_step).bind(*args, **kwargs).arguments
-        turns.append((given["model_output"].clone(), given["sample"].clone()))
+        output = model_output(scheduler, given["model_output"], given["sample"])
+        turns.append((output.clone(), given["sample"].clone()))
         return own_step(*args, **kwargs)
 
     def prepare_latents(*args: Any, **kwargs: Any) -> Any:
@@ -221,9 +228,9 @@ def _stock(denoiser: PipelineDenoiser, arguments: dict[str, Any]) -> tuple[Tenso
     if "generator" in denoiser.call.parameters:
         arguments = {**arguments, "generator": torch.Generator().manual_seed(denoiser.seed)}
     with (
-        nullcontext() if own is None else replaced(pipe, prepare_latents=prepare_latents),
+        nullcontext() if own is None else replaced(loop, **{name: prepare_latents}),
         # A scheduler that is copied for sound would carry the attribute along.
-        nullcontext() if denoiser.setting.streams else replaced(pipe.scheduler, step=step),
+        nullcontext() if denoiser.setting.streams else replaced(scheduler, step=step),
         leaving_at_the_decoder(pipe),
     ):
         torch.default_generator.manual_seed(denoiser.seed)

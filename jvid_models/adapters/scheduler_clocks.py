@@ -7,6 +7,7 @@ sigma        T sigma; sigma itself with T = 1                  flow matching; ex
 unshifted    T u, sigma = k u / (1 + (k - 1) u)                CogView 4, whose shift moves sigmas alone
 signal       T alpha                                           inverted flow (Mochi)
 log          ln(sigma / alpha) / 4                             EDM, continuous v (Stable Video Diffusion)
+time         T t                                               cosines of continuous time (Wuerstchen, SCM's angle)
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from jvid.schedules import TabulatedSchedule
 
 __all__ = ["NEAR", "Clock", "ClockName"]
 
-ClockName = Literal["index", "ratio", "sigma", "unshifted", "signal", "log"]
+ClockName = Literal["index", "ratio", "sigma", "unshifted", "signal", "log", "time"]
 
 NEAR = 1e-3
 """In timesteps: a time within this of a table's entry is the entry's; float32 sigmas are that coarse."""
@@ -57,7 +58,7 @@ class Clock:
         return self.name in ("index", "ratio")
 
     def at(self, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """The time at alpha and sigma ``(*)``, float64; not of a table."""
+        """The time at alpha and sigma ``(*)``, float64; not of a table, nor jvid's own time."""
         if self.name == "log":
             return (sigma / alpha).clamp_min(1e-20).log() / 4.0
         if self.name == "unshifted":

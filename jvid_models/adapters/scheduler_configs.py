@@ -5,6 +5,7 @@ FlowMatch*, use_flow_sigmas                         -> FlowMatching(shift); flow
     use_dynamic_shifting: FlowMatching(1), for the shift is the grid's; invert_sigmas: 1 - sigma, x_0 - eps
     sigma_data (Cosmos 2)                           -> VarianceExploding; eps
 EDM*, timestep_type "continuous" with v_prediction  -> VarianceExploding; preconditioned
+DDPMWuerstchen; SCM                                 -> CosineSchedule; eps; v, at an angle in place of a timestep
 
 A config that states all that its levels depend on needs no diffusers; else the scheduler is built of it, and what
 it leaves out has the class's own defaults. A config without ``_class_name`` is one of plain betas or flow sigmas.
@@ -12,6 +13,7 @@ it leaves out has the class's own defaults. A config without ``_class_name`` is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,12 +22,13 @@ from jvid.denoisers.parameterized import Prediction
 from jvid.errors import InputError, one_line
 from jvid.extras import extra
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
+from jvid_models.adapters.cosine_schedule import CosineSchedule
 from jvid_models.adapters.scheduler_clocks import Clock
 from jvid_models.adapters.scheduler_levels import SchedulerLevels
 from jvid_models.adapters.scheduler_outputs import PREDICTIONS, OutputKind
 from jvid_models.adapters.scheduler_tables import TABLES, computed_table, object_table
 
-__all__ = ["levels_of_scheduler", "schedule_of"]
+__all__ = ["is_known", "levels_of_scheduler", "schedule_of"]
 
 _FLOWS = {"FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler", "FlowMatchLCMScheduler"}
 _EDMS = {"EDMDPMSolverMultistepScheduler", "EDMEulerScheduler"}
@@ -38,6 +41,7 @@ _FLOW_SIGMAS = {
     "UniPCMultistepScheduler",
 }
 _SHIFTED = {"FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler"}
+_COSINES = {"DDPMWuerstchenScheduler", "SCMScheduler"}
 _CONTINUOUS = "EulerDiscreteScheduler"
 # Keys that change levels, with the value that changes nothing; a config without a class must not have others.
 _NEUTRAL: Mapping[str, Any] = {
@@ -83,6 +87,8 @@ def levels_of_scheduler(scheduler: Any, like: str | None = None) -> SchedulerLev
         return _flow(config, live, name)
     if name in _EDMS:
         return _edm(config if live is not None else dict(_built(config, name).config))
+    if name in _COSINES:
+        return _cosine(config, name)
     if name not in TABLES:
         raise InputError(
             f"a {name} has levels that jvid does not read: expected a scheduler on a table of betas, of flow matching or EDM; "
@@ -109,10 +115,15 @@ def schedule_of(scheduler: Any) -> tuple[NoiseSchedule, Prediction]:
     return levels.schedule, kind.prediction
 
 
+def is_known(scheduler: Any) -> bool:
+    """Whether the class of a live scheduler, or one that it is derived from, is one whose levels are read."""
+    return _class(scheduler) is not None
+
+
 def _class(scheduler: Any) -> str | None:
     """The nearest class that is known, so that a subclass of it is read too; None where there is none."""
     names = (kind.__name__ for kind in type(scheduler).__mro__)
-    return next((name for name in names if name in TABLES | _FLOWS | _EDMS), None)
+    return next((name for name in names if name in TABLES | _FLOWS | _EDMS | _COSINES), None)
 
 
 def _built(config: Mapping[str, Any], name: str) -> Any:
@@ -212,6 +223,16 @@ def _edm(config: Mapping[str, Any]) -> SchedulerLevels:
     schedule = VarianceExploding(config["sigma_min"], config["sigma_max"])
     output = OutputKind(PREDICTIONS[kind], float(config["sigma_data"]), 1 if kind == "epsilon" else -1)
     return SchedulerLevels(schedule, output, Clock("log", int(config["num_train_timesteps"])))
+
+
+def _cosine(config: Mapping[str, Any], name: str) -> SchedulerLevels:
+    if name == "SCMScheduler":
+        kind = config.get("prediction_type", "trigflow")
+        if kind != "trigflow":
+            raise InputError(f"{name} with prediction_type {kind!r}: expected trigflow")
+        return SchedulerLevels(CosineSchedule(), OutputKind("v"), Clock("time", math.pi / 2))
+    s, scaler = float(config.get("s", 0.008)), float(config.get("scaler", 1.0))
+    return SchedulerLevels(CosineSchedule(s, scaler, 1e-4, 0.9999), OutputKind("eps"), Clock("time", 1.0))
 
 
 def _continuous(table: TabulatedSchedule, config: Mapping[str, Any]) -> SchedulerLevels:

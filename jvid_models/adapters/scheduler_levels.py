@@ -48,6 +48,8 @@ class SchedulerLevels:
         if self.clock.of_a_table:
             assert isinstance(self.schedule, TabulatedSchedule)  # by the validator
             return self.clock.entry(self.schedule, t)
+        if self.clock.name == "time":
+            return t.double() * self.clock.T
         return self.clock.at(*self.schedule(t.double()))
 
     def denoiser(

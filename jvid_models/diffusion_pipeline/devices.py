@@ -12,7 +12,7 @@ from typing import Any, Self
 import torch
 
 from jvid.errors import InputError
-from jvid_models.adapters.pipelines.entry import autoencoder_of
+from jvid_models.adapters.pipelines.loops import autoencoder_of
 
 __all__ = ["PipelineDevices"]
 

@@ -24,6 +24,7 @@ from jvid.plugins.choice import Choice
 from jvid.strategy import Strategy
 from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, from_folder, from_pipeline
 from jvid_models.adapters.pipelines.frames import frame_rule_of
+from jvid_models.adapters.pipelines.loops import loop_of
 from jvid_models.adapters.pipelines.lora import Files, Scales
 from jvid_models.adapters.pipelines.shared import SharedParts
 from jvid_models.adapters.precision import precision
@@ -207,6 +208,7 @@ def own_run(denoiser: PipelineDenoiser) -> Strategy:
         selector = boundary_of(denoiser)
     else:
         selector = Choice("always", {"name": "video" if denoiser.denoises == "clips" else "image"})
-    steps = getattr(denoiser.call.parameters.get("num_inference_steps"), "default", _STEPS)
-    solver = solver_of(denoiser.pipe.scheduler, denoiser.call.who)
+    default = getattr(denoiser.call.parameters.get("num_inference_steps"), "default", _STEPS)
+    steps = denoiser.call.steps or default
+    solver = solver_of(loop_of(denoiser.pipe).scheduler, denoiser.call.who)
     return Strategy(selector, solver, "native", steps=steps if isinstance(steps, int) else _STEPS)

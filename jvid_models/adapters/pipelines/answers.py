@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from jvid.errors import InputError
+from jvid_models.adapters.pipelines.loops import loop_of, preparing, priors_of
 
 __all__ = ["Answers", "Inject", "kept_methods"]
 
@@ -28,9 +29,10 @@ _ENCODES = re.compile(
 
 
 def kept_methods(pipe: Any) -> tuple[str, ...]:
-    """The methods of a pipeline that encode prompts, pictures and further latents."""
-    names = (name for name in dir(type(pipe)) if _ENCODES.fullmatch(name))
-    return tuple(name for name in names if callable(getattr(type(pipe), name)))
+    """The methods of a pipeline that encode prompts, pictures and further latents, and the pipelines that it calls before."""
+    kind, prepares = type(loop_of(pipe)), preparing(pipe)
+    names = (name for name in dir(kind) if _ENCODES.fullmatch(name) and name != prepares)
+    return (*priors_of(pipe), *(name for name in names if callable(getattr(kind, name))))
 
 
 class Answers:
@@ -38,7 +40,7 @@ class Answers:
 
     Args:
         names: the methods whose answers are kept.
-        last: which call of ``prepare_latents``, from 1, gives the latents; None is each.
+        last: which call of the method that prepares latents, from 1, gives them; None is each.
         form: latents as a pipeline without ``prepare_latents`` takes them as an argument; None where it has one.
     """
 
@@ -51,30 +53,38 @@ class Answers:
     def methods(
         self, pipe: Any, inject: Inject, generators: Sequence[torch.Generator]
     ) -> dict[str, Callable[..., Any]]:
-        """The pipeline's methods with their answers kept, and ``prepare_latents`` with other latents, for one call of it.
+        """The methods of the pipeline with the loop, their answers kept, and the one that prepares latents, for one call of it.
 
         ``generators``: those of the call.
         """
         self._calls.clear()
         self._generators = (*generators, torch.default_generator)
-        kept = {name: self._keeping(name, getattr(pipe, name)) for name in self.names}
-        if not hasattr(pipe, "prepare_latents"):
+        kept = {name: self._keeping(name, getattr(pipe, name)) for name in self.names if hasattr(pipe, name)}
+        name = preparing(pipe)
+        if name is None:
             return kept
-        prepare = self._keeping("prepare_latents", pipe.prepare_latents)
+        prepare = self._keeping(name, getattr(pipe, name))
 
         def prepare_latents(*args: Any, **kwargs: Any) -> Any:
             prepared = prepare(*args, **kwargs)
-            if self.last is not None and self._calls["prepare_latents"] != self.last:
+            if self.last is not None and self._calls[name] != self.last:
                 return prepared  # those of a prior
             if isinstance(prepared, Tensor):
                 return inject(prepared)
             if isinstance(prepared, tuple | list) and prepared and isinstance(prepared[0], Tensor):
                 return type(prepared)([inject(prepared[0]), *prepared[1:]])
             raise InputError(
-                f"{type(pipe).__name__}.prepare_latents gave a {type(prepared).__name__}: expected latents, or them first"
+                f"{type(pipe).__name__}.{name} gave a {type(prepared).__name__}: expected latents, or them first"
             )
 
-        return {**kept, "prepare_latents": prepare_latents}
+        return {**kept, name: prepare_latents}
+
+    def priors(self, pipe: Any) -> dict[str, Callable[..., Any]]:
+        """The pipelines that a combined one calls before its loop, with their answers kept."""
+        found = {name: getattr(pipe, name) for name in priors_of(pipe)}
+        for prior in found.values():
+            prior.set_progress_bar_config(**{**getattr(prior, "_progress_bar_config", {}), "disable": True})
+        return {name: self._keeping(name, prior) for name, prior in found.items()}
 
     def calls(self) -> Counter[str]:
         """How often each method was called so far in this call of the pipeline."""

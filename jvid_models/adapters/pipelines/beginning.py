@@ -1,4 +1,4 @@
-"""The latents that a pipeline's own run begins with: drawn by its own ``prepare_latents``, in jvid's form.
+"""The latents that a pipeline's own run begins with: drawn by its own method that prepares them, in jvid's form.
 
     x = prepared s / scale(t_1)        s: the deviation of the scheduler's first noise, scale: of its levels
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from jvid_models.adapters.pipelines.answers import Answers
 from jvid_models.adapters.pipelines.entry import enter
+from jvid_models.adapters.pipelines.loops import loop_of
 from jvid_models.adapters.pipelines.probe import Departure
 from jvid_models.adapters.pipelines.setting import Setting
 from jvid_models.adapters.pipelines.visits import Visiting
@@ -35,7 +36,7 @@ def first_latents(
         time: the first that it visits.
     """
     # The probe of a scheduler that states its deviation has 1 in its place.
-    scale = float(pipe.scheduler.__dict__.get("init_noise_sigma", 1.0)) / setting.levels.scale(time)
+    scale = float(loop_of(pipe).scheduler.__dict__.get("init_noise_sigma", 1.0)) / setting.levels.scale(time)
     if setting.form is not None:
         return setting.layout.completed(_stepped(pipe, setting, arguments).float() * scale)
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from jvid.core.conditions import expand_rows
-from jvid.core.levels import level_floats, require_latents, working_dtype
+from jvid.core.levels import require_latents, working_dtype
 from jvid.core.modules import Parts
 from jvid.core.protocols import Condition, NoiseSchedule
 from jvid.core.spaces import LatentSpace
@@ -32,6 +32,7 @@ from jvid_models.adapters.pipelines.evaluation import given_back, step_at
 from jvid_models.adapters.pipelines.frames import check_frames
 from jvid_models.adapters.pipelines.guidance import own_guidance
 from jvid_models.adapters.pipelines.kept import KeptOfRun
+from jvid_models.adapters.pipelines.loops import loop_of
 from jvid_models.adapters.pipelines.placement import parts_of
 from jvid_models.adapters.pipelines.prompts import prompts_of
 from jvid_models.adapters.pipelines.setting import Setting, learn, visits_of
@@ -147,8 +148,7 @@ class PipelineDenoiser:
             kept = self._kept(key, lambda: KeptOfRun(setting.answers)).at(time)
             step = step_at(setting, self.pipe, arguments, kept, request.insert, time)
         output = setting.layout.extract(step.output).to(inner)
-        alpha, sigma = level_floats(setting.levels.schedule, torch.tensor(time, dtype=torch.float64))
-        x_0 = setting.levels.kind.x_0(inner[setting.layout.box], output, alpha, sigma)
+        x_0 = setting.levels.x_0(loop_of(self.pipe).scheduler, inner[setting.layout.box], output, time)
         return setting.layout.completed(x_0).to(x)
 
     @in_turn
@@ -249,7 +249,7 @@ class PipelineDenoiser:
     def _warn_of_times(self, other: Setting) -> None:
         """Warn of a size at which the pipeline itself would visit other times than at that of the options."""
         steps = self.call.steps or _STEPS
-        dynamic = self.pipe.scheduler.config.get("use_dynamic_shifting")
+        dynamic = loop_of(self.pipe).scheduler.config.get("use_dynamic_shifting")
         if dynamic and self._grid(other, steps) != self.grid(steps):
             warnings.warn(
                 f"{self.call.who} visits other times at {dict(other.sizes)} than at the size of its options, whose times the "

@@ -11,17 +11,15 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import nn
 
-from jvid.errors import InputError
 from jvid_models.adapters.pipelines.answers import Answers, Inject
 from jvid_models.adapters.pipelines.caches import CacheStates
-from jvid_models.adapters.pipelines.networks import modules_of
-from jvid_models.adapters.pipelines.placement import DECODERS, placed
+from jvid_models.adapters.pipelines.loops import autoencoder_of, has_autoencoder, loop_of
+from jvid_models.adapters.pipelines.placement import placed
 from jvid_models.adapters.pipelines.probe import Departure, Drive, probe_of
 from jvid_models.adapters.pipelines.replaced import replaced
 
-__all__ = ["Entrance", "autoencoder_of", "enter", "leaving_at_the_decoder"]
+__all__ = ["Entrance", "enter", "leaving_at_the_decoder"]
 
 
 class Entrance:
@@ -42,20 +40,22 @@ class Entrance:
         given = arguments.get("generator", [])
         generators = given if isinstance(given, list) else [given]
         self._seed = generators[0].initial_seed() if generators else 0
-        bars = {**getattr(pipe, "_progress_bar_config", {}), "disable": True}
-        self._pipe = pipe
+        self._pipe, self._loop = pipe, loop_of(pipe)
+        bars = {**getattr(self._loop, "_progress_bar_config", {}), "disable": True}
         self._values = {
-            "scheduler": probe_of(pipe.scheduler, drive),
+            "scheduler": probe_of(self._loop.scheduler, drive),
             "_progress_bar_config": bars,
-            **answers.methods(pipe, inject, generators),
+            **answers.methods(self._loop, inject, generators),
         }
+        self._priors = answers.priors(pipe)
         self._caches = caches or CacheStates()
         self._stack: ExitStack | None = None
 
     def open(self) -> None:
         """Change the attributes."""
         with ExitStack() as stack:
-            stack.enter_context(replaced(self._pipe, **self._values))
+            stack.enter_context(replaced(self._pipe, **self._priors))
+            stack.enter_context(replaced(self._loop, **self._values))
             stack.enter_context(self._caches.within(self._pipe))
             stack.enter_context(placed(self._pipe))
             stack.enter_context(torch.random.fork_rng(devices=[]))
@@ -90,24 +90,12 @@ def enter(
         entrance.close()
 
 
-def autoencoder_of(pipe: Any) -> nn.Module:
-    """The module that turns a pipeline's latents into pixels.
-
-    Raises:
-        InputError: the pipeline has none.
-    """
-    modules = modules_of(pipe)
-    for name in DECODERS:
-        if name in modules:
-            return modules[name]
-    raise InputError(
-        f"{type(pipe).__name__} has no autoencoder: expected a component 'vae' that decodes latents"
-    )
-
-
 @contextmanager
 def leaving_at_the_decoder(pipe: Any) -> Iterator[None]:
-    """Within the block a call of the pipeline leaves with the tensor that its decoder gets."""
+    """Within the block a call of the pipeline leaves with the tensor that its decoder gets; one without a decoder returns it."""
+    if not has_autoencoder(pipe):
+        yield
+        return
 
     def decode(*args: Any, **kwargs: Any) -> Any:
         raise Departure(args[0] if args else next(iter(kwargs.values())))

@@ -36,6 +36,7 @@ class PipelineLayout:
         kept: ``(b c f h w)``, the values outside of the box; None where the box is all.
         scale: of each channel ``(c,)``, or of each element: what the decoder gets is scale x + shift.
         shift: as ``scale``.
+        factor: the scheduler's latents are so many times those that are prepared (consistency models).
     """
 
     shape: tuple[int, ...]
@@ -45,6 +46,7 @@ class PipelineLayout:
     kept: Tensor | None
     scale: Tensor
     shift: Tensor
+    factor: float = 1.0
 
     def insert(self, x: Tensor, prepared: Tensor) -> Tensor:
         """The prepared latents with those of x ``(b c f h w)``, in their dtype, on their device."""
@@ -55,12 +57,13 @@ class PipelineLayout:
     def returned(self, x: Tensor, stepped: Tensor) -> Tensor:
         """What a scheduler's step gives: latents like ``stepped`` with those of x ``(b c f h w)``."""
         filled = _filled(stepped, self.stepped)
-        self.stepped.scatter(x[self.box], filled)
+        self.stepped.scatter(x[self.box] if self.factor == 1.0 else x[self.box] * self.factor, filled)
         return filled
 
     def extract(self, stepped: Tensor) -> Tensor:
         """Values in the scheduler's form -> the box of them."""
-        return self.stepped.gather(stepped)
+        found = self.stepped.gather(stepped)
+        return found if self.factor == 1.0 else found / self.factor
 
     def completed(self, box: Tensor) -> Tensor:
         """The box's values among those that the pipeline keeps -> ``(b c f h w)``."""
@@ -98,16 +101,19 @@ def layout_of(who: str, b: int, inward: Way, outward: Way) -> PipelineLayout:
         )
     stepped = strides_of(index[box])
     reached = index[box].flatten()
-    if not bool((inward.depends & (inward.scale == 1.0) & (inward.shift == 0.0)).flatten()[reached].all()):
+    factor = float(inward.scale.flatten()[reached[0]])
+    same = inward.depends & (inward.scale == factor) & (inward.shift == 0.0)
+    if factor <= 0.0 or not bool(same.flatten()[reached].all()):
         raise InputError(
-            f"{who} scales its latents, or adds to them, between prepare_latents and scheduler.step"
+            f"{who} scales its latents one by one, or adds to them, between where it prepares them and scheduler.step"
         )
     prepared = strides_of(inward.index.flatten()[reached].reshape(index[box].shape))
     if stepped is None or prepared is None:
         raise InputError(
             f"{who} permutes its latents one by one: expected a reshape and a permutation of axes"
         )
-    return _normalised(who, tuple(index.shape), box, prepared, stepped, scale, shift)
+    found = _normalised(who, tuple(index.shape), box, prepared, stepped, scale * factor, shift)
+    return attrs.evolve(found, factor=factor)
 
 
 def _normalised(

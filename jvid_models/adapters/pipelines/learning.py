@@ -20,6 +20,7 @@ from jvid_models.adapters.pipelines.answers import Answers, Inject
 from jvid_models.adapters.pipelines.call import PipelineCall, Sizes
 from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
 from jvid_models.adapters.pipelines.layout import PipelineLayout, as_clips, layout_of
+from jvid_models.adapters.pipelines.loops import has_autoencoder
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
 from jvid_models.adapters.pipelines.presenting import Presenting, leave
 from jvid_models.adapters.pipelines.probe import Drive, Presented, StepCall
@@ -45,6 +46,8 @@ class Pass:
     def decoded(self, inject: Inject, stepped: Callable[[StepCall], Tensor]) -> Tensor:
         """What the decoder gets, where ``stepped`` gives the latents behind the step."""
         found = self.run(inject, stepped)
+        if not has_autoencoder(self.call.pipe) and not isinstance(found, StepCall | Tensor):
+            found = found[0]
         if not isinstance(found, Tensor):
             raise InputError(
                 f"{self.call.who} does not reach its decoder: expected one call of it behind the loop"
@@ -105,7 +108,7 @@ def learn_layout(passes: Pass) -> PipelineLayout:
 
         return passes.decoded(lambda prepared: prepared, stepped), found[-1]
 
-    inward = way_of(who, "prepare_latents and scheduler.step", inwards)
+    inward = way_of(who, "where it prepares them and scheduler.step", inwards)
     outward = way_of(who, "scheduler.step and its decoder", lambda field: outwards(field)[::-1])
     layout = layout_of(who, len(passes.prompts), inward, outward)
     _check(passes, layout)

@@ -28,7 +28,7 @@ from jvid_models.adapters.pipelines.probe import Presented
 from jvid_models.adapters.pipelines.timesteps import measured_clock
 from jvid_models.adapters.pipelines.visits import Visits
 from jvid_models.adapters.scheduler_clocks import NEAR, Clock
-from jvid_models.adapters.scheduler_configs import levels_of_scheduler
+from jvid_models.adapters.scheduler_configs import is_known, levels_of_scheduler
 from jvid_models.adapters.scheduler_levels import SchedulerLevels
 from jvid_models.adapters.scheduler_outputs import OutputKind
 from jvid_models.adapters.scheduler_tables import own_table
@@ -43,10 +43,24 @@ class VisitedLevels(SchedulerLevels):
     Attributes:
         dtype: of the scheduler's timesteps.
         has_sigmas: whether the scheduler has a sigma for each timestep.
+        behind: how many timesteps the scheduler has behind the last turn of a loop.
+        thresholds: whether its step thresholds x_0 by its values (Imagen's dynamic thresholding).
     """
 
     dtype: torch.dtype
     has_sigmas: bool
+    behind: int = 0
+    thresholds: bool = False
+
+    def x_0(self, scheduler: Any, x: Tensor, output: Tensor, t: float) -> Tensor:
+        """x_0 of latents and the model's output at time t, limited as the scheduler's step does.
+
+        Raises:
+            InputError: the level does not determine x_0.
+        """
+        level = level_at(self.schedule, t)
+        found = self.kind.x_0(x, output, level.alpha, level.sigma)
+        return scheduler._threshold_sample(found) if self.thresholds else found
 
     def scale(self, t: float) -> float:
         """What latents on the schedule are multiplied by for the pipeline."""
@@ -73,10 +87,15 @@ class VisitedLevels(SchedulerLevels):
         elif abs(n - round(n)) < NEAR:
             # Between entries there is no timestep of a whole dtype.
             value = value.round() if self.dtype.is_floating_point else value.round().to(self.dtype)
-        return Presented(value, own if self.has_sigmas else None)
+        return Presented(value, own if self.has_sigmas else None, self.behind)
 
     def times(self, visits: Visits) -> tuple[float, ...]:
         """The times of a pipeline's visits, and the one behind the last."""
+        if self.clock.name == "time":
+            if not visits.behind:
+                raise InputError("a scheduler of continuous time has no timestep behind its last: expected one")
+            every = [*visits.timesteps.tolist(), visits.behind[0]]
+            return tuple(min(max(float(n) / self.clock.T, 0.0), 1.0) for n in every)
         if self.clock.name == "index":
             inner = [(float(n) + 1.0) / self.clock.T for n in visits.timesteps]
         elif visits.sigmas is None:
@@ -110,14 +129,16 @@ def visited_levels(scheduler: Any, visits: Visits) -> VisitedLevels:
         InputError: a scheduler that is not understood; the message names its class or what of its config it is.
     """
     name, config = type(scheduler).__name__, dict(scheduler.config)
-    if config.get("thresholding"):
-        raise InputError(f"{name} thresholds x_0 by its values: expected a scheduler without thresholding")
-    declared = levels_of_scheduler(scheduler, _like(scheduler, name, config))
+    declared = levels_of_scheduler(
+        scheduler, None if is_known(scheduler) else _like(scheduler, name, config)
+    )
     kind, schedule = declared.kind, declared.schedule
     if isinstance(schedule, TabulatedSchedule):
         schedule = own_table(scheduler)
         clock = Clock("ratio" if _explodes(name, schedule, visits) else "index", schedule.timesteps)
         kind = attrs.evolve(kind, clip=_clip(scheduler) if config.get("clip_sample") else None)
+    elif declared.clock.name == "time":
+        clock = declared.clock
     elif visits.sigmas is None:
         raise InputError(f"{name} has no sigmas, which its levels are: expected one for each timestep")
     else:
@@ -131,7 +152,15 @@ def visited_levels(scheduler: Any, visits: Visits) -> VisitedLevels:
             schedule = FlowMatching()
         clock = measured_clock(name, declared.clock, schedule, visits)
     kind = OutputKind("x0") if visits.denoised else kind
-    return VisitedLevels(schedule, kind, clock, visits.timesteps.dtype, visits.sigmas is not None)
+    return VisitedLevels(
+        schedule,
+        kind,
+        clock,
+        visits.timesteps.dtype,
+        visits.sigmas is not None,
+        len(visits.behind),
+        bool(config.get("thresholding")) and _limited(scheduler) is not None,
+    )
 
 
 def _like(scheduler: Any, name: str, config: Mapping[str, Any]) -> str:
@@ -168,12 +197,25 @@ def _explodes(name: str, table: TabulatedSchedule, visits: Visits) -> bool:
 
 
 def _clip(scheduler: Any) -> float | None:
-    """What x_0 is clipped to by a scheduler's own step, measured: not each that has the option does it."""
+    """What x_0 is clipped to by a scheduler's own step; None where it thresholds x_0 instead."""
+    return None if scheduler.config.get("thresholding") else _limited(scheduler)
+
+
+def _limited(scheduler: Any) -> float | None:
+    """What a large x_0 becomes in a scheduler's own step, measured: not each that has the options limits it."""
     own = type(scheduler).from_config(scheduler.config)
     own.set_timesteps(10)
-    large = torch.full((1, 1, 1, 1), 1e3)
-    x_0 = own.step(torch.zeros_like(large), own.timesteps[5], large).pred_original_sample
-    return float(x_0) if float(x_0) < 10.0 else None
+    large = torch.full((1, 3, 1, 1), 1e3)
+    zeros = torch.zeros_like(large)
+    learned = own.config.get("variance_type") in ("learned", "learned_range")
+    if hasattr(own, "convert_model_output"):
+        own.__dict__["_step_index"] = 5
+        x_0 = own.convert_model_output(zeros.repeat(1, 2, 1, 1) if learned else zeros, sample=large)
+    else:
+        output = zeros.repeat(1, 2, 1, 1) if learned else zeros
+        x_0 = own.step(output, own.timesteps[5], large).pred_original_sample
+    limit = float(x_0.flatten()[0])
+    return limit if limit < 10.0 else None
 
 
 def _exploding(visits: Visits, low: float | None, high: float | None) -> VarianceExploding:

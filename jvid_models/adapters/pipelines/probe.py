@@ -26,7 +26,7 @@ from jvid.extras import extra
 with extra("models"):
     from diffusers.utils.outputs import BaseOutput
 
-__all__ = ["Departure", "Drive", "Presented", "StepCall", "present", "probe_of", "real_copy"]
+__all__ = ["Departure", "Drive", "Presented", "StepCall", "model_output", "present", "probe_of", "real_copy"]
 
 
 _REPLACED = ("set_timesteps", "step", "__deepcopy__")
@@ -87,7 +87,7 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
         denoised = given.get("pred_original_sample")
         if drive.delegates and denoised is None:
             return type(probe).step(probe, *args, **kwargs)
-        output = given["model_output"] if denoised is None else denoised
+        output = model_output(probe, given["model_output"], given["sample"]) if denoised is None else denoised
         if given.get("per_token_timesteps") is not None:
             output = -output  # such a step goes along the other sign
         latents = drive.step(
@@ -104,6 +104,13 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
         # Latents come and go without the deviation of the first noise.
         probe.__dict__["init_noise_sigma"] = 1.0
     return probe
+
+
+def model_output(scheduler: Any, output: Tensor, sample: Tensor) -> Tensor:
+    """A model's output without the variance that it has learned beside it, which follows in further channels."""
+    learned = scheduler.config.get("variance_type") in ("learned", "learned_range")
+    two = output.ndim == sample.ndim and output.shape[1] == 2 * sample.shape[1]
+    return output[:, : sample.shape[1]] if learned and two else output
 
 
 @cache
@@ -141,20 +148,24 @@ def _own(value: Any) -> Any:
 
 @attrs.frozen(eq=False)
 class Presented:
-    """A timestep as a network gets it, and the scheduler's sigma at it (None where it has none)."""
+    """A timestep as a network gets it, and the scheduler's sigma at it (None where it has none).
+
+    ``behind``: how many timesteps there are behind the last turn.
+    """
 
     timestep: Tensor
     sigma: float | None
+    behind: int = 0
 
 
 def present(probe: Any, at: Presented, count: int, device: Any) -> None:
     """Let the probe have ``count`` times the same timestep, on a device."""
-    probe.timesteps = at.timestep.to(device).expand(count).clone()
+    probe.timesteps = at.timestep.to(device).expand(count + at.behind).clone()
     probe.num_inference_steps = count
     if at.sigma is not None:
         # One more than timesteps, as schedulers have them: what follows the last.
         probe.sigmas = torch.full(
-            (count + 1,), at.sigma, device=probe.sigmas.device, dtype=probe.sigmas.dtype
+            (count + at.behind + 1,), at.sigma, device=probe.sigmas.device, dtype=probe.sigmas.dtype
         )
     probe.__dict__["_step_index"] = 0
     probe.__dict__["_begin_index"] = 0

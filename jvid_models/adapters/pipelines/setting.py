@@ -21,6 +21,7 @@ from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
 from jvid_models.adapters.pipelines.layout import PipelineLayout
 from jvid_models.adapters.pipelines.learning import Pass, learn_layout
 from jvid_models.adapters.pipelines.levels import VisitedLevels, visited_levels
+from jvid_models.adapters.pipelines.loops import loop_of, preparing
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
 from jvid_models.adapters.pipelines.outlines import outlined
 from jvid_models.adapters.pipelines.states import keeps_state
@@ -39,7 +40,7 @@ class Setting:
         sizes: the arguments of that size.
         kept: the methods whose answers hold for all calls under one condition.
         prepared: which call of ``prepare_latents`` gives the latents.
-        form: latents as the pipeline takes them, where it has no ``prepare_latents``.
+        form: latents as the pipeline takes them, where no method of it prepares them.
         networks: recorded.
         levels: of its scheduler.
         layout: of its latents.
@@ -94,17 +95,19 @@ def _explained(who: str) -> Iterator[None]:
 
 def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
     pipe = call.pipe
-    reachable = hasattr(pipe, "prepare_latents") or "latents" in call.parameters
-    if not reachable or not hasattr(pipe, "scheduler"):
+    reachable = preparing(pipe) is not None or "latents" in call.parameters
+    if not reachable or not hasattr(loop_of(pipe), "scheduler"):
         raise InputError(f"{call.who} has no prepare_latents and scheduler: its latents cannot be reached")
     networks, answers = PipelineNetworks(pipe), Answers(kept_methods(pipe))
     visiting = _visit(call, prompts, sizes, answers, networks)
     visits = visiting.visits(call.who)
-    levels = visited_levels(pipe.scheduler, visits)
+    levels = visited_levels(loop_of(pipe).scheduler, visits)
     times = levels.times(visits)
     passes = Pass(call, prompts, sizes, answers, networks, levels.presented(times[-2]), visiting.delegates)
     streams = visiting.copies > 0 or keeps_state(passes)
     layout = learn_layout(passes)
+    if layout.factor != 1.0 and levels.kind.prediction == "eps":
+        raise InputError(f"{call.who} scales its latents by {layout.factor:g}, and its network's noise by 1: expected one scale")
     return Setting(
         sizes,
         answers.names,
@@ -138,11 +141,12 @@ def _visit(
             enter(call.pipe, arguments, visiting, answers, lambda prepared: prepared)
     # What is called in each turn may depend on it.
     answers.names = tuple(name for name in answers.names if answers.calls()[name] == before.get(name, 0))
-    if not hasattr(call.pipe, "prepare_latents"):
+    prepares = preparing(call.pipe)
+    if prepares is None:
         answers.form = visiting.first
         return visiting
-    answers.last = before.get("prepare_latents", 0)
-    if before and (not answers.last or answers.calls()["prepare_latents"] != answers.last):
+    answers.last = before.get(prepares, 0)
+    if before and (not answers.last or answers.calls()[prepares] != answers.last):
         raise InputError(f"{call.who} prepares its latents inside its loop: expected once, before it")
     return visiting
 

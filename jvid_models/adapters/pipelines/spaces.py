@@ -16,7 +16,7 @@ from torch import Tensor
 from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError
 from jvid_models.adapters.families import near
-from jvid_models.adapters.pipelines.entry import autoencoder_of
+from jvid_models.adapters.pipelines.loops import autoencoder_of, has_autoencoder, loop_of
 from jvid_models.adapters.pipelines.layout import PipelineLayout
 from jvid_models.adapters.space_configs import space_of_autoencoder
 
@@ -25,6 +25,9 @@ __all__ = ["factors_of", "measured_space"]
 
 def factors_of(pipe: Any) -> tuple[int, int]:
     """Pixels and frames to a latent, as the pipeline's own attributes have them."""
+    if not has_autoencoder(pipe):
+        return 1, 1
+    pipe = loop_of(pipe)
     pixels = (
         "vae_scale_factor_spatial",
         "vae_spatial_compression_ratio",
@@ -38,9 +41,9 @@ def factors_of(pipe: Any) -> tuple[int, int]:
 
 def measured_space(pipe: Any, layout: PipelineLayout) -> LatentSpace:
     """The space of latents of a layout."""
-    vae: Any = autoencoder_of(pipe)
+    vae: Any = autoencoder_of(pipe) if has_autoencoder(pipe) else None
     factor, rate = factors_of(pipe)
-    name, channels = type(vae).__name__, layout.shape[1]
+    name, channels = "pixels" if vae is None else type(vae).__name__, layout.shape[1]
     if layout.scale.ndim > 1:
         values = repr(
             [_digits(value) for each in (layout.scale, layout.shift) for value in each[0, :, 0].flatten()]
@@ -48,7 +51,7 @@ def measured_space(pipe: Any, layout: PipelineLayout) -> LatentSpace:
         mark = hashlib.blake2b(values.encode(), digest_size=4).hexdigest()
         return LatentSpace(f"{name}, normalised by element ({mark})", channels, factor, frames=rate)
     scaling, shift = tuple(1.0 / float(v) for v in layout.scale), tuple(float(v) for v in layout.shift)
-    stated = _stated(vae)
+    stated = None if vae is None else _stated(vae)
     coarse = 1e-4 / min(map(abs, scaling))  # a shift is measured in the units of the scaled latents
     if (
         stated is not None

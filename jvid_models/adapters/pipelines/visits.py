@@ -30,6 +30,7 @@ class Visits:
         scales: what the scheduler scales the model's input by, one a turn.
         ends_clean: whether the step behind the last turn ends at alpha 1; only where there are no sigmas.
         denoised: whether the scheduler's last call of a turn gets x_0.
+        behind: the timesteps behind the last turn, where the scheduler has more than the loop visits.
     """
 
     timesteps: Tensor
@@ -38,6 +39,7 @@ class Visits:
     scales: tuple[float, ...]
     ends_clean: bool
     denoised: bool
+    behind: tuple[float, ...] = ()
 
 
 class Visiting:
@@ -113,6 +115,7 @@ class Visiting:
             tuple(self._found[i][1] for i in kept),
             final is None or float(final) == 1.0,
             self._found[-1][2],
+            tuple(timesteps.double().tolist()[skipped + len(visited) :]),
         )
 
 

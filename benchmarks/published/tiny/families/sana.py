@@ -106,7 +106,7 @@ RECIPES = {
     "SanaSprintPipeline": SANA.but(
         transformer=sana_network(guidance_embeds=True, qk_norm="rms_norm_across_heads"),
         scheduler=diffusers("SCMScheduler", prediction_type="trigflow", sigma_data=0.5),
-    ).called(num_inference_steps=2),
+    ).called(num_inference_steps=2, intermediate_timesteps=None),
     "SanaPAGPipeline": SANA,
     "SanaWMPipeline": SANA_WM,
 }
