@@ -153,9 +153,9 @@ def prepared_run(name: str, steps: int = STEPS, stated: bool = False) -> Run:
     denoiser = from_pipeline(tiny.pipe, untested=True, **options)
     grid = denoiser.grid(steps)
     prompt = tiny.arguments.get("prompt", "")
-    prepared, stock, turns = _stock(
-        denoiser, {**options, **_own(tiny.arguments), "num_inference_steps": steps}
-    )
+    given = {**_own(tiny.arguments), "num_inference_steps": steps}
+    given = {key: value for key, value in given.items() if key in denoiser.call.parameters}
+    prepared, stock, turns = _stock(denoiser, {**options, **given})
     setting = denoiser.setting
     first = torch.zeros(setting.layout.shape)
     first[setting.layout.box] = setting.layout.prepared.gather(prepared) / setting.levels.scale(grid[0])

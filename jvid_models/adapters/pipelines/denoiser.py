@@ -130,9 +130,10 @@ class PipelineDenoiser:
 
         arguments = self.call.arguments(prompts, setting.sizes, _STEPS)
         request = Request(
+            time,
             setting.levels.presented(time),
             lambda prepared: setting.layout.insert(scaled, prepared),
-            lambda sample: setting.layout.returned(scaled, sample),
+            lambda call, before: setting.returned(loop_of(self.pipe).scheduler, scaled, call, before, time),
         )
         if setting.streams:
             waiting = self._streams(key, Waiting)

@@ -37,6 +37,7 @@ class PipelineLayout:
         scale: of each channel ``(c,)``, or of each element: what the decoder gets is scale x + shift.
         shift: as ``scale``.
         factor: the scheduler's latents are so many times those that are prepared (consistency models).
+        has_more: whether the scheduler's latents hold more than what is decoded, such as an embedding beside a picture.
     """
 
     shape: tuple[int, ...]
@@ -47,6 +48,7 @@ class PipelineLayout:
     scale: Tensor
     shift: Tensor
     factor: float = 1.0
+    has_more: bool = False
 
     def insert(self, x: Tensor, prepared: Tensor) -> Tensor:
         """The prepared latents with those of x ``(b c f h w)``, in their dtype, on their device."""
@@ -90,10 +92,6 @@ def layout_of(who: str, b: int, inward: Way, outward: Way) -> PipelineLayout:
     index, depends, scale, shift = (
         as_clips(each, b, who) for each in (outward.index, outward.depends, outward.scale, outward.shift)
     )
-    if math.prod(outward.sent) > index.numel():
-        raise InputError(
-            f"{who} denoises latents of shape {outward.sent} and decodes only {tuple(index.shape)} of them"
-        )
     box = _box(depends)
     if box is None:
         raise InputError(
@@ -113,7 +111,7 @@ def layout_of(who: str, b: int, inward: Way, outward: Way) -> PipelineLayout:
             f"{who} permutes its latents one by one: expected a reshape and a permutation of axes"
         )
     found = _normalised(who, tuple(index.shape), box, prepared, stepped, scale * factor, shift)
-    return attrs.evolve(found, factor=factor)
+    return attrs.evolve(found, factor=factor, has_more=math.prod(outward.sent) > index.numel())
 
 
 def _normalised(

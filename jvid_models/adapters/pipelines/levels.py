@@ -73,6 +73,13 @@ class VisitedLevels(SchedulerLevels):
             )
         return 1.0 / alpha
 
+    def advanced(self, scheduler: Any, sample: Tensor, output: Tensor, t: float, s: float) -> Tensor:
+        """A scheduler's latents at time t by a step of first order to time s: alpha_s x_0 + sigma_s eps."""
+        x, now, then = sample / self.scale(t), level_at(self.schedule, t), level_at(self.schedule, s)
+        x_0 = self.x_0(scheduler, x, output, t)
+        eps = (x - now.alpha * x_0) / now.sigma
+        return ((then.alpha * x_0 + then.sigma * eps) * self.scale(s)).to(sample)
+
     def presented(self, t: float) -> Presented:
         """The timestep and the sigma at time t in [0, 1]."""
         level = level_at(self.schedule, t)

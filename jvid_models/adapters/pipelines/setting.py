@@ -24,6 +24,7 @@ from jvid_models.adapters.pipelines.levels import VisitedLevels, visited_levels
 from jvid_models.adapters.pipelines.loops import loop_of, preparing
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
 from jvid_models.adapters.pipelines.outlines import outlined
+from jvid_models.adapters.pipelines.probe import StepCall
 from jvid_models.adapters.pipelines.states import keeps_state
 from jvid_models.adapters.pipelines.visits import Visiting, Visits
 
@@ -59,6 +60,13 @@ class Setting:
     times: tuple[float, ...]
     delegates: bool
     streams: bool
+
+    def returned(self, scheduler: Any, x: Tensor, call: StepCall, before: float, time: float) -> Tensor:
+        """What the scheduler of a run that waits gives at the next time: latents x, and what it has beside them a step further."""
+        sample = call.sample
+        if self.layout.has_more:
+            sample = self.levels.advanced(scheduler, sample, call.output, before, time)
+        return self.layout.returned(x, sample)
 
     def answers(self) -> Answers:
         """Those of a new condition: none so far."""
@@ -118,7 +126,7 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
         layout,
         () if call.steps is None else times[:-1],
         visiting.delegates,
-        streams,
+        streams or layout.has_more,
     )
 
 

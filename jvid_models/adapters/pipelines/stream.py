@@ -37,9 +37,11 @@ _MOST = 1024
 class Request:
     """One evaluation: the level, and what puts its latents into those of the pipeline."""
 
+    time: float
     at: Presented
     insert: Callable[[Tensor], Tensor]
-    returned: Callable[[Tensor], Tensor]
+    returned: Callable[[StepCall, float], Tensor]
+    """The last call of the scheduler and its time -> the latents that it gives."""
 
 
 class Stream:
@@ -65,7 +67,7 @@ class Stream:
     ) -> None:
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[StepCall | BaseException] = queue.SimpleQueue()
-        drive = _Turns(first.at, self._requests, self._replies, steps, delegates)
+        drive = _Turns(first, self._requests, self._replies, steps, delegates)
         drive.entrance = Entrance(pipe, arguments, drive, answers, first.insert)
         run = _carried(lambda: _run(pipe, arguments, drive))
         self._thread = threading.Thread(target=run, name=f"jvid {type(pipe).__name__}", daemon=True)
@@ -165,13 +167,13 @@ class _Turns:
 
     def __init__(
         self,
-        first: Presented,
+        first: Request,
         requests: queue.SimpleQueue[Request | None],
         replies: queue.SimpleQueue[StepCall | BaseException],
         steps: int | None,
         delegates: bool,
     ) -> None:
-        self._first, self._requests, self.replies = first, requests, replies
+        self._last, self._requests, self.replies = first, requests, replies
         self.most, self.stated, self.delegates = steps or _MOST, steps is not None, delegates
         self._turn = 0
         self._timesteps: Tensor | None = None
@@ -191,7 +193,8 @@ class _Turns:
         self._turn += 1
         self._set(request.at)
         probe.__dict__["_step_index"] = self._turn
-        return request.returned(call.sample)
+        before, self._last = self._last.time, request
+        return request.returned(call, before)
 
     def copied(self, probe: Any) -> Any:
         copy = real_copy(probe)
@@ -215,7 +218,7 @@ class _Turns:
             else:
                 self._timesteps = scheduler.timesteps.new_zeros(_MOST)
                 self._sigmas = sigmas.new_zeros(_MOST + 1) if isinstance(sigmas, Tensor) else None
-            self._set(self._first)
+            self._set(self._last.at)
         scheduler.timesteps, scheduler.num_inference_steps = self._timesteps, self.most
         if self._sigmas is not None:
             scheduler.sigmas = self._sigmas
