@@ -198,6 +198,8 @@ class _Turns:
 
     def copied(self, probe: Any) -> Any:
         copy = real_copy(probe)
+        if self._timesteps is not None:
+            self._share(copy)  # it is copied in its run
 
         @functools.wraps(copy.set_timesteps)
         def set_timesteps(*args: Any, **kwargs: Any) -> None:
