@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor
@@ -23,11 +22,11 @@ def step_at(
     setting: Setting, pipe: Any, arguments: Mapping[str, Any], kept: KeptOfRun, inject: Inject, time: float
 ) -> StepCall:
     """The call of the pipeline's scheduler at a time in [0, 1], with the latents that ``inject`` gives."""
-    at, drive = setting.levels.presented(time), None
+    networks, at, drive = setting.networks, setting.levels.presented(time), None
     if setting.times:
         turn = nearest(setting.times, time)
-        drive = Rehearsing(setting.networks, turn=turn, at=at, delegates=setting.delegates)
-    with setting.networks.replayed() if drive is not None else nullcontext():
+        drive = Rehearsing(networks, turn=turn, at=at, delegates=setting.delegates)
+    with networks.replayed() if drive is not None else networks.restored():
         step: StepCall = enter(
             pipe,
             arguments,

@@ -32,6 +32,7 @@ class PipelineNetworks:
         names: the components that were called in the loop.
         inputs: of the latest turn: each call's component and tensors.
         live: whether they are called where they would be replayed.
+        replayable: whether their answers are all that the pipeline has of them; else they are called each time.
         factor: of the answers that are replayed.
     """
 
@@ -41,7 +42,7 @@ class PipelineNetworks:
         self._calls: Counter[str] = Counter()
         self._turned = False
         self._replays = False
-        self.live = False
+        self.live, self.replayable = False, True
         self.factor = 1.0
         self.names: set[str] = set()
         self.inputs: list[tuple[str, list[Tensor]]] = []
@@ -68,6 +69,17 @@ class PipelineNetworks:
         finally:
             self.live, self.factor = False, 1.0
 
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Put the attention processors of networks that are not replayable back behind the block: a pipeline reads theirs."""
+        has = [each for each in self._modules.values() if hasattr(each, "set_attn_processor")]
+        before = [] if self.replayable else [(each, dict(each.attn_processors)) for each in has]
+        try:
+            yield
+        finally:
+            for network, processors in before:
+                network.set_attn_processor(processors)
+
     def flags(self) -> list[tuple[str, str, Any]]:
         """The switches of the networks' modules: attributes that are numbers, words or none."""
         return [
@@ -82,7 +94,7 @@ class PipelineNetworks:
     def _patched(self, replays: bool) -> Iterator[None]:
         self._calls.clear()
         self._turned, self._replays, self.inputs = False, replays, []
-        with ExitStack() as stack:
+        with self.restored(), ExitStack() as stack:
             for name, module in self._modules.items():
                 if not replays or name in self.names:
                     stack.enter_context(replaced(module, forward=self._forward(name, module.forward)))
@@ -99,7 +111,7 @@ class PipelineNetworks:
             )
             if self._turned or self._replays:
                 self.names.add(name)
-                if key in self._recorded:
+                if self.replayable and key in self._recorded:
                     found = self._recorded[key]
                     return found if self.factor == 1.0 else _scaled(found, self.factor)
             self._recorded[key] = found = own(*args, **kwargs)

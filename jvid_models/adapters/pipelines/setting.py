@@ -133,7 +133,20 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
 def _visit(
     call: PipelineCall, prompts: Sequence[str], sizes: Sizes, answers: Answers, networks: PipelineNetworks
 ) -> Visiting:
-    """The first call, which records networks and answers."""
+    """The first call, which records networks and answers; where they cannot be replayed, a second that calls them each time."""
+    try:
+        return _visited(call, prompts, sizes, answers, networks)
+    except JvidError:
+        raise
+    except Exception:
+        # A pipeline may read more of its networks than their answers, by hooks or processors.
+        networks.replayable = False
+        return _visited(call, prompts, sizes, answers, networks)
+
+
+def _visited(
+    call: PipelineCall, prompts: Sequence[str], sizes: Sizes, answers: Answers, networks: PipelineNetworks
+) -> Visiting:
     before: dict[str, int] = {}
 
     def turned() -> None:
