@@ -228,12 +228,13 @@ def _stock(denoiser: PipelineDenoiser, arguments: dict[str, Any]) -> tuple[Tenso
         found.append((prepared if isinstance(prepared, Tensor) else prepared[0]).clone())
         return prepared
 
+    streams = denoiser.setting.streams
     if "generator" in denoiser.call.parameters:
         arguments = {**arguments, "generator": torch.Generator().manual_seed(denoiser.seed)}
     with (
         nullcontext() if own is None else replaced(loop, **{name: prepare_latents}),
-        # A scheduler that is copied for sound would carry the attribute along.
-        nullcontext() if denoiser.setting.streams else replaced(scheduler, step=step),
+        # A scheduler that is copied, for sound or frames, would carry the attribute along.
+        nullcontext() if streams or denoiser.setting.manner.parts else replaced(scheduler, step=step),
         leaving_at_the_decoder(pipe),
     ):
         torch.default_generator.manual_seed(denoiser.seed)

@@ -43,7 +43,7 @@ def first_latents(
     def leave_with(prepared: Tensor) -> Tensor:
         raise Departure(prepared)
 
-    visiting = Visiting(setting.networks.turned, setting.delegates)
+    visiting = Visiting(setting.networks.turned, setting.manner)
     prepared: Tensor = enter(pipe, arguments, visiting, answers, leave_with)
     return setting.layout.completed(setting.layout.prepared.gather(prepared).float() * scale)
 
@@ -54,7 +54,7 @@ def _stepped(pipe: Any, setting: Setting, arguments: Mapping[str, Any]) -> Tenso
     def leave_now() -> None:
         raise Departure(None)
 
-    visiting = Visiting(leave_now, setting.delegates)
+    visiting = Visiting(leave_now, setting.manner)
     with setting.networks.replayed():
         enter(pipe, arguments, visiting, Answers(setting.kept), lambda prepared: prepared)
     assert visiting.first is not None  # it was left in a step

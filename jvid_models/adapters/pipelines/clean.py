@@ -53,7 +53,7 @@ def clean_latents(call: PipelineCall, setting: Setting) -> Tensor:
     def leave(prepared: Tensor) -> Tensor:
         raise Departure(prepared)
 
-    drive = _WithoutNoise(setting.levels.presented(0.5), delegates=setting.delegates)
+    drive = _WithoutNoise(setting.levels.presented(0.5), manner=setting.manner)
     arguments = call.arguments([PLAIN], setting.sizes, _STEPS)
     with setting.networks.replayed():
         prepared = enter(call.pipe, arguments, drive, setting.answers(), leave)

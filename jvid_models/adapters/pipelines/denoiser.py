@@ -140,7 +140,7 @@ class PipelineDenoiser:
             kept = self._kept(key, lambda: KeptOfRun(setting.answers)).at(time)
             step = waiting.evaluate(
                 lambda: Stream(
-                    self.pipe, arguments, kept.answers, request, self.call.steps, setting.delegates
+                    self.pipe, arguments, kept.answers, request, self.call.steps, setting.manner
                 ),
                 request,
                 time,

@@ -25,12 +25,12 @@ def step_at(
     networks, at, drive = setting.networks, setting.levels.presented(time), None
     if setting.times:
         turn = nearest(setting.times, time)
-        drive = Rehearsing(networks, turn=turn, at=at, delegates=setting.delegates)
+        drive = Rehearsing(networks, turn=turn, at=at, manner=setting.manner)
     with networks.replayed() if drive is not None else networks.restored():
         step: StepCall = enter(
             pipe,
             arguments,
-            drive or Presenting(at, delegates=setting.delegates),
+            drive or Presenting(at, manner=setting.manner),
             kept.answers,
             inject,
             kept.caches,
@@ -45,5 +45,5 @@ def given_back(setting: Setting, latents: Tensor) -> Drive:
         return setting.layout.returned(latents, call.sample)
 
     if setting.times:
-        return Rehearsing(setting.networks, stepped, delegates=setting.delegates)
-    return Presenting(setting.levels.presented(0.5), stepped, delegates=setting.delegates)
+        return Rehearsing(setting.networks, stepped, manner=setting.manner)
+    return Presenting(setting.levels.presented(0.5), stepped, manner=setting.manner)

@@ -21,6 +21,7 @@ from jvid_models.adapters.pipelines.call import PipelineCall, Sizes
 from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
 from jvid_models.adapters.pipelines.layout import PipelineLayout, as_clips, layout_of
 from jvid_models.adapters.pipelines.loops import has_autoencoder
+from jvid_models.adapters.pipelines.manner import Manner
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
 from jvid_models.adapters.pipelines.presenting import Presenting, leave
 from jvid_models.adapters.pipelines.probe import Drive, Presented, StepCall
@@ -40,7 +41,7 @@ class Pass:
     answers: Answers
     networks: PipelineNetworks
     at: Presented
-    delegates: bool
+    manner: Manner
     generators: list[torch.Generator] = attrs.field(factory=list)
 
     def decoded(self, inject: Inject, stepped: Callable[[StepCall], Tensor]) -> Tensor:
@@ -69,9 +70,9 @@ class Pass:
         arguments = self.call.arguments(self.prompts, self.sizes, max(2, count))
         given = arguments.get("generator", [])
         self.generators[:] = given if isinstance(given, list) else [given]
-        drive: Drive = Presenting(self.at, stepped, count, self.delegates)
+        drive: Drive = Presenting(self.at, stepped, count, self.manner)
         if self.call.steps is not None:
-            drive = Rehearsing(self.networks, stepped, delegates=self.delegates)
+            drive = Rehearsing(self.networks, stepped, manner=self.manner)
         with self.networks.replayed(), leaving_at_the_decoder(self.call.pipe):
             return enter(self.call.pipe, arguments, drive, self.answers, inject)
 

@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 
 from jvid.extras import extra
+from jvid_models.adapters.pipelines.manner import Manner
+from jvid_models.adapters.pipelines.parts import Parts
 
 with extra("models"):
     from diffusers.utils.outputs import BaseOutput
@@ -52,9 +54,9 @@ class StepCall:
 
 
 class Drive(Protocol):
-    """What a probe does in one call of a pipeline; ``delegates``: steps that do not get x_0 are the real scheduler's."""
+    """What a probe does in one call of a pipeline; ``manner``: how the pipeline's loop calls its scheduler."""
 
-    delegates: bool
+    manner: Manner
 
     def set_timesteps(self, probe: Any, own: Callable[[], None], device: Any) -> None:
         """Set the probe's timesteps on a device; ``own`` does it as the real scheduler does."""
@@ -85,7 +87,7 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
     def step(*args: Any, **kwargs: Any) -> Any:
         given = _named(signature, probe, args, kwargs)
         denoised = given.get("pred_original_sample")
-        if drive.delegates and denoised is None:
+        if drive.manner.delegates and denoised is None:
             return type(probe).step(probe, *args, **kwargs)
         output = model_output(probe, given["model_output"], given["sample"]) if denoised is None else denoised
         if given.get("per_token_timesteps") is not None:
@@ -93,12 +95,30 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
         latents = drive.step(
             probe, StepCall(output, given["timestep"], given["sample"], denoised is not None)
         )
-        if not given.get("return_dict", True):
-            return latents, latents
-        return BaseOutput(prev_sample=latents, pred_original_sample=latents)
+        return _answer(given, latents)
+
+    parts = Parts(
+        drive.manner.parts,
+        lambda output, timestep, sample: drive.step(probe, StepCall(output, timestep, sample, False)),
+    )
+
+    def copied(memo: Any) -> Any:
+        if not drive.manner.parts:
+            return drive.copied(probe)
+        copied = real_copy(probe)
+        own = copied.step
+
+        @functools.wraps(own)
+        def step(*args: Any, **kwargs: Any) -> Any:
+            given = _named(signature, copied, args, kwargs)
+            output = model_output(copied, given["model_output"], given["sample"])
+            return _answer(given, parts.step(output, given["timestep"], given["sample"]))
+
+        copied.__dict__["step"] = step
+        return copied
 
     probe.__dict__.update(
-        set_timesteps=set_timesteps, step=step, __deepcopy__=lambda memo: drive.copied(probe)
+        set_timesteps=set_timesteps, step=step, __deepcopy__=copied
     )
     if "init_noise_sigma" in probe.__dict__:
         # Latents come and go without the deviation of the first noise.
@@ -111,6 +131,13 @@ def model_output(scheduler: Any, output: Tensor, sample: Tensor) -> Tensor:
     learned = scheduler.config.get("variance_type") in ("learned", "learned_range")
     two = output.ndim == sample.ndim and output.shape[1] == 2 * sample.shape[1]
     return output[:, : sample.shape[1]] if learned and two else output
+
+
+def _answer(given: Mapping[str, Any], latents: Tensor) -> Any:
+    """What a step gives back, in the form that its caller asks for."""
+    if not given.get("return_dict", True):
+        return latents, latents
+    return BaseOutput(prev_sample=latents, pred_original_sample=latents)
 
 
 @cache

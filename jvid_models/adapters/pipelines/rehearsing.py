@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 from torch import Tensor
 
+from jvid_models.adapters.pipelines.manner import Manner
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
 from jvid_models.adapters.pipelines.presenting import leave
 from jvid_models.adapters.pipelines.probe import Presented, StepCall, real_copy
@@ -31,14 +32,14 @@ class Rehearsing:
         stepped: as of `Presenting`.
         turn: the first that is of interest.
         at: the level in the place of that turn's; None is its own.
-        delegates: as of `Drive`.
+        manner: as of `Drive`.
     """
 
     networks: PipelineNetworks
     stepped: Callable[[StepCall], Tensor] = leave
     turn: int = 0
     at: Presented | None = None
-    delegates: bool = False
+    manner: Manner = Manner()
     _count: int = attrs.field(default=0, init=False)
 
     def set_timesteps(self, probe: Any, own: Callable[[], None], device: Any) -> None:

@@ -22,6 +22,7 @@ from jvid_models.adapters.pipelines.layout import PipelineLayout
 from jvid_models.adapters.pipelines.learning import Pass, learn_layout
 from jvid_models.adapters.pipelines.levels import VisitedLevels, visited_levels
 from jvid_models.adapters.pipelines.loops import loop_of, preparing
+from jvid_models.adapters.pipelines.manner import Manner
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
 from jvid_models.adapters.pipelines.outlines import outlined
 from jvid_models.adapters.pipelines.probe import StepCall
@@ -46,7 +47,7 @@ class Setting:
         levels: of its scheduler.
         layout: of its latents.
         times: of the turns of a run, where its number of steps is stated; else none.
-        delegates: whether the real scheduler's step is called within a turn too (Cosmos).
+        manner: how its loop calls its scheduler.
         streams: whether its loop keeps a state, so that a run waits in it.
     """
 
@@ -58,7 +59,7 @@ class Setting:
     levels: VisitedLevels
     layout: PipelineLayout
     times: tuple[float, ...]
-    delegates: bool
+    manner: Manner
     streams: bool
 
     def returned(self, scheduler: Any, x: Tensor, call: StepCall, before: float, time: float) -> Tensor:
@@ -111,8 +112,8 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
     visits = visiting.visits(call.who)
     levels = visited_levels(loop_of(pipe).scheduler, visits)
     times = levels.times(visits)
-    passes = Pass(call, prompts, sizes, answers, networks, levels.presented(times[-2]), visiting.delegates)
-    streams = visiting.copies > 0 or keeps_state(passes)
+    passes = Pass(call, prompts, sizes, answers, networks, levels.presented(times[-2]), visiting.manner)
+    streams = (visiting.copies > 0 and not visiting.manner.parts) or keeps_state(passes)
     layout = learn_layout(passes)
     if layout.factor != 1.0 and levels.kind.prediction == "eps":
         raise InputError(f"{call.who} scales its latents by {layout.factor:g}, and its network's noise by 1: expected one scale")
@@ -125,7 +126,7 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
         levels,
         layout,
         () if call.steps is None else times[:-1],
-        visiting.delegates,
+        visiting.manner,
         streams or layout.has_more,
     )
 
@@ -158,7 +159,10 @@ def _visited(
     with networks.recorded(), leaving_at_the_decoder(call.pipe):
         enter(call.pipe, arguments, visiting, answers, lambda prepared: prepared)
         if visiting.calls_twice:
-            visiting.delegates = True
+            visiting.manner = Manner(delegates=True)
+            enter(call.pipe, arguments, visiting, answers, lambda prepared: prepared)
+        elif visiting.parts:
+            visiting = Visiting(turned, Manner(parts=visiting.parts))
             enter(call.pipe, arguments, visiting, answers, lambda prepared: prepared)
     # What is called in each turn may depend on it.
     answers.names = tuple(name for name in answers.names if answers.calls()[name] == before.get(name, 0))
@@ -174,7 +178,7 @@ def _visited(
 
 def visits_of(call: PipelineCall, prompts: Sequence[str], setting: Setting, steps: int) -> Visits:
     """What the pipeline visits in ``steps`` steps, its networks replayed."""
-    visiting = Visiting(setting.networks.turned, setting.delegates)
+    visiting = Visiting(setting.networks.turned, setting.manner)
     arguments = call.arguments(prompts, setting.sizes, steps, skips=True)
     with (
         _explained(call.who),

@@ -26,6 +26,7 @@ from torch import Tensor
 from jvid.errors import InputError, one_line
 from jvid_models.adapters.pipelines.answers import Answers
 from jvid_models.adapters.pipelines.entry import Entrance
+from jvid_models.adapters.pipelines.manner import Manner
 from jvid_models.adapters.pipelines.probe import Departure, Presented, StepCall, real_copy
 
 __all__ = ["Request", "Stream", "Waiting"]
@@ -53,7 +54,7 @@ class Stream:
         answers: of its encoders.
         first: the evaluation that it begins with.
         steps: of the run, where it is stated: its other turns are the pipeline's own.
-        delegates: as of `Drive`.
+        manner: as of `Drive`.
     """
 
     def __init__(
@@ -63,11 +64,11 @@ class Stream:
         answers: Answers,
         first: Request,
         steps: int | None = None,
-        delegates: bool = False,
+        manner: Manner = Manner(),
     ) -> None:
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[StepCall | BaseException] = queue.SimpleQueue()
-        drive = _Turns(first, self._requests, self._replies, steps, delegates)
+        drive = _Turns(first, self._requests, self._replies, steps, manner)
         drive.entrance = Entrance(pipe, arguments, drive, answers, first.insert)
         run = _carried(lambda: _run(pipe, arguments, drive))
         self._thread = threading.Thread(target=run, name=f"jvid {type(pipe).__name__}", daemon=True)
@@ -171,10 +172,10 @@ class _Turns:
         requests: queue.SimpleQueue[Request | None],
         replies: queue.SimpleQueue[StepCall | BaseException],
         steps: int | None,
-        delegates: bool,
+        manner: Manner,
     ) -> None:
         self._last, self._requests, self.replies = first, requests, replies
-        self.most, self.stated, self.delegates = steps or _MOST, steps is not None, delegates
+        self.most, self.stated, self.manner = steps or _MOST, steps is not None, manner
         self._turn = 0
         self._timesteps: Tensor | None = None
         self._sigmas: Tensor | None = None

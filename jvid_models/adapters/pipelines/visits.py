@@ -6,6 +6,7 @@ are, and no network is called.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from jvid.errors import InputError
+from jvid_models.adapters.pipelines.manner import Manner
 from jvid_models.adapters.pipelines.probe import StepCall, real_copy
 
 __all__ = ["Visiting", "Visits"]
@@ -47,14 +49,15 @@ class Visiting:
 
     Args:
         turned: called at the end of each turn.
-        delegates: whether calls of ``step`` that do not get x_0 are the real scheduler's.
+        manner: how the loop calls its scheduler, as far as it is known.
     """
 
-    def __init__(self, turned: Callable[[], None], delegates: bool = False) -> None:
-        self._turned, self.delegates = turned, delegates
+    def __init__(self, turned: Callable[[], None], manner: Manner = Manner()) -> None:
+        self._turned, self.manner = turned, manner
         self._probe: Any = None
         self._found: list[tuple[Any, float, bool]] = []
         self.copies = 0
+        self._stepped: set[int] = set()
         self.first: Tensor | None = None
 
     def set_timesteps(self, probe: Any, own: Callable[[], None], device: Any) -> None:
@@ -74,9 +77,24 @@ class Visiting:
         return call.sample
 
     def copied(self, probe: Any) -> Any:
-        """A scheduler of its own; copies are counted."""
+        """A scheduler of its own; copies are counted, and their steps."""
+        number = self.copies
         self.copies += 1
-        return real_copy(probe)
+        copy = real_copy(probe)
+        own = copy.step
+
+        @functools.wraps(own)
+        def step(*args: Any, **kwargs: Any) -> Any:
+            self._stepped.add(number)
+            return own(*args, **kwargs)
+
+        copy.__dict__["step"] = step
+        return copy
+
+    @property
+    def parts(self) -> int:
+        """How many copies are called in the scheduler's place."""
+        return 0 if self._found else len(self._stepped)
 
     @property
     def calls_twice(self) -> bool:
