@@ -19,6 +19,7 @@ from jvid.errors import InputError
 from jvid_models.adapters.pipelines.answers import Answers, Inject
 from jvid_models.adapters.pipelines.call import PipelineCall, Sizes
 from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
+from jvid_models.adapters.pipelines.finishing import Finishing
 from jvid_models.adapters.pipelines.layout import PipelineLayout, as_clips, layout_of
 from jvid_models.adapters.pipelines.loops import has_autoencoder
 from jvid_models.adapters.pipelines.manner import Manner
@@ -42,6 +43,7 @@ class Pass:
     networks: PipelineNetworks
     at: Presented
     manner: Manner
+    finishing: Finishing
     generators: list[torch.Generator] = attrs.field(factory=list)
 
     def decoded(self, inject: Inject, stepped: Callable[[StepCall], Tensor]) -> Tensor:
@@ -73,16 +75,43 @@ class Pass:
         drive: Drive = Presenting(self.at, stepped, count, self.manner)
         if self.call.steps is not None:
             drive = Rehearsing(self.networks, stepped, manner=self.manner)
-        with self.networks.replayed(), leaving_at_the_decoder(self.call.pipe):
+        with self.networks.replayed(), leaving_at_the_decoder(self.call.pipe), self.finishing.leaving_out():
             return enter(self.call.pipe, arguments, drive, self.answers, inject)
 
 
 def learn_layout(passes: Pass) -> PipelineLayout:
-    """The layout of the latents of these passes.
+    """The layout of the latents of these passes; a finishing method is left out of them where that explains it.
 
     Raises:
         InputError: what happens to them is no reshape, permutation, scale and shift.
     """
+    try:
+        return _learned(passes)
+    except InputError as error:
+        reason = error
+    for name in _finishing_methods(passes):
+        passes.finishing.left_out = name
+        try:
+            return _learned(passes)
+        except InputError:
+            passes.finishing.left_out = None
+    raise reason
+
+
+def _finishing_methods(passes: Pass) -> list[str]:
+    """The methods that change latents behind the loop, in the order of their calls."""
+    steps: list[StepCall] = []
+
+    def stepped(call: StepCall) -> Tensor:
+        steps.append(call)
+        return call.sample
+
+    with passes.finishing.noted(lambda: bool(steps)):
+        passes.run(lambda prepared: prepared, stepped)
+    return passes.finishing.names
+
+
+def _learned(passes: Pass) -> PipelineLayout:
     who = passes.call.who
 
     def inwards(field: Field) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from jvid.errors import InputError, JvidError, MissingDependencyError, one_line
 from jvid_models.adapters.pipelines.answers import Answers, kept_methods
 from jvid_models.adapters.pipelines.call import PipelineCall, Sizes
 from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
+from jvid_models.adapters.pipelines.finishing import Finishing
 from jvid_models.adapters.pipelines.layout import PipelineLayout
 from jvid_models.adapters.pipelines.learning import Pass, learn_layout
 from jvid_models.adapters.pipelines.levels import VisitedLevels, visited_levels
@@ -112,7 +113,8 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
     visits = visiting.visits(call.who)
     levels = visited_levels(loop_of(pipe).scheduler, visits)
     times = levels.times(visits)
-    passes = Pass(call, prompts, sizes, answers, networks, levels.presented(times[-2]), visiting.manner)
+    at, finishing = levels.presented(times[-2]), Finishing(loop_of(pipe))
+    passes = Pass(call, prompts, sizes, answers, networks, at, visiting.manner, finishing)
     streams = (visiting.copies > 0 and not visiting.manner.parts) or keeps_state(passes)
     layout = learn_layout(passes)
     if layout.factor != 1.0 and levels.kind.prediction == "eps":
