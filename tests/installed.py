@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import runpy
 import subprocess
 import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
+
+from jvid.plugins import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,11 +47,71 @@ def lay_out(
     return module
 
 
-def run(*words: str, path: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run python with these arguments, the distributions of ``path`` installed; whatever its exit code."""
+def _environment(path: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
     known = {key: value for key, value in os.environ.items() if not key.startswith("JVID_")}
     folders = [str(ROOT), *([str(path)] if path else [])]
-    known |= {"PYTHONPATH": os.pathsep.join(folders), **environment}
+    return known | {"PYTHONPATH": os.pathsep.join(folders), **environment}
+
+
+def run(*words: str, path: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run python with these arguments, the distributions of ``path`` installed; whatever its exit code."""
     return subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, env=known, cwd=path or ROOT
-    )
+        [sys.executable, *words],
+        capture_output=True, text=True, env=_environment(path, environment), cwd=path or ROOT,
+    )  # fmt: skip
+
+
+def fork(*words: str, path: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """``run`` in a fork of this process, which has torch imported: for what is not about an import or the interpreter.
+
+    Plugins are discovered anew. Negative exit codes are signals.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = os.fork()
+        if child == 0:
+            _become(words, path or ROOT, _environment(path, environment), out.fileno(), err.fileno())
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        told = []
+        for file in (out, err):
+            file.seek(0)
+            told.append(file.read().decode())
+    return subprocess.CompletedProcess([sys.executable, *words], code, *told)
+
+
+def _become(
+    words: tuple[str, ...], folder: Path, environment: Mapping[str, str], out: int, err: int
+) -> NoReturn:
+    """In the child: what the interpreter does with its arguments, up to its exit."""
+    code = 70
+    try:
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_RDONLY))
+        os.chdir(folder)
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)
+        sys.path[:0] = ["", *environment["PYTHONPATH"].split(os.pathsep)]
+        importlib.invalidate_caches()
+        registry._default = None
+        how, what, *rest = words
+        sys.argv = [how, *rest]
+        try:
+            if how == "-m":
+                runpy.run_module(what, run_name="__main__", alter_sys=True)
+            else:
+                assert how == "-c", how
+                exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)

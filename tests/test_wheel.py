@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email import message_from_string
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from packaging.requirements import Requirement
 
 from tests.environments import ROOT, Environment, build_wheel, make_environment, unpack
 
+README = ROOT / "README.md"
 CORE = {"attrs", "cattrs", "einops", "numpy", "pluggy", "safetensors", "torch"}
 
 
@@ -152,9 +154,9 @@ print(json.dumps(results))
 """
 
 
-def commands(environment: Environment, *lines: str) -> list[list[Any]]:
+def commands(environment: Environment, *each: Sequence[str]) -> list[list[Any]]:
     """Exit code, stdout and stderr of each command, all in one process of the environment."""
-    done = environment.run("python", "-c", MANY, json.dumps([line.split() for line in lines]))
+    done = environment.run("python", "-c", MANY, json.dumps(each))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -173,7 +175,7 @@ def test_the_command_line_alone(environment: Callable[..., Environment]) -> None
         "evaluate x -r x.toml": "is not installed: pip install 'jvid[training]'",
         "curves x -o x.png": "matplotlib is not installed: pip install 'jvid[training]'",
     }
-    found = commands(cli, *works, *lacks)
+    found = commands(cli, *(line.split() for line in (*works, *lacks)))
     for (line, shown), (code, out, err) in zip(works.items(), found, strict=False):
         assert (code, err) == (0, ""), line
         assert shown in out, line
@@ -210,18 +212,21 @@ def test_what_the_demo_runs_on(environment: Callable[..., Environment]) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "--editable '.[cli,media,models]'" in makefile
     demo = environment("cli", "media", "models")
-    done = demo.run(
-        "jvid", "sample", "a person waving two hands", "--steps", "1", "-o", "wave.mp4", "-o", "wave.png"
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-2:] == ["wave.mp4", "wave.png"]
+    sample = 'jvid sample "a person waving two hands" -o wave.mp4'
+    assert f"$ {sample}\n" in README.read_text(encoding="utf-8")
     (prompt,) = re.findall(r"PROMPT \?= (.+)", makefile)
-    done = demo.run(
-        "jvid", "compare", prompt, "--ensemble", "sprites-64", "--steps", "4", "-o", "comparison.png"
+    first, second = commands(
+        demo,
+        [*shlex.split(sample)[1:], "--steps", "1", "-o", "wave.png"],
+        ["compare", prompt, "--ensemble", "sprites-64", "--steps", "2", "-o", "comparison.png"],
     )
-    assert done.returncode == 0, done.stderr
-    assert all(label in done.stdout for label in ("clips alone", "frames alone", "mixture"))
-    assert all((demo.folder / name).stat().st_size > 1000 for name in ("wave.mp4", "wave.png"))
+    assert first[0] == 0, first[2]
+    assert first[1].splitlines()[-2:] == ["wave.mp4", "wave.png"]
+    assert second[0] == 0, second[2]
+    assert all(label in second[1] for label in ("clips alone", "frames alone", "mixture"))
+    assert all(
+        (demo.folder / name).stat().st_size > 1000 for name in ("wave.mp4", "wave.png", "comparison.png")
+    )
 
 
 TRAINING = """

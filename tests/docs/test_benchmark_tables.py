@@ -19,6 +19,7 @@ from benchmarks import tables
 from benchmarks.beside import Process, beside, environment, in_turn
 from benchmarks.ratios import claim, interleaved, threads, verdict
 from jvid.machine.cores import threads_for
+from tests.installed import fork
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
@@ -139,10 +140,10 @@ def benches(pytester, monkeypatch):
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(BENCH)
 
-    def run(*arguments: str, whole: bool = True) -> Any:
-        """``whole``: in a process of its own, as it measures there."""
-        how = pytester.runpytest_subprocess if whole else pytester.runpytest_inprocess
-        return how("-p", "no:cacheprovider", "--benchmark-quiet", *arguments)
+    def run(*arguments: str) -> Any:
+        return fork(
+            "-m", "pytest", "-p", "no:cacheprovider", "--benchmark-quiet", *arguments, path=pytester.path
+        )
 
     return run
 
@@ -152,7 +153,7 @@ def test_a_run_prints_the_table_and_writes_it_between_the_marks(benches, tmp_pat
     page.write_text("before\n<!-- bench -->\nold\n<!-- end of bench -->\nafter\n")
     done = benches(f"--page={page}")
     row = "| a clip | 3 s   | 2 s  | 1.50  | ≥ 1.6 | ≥ 2.2 | MISSED  |         |"
-    assert row in done.outlines
+    assert row in done.stdout.splitlines(), done.stdout + done.stderr
     text = page.read_text()
     assert row in text
     assert "0 figures reach their aim, 0 what they must, 1 neither: a clip." in text
@@ -166,13 +167,13 @@ def test_a_page_that_cannot_take_the_table_is_told_before_anything_runs(benches,
     page = tmp_path / "page.md"
     if text is not None:
         page.write_text(text)
-    done = benches(f"--page={page}", whole=False)
-    assert done.ret == pytest.ExitCode.USAGE_ERROR
-    assert any("expected a page that holds <!-- bench -->" in line for line in done.errlines)
-    assert not any("a clip" in line for line in done.outlines)
+    done = benches(f"--page={page}")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "expected a page that holds <!-- bench -->" in done.stderr
+    assert "a clip" not in done.stdout
 
 
-def test_make_bench_measures_with_all_cores():
+def test_make_bench_measures_with_all_cores(monkeypatch):
     """An empty argument would be the root, whose tests' own settings, one thread among them, would then hold."""
     told = subprocess.run(
         ["make", "-n", "bench"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -184,14 +185,13 @@ def test_make_bench_measures_with_all_cores():
         for word in shlex.split(command.partition("-m pytest ")[2])
     ]
     code = (
-        "import os, pytest, sys; code = pytest.main(sys.argv[1:]); "
+        "import os, pytest, sys; sys.modules.pop('tests.conftest'); code = pytest.main(sys.argv[1:]); "
         "print('threads', os.environ.get('OMP_NUM_THREADS')); sys.exit(code)"
     )
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "PYTEST_"))}
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments, "--collect-only"],
-        cwd=ROOT, env=environ, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    for name in [name for name in os.environ if name.startswith(("OMP_", "PYTEST_"))]:
+        monkeypatch.delenv(name)
+    done = fork("-c", code, *arguments, "--collect-only")
+    assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "threads None"
 
 

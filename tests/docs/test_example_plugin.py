@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.installed import ROOT, run
+from tests.installed import ROOT, fork, run
 
 EXAMPLE = ROOT / "examples" / "jvid-cartoon"
 README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
@@ -75,11 +75,11 @@ def test_the_command_line_knows_it(site: Path) -> None:
     done = run("-m", "jvid", "plugins", path=site)
     assert done.returncode == 0
     assert re.search(r"(?m)^cartoon +jvid-cartoon 0\.1\.0 +denoiser 1, selector 1$", done.stdout), done.stdout
-    done = run("-m", "jvid", "names", "denoiser", path=site)
+    done = fork("-m", "jvid", "names", "denoiser", path=site)
     assert re.search(r"(?m)^two-tone +cartoon \(jvid-cartoon 0\.1\.0\)  Two flat tones", done.stdout), (
         done.stdout
     )
-    done = run("-m", "jvid", "show", "selector", "strokes", path=site)
+    done = fork("-m", "jvid", "show", "selector", "strokes", path=site)
     assert "plugin cartoon of jvid-cartoon 0.1.0" in done.stdout
     assert "  every  int  default 4" in done.stdout
 
@@ -91,7 +91,7 @@ def test_its_module_is_light(site: Path) -> None:
 
 def test_a_wrong_option_names_it(site: Path) -> None:
     code = "import jvid\ntry:\n    jvid.load('denoiser', 'two-tone', tone=-1)\nexcept jvid.InputError as e: print(e)"
-    done = run("-c", code, path=site)
+    done = fork("-c", code, path=site)
     assert "denoiser cartoon/two-tone (jvid-cartoon 0.1.0): ValueError: 'tone' must be > 0" in done.stdout
 
 
@@ -105,18 +105,18 @@ def test_the_readme_runs(site: Path) -> None:
             else:
                 assert words[0] in {"pip", "pytest"}
                 assert (ROOT / words[-1]).exists()
-    done = run("-m", "tests.several", *commands[1:], path=site)
+    done = fork("-m", "tests.several", *commands[1:], path=site)
     codes = re.findall(r"exit code (\d)", done.stdout)
     assert codes == ["0"] * commands.count("--"), done.stdout + done.stderr
     assert (site / "cartoon.safetensors").is_file()
     blocks = re.findall(r"(?ms)^```python\n(.*?)^```$", README)
     assert len(blocks) == 2
-    done = run("-c", "\n".join(blocks), path=site)
+    done = fork("-c", "\n".join(blocks), path=site)
     assert done.returncode == 0, done.stderr
 
 
 def test_it_proves_itself(site: Path) -> None:
     tests = str(EXAMPLE / "tests")
-    done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tests, tests, path=site)
+    done = fork("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tests, tests, path=site)
     assert done.returncode == 0, done.stdout[-3000:]
     assert re.search(r"\b[1-9]\d* passed", done.stdout), done.stdout

@@ -5,8 +5,8 @@ commands of minutes (training, make) are checked without running: the target, th
 Python blocks of one page run in order, in one namespace.
 
 What a page shows is that words, names, files and shapes fit together, so the UNets and the video decoder do no arithmetic here:
-their weights are read and their inputs arrive, and a cheap function answers. One command of the README runs whole, in a process
-of its own. The numbers are those of ``test_digests.py`` and ``test_bundled_pair.py``.
+their weights are read and their inputs arrive, and a cheap function answers. The README's first command runs whole, as installed,
+in ``test_wheel.py``; the numbers are those of ``test_digests.py`` and ``test_bundled.py``.
 """
 
 from __future__ import annotations
@@ -98,10 +98,6 @@ TAKES_MINUTES = {
 }  # fmt: skip
 
 
-WHOLE = 'jvid sample "a person waving two hands" -o wave.mp4'
-"""Runs as a reader would type it: the installed command, the networks as they are."""
-
-
 @pytest.fixture
 def idle_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     from jvid_models.fast import AcceleratedUNet
@@ -153,14 +149,9 @@ def jvid(*words: str) -> None:
     assert main(words) == 0, f"jvid {shlex.join(words)}"
 
 
-def test_the_command_that_runs_whole_is_on_a_page() -> None:
-    assert WHOLE in commands()
-
-
 @pytest.mark.parametrize("command", commands())
-def test_command(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+@pytest.mark.usefixtures("idle_networks")
+def test_command(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A comment follows white space, as in a shell: ENSEMBLE#EXPERT is a word.
     words = shlex.split(re.sub(r"\s#\s.*$", "", command))
     if words[0] == "make":
@@ -198,8 +189,6 @@ def test_command(
         monkeypatch.chdir(tmp_path)
         put_models(command, tmp_path)
         words = [f"{word}{SIZE}" if re.search(r"models/wan-2\.\d$", word) else word for word in words]
-        if command != WHOLE:
-            request.getfixturevalue("idle_networks")
         for earlier in (words[i + 1] for i, word in enumerate(words) if word == "--again"):
             jvid("sample", "--unconditional", "--steps", "1", "-o", earlier)
         plans = [words[i + 1] for i, word in enumerate(words) if word == "--plan"]
@@ -212,12 +201,9 @@ def test_command(
             (tmp_path / prompts).write_text(f"a person running\n\n{line}\n", encoding="utf-8")
         # The last of an option counts.
         few = ["--steps", "2"] if words[1] == "sample" and not plans else []
-        if words[1] == "sample" and command != WHOLE:
+        if words[1] == "sample":
             few += ["--scale", "1", *(["--num", "2"] if "--num" in words else [])]
-        if command == WHOLE:
-            run([str(Path(sys.executable).with_name("jvid")), *words[1:], *few], tmp_path)
-        else:
-            jvid(*words[1:], *few)
+        jvid(*words[1:], *few)
         for output in (words[i + 1] for i, word in enumerate(words) if word == "-o"):
             written = [tmp_path / output, *tmp_path.glob(f"{Path(output).stem}-*{Path(output).suffix}")]
             assert sum(path.stat().st_size for path in written if path.is_file()) > 0, output
