@@ -14,6 +14,7 @@ from torch import Tensor
 
 from jvid.core.conditions import PerFrame, require
 from jvid.core.keyed import keyed_normal
+from jvid.core.levels import levels_for
 from jvid.core.protocols import Condition, NoiseSchedule
 from jvid.core.spaces import LatentSpace
 from jvid.schedules import TabulatedSchedule
@@ -22,6 +23,7 @@ from jvid.testing.oracles import TwoModeOracle
 __all__ = ["Inner", "conditions", "direct"]
 
 F64 = torch.float64
+_TABLE = TabulatedSchedule.scaled_linear()
 
 
 def conditions(b: int, f: int, same: bool = False) -> Condition:
@@ -43,7 +45,7 @@ class Inner:
     def __init__(
         self, schedule: NoiseSchedule | None = None, space: LatentSpace | None = None, shift: float = 0.0
     ) -> None:
-        self.schedule = TabulatedSchedule.scaled_linear() if schedule is None else schedule
+        self.schedule = _TABLE if schedule is None else schedule
         self.space = space
         self.shift = shift
         self.shapes: list[tuple[int, ...]] = []
@@ -62,7 +64,7 @@ class Inner:
 
     def _row(self, x: Tensor, t: Tensor, mean: Tensor) -> Tensor:
         oracle = TwoModeOracle(self.schedule, 0.8, 0.4)
-        alpha, _ = self.schedule(t)
+        alpha, _ = levels_for(self.schedule, t, x)
         mean = mean.view(1, 1, -1, 1, 1)
         return (oracle(x.double() - alpha * mean, t, {}) + mean).to(x.dtype)
 

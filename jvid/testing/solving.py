@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -73,9 +74,15 @@ def _one(index: int, start: Level) -> Mapping[str, float]:
     return {"one": 1.0}
 
 
+@lru_cache(256)
+def _levels(schedule: NoiseSchedule, times: tuple[float, ...]) -> tuple[Level, ...]:
+    """The levels at times; checks of one solver after another visit the same."""
+    return tuple(level_at(schedule, t) for t in times)
+
+
 def path(schedule: NoiseSchedule, times: Sequence[float], who: Who = _one) -> list[Step]:
     """The steps that visit the times, as a sampler's plan has them."""
-    levels = [level_at(schedule, t) for t in times]
+    levels = _levels(schedule, tuple(times))
     steps: list[Step] = []
     for index, (start, end) in enumerate(pairwise(levels)):
         weights = who(index, start)
@@ -100,6 +107,7 @@ class SolverRun:
         drawn: ``(step index, key)`` of each draw, in order.
         seen: every tensor that the solver was handed, with a copy from then.
         trace: x after each step.
+        copies: whether to keep ``evaluated`` and ``seen``.
     """
 
     x: Tensor
@@ -108,10 +116,12 @@ class SolverRun:
     drawn: list[tuple[int, Any]] = attrs.field(factory=list)
     seen: list[tuple[str, Tensor, Tensor]] = attrs.field(factory=list)
     trace: list[Tensor] = attrs.field(factory=list)
+    copies: bool = True
 
     def hand(self, what: str, value: Tensor) -> Tensor:
         """Keep a copy of a tensor that the solver gets, to see whether it writes on it."""
-        self.seen.append((what, value, value.clone()))
+        if self.copies:
+            self.seen.append((what, value, value.clone()))
         return value
 
     def advance(
@@ -120,7 +130,8 @@ class SolverRun:
         """Take one step."""
 
         def denoise(x_t: Tensor, level: Level) -> Tensor:
-            self.evaluated.append((step.index, x_t.clone(), level))
+            if self.copies:
+                self.evaluated.append((step.index, x_t.clone(), level))
             t = torch.tensor(level.t, dtype=F64)
             parts = [weight * experts[name](x_t, t, {}) for name, weight in step.weights.items()]
             return self.hand("a prediction", sum(parts[1:], parts[0]))
@@ -148,10 +159,11 @@ def run(
     experts: Denoiser | Mapping[str, Denoiser],
     x: Tensor,
     draw: Draws | None = None,
+    copies: bool = True,
 ) -> SolverRun:
-    """All steps from x; one denoiser is used for every expert."""
+    """All steps from x; one denoiser is used for every expert. Without ``copies``, ``evaluated`` and ``seen`` stay empty."""
     known = experts if isinstance(experts, Mapping) else dict.fromkeys(steps[0].weights, experts)
-    out = SolverRun(x, solver.init())
+    out = SolverRun(x, solver.init(), copies=copies)
     for step in steps:
         out.advance(solver, step, known, draw)
     return out
@@ -195,7 +207,7 @@ def moments(
     def no_noise(index: int, key: str) -> Tensor:
         return torch.zeros(1, 1, 1, 1, 1, dtype=F64)
 
-    first = run(solver, steps, experts, torch.zeros(1, 1, 1, 1, 1, dtype=F64), no_noise)
+    first = run(solver, steps, experts, torch.zeros(1, 1, 1, 1, 1, dtype=F64), no_noise, copies=False)
     slots = {each: 2 + k for k, each in enumerate(dict.fromkeys(first.drawn))}
     x = torch.zeros(1, 1, 1, 1, 2 + len(slots), dtype=F64)
     x[..., 1] = 1.0
@@ -207,7 +219,7 @@ def moments(
         return z
 
     found = []
-    for at in run(solver, steps, experts, x, unit).trace:
+    for at in run(solver, steps, experts, x, unit, copies=False).trace:
         assert at.isfinite().all(), "samples are not finite"
         effects = at.flatten() - at.flatten()[0]
         spread = float(effects[1]) ** 2 * variance + float((effects[2:] ** 2).sum())

@@ -94,7 +94,7 @@ def _require_on_a_gaussian(solver: Any, where: str, times: Times) -> None:
 
         def error(count: int) -> float:
             steps = path(schedule, times(count))
-            trace = run(solver, steps, oracle, x).trace
+            trace = run(solver, steps, oracle, x, copies=False).trace
             ends = [(trace[i], steps[i].end) for i in shared(count)]
             return max(
                 float((got - oracle.flow(x, start, end)).abs().max()) / deviation(end) for got, end in ends
@@ -178,7 +178,7 @@ def _require_against_reference(
 
     def error(count: int) -> float:
         steps = path(schedule, falling(count), lambda index, start: weights)
-        trace = run(solver, steps, experts, latents_at(steps[0].start)).trace
+        trace = run(solver, steps, experts, latents_at(steps[0].start), copies=False).trace
         return max(
             float((trace[i] - exact).abs().max()) / math.hypot(steps[i].end.alpha, steps[i].end.sigma)
             for i, exact in zip(shared(count), expected, strict=True)
@@ -217,7 +217,7 @@ def _require_of_turns(solver: Any, where: str, order: int, name: Callable[[Step,
         for step in steps:
             exact = oracles[step.expert].flow(exact, step.start, step.end)
             expected.append(exact)
-        trace = run(solver, steps, oracles, x).trace
+        trace = run(solver, steps, oracles, x, copies=False).trace
         return max(
             float((trace[i] - expected[i]).abs().max()) / math.sqrt(oracles["one"].variance(steps[i].end))
             for i in shared(count)

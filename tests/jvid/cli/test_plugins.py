@@ -17,7 +17,7 @@ from jvid.plugins import hookimpl
 from jvid.plugins.registrar import Registrar
 from jvid.plugins.registry import Registry, using
 from jvid.selectors import Always
-from tests.installed import HELLO, lay_out, run
+from tests.installed import HELLO, fork, lay_out, run
 from tests.toy import toy_registry
 
 HEAVY = {"av", "diffusers", "matplotlib", "numpy", "torch", "transformers"}
@@ -97,9 +97,9 @@ def test_plugins_of_installed_distributions(tmp_path: Path) -> None:
     assert rows["cartoon_broken"] == (
         "cartoon_broken cartoon-broken 1.2 BROKEN at import: RuntimeError: cannot start"
     )
-    strict = run("-m", "jvid", "plugins", path=tmp_path, JVID_STRICT_PLUGINS="1")
+    strict = fork("-m", "jvid", "plugins", path=tmp_path, JVID_STRICT_PLUGINS="1")
     assert strict.returncode == 2
-    restricted = run("-m", "jvid", "plugins", path=tmp_path, JVID_PLUGINS="cartoon")
+    restricted = fork("-m", "jvid", "plugins", path=tmp_path, JVID_PLUGINS="cartoon")
     rows = {line.split()[0]: " ".join(line.split()) for line in restricted.stdout.splitlines()}
     assert list(rows) == ["builtin", "cartoon", "models", "training", "cartoon_broken"]
     assert rows["cartoon_broken"] == "cartoon_broken - left out by JVID_PLUGINS"

@@ -17,7 +17,7 @@ from jvid.plugins import hookimpl
 from jvid.plugins.registrar import KINDS, Registrar
 from jvid.plugins.registry import Registry
 from jvid.selectors import Always
-from tests.installed import HELLO, lay_out, run
+from tests.installed import HELLO, fork, lay_out
 
 Install = Callable[..., None]
 
@@ -113,16 +113,16 @@ def test_every_stage_is_broken_somewhere() -> None:
 @pytest.mark.parametrize("how", ["exit", "stdout", "half", "misspelt", "later"])
 def test_a_really_installed_one_leaves_the_command_line_as_it_was(tmp_path: Path, how: str) -> None:
     stage, _, source = STAGES[how]
-    before = run("-m", "jvid", "names", "solver", path=tmp_path)
+    before = fork("-m", "jvid", "names", "solver", path=tmp_path)
     lay_out(tmp_path, "cartoon-broken", "print('hello from me')\n" + source)
-    after = run("-m", "jvid", "names", "solver", path=tmp_path)
+    after = fork("-m", "jvid", "names", "solver", path=tmp_path)
     assert (after.returncode, after.stdout) == (0, before.stdout)
     lines = [line for line in after.stderr.splitlines() if line != "hello from me"]
     assert len(lines) == 1
     assert lines[0].startswith(
         f"jvid: warning: plugin 'cartoon_broken' of cartoon-broken 1.2 failed at {stage}"
     )
-    strict = run("-m", "jvid", "names", "solver", path=tmp_path, JVID_STRICT_PLUGINS="1")
+    strict = fork("-m", "jvid", "names", "solver", path=tmp_path, JVID_STRICT_PLUGINS="1")
     assert (strict.returncode, strict.stdout) == (2, "")
     assert "jvid: error: plugin 'cartoon_broken'" in strict.stderr
 

@@ -16,7 +16,7 @@ from jvid.testing.checking import CHECKS, GLOBALS, KINDS, checks_of, options_of
 from jvid.testing.globals import watched
 from jvid.testing.report import Outcome, Report
 from jvid.testing.trial import Trial
-from tests.installed import ROOT, run
+from tests.installed import ROOT, fork
 from tests.mutants import Mutant, add, hunt, mutants_of
 
 
@@ -252,7 +252,7 @@ def test_the_decorator_makes_a_test_of_each_check(tmp_path):
         "def test_wrong(n):\n    return Falls()\n\n"
         "@conformance('schedule', only=['angle_never_falls'])\ndef test_told():\n    return Falls()\n"
     )
-    done = run(
+    done = fork(
         "-m", "pytest", "-q", "-rxf", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)
     )
     count = len(checks_of("schedule"))

@@ -119,18 +119,18 @@ def test_a_hint_that_does_not_hold_is_not_believed(unets):
     torch.testing.assert_close(*results, atol=1e-4, rtol=0)
 
 
-def test_a_run_of_fifty_steps_is_the_stock_one(unets):
-    """The whole strategy: both experts in turn, 50 steps, at one plan and noise."""
+def test_a_run_of_both_experts_in_turn_is_the_stock_one(unets):
+    """The whole strategy: both experts in turn, four switches each way, at one plan and noise."""
     b = 2
     made, plans = [], []
     for fast in (True, False):
         video, image = (from_unet(unets[kind], SCHEDULER, fast=fast) for kind in ("video", "image"))
         noise = ScaledNoise(IndependentNoise(), 0.1)
         experts = {"video": Expert(Guided(video, 2.0)), "image": Expert(Guided(Framewise(image), 2.0), noise)}
-        sampler = Sampler(experts, Cycle(("video", "image"), (2, 1)), DDPM(), Leading(50))
+        sampler = Sampler(experts, Cycle(("video", "image"), (2, 1)), DDPM(), Leading(12))
         plans.append(sampler.plan(0))
         made.append(sampler((4, 3, 8, 8), seeds=range(b), cond=conds(b)))
-    assert plans[0].counts == {"video": 34, "image": 16}
+    assert plans[0].counts == {"video": 8, "image": 4}
     assert made[0].abs().max() > 1.0
     # Untrained networks amplify what differs in a step; trained ones do not.
     torch.testing.assert_close(*made, atol=1e-3, rtol=1e-3)

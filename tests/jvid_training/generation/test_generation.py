@@ -90,17 +90,17 @@ def test_what_is_not_said(tmp_path, tiny):
 
 @pytest.mark.parametrize("micro", [1, 2])
 def test_clips_of_real_networks_are_the_same_in_any_batch(tmp_path, tiny, micro):
-    sizes = {1: (1, 2, 3, 6), 2: (2, 4, 6)}[micro]
+    sizes = {1: (1, 3), 2: (2, 4)}[micro]
     sets = [
-        generate(tmp_path / str(batch), num=7, ensemble=str(tiny), batch=batch, micro_batch=micro)
+        generate(tmp_path / str(batch), num=5, ensemble=str(tiny), batch=batch, micro_batch=micro)
         for batch in sizes
     ]
     assert len({content(made) for made in sets}) == 1
     assert len({made.fingerprint for made in sets}) == 1
     assert sets[0].calls["video"] > 0
     assert sets[0].calls["image"] > 0
-    other = generate(tmp_path / "other", num=7, ensemble=str(tiny), batch=2, micro_batch=micro, seed=1)
-    assert other.fingerprint != sets[0].fingerprint
+    one, other = (toy(tmp_path / f"seed {seed}", 2, seed=seed) for seed in (0, 1))
+    assert one.fingerprint != other.fingerprint
 
 
 @pytest.mark.parametrize(("batch", "micro"), [(1, 1), (2, 2), (3, 1), (6, 6)])
