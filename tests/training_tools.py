@@ -10,15 +10,19 @@ from typing import Any
 
 import attrs
 import av
+import cattrs
 import numpy as np
 import pytest
 import torch
 from filelock import FileLock  # torch brings it
+from safetensors.numpy import load_file
 from torch import Tensor
 
 from jvid import paper
 from jvid_models.text import EmbeddingTable
 from jvid_training.data.latents import encode
+from jvid_training.data.manifest import load_manifest
+from jvid_training.data.sequences import Sequence
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train.trainer import train
 
@@ -121,6 +125,33 @@ def prepare(folder: Path, kind: str = "image", **training: Any) -> Recipe:
         EmbeddingTable(prompts, torch.from_numpy(values)).save(folder / "prompts.safetensors")
     encode(recipe.data, recipe.codec, folder / "clips", pooled)
     return recipe
+
+
+def rows_of(folder: Path, sequence: Sequence, kind: str) -> np.ndarray:
+    """The rows of a sequence, as the safetensors library reads them."""
+    rows = load_file(folder / f"{sequence.shard}.{kind}.safetensors")["rows"]
+    return rows[sequence.offset : sequence.offset + sequence.length]
+
+
+def as_format_1(folder: Path) -> None:
+    """Turn an encoding into the one that jvid 0.1 left: sequences in the manifest, ``.npy`` shards without digests."""
+    newer = ("bucket",)
+    rows = [cattrs.unstructure(each) for each in load_manifest(folder).sequences]
+    plain = [{name: value for name, value in row.items() if name not in newer} for row in rows]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name in ("index", "shards"):
+        del manifest[name]
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 1, "sequences": plain}))
+    (folder / "index.safetensors").unlink()
+    for path in folder.glob("shard-*.safetensors"):
+        np.save(path.with_suffix(".npy"), load_file(path)["rows"])
+        path.unlink()
+    for path in folder.glob("shard-*.json"):
+        block = json.loads(path.read_text())
+        kept = [
+            {name: value for name, value in row.items() if name not in newer} for row in block["sequences"]
+        ]
+        path.write_text(json.dumps({"sequences": kept, "clips": block["clips"]}))
 
 
 def tiny_runs(factory: pytest.TempPathFactory) -> Path:

@@ -51,7 +51,7 @@ def check_encoded(manifest: Manifest, data: Data, codec: CodecChoice) -> None:
 
 def check_captions(manifest: Manifest, files: list[ClipFile]) -> None:
     """Refuse latents whose captions or attributes are no longer those of the files."""
-    known = {sequence.clip: sequence for sequence in manifest.sequences}
+    known = {sequence.clip: sequence for sequence in manifest.sequences.of_clips()}
     then, now = (
         {name: _stated(each[name]) for name in sorted(each) if name not in manifest.skipped}
         for each in (known, {file.name: file for file in files})

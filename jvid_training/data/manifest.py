@@ -1,60 +1,75 @@
-"""What an encoding leaves behind: ``manifest.json``, read and compared; `jvid_training.data.latents` writes it."""
+"""What an encoding leaves behind: ``manifest.json`` and ``index.safetensors``, read and compared.
+
+`jvid_training.data.latents` writes them. The manifest holds what the latents depend on, their statistics, the clips that were
+skipped and the digests of the shards and of the index, which holds the sequences (`jvid_training.data.sequences`). So the
+SHA-256 of the manifest is that of the encoding: two processes with the same digest train on the same rows.
+
+A manifest of format 1 lists its sequences itself, beside ``.npy`` shards without digests.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 import cattrs
-import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save_file
 
 from jvid.errors import InputError
-from jvid.files import read_json
+from jvid.files import read_json, whole_file, write_json
 from jvid.refusals import unreadable
+from jvid_training.data.sequences import Sequence, Sequences
 from jvid_training.recipe import CodecChoice, Data
 
-FORMAT = 1
+__all__ = [
+    "FORMAT",
+    "Manifest",
+    "Sequence",
+    "is_set",
+    "key_of",
+    "load_manifest",
+    "save_manifest",
+    "sequence_of",
+]
+
+FORMAT = 2
+_INDEX = "index.safetensors"
 _NEWER = ("captions", "holdout_by", "label", "statistics")
 """Keys of `Data` that are newer than some manifests: stated only where they are not the default."""
 T = TypeVar("T")
 
 
 @attrs.frozen
-class Sequence:
-    """Consecutive frames of one clip in a shard."""
-
-    clip: str
-    action: str
-    actor: str
-    phase: int
-    flip: bool
-    offset: int
-    length: int
-    shard: str = ""
-    captions: tuple[str, ...] = ()
-    attributes: dict[str, Any] = attrs.field(factory=dict, hash=False)
-
-
-@attrs.frozen
-class Manifest:
-    """What `encode` leaves behind; see the module's head."""
+class _Head:
+    """The keys of ``manifest.json``."""
 
     key: dict[str, Any]
-    sequences: tuple[Sequence, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     skipped: dict[str, str]
     fps: float
     frames: int
     holdout: tuple[str, ...]
-    format: int = FORMAT
+    shards: dict[str, str]
+    """Digest of each file of rows, by its name without the ending; none in format 1."""
+
+
+@attrs.frozen
+class Manifest(_Head):
+    """What `encode` leaves behind; see the module's head."""
+
+    sequences: Sequences
+    digest: str = attrs.field(default="", eq=False)
+    """Of the whole encoding."""
 
     @property
     def actions(self) -> tuple[str, ...]:
         """Names of the classes, sorted."""
-        return tuple(sorted({sequence.action for sequence in self.sequences}))
+        return tuple(sorted(set(self.sequences.names["action"])))
 
 
 def key_of(data: Data, codec: CodecChoice) -> dict[str, Any]:
@@ -68,11 +83,24 @@ def key_of(data: Data, codec: CodecChoice) -> dict[str, Any]:
 
 def is_set(data: Data, name: str) -> bool:
     """Whether a recipe's data states another value of a key than the default."""
-    return bool(getattr(data, name) != getattr(attrs.fields(Data), name).default)
+    field = getattr(attrs.fields(Data), name)
+    default = field.default.factory() if isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type]
+    return bool(getattr(data, name) != default)
+
+
+def save_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Write index and manifest, the manifest last; returns what is read back."""
+    with whole_file(folder / _INDEX) as part:
+        save_file(manifest.sequences.arrays(), str(part))
+        part.chmod(0o644)
+        digest = hashlib.sha256(part.read_bytes()).hexdigest()
+    head = {field.name: getattr(manifest, field.name) for field in attrs.fields(_Head)}
+    write_json(folder / "manifest.json", {"format": FORMAT, "index": digest, **head})
+    return load_manifest(folder)
 
 
 def load_manifest(folder: Path) -> Manifest:
-    """Read ``manifest.json``. Raises `InputError` when the folder was never encoded to its end."""
+    """Read the manifest of an encoding. Raises `InputError` when the folder was never encoded to its end."""
     path = folder / "manifest.json"
     if not path.is_file():
         raise InputError(f"no latents in {folder}: run `jvid encode RECIPE` first")
@@ -80,31 +108,64 @@ def load_manifest(folder: Path) -> Manifest:
         path,
         "what `jvid encode` wrote",
         "delete this one file, and `jvid encode` makes it again from the shards",
-        _manifest,
+        lambda document: _manifest(document, folder),
     )
-    return manifest
+    return attrs.evolve(manifest, digest=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _manifest(document: dict[str, Any]) -> Manifest:
-    if document["format"] != FORMAT:
-        raise InputError(f"format {document['format']}, expected {FORMAT}; give data.latents another folder")
-    return structured(document, Manifest)
+def _manifest(document: dict[str, Any], folder: Path) -> Manifest:
+    form = document["format"]
+    if form not in (1, FORMAT):
+        raise InputError(
+            f"format {form}, expected at most {FORMAT}; update jvid, or give data.latents another folder"
+        )
+    if form == 1:
+        sequences = Sequences.of(sequence_of(row) for row in document["sequences"])
+    else:
+        sequences = _index(folder / _INDEX, document["index"])
+    head = _structured({"shards": {}, **document}, _Head)
+    return Manifest(**attrs.asdict(head, recurse=False), sequences=sequences)
 
 
-def structured(document: Any, kind: type[T]) -> T:
+def _index(path: Path, digest: str) -> Sequences:
+    try:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise ValueError("it is not the bytes that were written")
+        return Sequences.of_arrays(load(content))
+    except (OSError, ValueError, KeyError, SafetensorError, MemoryError) as error:
+        remedy = "delete manifest.json beside it, and `jvid encode` makes both again from the shards"
+        raise unreadable(path, error, f"{path} is damaged ({error}): {remedy}") from None
+
+
+_KINDS = {
+    "clip": str,
+    "action": str,
+    "actor": str,
+    "phase": int,
+    "flip": bool,
+    "offset": int,
+    "length": int,
+    "shard": str,
+}
+
+
+def sequence_of(row: dict[str, Any]) -> Sequence:
+    """A sequence of a manifest of format 1, or of a shard; by hand, as there may be hundreds of thousands."""
+    for name, kind in _KINDS.items():
+        if type(row[name]) is not kind:
+            raise ValueError(f"{name}: got {row[name]!r}, expected {kind.__name__}")
+    captions = row.get("captions", ())
+    if not all(isinstance(caption, str) for caption in captions):
+        raise ValueError(f"captions: got {captions!r}, expected texts")
+    plain: dict[str, Any] = {name: row[name] for name in _KINDS}
+    attributes, bucket = dict(row.get("attributes", {})), int(row.get("bucket", 0))
+    return Sequence(**plain, captions=tuple(captions), attributes=attributes, bucket=bucket)
+
+
+def _structured(document: Any, kind: type[T]) -> T:
     """A value of ``kind``; ValueError in one line where the document is of another shape."""
     try:
         return cattrs.structure(document, kind)
     except cattrs.BaseValidationError as error:
         raise ValueError("; ".join(cattrs.transform_error(error)[:2])) from None
-
-
-def mapped(path: Path) -> np.ndarray:
-    """A shard's array as a memory map. Raises `InputError` where it cannot be opened, or is damaged."""
-    try:
-        array: np.ndarray = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError, MemoryError) as error:
-        shard = f"{path.name.partition('.')[0]}.json"
-        damaged = f"{path} is damaged ({error}): delete {shard} and manifest.json beside it, and encode again"
-        raise unreadable(path, error, damaged) from None
-    return array

@@ -40,9 +40,7 @@ def sentences_of(manifests: Iterable[Manifest], data: Data) -> list[str]:
                 f"data.phrases: no class named {', '.join(unknown)}; classes are {', '.join(actions)}"
             )
         return ["", *(prompt for action in actions for prompt in prompts_of(action, data))]
-    captions = (
-        caption for manifest in manifests for sequence in manifest.sequences for caption in sequence.captions
-    )
+    captions = (caption for manifest in manifests for caption in manifest.sequences.captions())
     return list({normalise_prompt(sentence): sentence for sentence in ("", *captions)}.values())
 
 

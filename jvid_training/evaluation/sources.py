@@ -20,7 +20,8 @@ from jvid.core.metrics import ClipSource
 from jvid.errors import InputError
 from jvid_models.prompts import prompt_of
 from jvid_training.data.manifest import Sequence as Encoded
-from jvid_training.data.manifest import load_manifest, mapped
+from jvid_training.data.manifest import load_manifest
+from jvid_training.data.shards import Shards
 from jvid_training.evaluation.views import Coded, Subset
 
 __all__ = ["ClipSource", "Coded", "RealClips", "Subset", "check_agreement", "real_clips"]
@@ -91,7 +92,7 @@ class RealClips:
         self._windows = [
             (s, _offset(s, number, seed, self.frames)) for s in chosen for number in range(windows)
         ]
-        self._maps: dict[str, np.ndarray] = {}
+        self._shards = Shards(self.folder, self.manifest.shards)
         words = {s.action: prompt_of(s.action, "", phrases) for s in chosen if s.action}
         self.labels: tuple[str, ...] = tuple(words.get(s.action) or s.captions[0] for s, _ in self._windows)
         self.actors: tuple[str, ...] = tuple(s.actor for s, _ in self._windows)
@@ -133,11 +134,9 @@ class RealClips:
 
     def _window(self, index: int) -> np.ndarray:
         sequence, offset = self._windows[index]
-        name = f"{sequence.shard}.frames.npy"
-        if name not in self._maps:
-            self._maps[name] = mapped(self.folder / name)
-        first = sequence.offset + offset
-        return self._maps[name][first : first + self.frames]
+        return self._shards.read(
+            sequence.shard, "frames", sequence.offset + offset, self.frames, sequence.clip
+        )
 
 
 def real_clips(reference: str, **options: Any) -> RealClips:

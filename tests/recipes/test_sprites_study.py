@@ -76,7 +76,9 @@ def test_studies_name_strategies_that_compose_with_their_experts() -> None:
     ablation, sweep = (load_study(RECIPE / f"{name}.toml") for name in ("ablation", "sweep"))
     assert sweep.sweep is not None
     named = [ablation.study.strategy, *ablation.ablation.strategies.values(), *sweep.sweep.points.values()]
-    assert {Path(path).name for path in named} == {path.name for path in (RECIPE / "strategies").rglob("*.json")}
+    assert {Path(path).name for path in named} == {
+        path.name for path in (RECIPE / "strategies").rglob("*.json")
+    }
     oracle = "gaussian:schedule=scaled-linear,mean=.3,std=.5"
     experts = dict.fromkeys(("clips", "frames", "clips-long", "clips-joint"), oracle)
     source = Source(experts=experts, codec="pixels", shape=(3, 8, 16, 16), fps=8)

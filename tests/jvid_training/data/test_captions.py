@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import attrs
@@ -23,7 +24,7 @@ from jvid_training.data.windows import Windows, generator
 from jvid_training.evaluation.sources import RealClips
 from jvid_training.recipe import Data, Recipe, structure_recipe
 from tests.caption_tools import captioned, captions_of, make_captioned, make_stills, write_metadata
-from tests.training_tools import document, pooled
+from tests.training_tools import as_format_1, document, pooled
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +140,13 @@ def test_class_folders_keep_their_key_and_old_manifests_load(clips: Path, tmp_pa
     names = {"captions", "holdout_by", "label", "statistics"}
     assert names.isdisjoint(key_of(recipe.data, recipe.codec)["data"])
     assert names - {"label", "statistics"} <= set(key_of(recipe_of(clips).data, recipe.codec)["data"])
-    old = read_json(clips / "latents/manifest.json", "a manifest", "")
+    shutil.copytree(clips / "latents", tmp_path / "old")
+    as_format_1(tmp_path / "old")
+    old = read_json(tmp_path / "old/manifest.json", "a manifest", "")
     for sequence in old["sequences"]:
         del sequence["captions"], sequence["attributes"]
-    write_json(tmp_path / "manifest.json", old)
-    loaded = load_manifest(tmp_path)
+    write_json(tmp_path / "old/manifest.json", old)
+    loaded = load_manifest(tmp_path / "old")
     assert [s.captions for s in loaded.sequences] == [()] * 6
     assert [s.offset for s in loaded.sequences] == [
         s.offset for s in load_manifest(clips / "latents").sequences

@@ -22,10 +22,11 @@ from jvid_training.data.clips import actor_of, find_clips, passed_over
 from jvid_training.data.crop import apply_crop, centre_crop, person_crop
 from jvid_training.data.cropped import sequences
 from jvid_training.data.latents import encode, load_manifest
+from jvid_training.data.shards import Shards
 from jvid_training.data.windows import Windows, generator
 from jvid_training.jobs.locks import Lock
 from jvid_training.recipe import structure_recipe
-from tests.training_tools import document, make_clips, pooled, prepare, walker, write_clip
+from tests.training_tools import document, make_clips, pooled, prepare, rows_of, walker, write_clip
 
 
 def constant(count: int, rate: float) -> Timeline:
@@ -196,12 +197,7 @@ def test_latents_are_the_codec_of_the_frames_and_normalised(tmp_path: Path) -> N
     mean = np.asarray(manifest.mean).reshape(4, 1, 1, 1)
     std = np.asarray(manifest.std).reshape(4, 1, 1, 1)
     np.testing.assert_allclose(latents.numpy(), (pooled(video[None])[0].numpy() - mean) / std, atol=1e-5)
-    everything = np.concatenate(
-        [
-            np.load(tmp_path / f"latents/{s.shard}.latents.npy")[s.offset : s.offset + s.length]
-            for s in windows.sequences
-        ]
-    )
+    everything = np.concatenate([rows_of(tmp_path / "latents", s, "latents") for s in windows.sequences])
     np.testing.assert_allclose(everything.mean((0, 2, 3)), manifest.mean, atol=1e-5)
     np.testing.assert_allclose(everything.std((0, 2, 3)), manifest.std, atol=1e-5)
 
@@ -236,7 +232,7 @@ def test_flipped_sequences_are_mirrored(tmp_path: Path) -> None:
     manifest = load_manifest(tmp_path / "latents")
     pairs = {(s.clip, s.phase): {} for s in manifest.sequences}
     for s in manifest.sequences:
-        frames = np.load(tmp_path / f"latents/{s.shard}.frames.npy")[s.offset : s.offset + s.length]
+        frames = rows_of(tmp_path / "latents", s, "frames")
         pairs[s.clip, s.phase][s.flip] = frames
     for both in pairs.values():
         np.testing.assert_array_equal(both[True], both[False][:, :, ::-1])
@@ -246,7 +242,7 @@ def test_encoding_is_resumed_and_shared_and_refuses_other_settings(tmp_path: Pat
     monkeypatch.setattr("jvid_training.data.latents.SHARD_FRAMES", 30)
     whole = prepare(tmp_path)
     first = load_manifest(tmp_path / "latents")
-    names = sorted((tmp_path / "latents").glob("shard-*.npy"))
+    names = sorted((tmp_path / "latents").glob("shard-*.safetensors"))
     assert len(names) > 2
     calls: list[int] = []
 
@@ -272,7 +268,7 @@ def test_encoding_is_resumed_and_shared_and_refuses_other_settings(tmp_path: Pat
     assert second.sequences == first.sequences
     assert len(calls) - before < sum(1 for _ in first.sequences)
     for path in names:
-        np.testing.assert_array_equal(np.load(path), np.load(tmp_path / "again" / path.name))
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
 
     with pytest.raises(
         InputError, match=r"latents of other settings; .*fps: \S+ then, 25\.0 now: give data\.latents"
@@ -298,11 +294,11 @@ def test_a_damaged_shard_costs_its_own_clips_alone(tmp_path: Path, monkeypatch) 
     monkeypatch.setattr(latents, "SHARD_FRAMES", 1)  # a shard for each clip
     recipe = prepare(tmp_path)
     before = load_manifest(tmp_path / "latents")
-    shard = tmp_path / "latents/shard-00002.latents.npy"
+    shard = tmp_path / "latents/shard-00002.latents.safetensors"
     kept = {path: path.read_bytes() for path in shard.parent.glob("shard-*") if "00002" not in path.name}
     shard.write_bytes(shard.read_bytes()[:200])
     with pytest.raises(InputError, match=r"delete shard-00002.json and manifest.json beside it"):
-        latents.mapped(shard)
+        Shards(shard.parent).read("shard-00002", "latents", 0, 1)
     for name in ("shard-00002.json", "manifest.json"):
         (shard.parent / name).unlink()
     calls: list[int] = []
@@ -324,7 +320,7 @@ def test_what_the_system_refuses_is_no_fault_of_the_files(tmp_path: Path) -> Non
     """A clip would be left out for ever, and the advice of damage is to delete and encode again."""
     recipe = prepare(tmp_path)
     clip = next((tmp_path / "clips").glob("*/*.avi"))
-    shard = next((tmp_path / "latents").glob("*.latents.npy"))
+    shard = next((tmp_path / "latents").glob("*.latents.safetensors"))
     whole_clip(clip)  # its library is loaded
     held = os.open(os.devnull, os.O_RDONLY)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -332,7 +328,7 @@ def test_what_the_system_refuses_is_no_fault_of_the_files(tmp_path: Path) -> Non
     try:
         for read in (
             lambda: whole_clip(clip),
-            lambda: latents.mapped(shard),
+            lambda: Shards(shard.parent).read(shard.name.split(".")[0], "latents", 0, 1),
             lambda: load_manifest(Path(recipe.data.latents)),
         ):
             with pytest.raises(InputError, match="Too many open files; raise the limit") as caught:
@@ -359,7 +355,7 @@ def test_damage_is_told_in_one_line(tmp_path: Path) -> None:
         find_clips(tmp_path / "clips", "^(?P<actor>[0-9]+)_")
     with pytest.raises(ClipError, match="cannot be decoded"):
         whole_clip(tmp_path / "nothing.avi")
-    shard = next((tmp_path / "latents").glob("*.latents.npy"))
+    shard = next((tmp_path / "latents").glob("*.latents.safetensors"))
     shard.write_bytes(shard.read_bytes()[:200])
     windows = Windows(tmp_path / "latents")
     with pytest.raises(InputError, match="is damaged"):

@@ -26,7 +26,7 @@ from jvid_training.evaluation.metrics.coherence import agreement, identity
 from jvid_training.evaluation.recognition import Linear, proportion, train_recogniser
 from jvid_training.evaluation.sources import Subset, check_agreement
 from tests.evaluation_tools import Clips, Means, noise
-from tests.training_tools import prepare
+from tests.training_tools import prepare, rows_of
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_real_clips_are_one_window_of_each_sequence(latents: Path) -> None:
     np.testing.assert_array_equal(clips, np.concatenate(list(real.batches(12))))
     # Each is a run of consecutive frames of its own sequence.
     for clip, (sequence, offset) in zip(clips, real._windows, strict=True):
-        stored = np.load(latents / f"{sequence.shard}.frames.npy")[sequence.offset :][: sequence.length]
+        stored = rows_of(latents, sequence, "frames")
         np.testing.assert_array_equal(clip, stored[offset : offset + 8])
         assert offset + 8 <= sequence.length
 
