@@ -26,33 +26,53 @@ RecipeArgument = Annotated[
 ]
 
 
+Setting = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A value of the recipe to change, such as training.steps=2. May be repeated.",
+    ),
+]
+
+
 @extra("training")
-def encode(recipe: RecipeArgument) -> None:
+def encode(
+    recipe: RecipeArgument,
+    settings: Setting = None,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", min=1, help="Processes that encode; a node of torchrun has so many each."),
+    ] = 1,
+    device: Device = "cpu",
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            "--batch",
+            min=1,
+            help="Frames that the autoencoder gets at a time (default: 1 on a processor, 32 on a GPU).",
+        ),
+    ] = None,
+) -> None:
     """Encode the recipe's clips into latents, once, ahead of training."""
-    import jvid
     from jvid.cli.progress import progress_bar
-    from jvid_training.data import latents
-    from jvid_training.data.checks import check_size, some
+    from jvid_training.data.checks import some
     from jvid_training.data.clips import passed_over
+    from jvid_training.data.encoding import encode_recipe
     from jvid_training.data.pictures import data_root
+    from jvid_training.jobs.ranks import first_process
     from jvid_training.recipe import load_recipe
 
-    chosen = load_recipe(recipe)
+    chosen = load_recipe(recipe, settings or ())
     data = chosen.data
     root = data_root(data)
-    codec = jvid.load("codec", chosen.codec.name, **chosen.codec.options)
-    check_size(data, codec)
     with progress_bar("clips") as bar:
-        manifest = latents.encode(
-            data,
-            chosen.codec,
-            root,
-            codec.encode,
-            bar.update,
-        )
-    frames = sum(sequence.length for sequence in manifest.sequences)
-    windows = sum(sequence.length - manifest.frames + 1 for sequence in manifest.sequences)
-    clips = len({sequence.clip for sequence in manifest.sequences})
+        manifest = encode_recipe(chosen, workers, device, batch, bar.update)
+    if not first_process():
+        return
+    lengths = manifest.sequences.of_each("length")
+    frames, windows = int(lengths.sum()), int((lengths - manifest.frames + 1).sum())
+    clips = len(manifest.sequences.texts["clip"])
     skipped = len(manifest.skipped)
     typer.echo(f"{data.latents}: {clips} clips, {frames} frames, {windows} windows; {skipped} clips skipped")
     for reason in manifest.skipped.values():
@@ -62,14 +82,14 @@ def encode(recipe: RecipeArgument) -> None:
 
 
 @extra("training")
-def train(recipe: RecipeArgument) -> None:
+def train(recipe: RecipeArgument, settings: Setting = None) -> None:
     """Train the recipe's network; goes on from the last checkpoint when there is one."""
     from jvid.cli.progress import progress_bar
     from jvid_training.jobs.ranks import first_process
     from jvid_training.recipe import load_recipe
     from jvid_training.train.trainer import train as run
 
-    chosen = load_recipe(recipe)
+    chosen = load_recipe(recipe, settings or ())
     with progress_bar("steps") as bar:
         bar.update(0, chosen.training.steps, chosen.name)
 

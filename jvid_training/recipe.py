@@ -7,6 +7,7 @@ key (``data.fps``). `jvid encode` needs ``data``, ``codec``; `jvid train` the re
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,6 +17,7 @@ import cattrs
 
 from jvid.errors import InputError
 from jvid.paper import PREFIXES
+from jvid_training.overrides import changed
 
 T = TypeVar("T")
 
@@ -79,6 +81,10 @@ class Data:
     """Key of the metadata whose values are drawn with equal chances, as classes are; all windows alike when empty."""
     statistics: str = ""
     """Folder of other latents whose mean and deviation these take, so that experts of several data sets share a space."""
+    normalise: bool = True
+    """Whether experts learn latents of mean 0 and deviation 1 in each channel, or as the autoencoder scales them."""
+    lists: dict[str, str] = attrs.field(factory=dict)
+    """Name of a split -> file that lists its clips, a path below ``root`` a line; other clips are left out."""
 
 
 @attrs.frozen
@@ -116,8 +122,8 @@ class Optimiser:
     warmup: int = attrs.field(default=500, validator=not_negative)
     decay: float = attrs.field(default=0.0, validator=fraction)
     """The last fraction of the run over which the rate falls linearly to a fiftieth; 0 keeps it constant."""
-    clip: float = attrs.field(default=1.0, validator=positive)
-    """Largest norm of the gradient."""
+    clip: float = attrs.field(default=1.0, validator=not_negative)
+    """Largest norm of the gradient; 0 leaves gradients as they are."""
 
 
 @attrs.frozen
@@ -135,6 +141,7 @@ class Training:
     stratified: bool = True
     """Spread a batch's timesteps evenly over 0..T-1 (each still uniform)."""
     ema: float = attrs.field(default=0.999, validator=fraction)
+    """Decay of the moving average of the weights; 0 is the weights themselves."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     checkpointing: bool = False
     """UNets only: compute layers again in the backward pass, in less memory and more time."""
@@ -212,9 +219,14 @@ def _converter() -> cattrs.Converter:
     return converter
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Read and check a recipe. Raises `InputError` in one line that names each wrong key."""
-    return structure_recipe(read_toml(path, "recipes/actions-64/image.toml"), str(path))
+def load_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
+    """Read and check a recipe, with values changed by ``settings`` such as "training.steps=2".
+
+    Raises:
+        InputError: in one line that names each wrong key.
+    """
+    document = read_toml(path, "recipes/actions-64/image.toml")
+    return structure_recipe(changed(document, settings), str(path))
 
 
 def read_toml(path: Path, example: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 from jvid.errors import InputError
 from jvid_models.captions import METADATA, Captioned, read_lines, read_metadata
 from jvid_training.data.clips import MEDIA, ClipFile, actor_of, files_below, find_clips
+from jvid_training.data.lists import split_by_lists
 from jvid_training.recipe import Data
 
 __all__ = ["find_files"]
@@ -28,9 +29,14 @@ def find_files(root: Path, data: Data) -> list[ClipFile]:
         InputError: no clips, a caption without its clip or a clip without its caption, metadata that `read_metadata` refuses,
             or a key that a file's metadata lacks.
     """
+    files = _every_file(root, data)
+    return split_by_lists(files, data) if data.lists else files
+
+
+def _every_file(root: Path, data: Data) -> list[ClipFile]:
     if data.captions == "class":
         for key in ("label", "holdout_by"):
-            if getattr(data, key):
+            if getattr(data, key) and not (key == "holdout_by" and data.lists and data.holdout_by == "split"):
                 raise InputError(
                     f'data.{key} = {getattr(data, key)!r} names a key of metadata: expected data.captions = "metadata" '
                     'or "text" beside it'

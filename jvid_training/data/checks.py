@@ -36,6 +36,11 @@ def shared_statistics(data: Data, key: dict[str, Any]) -> Manifest | None:
     """The manifest whose mean and deviation are taken, if one is named; it has to be of the same autoencoder and size."""
     if not data.statistics:
         return None
+    if not data.normalise:
+        raise InputError(
+            f"data.statistics = {data.statistics!r} beside data.normalise = false: latents that are not normalised have "
+            "none, leave one out"
+        )
     other = load_manifest(Path(data.statistics))
     parts = ("codec", key["codec"], other.key["codec"]), ("size", data.size, other.key["data"]["size"])
     for name, own, theirs in parts:

@@ -193,6 +193,8 @@ def _finish(folder: Path, data: Data, codec: CodecChoice, files: Sequence[ClipFi
         )
     shared = shared_statistics(data, key)
     mean, std = (shared.mean, shared.std) if shared is not None else _statistics(folder, train)
+    if not data.normalise:
+        mean, std = (0.0,) * len(mean), (1.0,) * len(std)
     manifest = Manifest(
         key=key, mean=mean, std=std, skipped=skipped, fps=data.fps, frames=data.frames, holdout=data.holdout,
         shards={name: digest for record in records for name, digest in record.shards.items()},

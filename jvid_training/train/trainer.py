@@ -146,7 +146,8 @@ class _Run:
                 f"{self.recipe.name}: the loss is {mean} at step {self.step}; the last checkpoint in {self.out} is whole: "
                 "resume it with a lower optimiser.lr or a higher optimiser.eps"
             )
-        self.accelerator.clip_grad_norm_(self.network.parameters(), self.recipe.optimiser.clip)
+        if self.recipe.optimiser.clip:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), self.recipe.optimiser.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.average.update()
