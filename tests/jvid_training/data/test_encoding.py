@@ -1,0 +1,199 @@
+"""Encoding by several processes: each clip once, with the bits of one process, resumed, by one writer."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL
+
+import jvid
+from jvid.errors import InputError, JvidError
+from jvid_models.codecs import ImageCodec
+from jvid_training.data import encoder, latents
+from jvid_training.data import workers as module
+from jvid_training.data.encoder import FrameEncoder, encoder_of
+from jvid_training.data.encoding import encode_recipe
+from jvid_training.data.manifest import load_manifest
+from jvid_training.jobs import pool
+from jvid_training.jobs.locks import Lock
+from jvid_training.recipe import CodecChoice, Recipe, structure_recipe
+from tests.forks import Workers, run_ranks
+from tests.training_tools import document, make_clips
+
+
+def tiny_autoencoder(folder: Path) -> None:
+    torch.manual_seed(0)
+    blocks = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
+    AutoencoderKL(block_out_channels=(4, 4), norm_num_groups=2, **blocks).save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    folder = tmp_path_factory.mktemp("several")
+    make_clips(folder / "clips")
+    tiny_autoencoder(folder / "codec")
+    found = structure_recipe(document(folder))
+    return attrs.evolve(found, codec=CodecChoice("autoencoder", {"folder": str(folder / "codec")}))
+
+
+@pytest.fixture(autouse=True)
+def _a_shard_for_each_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latents, "SHARD_FRAMES", 1)
+
+
+def into(recipe: Recipe, folder: Path) -> Recipe:
+    return attrs.evolve(recipe, data=attrs.evolve(recipe.data, latents=str(folder)))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != ".lock"}
+
+
+@pytest.fixture(scope="module")
+def alone(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("alone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latents, "SHARD_FRAMES", 1)
+        encode_recipe(into(recipe, folder))
+    return contents(folder)
+
+
+def test_workers_write_what_one_process_writes(
+    recipe: Recipe, alone: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = Workers()
+    monkeypatch.setattr(pool, "_started", workers)
+    seen: list[tuple[int, int]] = []
+    manifest = encode_recipe(
+        into(recipe, tmp_path), workers=3, advance=lambda done, total, clip: seen.append((done, total))
+    )
+    assert contents(tmp_path) == alone
+    assert len(alone) == 6 * 3 + 3
+    assert len(workers.started) == 3
+    assert seen == [(done, 6) for done in range(7)]
+    assert manifest == load_manifest(tmp_path)
+
+
+def test_processes_of_a_job_write_what_one_writes(
+    recipe: Recipe, alone: dict[str, bytes], tmp_path: Path
+) -> None:
+    def work() -> int:
+        return 0 if len(encode_recipe(into(recipe, tmp_path)).sequences) == 12 else 1
+
+    codes, printed = run_ranks(2, work)
+    assert codes == [0, 0], printed
+    assert contents(tmp_path) == alone
+
+
+def test_a_folder_that_nodes_do_not_share_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+    def work() -> int:
+        try:
+            encode_recipe(into(recipe, tmp_path / os.environ["RANK"]))
+        except InputError as error:
+            print(error)
+            # The other one waits for this one; a launcher would end it. Its number is in the lock that it holds.
+            os.kill(int((tmp_path / "0/.lock").read_text()), signal.SIGKILL)
+            return 2
+        return 0
+
+    codes, printed = run_ranks(2, work)
+    assert codes == [-signal.SIGKILL, 2], printed
+    assert "process 1 does not see what the first one wrote to" in printed
+    assert not (tmp_path / "0/manifest.json").exists()
+
+
+def test_a_worker_that_dies_costs_its_block_alone(
+    recipe: Recipe, alone: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_started", Workers())
+    encode_block = module.encode_block
+
+    def dies(block, data, encoder, folder, finished: Callable[[str], None]) -> None:
+        if block.number == 2:
+            os._exit(9)
+        encode_block(block, data, encoder, folder, finished)
+
+    monkeypatch.setattr(module, "encode_block", dies)
+    with pytest.raises(JvidError, match=r"process \d of 2 died \(exit code 9\): finished shards stay"):
+        encode_recipe(into(recipe, tmp_path), workers=2)
+    left = {path.stem for path in tmp_path.glob("shard-*.json")}
+    assert "shard-00002" not in left
+    assert left
+    assert not list(tmp_path.glob("shard-00002*"))
+    monkeypatch.setattr(module, "encode_block", encode_block)
+    manifest = encode_recipe(into(recipe, tmp_path), workers=2)
+    assert [(s.clip, s.flip) for s in manifest.sequences] == [
+        (s.clip, s.flip) for s in encode_recipe(into(recipe, tmp_path / "again")).sequences
+    ]
+    mean = load_manifest(tmp_path / "again").mean
+    assert manifest.mean == mean
+
+
+def test_two_encodings_of_one_folder_are_one_writer(recipe: Recipe, tmp_path: Path) -> None:
+    with (
+        Lock(tmp_path, alone=True),
+        pytest.raises(InputError, match=r"another run \(process \d+\) is writing to"),
+    ):
+        encode_recipe(into(recipe, tmp_path), workers=2)
+
+
+def test_frames_in_batches_are_those_of_one_at_a_time(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "_STRETCH", 8)
+    codec = jvid.load("codec", "autoencoder", **recipe.codec.options)
+    frames = np.random.default_rng(0).integers(0, 255, (20, 16, 16, 3), np.uint8)
+    sizes: list[int] = []
+    encode = codec.encode
+
+    def counted(video: torch.Tensor) -> torch.Tensor:
+        sizes.append(video.shape[2])
+        return encode(video)
+
+    one = encoder_of(codec)
+    assert one.stretch == 8
+    whole = codec.encode(torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1)
+    np.testing.assert_array_equal(one(frames), whole[0].permute(1, 0, 2, 3).numpy())
+    np.testing.assert_array_equal(attrs.evolve(one, encode=counted)(frames), one(frames))
+    assert sizes == [8, 8, 4], "a clip of any length takes the memory of a stretch"
+    many = encoder_of(codec, batch=6)
+    assert (many.stretch, codec.chunk) == (12, 6)
+    np.testing.assert_allclose(many(frames), one(frames), atol=2e-5)
+    with pytest.raises(InputError, match=r"--batch 4: Whole encodes whole clips, leave it out"):
+        encoder_of(Whole(), batch=4)
+    assert encoder_of(Whole()) == FrameEncoder(Whole.encode)
+
+
+class Whole:
+    """A codec that is no `ImageCodec`."""
+
+    @staticmethod
+    def encode(video: torch.Tensor) -> torch.Tensor:
+        return video
+
+
+def test_latents_that_are_not_finite_cost_their_clip(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode = ImageCodec.encode
+    calls: list[int] = []
+
+    def broken(self: ImageCodec, video: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        found = encode(self, video)
+        return found / 0 if len(calls) == 4 else found  # the mirrored second clip
+
+    monkeypatch.setattr(ImageCodec, "encode", broken)
+    manifest = encode_recipe(into(recipe, tmp_path))
+    ((clip, reason),) = manifest.skipped.items()
+    assert reason == f"clip {clip}: its latents hold NaN or infinity; check data.codec"
+    assert clip not in {s.clip for s in manifest.sequences}
+    assert len(manifest.sequences) == 10
+    assert np.isfinite(manifest.mean).all()
