@@ -34,7 +34,7 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="SET...",
-            help="Folders of `jvid generate`; codec:NAME is the reference through a codec or an ensemble's; "
+            help="Folders of `jvid generate`, or of videos; codec:NAME is the reference through a codec or an ensemble's; "
             "real:held-out, real:training its clips of these actors.",
         ),
     ],
@@ -180,13 +180,17 @@ def _by_base(evaluation: EvaluationResult) -> dict[str, Figure]:
 
 def _source(name: str, real: RealClips, reference: str, windows: int, seed: int) -> ClipSource:
     from jvid_training.evaluation.sources import Coded, real_clips
+    from jvid_training.evaluation.video_files import VideoFiles, video_files
     from jvid_training.generation.sets import ClipSet
+    from jvid_training.generation.spec import NAME as SET
 
     kind, _, rest = name.partition(":")
     if kind == "codec" and rest:
         return Coded(real, _codec(rest, real), name)
     if kind == "real" and rest in ("held-out", "training"):
         return real_clips(reference, windows=windows, seed=seed, actors=rest)
+    if not (Path(name) / SET).is_file() and (files := video_files(name)):
+        return VideoFiles(Path(name).name, files, real)
     return ClipSet.open(name, name=Path(name).name)
 
 
