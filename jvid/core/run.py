@@ -36,7 +36,7 @@ class Run:
         denoisers: by name, on the reference schedule.
         noises: noise samplers by name; None is independent noise.
         solver: whose steps are taken.
-        seeds: of the clips.
+        seeds: that the noise is keyed by, one a clip.
         cond: of the batch, one for all experts or one for each.
         calls: evaluations of each expert so far; counted on.
         seconds: spent in them so far; counted on.

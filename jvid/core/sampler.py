@@ -31,7 +31,7 @@ from jvid.core.renormalized import in_space
 from jvid.core.run import Run
 from jvid.core.spaces import LatentSpace
 from jvid.core.spaces import same_space as shared_space
-from jvid.core.state import State, check_initial, start
+from jvid.core.state import State, check_initial, start, streams_of
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
@@ -160,8 +160,9 @@ class Sampler:
             cond: of the batch, tensors leading with ``len(seeds)``; passed to the experts as it is; or a ``PerExpert``.
             plan: a plan to replay, from a file if need be, or the seed of one; 0 if None (with ``resume``, the
                 state's). Its levels must be the schedule's.
-            x: latents ``(b c f h w)`` to start from, at the plan's first level; if None,
-                N(0, alpha^2 + sigma^2) keyed by the seeds: the paper's N(0, I) where variance is kept.
+            x: latents ``(b c f h w)`` to start from, at the plan's first level, which the noise of the run depends on too: it
+                differs from that of the run which made them; if None, N(0, alpha^2 + sigma^2) keyed by the seeds: the
+                paper's N(0, I) where variance is kept.
             dtype: of the latents, float32 (the default) or float64; experts may compute in less.
             device: of the latents; x's, or the CPU.
             resume: a state to go on from, with the steps after it: bitwise what would have come.
@@ -190,8 +191,13 @@ class Sampler:
             plan = self.plan(0 if plan is None else plan)
         check_names({name for step in plan.steps for name in step.weights}, self.experts, plan)
         plan = on_schedule(plan, self.schedule)
+        given = x is not None
         x = start(shape, seeds, plan.steps[0].start, x, dtype, device, self.initial, self.clean)
-        return self._run(x, seeds, {} if cond is None else cond, plan, resume)
+        if resume is not None:
+            streams = resume.streams or seeds
+        else:
+            streams = streams_of(x, seeds) if given else seeds
+        return self._run(x, seeds, streams, {} if cond is None else cond, plan, resume)
 
     def __call__(
         self,
@@ -236,13 +242,19 @@ class Sampler:
         return resume.plan
 
     def _run(
-        self, x: Tensor, seeds: tuple[int, ...], cond: Condition | PerExpert, plan: Plan, resume: State | None
+        self,
+        x: Tensor,
+        seeds: tuple[int, ...],
+        streams: tuple[int, ...],
+        cond: Condition | PerExpert,
+        plan: Plan,
+        resume: State | None,
     ) -> Iterator[State]:
         run = Run(
             self._denoisers,
             {name: expert.noise for name, expert in self.experts.items()},
             self.solver,
-            seeds,
+            streams,
             cond,
             dict.fromkeys(self.experts, 0) | dict(resume.calls if resume else {}),
             dict.fromkeys(self.experts, 0.0) | dict(resume.seconds if resume else {}),
@@ -251,4 +263,4 @@ class Sampler:
         for step in plan.steps[resume.step.index + 1 if resume else 0 :]:
             x, x_0, memory = run.step(x, step, memory)
             calls, seconds = dict(run.calls), dict(run.seconds)
-            yield State(plan, step, seeds, x, x_0, memory, calls, seconds, self._fingerprint)
+            yield State(plan, step, seeds, x, x_0, memory, calls, seconds, self._fingerprint, streams)

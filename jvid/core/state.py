@@ -7,10 +7,14 @@ schedule, so that x is the paper's N(0, I); about sigma_max on a variance-explod
 shape z across frames; its own deviation is divided out. A run that changes a given clip starts from
 
     x = alpha clean + sigma z
+
+The noise of a run's steps is keyed by its seeds. In a run from given latents it is keyed by seed and latents, since another
+run with the same seeds may have made them: its noise is in them, and would be added twice.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,7 +32,7 @@ from jvid.errors import InputError
 if TYPE_CHECKING:
     from jvid.core.protocols import NoiseSampler
 
-__all__ = ["State", "check_initial", "start"]
+__all__ = ["State", "check_initial", "start", "streams_of"]
 
 
 @attrs.frozen(eq=False)
@@ -45,6 +49,7 @@ class State:
         calls: evaluations of each expert so far.
         seconds: spent in them so far, by expert.
         strategy: what made it (``jvid.core.fingerprint``); another one is refused on resuming.
+        streams: what the noise of the steps is keyed by, one number a clip; empty is the seeds.
     """
 
     plan: Plan
@@ -56,6 +61,7 @@ class State:
     calls: Mapping[str, int]
     seconds: Mapping[str, float]
     strategy: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    streams: tuple[int, ...] = attrs.field(default=(), repr=False)
 
     @property
     def next(self) -> Step | None:
@@ -116,6 +122,17 @@ def start(
     if dtype is None:
         dtype = x.dtype if x.dtype in (torch.float32, torch.float64) else torch.float32
     return x.to(dtype).to(device or x.device)
+
+
+def streams_of(x: Tensor, seeds: Sequence[int]) -> tuple[int, ...]:
+    """What the noise of a run from latents ``(b c f h w)`` is keyed by: one number a clip, of its seed and its latents alone."""
+    digests = (
+        hashlib.blake2b(
+            f"{seed} ".encode() + clip.detach().cpu().contiguous().numpy().tobytes(), digest_size=16
+        )
+        for seed, clip in zip(seeds, x, strict=True)
+    )
+    return tuple(int.from_bytes(digest.digest(), "little") for digest in digests)
 
 
 def check_initial(initial: NoiseSampler | None) -> None:

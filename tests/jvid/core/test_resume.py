@@ -30,7 +30,7 @@ from jvid.noise import SharedNoise
 from jvid.postprocessors import TemporalSmoothing
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.selectors import Always
-from jvid.solvers import DDIM, DDPM
+from jvid.solvers import DDIM, DDPM, DPMPP2MSDE, Euler, EulerAncestral
 from jvid.testing import GaussianOracle
 from tests.jvid.core.test_sampler import HALF, SD, SHAPE, Momentum, mixture
 
@@ -219,3 +219,55 @@ def test_a_plan_outside_the_unit_interval_is_refused() -> None:
     values["steps"][0]["start"]["t"] = 1.5
     with pytest.raises(InputError, match=r"a step at t 1\.5: expected times from 0"):
         mixture().trace(SHAPE, seeds=[0], plan=Plan.from_dict(values))
+
+
+@attrs.frozen
+class Recorded:
+    """A noise sampler that keeps what it draws."""
+
+    drawn: list[Tensor] = attrs.field(factory=list, eq=False)
+
+    def __call__(self, shape: Any, draw: Any) -> Tensor:
+        self.drawn.append(draw("z", shape))
+        return self.drawn[-1]
+
+
+STOCHASTIC = [DDPM(), DDIM(1.0), EulerAncestral(), DPMPP2MSDE(), Euler(s_churn=20.0)]
+
+
+@pytest.mark.parametrize("solver", STOCHASTIC, ids=lambda solver: type(solver).__name__)
+def test_a_run_from_the_latents_of_another_draws_noise_of_its_own(solver: Any) -> None:
+    """With the same seeds, as users split runs: noise that is drawn twice is added twice to the clip."""
+    times = torch.linspace(0.999, 0.0, 21, dtype=torch.float64).tolist()
+    noise = Recorded()
+
+    def sampler(part: list[float]) -> Sampler:
+        return Sampler({"one": Expert(GaussianOracle(SD, 0.0, 1.0), noise)}, Always("one"), solver, part)
+
+    first = list(sampler(times[:11]).trace(SHAPE, seeds=[5, 6], dtype=torch.float64))[-1].x
+    middle = len(noise.drawn)
+    second = list(sampler(times[10:]).trace(seeds=[5, 6], x=first))
+    end = len(noise.drawn)
+    list(sampler(times[10:]).trace(seeds=[5, 6], x=second[-1].x))
+    assert 0 < middle < end < len(noise.drawn)
+    clips = torch.stack(noise.drawn).transpose(0, 1).flatten(0, 1).flatten(1)
+    alike = torch.corrcoef(clips) - torch.eye(len(clips), dtype=clips.dtype)
+    assert alike.abs().max() < 0.9, "no draw is another's"
+    # A clip depends on its own seed and latents, and a resumed run is the unbroken one.
+    (alone,) = sampler(times[10:])(seeds=[6], x=first[1:])
+    assert torch.equal(alone, second[-1].x[1])
+    resumed = list(sampler(times[10:]).trace(resume=pickle.loads(pickle.dumps(second[3]))))
+    assert torch.equal(resumed[-1].x, second[-1].x)
+
+
+def test_a_split_run_has_the_deviation_of_its_data() -> None:
+    """DDPM on N(0, 1): x_0 of one run in two parts, against the same steps in one."""
+    times = torch.linspace(0.999, 0.0, 41, dtype=torch.float64).tolist()
+    seeds, shape = list(range(4)), (4, 2, 16, 16)
+
+    def sampler(part: list[float]) -> Sampler:
+        return Sampler({"one": Expert(GaussianOracle(SD, 0.0, 1.0))}, Always("one"), DDPM(), part)
+
+    whole = sampler(times)(shape, seeds=seeds, dtype=torch.float64)
+    split = sampler(times[20:])(seeds=seeds, x=sampler(times[:21])(shape, seeds=seeds, dtype=torch.float64))
+    assert split.std() == pytest.approx(float(whole.std()), rel=6 / (2 * split.numel()) ** 0.5)
