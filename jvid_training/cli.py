@@ -13,9 +13,18 @@ from jvid.cli.devices import Device, Dtype, Offloading, Threads, check_dtype, ch
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
 from jvid.cli.strategies import StartOptions, StrategyOptions, labelled
+from jvid.cli.summary import AsJson
 from jvid.errors import InputError
 from jvid.extras import extra
 from jvid.media.files import PLOTS, STILLS, listed
+from jvid_training.estimate.cli import (
+    DryRunOption,
+    GpuOption,
+    ProcessesOption,
+    UtilisationOption,
+    check_beside,
+    show_dry_run,
+)
 
 if TYPE_CHECKING:
     from jvid_training.export import Part
@@ -82,14 +91,26 @@ def encode(
 
 
 @extra("training")
-def train(recipe: RecipeArgument, settings: Setting = None) -> None:
+def train(
+    recipe: RecipeArgument,
+    settings: Setting = None,
+    dry: DryRunOption = False,
+    gpu: GpuOption = None,
+    utilisation: UtilisationOption = None,
+    processes: ProcessesOption = None,
+    as_json: AsJson = False,
+) -> None:
     """Train the recipe's network; goes on from the last checkpoint when there is one."""
+    check_beside(dry, gpu, utilisation, processes, as_json)
     from jvid.cli.progress import progress_bar
     from jvid_training.jobs.ranks import first_process
     from jvid_training.recipe import load_recipe
     from jvid_training.train.trainer import train as run
 
     chosen = load_recipe(recipe, settings or ())
+    if dry:
+        show_dry_run(chosen, gpu, utilisation, processes, as_json)
+        return
     with progress_bar("steps") as bar:
         bar.update(0, chosen.training.steps, chosen.name)
 

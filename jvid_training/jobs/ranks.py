@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-__all__ = ["Ranks", "computing", "cpu_job", "device_of", "first_process", "ranks"]
+__all__ = ["Ranks", "computing", "cpu_job", "device_of", "first_process", "ranks", "world_size"]
 
 T = TypeVar("T")
 _PATIENCE = timedelta(days=30)  # a process may have whole batches to make after another has none left
@@ -43,19 +43,20 @@ class Ranks:
             PartialState().wait_for_everyone()
 
 
-def _world() -> int:
+def world_size() -> int:
+    """The number of processes of this job."""
     return int(os.environ.get("WORLD_SIZE") or 1)
 
 
 def first_process() -> bool:
     """Whether this process is the one of its job that writes and prints; a process alone is, whatever RANK is."""
-    return _world() < 2 or int(os.environ.get("RANK") or 0) == 0
+    return world_size() < 2 or int(os.environ.get("RANK") or 0) == 0
 
 
 @contextmanager
 def ranks(device: str) -> Iterator[Ranks]:
     """The job of this process; its processes can send values to each other within the block."""
-    if _world() < 2:
+    if world_size() < 2:
         yield Ranks()
         return
     import torch.distributed as dist
@@ -98,7 +99,7 @@ def cpu_job(device: str | None = None) -> bool:
     """
     import torch
 
-    if _world() < 2:
+    if world_size() < 2:
         return False
     best = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     kind = (device or (best.type if best else "cpu")).partition(":")[0]

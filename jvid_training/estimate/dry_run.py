@@ -1,0 +1,176 @@
+"""A run up to its first step, without its weights: what would refuse the recipe, and what it would cost.
+
+Nothing is written, no clip is decoded and no weight is made: the network is on the meta device. What a run checks of its data,
+its text, its starting weights and its output is checked here; data that are not there leave the estimate possible.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import nn
+
+import jvid
+from jvid.documents import check_same
+from jvid.errors import InputError, JvidError
+from jvid_models.text import EmbeddingTable
+from jvid_models.weights import read_weights
+from jvid_models.words import Words
+from jvid_training.data.manifest import mapped
+from jvid_training.data.windows import Windows
+from jvid_training.estimate.estimate import UTILISATION, Estimate, estimate
+from jvid_training.estimate.gpus import Gpu, gpus_named
+from jvid_training.estimate.shapes import Denoising, Shapes
+from jvid_training.recipe import Recipe, to_document
+from jvid_training.train.autoencoding import Autoencode
+from jvid_training.train.checkpoints import checkpoints, load_checkpoint
+from jvid_training.train.networks import TextConditioned, build_network, conditioned, unet_of
+from jvid_training.train.objectives import Objective, Reconstruct
+from jvid_training.train.parameters import fix, start_from
+from jvid_training.train.tasks import Sources, objective_of, sources_of, text_of
+
+__all__ = ["DryRun", "dry_run"]
+
+_CLIP_TOKENS = 77
+_USUAL_FACTOR = 8
+
+
+@attrs.frozen
+class DryRun:
+    """The estimate of a run; ``problem`` is what would refuse it before its first step, None where nothing would."""
+
+    estimate: Estimate
+    problem: str | None
+
+
+@attrs.define
+class _Parts:
+    """What a run is made of, as far as it could be made."""
+
+    network: nn.Module
+    sources: Sources | None = None
+    text: EmbeddingTable | Words | None = None
+    objective: Objective | None = None
+
+
+def dry_run(
+    recipe: Recipe,
+    gpus: Sequence[Gpu] | None = None,
+    utilisation: float = UTILISATION,
+    processes: int = 1,
+) -> DryRun:
+    """Check a recipe as `jvid_training.train.trainer.train` does, and estimate its run.
+
+    Args:
+        recipe: of the run.
+        gpus: whose hours are wanted; the usual ones if None.
+        utilisation: share of their peak.
+        processes: that share a step's batch.
+
+    Raises:
+        InputError: a network that cannot be made, or a share out of range: there is no estimate.
+    """
+    with torch.device("meta"):
+        parts = _Parts(build_network(recipe))
+    problem = None
+    try:
+        _check(recipe, processes, parts)
+    except JvidError as error:
+        problem = str(error)
+    parts.network.to("meta")
+    assumed: list[str] = []
+    shapes = _shapes(recipe, parts, assumed)
+    objective = _objective(recipe, parts, assumed)
+    found = estimate(
+        recipe, parts.network, objective, shapes, gpus or gpus_named(), utilisation, processes, assumed
+    )
+    return DryRun(found, problem)
+
+
+def _check(recipe: Recipe, processes: int, parts: _Parts) -> None:
+    """Check what a run checks, in its order; fills ``parts``."""
+    training = recipe.training
+    if training.checkpointing and recipe.kind in ("decoder", "autoencoder"):
+        raise InputError(
+            f"training.checkpointing: only UNets compute layers again, not the {recipe.kind}; leave it out"
+        )
+    shares = processes * training.accumulate
+    if training.batch % shares:
+        raise InputError(
+            f"training.batch: {training.batch} cannot be shared by {processes} processes of {training.accumulate} parts; "
+            f"use a multiple of {shares}"
+        )
+    _check_out(Path(recipe.out))
+    parts.sources = sources_of(recipe)
+    parts.text = text_of(recipe, parts.sources)
+    parts.objective = objective_of(recipe, parts.text, torch.device("cpu"))
+    parts.network = conditioned(parts.network, parts.text)
+    if training.init:
+        with (
+            warnings.catch_warnings()
+        ):  # torch warns of each tensor that it does not copy onto the meta device
+            warnings.simplefilter("ignore", UserWarning)
+            weights = read_weights(Path(training.init))
+            start_from(parts.network, weights, training.new, training.unused, training.init)
+    fix(parts.network, training.fixed)
+    if found := checkpoints(Path(recipe.out)):
+        *_, state = load_checkpoint(found[-1], to_document(recipe))
+        words = parts.text.config if isinstance(parts.text, Words) else None
+        remedy = "give `out` another folder, or restore its vocabulary"
+        check_same(state.get("text"), words, f"{found[-1]} was trained on other words", remedy)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a folder that could not be made or written to, without trying."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"out: {there} is no folder that can be written to; give another")
+
+
+def _shapes(recipe: Recipe, parts: _Parts, assumed: list[str]) -> Shapes:
+    network: Any = unet_of(parts.network)
+    if recipe.kind == "autoencoder":
+        return Shapes(network.channels, network.factor)
+    if recipe.kind == "decoder":
+        return Shapes(network.config["latent_channels"], network.factor)
+    factor = _factor(recipe, parts, assumed)
+    channels = network.config.in_channels
+    # A UNet alone takes embeddings; of another width than the encoder's, which is the problem then.
+    width = None if isinstance(parts.network, TextConditioned) else network.config.cross_attention_dim
+    if isinstance(parts.text, Words):
+        return Shapes(channels, factor, parts.text.vocabulary.rows([""]).shape[1], width)
+    if parts.text is not None:
+        return Shapes(channels, factor, parts.text.embeddings.shape[1], width)
+    tokens = recipe.text.options.get("tokens", _CLIP_TOKENS)
+    assumed.append(f"prompts of {tokens} tokens")
+    return Shapes(channels, factor, tokens, width)
+
+
+def _factor(recipe: Recipe, parts: _Parts, assumed: list[str]) -> int:
+    """How many times smaller latents are: of what was encoded, or else of the codec."""
+    windows = (parts.sources or {}).get("train")
+    if isinstance(windows, Windows):
+        latents = mapped(windows.folder / f"{windows.sequences[0].shard}.latents.npy")
+        return recipe.data.size // int(latents.shape[-1])
+    try:
+        return int(jvid.load("codec", recipe.codec.name, **recipe.codec.options).factor)
+    except (JvidError, AttributeError):
+        assumed.append(f"latents {_USUAL_FACTOR} times smaller than frames")
+        return _USUAL_FACTOR
+
+
+def _objective(recipe: Recipe, parts: _Parts, assumed: list[str]) -> Objective:
+    """The objective whose loss is computed: that of the run, or one of the same cost."""
+    if recipe.kind == "autoencoder":
+        return parts.objective or Autoencode.of(recipe)
+    if recipe.kind == "decoder":
+        if recipe.training.perceptual:
+            assumed.append("no features of training.perceptual: they come on top")
+        return Reconstruct(recipe)
+    return parts.objective or Denoising(frames=recipe.kind == "image")

@@ -1,0 +1,197 @@
+"""What a run needs and costs: parameters, memory by part, operations, GPU-hours.
+
+weights          4 bytes of each parameter, and the buffers
+gradients        4 bytes of each parameter that is trained; once more in the buckets that several processes exchange
+moments          8 bytes of each parameter that gets gradients, and the optimiser's counters
+moving average   4 bytes of each parameter
+activations      of a forward and backward pass on the meta device (`jvid_training.estimate.step`)
+
+GPU-hours = steps x operations of a step / (peak of the GPU x utilisation) / 3600
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from jvid.errors import InputError
+from jvid_training.estimate.gpus import Gpu
+from jvid_training.estimate.precision import DTYPES
+from jvid_training.estimate.shapes import Shapes, batches_of
+from jvid_training.estimate.step import StepCost, cost_of, weighted
+from jvid_training.recipe import Recipe
+from jvid_training.train.networks import accelerated
+from jvid_training.train.objectives import Objective
+
+__all__ = ["UTILISATION", "Estimate", "Hours", "Memory", "estimate"]
+
+UTILISATION = 0.3
+"""Of a GPU's peak, where none is stated. The paper's runs reached .02 to .16."""
+
+
+@attrs.frozen
+class Memory:
+    """Bytes on each device. ``peak`` is the most at a time: gradients grow while activations go."""
+
+    weights: int
+    gradients: int
+    buckets: int
+    moments: int
+    average: int
+    activations: int
+    peak: int
+
+
+@attrs.frozen
+class Hours:
+    """A run on a GPU: ``hours`` of all GPUs together, None where it lacks the precision; whether the peak fits its memory."""
+
+    gpu: Gpu
+    hours: float | None
+    fits: bool
+
+
+@attrs.frozen
+class Estimate:
+    """The estimate of a run.
+
+    Attributes:
+        recipe: that is estimated.
+        processes: that share a step's batch, each on a device of its own.
+        trained: number of parameters that are trained.
+        fixed: number of those that keep their values.
+        unused: names of parameters that are trained but get no gradient.
+        batch: shapes of the parts that a device computes at a time, by name.
+        cost: of such a part, as the recipe says.
+        memory: of a device, as the recipe says.
+        other: memory with layers computed again where the recipe does not, or without where it does; None where the network
+            cannot.
+        again: operations of a step that layers computed again add, as the recipe says or would say.
+        utilisation: of the peak.
+        hours: on named GPUs.
+        assumed: what could not be known, in sentences.
+    """
+
+    recipe: Recipe
+    processes: int
+    trained: int
+    fixed: int
+    unused: tuple[str, ...]
+    batch: Mapping[str, tuple[int, ...]]
+    cost: StepCost
+    memory: Memory
+    other: Memory | None
+    again: int
+    utilisation: float
+    hours: tuple[Hours, ...]
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> int:
+        """Parts of a step, over all processes."""
+        return self.processes * self.recipe.training.accumulate
+
+    @property
+    def step(self) -> int:
+        """Operations of a step, over all processes."""
+        return self.parts * (self.cost.forward + self.cost.backward)
+
+    @property
+    def run(self) -> int:
+        """Operations of all steps; held-out losses and samples are not counted."""
+        return self.step * self.recipe.training.steps
+
+
+def estimate(
+    recipe: Recipe,
+    network: nn.Module,
+    objective: Objective,
+    shapes: Shapes,
+    gpus: Sequence[Gpu],
+    utilisation: float = UTILISATION,
+    processes: int = 1,
+    assumed: Sequence[str] = (),
+) -> Estimate:
+    """Estimate a run.
+
+    Args:
+        recipe: of the run.
+        network: on the meta device, with the parameters that are trained.
+        objective: of the recipe.
+        shapes: of its batches.
+        gpus: whose hours are wanted.
+        utilisation: share of a GPU's peak, in (0, 1].
+        processes: that share a step's batch.
+        assumed: sentences for `Estimate.assumed`.
+
+    Raises:
+        InputError: a share out of range, a batch that the processes cannot share, or a network that does not run.
+    """
+    training = recipe.training
+    if not 0 < utilisation <= 1:
+        raise InputError(f"utilisation {utilisation:g}: expected a share of the peak, above 0 and at most 1")
+    size = max(training.batch // (processes * training.accumulate), 1)
+    batches = batches_of(recipe, shapes, size)
+    parameters = dict(network.named_parameters())
+    unet = recipe.kind in ("image", "video")
+
+    def costs(checkpointing: bool) -> StepCost:
+        # A run resolves gradients of one dtype, that of the weights.
+        run = accelerated(network, checkpointing) if unet else network
+        return weighted(
+            [
+                (
+                    share,
+                    cost_of(
+                        run, parameters, objective, batch, DTYPES[training.precision], training.accumulate > 1
+                    ),
+                )
+                for share, batch in batches
+            ]
+        )
+
+    chosen = costs(training.checkpointing)
+    other = costs(not training.checkpointing) if unet else None
+    again = 0 if other is None else processes * training.accumulate * abs(chosen.backward - other.backward)
+    fixed = sum(each.numel() for each in parameters.values() if not each.requires_grad)
+    found = Estimate(
+        recipe,
+        processes,
+        sum(each.numel() for each in parameters.values()) - fixed,
+        fixed,
+        chosen.unused,
+        {name: tuple(values.shape) for name, values in batches[0][1].items()},
+        chosen,
+        _memory(network, parameters, chosen, processes),
+        None if other is None else _memory(network, parameters, other, processes),
+        again,
+        utilisation,
+        (),
+        tuple(assumed),
+    )
+    return attrs.evolve(found, hours=tuple(_hours(found, gpu) for gpu in gpus))
+
+
+def _memory(network: nn.Module, parameters: Mapping[str, Tensor], cost: StepCost, processes: int) -> Memory:
+    weights = _bytes(parameters.values()) + _bytes(network.buffers())
+    stepped = [each for name, each in parameters.items() if each.requires_grad and name not in cost.unused]
+    counter = torch.float32.itemsize
+    moments = 2 * _bytes(stepped) + counter * len(stepped)
+    average = _bytes(parameters.values())
+    buckets = cost.gradients if processes > 1 else 0
+    peak = weights + moments + average + buckets + cost.peak
+    return Memory(weights, cost.gradients, buckets, moments, average, cost.activations, peak)
+
+
+def _bytes(tensors: Any) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _hours(found: Estimate, gpu: Gpu) -> Hours:
+    rate = gpu.peak(found.recipe.training.precision) * found.utilisation
+    hours = found.run / rate / 3600 if rate else None
+    return Hours(gpu, hours, found.memory.peak <= gpu.memory)

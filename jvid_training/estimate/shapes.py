@@ -1,0 +1,86 @@
+"""The batches that a network of a recipe is trained on, as meta tensors: shapes and dtypes alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from jvid_training.recipe import Recipe
+
+__all__ = ["Denoising", "Shapes", "batches_of"]
+
+_META = torch.device("meta")
+
+
+@attrs.frozen
+class Shapes:
+    """What the shapes of a batch depend on, beside the recipe.
+
+    Attributes:
+        channels: of the latents.
+        factor: how many times smaller than a frame's the latents' sides are.
+        tokens: of a prompt.
+        width: of a token's embedding; None where the network takes numbers of tokens.
+    """
+
+    channels: int
+    factor: int
+    tokens: int = 1
+    width: int | None = None
+
+
+class Denoising:
+    """The objective of a UNet whose own could not be made: a loss of the same cost, of batches of `batches_of`."""
+
+    def __init__(self, frames: bool) -> None:
+        """``frames``: whether the network takes single ones."""
+        self._frames = frames
+
+    def sample(self, windows: Any, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
+        """Not available: nothing is drawn in an estimate."""
+        raise NotImplementedError
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Mean squared error, per sample."""
+        if batch["n"].ndim > 1:
+            batch = {name: values.flatten(0, 1) for name, values in batch.items()}
+        x, target = (batch[name][:, :, 0] if self._frames else batch[name] for name in ("x", "target"))
+        output = network(x, batch["n"], batch["text"]).sample
+        return (output.float() - target).square().flatten(1).mean(1)
+
+
+def batches_of(recipe: Recipe, shapes: Shapes, size: int) -> list[tuple[float, dict[str, Tensor]]]:
+    """Batches of ``size`` samples, each with the share of the steps that are of its form; shares sum to 1."""
+    data, training = recipe.data, recipe.training
+    side = data.size // shapes.factor
+    if recipe.kind == "autoencoder":
+        pixels = training.patch or data.size
+        latents = (size, shapes.channels, pixels // shapes.factor, pixels // shapes.factor)
+        return [(1.0, {"x": _floats(size, 3, pixels, pixels), "noise": _floats(*latents)})]
+    if recipe.kind == "decoder":
+        x = _floats(size, shapes.channels, data.frames, side, side)
+        return [(1.0, {"x": x, "target": _floats(size, 3, data.frames, data.size, data.size)})]
+    frames = 1 if recipe.kind == "image" else data.frames
+    clips = _noisy((size,), shapes, frames, side)
+    if not training.stills:
+        return [(1.0, clips)]
+    share = training.stills_share
+    return [(1.0 - share, clips), (share, _noisy((size, data.frames), shapes, 1, side))]
+
+
+def _noisy(lead: tuple[int, ...], shapes: Shapes, frames: int, side: int) -> dict[str, Any]:
+    x = (*lead, shapes.channels, frames, side, side)
+    text = (
+        torch.empty(*lead, shapes.tokens, dtype=torch.int64, device=_META)
+        if shapes.width is None
+        else _floats(*lead, shapes.tokens, shapes.width)
+    )
+    n = torch.empty(lead, dtype=torch.int64, device=_META)
+    return {"x": _floats(*x), "target": _floats(*x), "n": n, "text": text}
+
+
+def _floats(*shape: int) -> Tensor:
+    return torch.empty(shape, device=_META)
