@@ -117,8 +117,8 @@ def train(
         def show(progress: Far) -> None:
             figures = _figures(progress)
             bar.update(progress.step, progress.steps, chosen.name, figures=figures)
-            left = (progress.steps - progress.step) / progress.rate / 60
-            bar.line(f"{chosen.name} {progress.step}/{progress.steps} {figures}, {left:.0f} min left")
+            left = f"{progress.minutes_left:.0f} min left"
+            bar.line(f"{chosen.name} {progress.step}/{progress.steps} {figures}, {left}")
 
         final = run(chosen, show)
     if not first_process():

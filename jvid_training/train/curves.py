@@ -12,6 +12,7 @@ from jvid.errors import InputError
 from jvid.files import check_file, read_json, whole_file
 from jvid.media.files import PLOTS
 from jvid_training.train.checkpoints import checkpoints
+from jvid_training.train.watch import BANDS, NORM, band_names
 
 
 def read_curve(folder: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
@@ -28,37 +29,90 @@ def _curve(document: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, flo
 
 
 def plot_curves(folders: Sequence[Path], out: Path) -> None:
-    """Training loss (thin, with its running mean) and held-out loss over steps, a panel for each run."""
+    """The curves of runs, a column for each.
+
+    Training loss (thin, with its running mean) and held-out loss over steps; below, where they were logged, the losses by level
+    of noise and the gradient's norm.
+    """
     check_file(out, PLOTS, parents=True)
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
-    from matplotlib.ticker import ScalarFormatter
 
     runs = [read_curve(folder) for folder in folders]
+    rows = [_plot_losses]
+    logged = {name for _, curve in runs for entry in curve for name in entry}
+    rows += [plot for names, plot in _LATER if logged & names]
     figure, axes = plt.subplots(
-        1, len(runs), figsize=(4.2 * len(runs), 3.2), layout="constrained", squeeze=False
+        len(rows),
+        len(runs),
+        figsize=(4.2 * len(runs), 3.2 * len(rows)),
+        layout="constrained",
+        squeeze=False,
     )
-    for axis, (recipe, curve) in zip(axes[0], runs, strict=True):
-        steps = np.array([entry["step"] for entry in curve])
-        loss = np.array([entry["loss"] for entry in curve])
-        axis.plot(steps, loss, color="tab:blue", alpha=0.25, linewidth=0.8)
-        width = max(1, len(loss) // 40)
-        smooth = np.convolve(loss, np.ones(width) / width, mode="valid")
-        axis.plot(steps[width - 1 :], smooth, color="tab:blue", label="training")
-        held = [(entry["step"], entry["validation"]) for entry in curve if "validation" in entry]
-        if held:
-            axis.plot(
-                *zip(*held, strict=True), color="tab:orange", marker=".", label="held-out actor (average)"
-            )
-        axis.set(xlabel="step", yscale="log")
-        if loss.max() < 10 * loss.min():  # within a decade: 1.25, not powers of ten
-            axis.yaxis.set_major_formatter(ScalarFormatter())
-            axis.yaxis.set_minor_formatter(ScalarFormatter())
-        axis.set_title(f"{recipe['name']}, {curve[-1]['minutes']:.0f} min", fontsize=10)
-        axis.grid(alpha=0.3, which="both")
-        axis.legend(fontsize=8)
+    for column, (recipe, curve) in enumerate(runs):
+        for plot, axis in zip(rows, axes[:, column], strict=True):
+            plot(axis, recipe, curve)
+            axis.set(xlabel="step")
+            axis.grid(alpha=0.3, which="both")
     with whole_file(out) as part:
         figure.savefig(part, dpi=110)
     plt.close(figure)
+
+
+def _plot_losses(axis: Any, recipe: dict[str, Any], curve: list[dict[str, float]]) -> None:
+    from matplotlib.ticker import ScalarFormatter
+
+    steps, loss = _series(curve, "loss")
+    axis.plot(steps, loss, color="tab:blue", alpha=0.25, linewidth=0.8)
+    _plot_mean(axis, steps, loss, color="tab:blue", label="training")
+    held = _series(curve, "validation")
+    if len(held[0]):
+        axis.plot(*held, color="tab:orange", marker=".", label="held-out actor (average)")
+    axis.set(yscale="log")
+    if loss.max() < 10 * loss.min():  # within a decade: 1.25, not powers of ten
+        axis.yaxis.set_major_formatter(ScalarFormatter())
+        axis.yaxis.set_minor_formatter(ScalarFormatter())
+    axis.set_title(f"{recipe['name']}, {curve[-1]['minutes']:.0f} min", fontsize=10)
+    axis.legend(fontsize=8)
+
+
+def _plot_bands(axis: Any, recipe: dict[str, Any], curve: list[dict[str, float]]) -> None:
+    from matplotlib import colormaps
+
+    for number, name in enumerate(band_names()):
+        steps, loss = _series(curve, name)
+        if len(steps):
+            colour = colormaps["viridis"](1 - number / BANDS)
+            _plot_mean(axis, steps, loss, color=colour, linewidth=1, label=name.partition("/")[2])
+    axis.set(yscale="log")
+    axis.set_title("training loss by t, 1 is pure noise", fontsize=10)
+    axis.legend(fontsize=6, ncols=2)
+
+
+def _plot_norms(axis: Any, recipe: dict[str, Any], curve: list[dict[str, float]]) -> None:
+    steps, norms = _series(curve, NORM)
+    axis.plot(steps, norms, color="tab:green", alpha=0.25, linewidth=0.8)
+    _plot_mean(axis, steps, norms, color="tab:green")
+    axis.axhline(recipe["optimiser"]["clip"], color="black", linestyle=":", linewidth=0.8)
+    axis.set(yscale="log")
+    axis.set_title("norm of the gradient, and where it is clipped", fontsize=10)
+
+
+_LATER = ((frozenset(band_names()), _plot_bands), (frozenset({NORM}), _plot_norms))
+"""What not every run logs, by the names that it is logged under."""
+
+
+def _series(curve: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps at which a value was logged, and the values."""
+    found = [(entry["step"], entry[name]) for entry in curve if name in entry]
+    steps, values = zip(*found, strict=True) if found else ((), ())
+    return np.array(steps), np.array(values, float)
+
+
+def _plot_mean(axis: Any, steps: np.ndarray, values: np.ndarray, **style: Any) -> None:
+    """A running mean over a fortieth of the values."""
+    width = max(1, len(values) // 40)
+    smooth = np.convolve(values, np.ones(width) / width, mode="valid")
+    axis.plot(steps[width - 1 :], smooth, **style)

@@ -9,6 +9,7 @@ as many frames. Which of the two a step is depends on the recipe's seed and the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -89,8 +90,12 @@ class Jointly:
         return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        """Mean squared error of eps, per sample; of stills the mean over its f frames."""
+        """Mean squared error of eps, per sample; of stills ``(b, f)``, of each of its f frames."""
         if batch["n"].ndim == 1:
             return self.clips.loss(network, batch)
         flat = {name: values.flatten(0, 1) for name, values in batch.items()}
-        return self.clips.loss(network, flat).unflatten(0, batch["n"].shape).mean(1)
+        return self.clips.loss(network, flat).unflatten(0, batch["n"].shape)
+
+    def times(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """t of each loss."""
+        return self.clips.times(batch)

@@ -12,6 +12,7 @@ Noise offset: eps = z + offset * z', z' one number per sample and channel (the p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
@@ -105,6 +106,10 @@ class PredictNoise:
             x, target = x[:, :, 0], target[:, :, 0]
         eps = network(x, batch["n"], batch["text"]).sample
         return (eps.float() - target).square().flatten(1).mean(1)
+
+    def times(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """t of each sample; timestep n of T is (n + 1) / T."""
+        return (batch["n"] + 1) / self.timesteps
 
 
 @attrs.frozen(eq=False)

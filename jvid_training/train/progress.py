@@ -22,9 +22,24 @@ class Progress:
     validation: float | None = None
     figures: Mapping[str, float] = attrs.field(factory=dict)
     """Other figures on held-out actors, by name (`jvid_training.train.objectives.Measures`)."""
+    watched: Mapping[str, float] = attrs.field(factory=dict)
+    """Averages since the last logged step, by name (`jvid_training.train.watch.Watch`)."""
+
+    @property
+    def minutes_left(self) -> float:
+        """Of the run, at its rate so far."""
+        return (self.steps - self.step) / self.rate / 60
 
     @property
     def values(self) -> dict[str, float]:
         """What is logged of the step, by name."""
         held_out = {} if self.validation is None else {"validation": self.validation}
-        return {"loss": self.loss, "lr": self.lr, "rate": self.rate, **held_out, **self.figures}
+        return {
+            "loss": self.loss,
+            "lr": self.lr,
+            "rate": self.rate,
+            "minutes_left": round(self.minutes_left, 3),
+            **held_out,
+            **self.figures,
+            **self.watched,
+        }

@@ -32,6 +32,7 @@ from jvid_training.train.networks import accelerated
 from jvid_training.train.optimisation import learning_rate, optimizer_of
 from jvid_training.train.progress import Progress
 from jvid_training.train.setup import set_up
+from jvid_training.train.watch import Watch
 
 __all__ = ["Progress", "TrainingError", "train"]
 
@@ -67,6 +68,7 @@ class _Run:
         self.accelerator = self.setup.accelerator
         self.batches = self.setup.batches
         self.journal = Journal(self.out, self.accelerator, progress)
+        self.watch = Watch(self.batches.objective, self.accelerator)
         self.bare = self.setup.network.to(self.accelerator.device)
         """The module that owns the parameters."""
         optimizer = optimizer_of(recipe.optimiser, self.bare)
@@ -114,7 +116,8 @@ class _Run:
                     rate = (self.step - first) / (time.monotonic() - began)
                     lr = learning_rate(self.recipe.optimiser, self.step - 1, training.steps)
                     loss, figures = sum(losses) / len(losses), self.figures if due else {}
-                    shown = Progress(self.step, training.steps, loss, lr, rate, validation, figures)
+                    watched = self.watch.take()
+                    shown = Progress(self.step, training.steps, loss, lr, rate, validation, figures, watched)
                     self.journal.log(shown, self.seconds / 60)
                     losses.clear()
                 if due:
@@ -137,7 +140,9 @@ class _Run:
             last = part == training.accumulate - 1
             with nullcontext() if last else self.accelerator.no_sync(self.network):
                 with self.accelerator.autocast():
-                    loss = self.batches.objective.loss(self.network, batch).mean() / training.accumulate
+                    losses = self.batches.objective.loss(self.network, batch)
+                    loss = losses.mean() / training.accumulate
+                self.watch.add_losses(losses, batch)
                 self.accelerator.backward(loss)
             total += loss.detach()
         mean = float(self.accelerator.reduce(total, "mean"))
@@ -146,8 +151,10 @@ class _Run:
                 f"{self.recipe.name}: the loss is {mean} at step {self.step}; the last checkpoint in {self.out} is whole: "
                 "resume it with a lower optimiser.lr or a higher optimiser.eps"
             )
-        if self.recipe.optimiser.clip:
-            self.accelerator.clip_grad_norm_(self.network.parameters(), self.recipe.optimiser.clip)
+        norm = self.accelerator.clip_grad_norm_(
+            self.network.parameters(), self.recipe.optimiser.clip or math.inf
+        )
+        self.watch.add_norm(norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.average.update()
