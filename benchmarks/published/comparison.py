@@ -30,7 +30,7 @@ from jvid_models.adapters.pipelines.loops import loop_of, preparing
 from jvid_models.adapters.pipelines.probe import Departure, model_output
 from jvid_models.adapters.pipelines.replaced import replaced
 
-__all__ = ["Comparison", "Run", "compare", "prepared_run", "with_first_order"]
+__all__ = ["Comparison", "Run", "compare", "prepared_run", "run_of", "with_first_order"]
 
 STEPS = 4
 RESERVED = ("prompt", "num_inference_steps", "sigmas")
@@ -40,7 +40,6 @@ RESERVED = ("prompt", "num_inference_steps", "sigmas")
 class Run:
     """One pipeline, ready to be run both ways."""
 
-    name: str
     denoiser: PipelineDenoiser
     prompt: str
     first: Tensor
@@ -147,19 +146,24 @@ def prepared_run(name: str, steps: int = STEPS, stated: bool = False) -> Run:
     tiny = build(name)
     if hasattr(loop_of(tiny.pipe), "scheduler"):
         with_first_order(loop_of(tiny.pipe))
-    options = {key: value for key, value in tiny.arguments.items() if key not in RESERVED}
+    return run_of(tiny.pipe, tiny.arguments, steps, stated)
+
+
+def run_of(pipe: Any, arguments: Mapping[str, Any], steps: int = STEPS, stated: bool = False) -> Run:
+    """The stock run and the denoiser of a pipeline whose scheduler steps as DDIM."""
+    options = {key: value for key, value in arguments.items() if key not in RESERVED}
     if stated:
         options["num_inference_steps"] = steps
-    denoiser = from_pipeline(tiny.pipe, untested=True, **options)
+    denoiser = from_pipeline(pipe, untested=True, **options)
     grid = denoiser.grid(steps)
-    prompt = tiny.arguments.get("prompt", "")
-    given = {**_own(tiny.arguments), "num_inference_steps": steps}
+    prompt = arguments.get("prompt", "")
+    given = {**_own(arguments), "num_inference_steps": steps}
     given = {key: value for key, value in given.items() if key in denoiser.call.parameters}
     prepared, stock, turns = _stock(denoiser, {**options, **given})
     setting = denoiser.setting
     first = torch.zeros(setting.layout.shape)
     first[setting.layout.box] = setting.layout.prepared.gather(prepared) / setting.levels.scale(grid[0])
-    return Run(name, denoiser, prompt, first, stock, grid, turns)
+    return Run(denoiser, prompt, first, stock, grid, turns)
 
 
 def compare(run: Run) -> Comparison:

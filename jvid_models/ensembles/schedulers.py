@@ -19,8 +19,11 @@ _EXACT = {
     "DDIMScheduler": "ddim", "DDIMParallelScheduler": "ddim", "CogVideoXDDIMScheduler": "ddim", "PNDMScheduler": "pndm",
     "UniPCMultistepScheduler": "unipc", "DPMSolverMultistepScheduler": "dpmpp-2m", "HeunDiscreteScheduler": "heun",
     "EulerDiscreteScheduler": "euler", "FlowMatchEulerDiscreteScheduler": "euler", "EDMEulerScheduler": "euler",
+    "FlowMapEulerDiscreteScheduler": "euler",
 }  # fmt: skip
-_NOISY = {"DDPMScheduler": "ddpm", "EulerAncestralDiscreteScheduler": "euler-ancestral"}
+_NOISY = {
+    "DDPMScheduler": "ddpm", "DDPMWuerstchenScheduler": "ddpm", "EulerAncestralDiscreteScheduler": "euler-ancestral",
+}  # fmt: skip
 _STRIDING = ("DDIMScheduler", "DDIMParallelScheduler", "CogVideoXDDIMScheduler")
 
 
@@ -40,8 +43,9 @@ def solver_of(scheduler: Any, who: str) -> Choice:
     differs = None
     if kind in _STRIDING and config.get("timestep_spacing", "leading") == "linspace":
         differs = "with timestep_spacing 'linspace' steps to levels that it does not visit next, and jvid to the next time"
-    elif config.get("clip_sample") and kind in _STRIDING:
-        differs = "clips x_0 and keeps the eps of the network, and jvid's eps is that of the clipped x_0"
+    elif clips_x_0(scheduler) and kind in _STRIDING:
+        verb = "thresholds" if config.get("thresholding") else "clips"
+        differs = f"{verb} x_0 and keeps the eps of the network, and jvid's eps is that of the limited x_0"
     elif kind in _NOISY:
         differs = "draws noise, and jvid's is keyed by seed and step"
     elif kind == "DPMSolverMultistepScheduler":

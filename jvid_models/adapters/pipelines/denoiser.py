@@ -218,7 +218,8 @@ class PipelineDenoiser:
         arguments = self.call.arguments(given, setting.sizes, _STEPS, output_type, whole=False)
         drive = given_back(setting, latents)
         with setting.networks.replayed():
-            made = enter(self.pipe, arguments, drive, setting.answers(), lambda prepared: prepared)
+            answers = setting.plain_answers(self.pipe) if prompts is None else setting.answers()
+            made = enter(self.pipe, arguments, drive, answers, lambda prepared: prepared)
         return made[0] if isinstance(made, Sequence | Mapping) else made
 
     @property

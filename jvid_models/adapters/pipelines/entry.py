@@ -50,6 +50,7 @@ class Entrance:
         self._priors = answers.priors(pipe)
         self._caches = caches or CacheStates()
         self._stack: ExitStack | None = None
+        self._state: torch.Tensor | None = None
 
     def open(self) -> None:
         """Change the attributes."""
@@ -59,13 +60,16 @@ class Entrance:
             stack.enter_context(self._caches.within(self._pipe))
             stack.enter_context(placed(self._pipe))
             stack.enter_context(torch.random.fork_rng(devices=[]))
-            torch.default_generator.manual_seed(self._seed)
+            if self._state is None:
+                torch.default_generator.manual_seed(self._seed)
+            else:
+                torch.set_rng_state(self._state)  # where its call began to wait
             self._stack = stack.pop_all()
 
     def close(self) -> None:
         """Put them back; does nothing where they are."""
         if self._stack is not None:
-            stack, self._stack = self._stack, None
+            stack, self._stack, self._state = self._stack, None, torch.get_rng_state()
             stack.close()
 
 

@@ -24,7 +24,7 @@ from jvid_models.adapters.pipelines.learning import Pass, learn_layout
 from jvid_models.adapters.pipelines.levels import VisitedLevels, visited_levels
 from jvid_models.adapters.pipelines.loops import loop_of, preparing
 from jvid_models.adapters.pipelines.manner import Manner
-from jvid_models.adapters.pipelines.networks import PipelineNetworks
+from jvid_models.adapters.pipelines.networks import PipelineNetworks, modules_of
 from jvid_models.adapters.pipelines.outlines import outlined
 from jvid_models.adapters.pipelines.probe import StepCall
 from jvid_models.adapters.pipelines.states import keeps_state
@@ -50,6 +50,8 @@ class Setting:
         times: of the turns of a run, where its number of steps is stated; else none.
         manner: how its loop calls its scheduler.
         streams: whether its loop keeps a state, so that a run waits in it.
+        learned: the answers that it was learned with, to plain prompts.
+        place: the device and dtype of each module then.
     """
 
     sizes: Sizes
@@ -62,6 +64,8 @@ class Setting:
     times: tuple[float, ...]
     manner: Manner
     streams: bool
+    learned: Answers
+    place: tuple[Any, ...]
 
     def returned(self, scheduler: Any, x: Tensor, call: StepCall, before: float, time: float) -> Tensor:
         """What the scheduler of a run that waits gives at the next time: latents x, and what it has beside them a step further."""
@@ -73,6 +77,10 @@ class Setting:
     def answers(self) -> Answers:
         """Those of a new condition: none so far."""
         return Answers(self.kept, self.prepared, self.form)
+
+    def plain_answers(self, pipe: Any) -> Answers:
+        """Those to plain prompts, where no more than their form matters: no encoder is called unless the pipeline was moved."""
+        return self.learned if _place(pipe) == self.place else self.answers()
 
 
 def learn(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
@@ -130,7 +138,15 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
         () if call.steps is None else times[:-1],
         visiting.manner,
         streams or layout.has_more,
+        answers,
+        _place(pipe),
     )
+
+
+def _place(pipe: Any) -> tuple[Any, ...]:
+    """The device and dtype of each module."""
+    first = (next(module.parameters(), None) for module in modules_of(pipe).values())
+    return tuple((each.device, each.dtype) for each in first if each is not None)
 
 
 def _visit(
@@ -188,5 +204,5 @@ def visits_of(call: PipelineCall, prompts: Sequence[str], setting: Setting, step
         setting.networks.replayed(),
         leaving_at_the_decoder(call.pipe),
     ):
-        enter(call.pipe, arguments, visiting, setting.answers(), lambda prepared: prepared)
+        enter(call.pipe, arguments, visiting, setting.plain_answers(call.pipe), lambda prepared: prepared)
     return visiting.visits(call.who)

@@ -104,17 +104,15 @@ def test_latents_as_an_argument_of_a_pipeline_that_prepares_none():
 
 
 FAULTS = {
-    "scales": "between prepare_latents and scheduler.step",
-    "noise": "draws noise inside its loop",
-    "global noise": "draws noise inside its loop",
-    "momentum": "not do the same in each turn",
-    "counts": "not do the same in each turn",
-    "steps": "number of steps",
+    "scales": "scales its latents by 2",
+    "adds": "between where it prepares them and scheduler.step",
+    "counts": "not do the same in each turn of its loop: state the number of steps",
+    "switches": "not do the same in each turn of its loop: state the number of steps",
+    "steps": "guides by the number of steps, which an evaluation does not know: state it by num_inference_steps",
     "never": "never calls scheduler.step",
     "twice": "8 times for 4 timesteps",
     "mixes": "mixes its latents",
     "bends": "not explained",
-    "pads": "decodes only",
 }
 
 
@@ -152,7 +150,8 @@ def test_no_draw_of_the_global_generator(denoiser):
     [
         ({"guidance": 2.0}, "ToyPipeline has no option 'guidance': expected one of .*height"),
         ({"latents": 1}, "latents are the sampler's"),
-        ({"num_inference_steps": 9}, r"grid\(steps\)"),
+        ({"num_inference_steps": 0}, "expected a whole number from 1"),
+        ({"num_inference_steps": 2.5}, "expected a whole number from 1"),
     ],
 )
 def test_options_that_are_refused(options, message):
@@ -172,8 +171,8 @@ def test_bad_input(denoiser, tmp_path):
         from_pipeline(torch.nn.Linear(1, 1))
     with pytest.raises(MissingDependencyError, match=r"model_index\.json"):
         from_folder(tmp_path)
-    with pytest.raises(InputError, match=r"thresholds x_0"):
-        _ = denoiser_of(toy(prediction_type="v_prediction", thresholding=True)).schedule
+    with pytest.raises(InputError, match="num_inference_steps=9: expected a grid of so many steps; got 8"):
+        denoiser_of(toy(), num_inference_steps=9).grid(8)
 
 
 def test_prompts_are_rows():

@@ -11,10 +11,12 @@ class ToyNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.mix = nn.Conv2d(4, 4, 3, padding=1)
-        self.calls = 0
+        self.calls, self.loud = 0, False
 
     def forward(self, x, t, text):
         self.calls += 1
+        if self.loud:
+            text = 2 * text
         return self.mix(x) + text.view(-1, 1, 1, 1) + t / 1000
 
 
@@ -49,8 +51,12 @@ class ToyPipeline(diffusers.DiffusionPipeline):
         latents = self.prepare_latents(len(prompts), height // 8, generator)
         if self.fault == "scales":
             latents = 2 * latents
+        if self.fault == "adds":
+            latents = latents + 1
         momentum = 0.0
         for i, t in enumerate(self.scheduler.timesteps):
+            if self.fault == "switches":
+                self.network.loud = i < len(self.scheduler.timesteps) // 2
             output = self.network(latents, t, text)
             if self.fault == "fails":
                 raise KeyboardInterrupt
