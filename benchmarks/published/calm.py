@@ -1,6 +1,6 @@
 """Schedulers that draw noise in their step, without it: the step of DDIM on the same levels.
 
-    x_s = alpha_s x_0 + sigma_s eps,      x_t = alpha_t x_0 + sigma_t eps
+x_s = alpha_s x_0 + sigma_s eps,      x_t = alpha_t x_0 + sigma_t eps
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ class _Wuerstchen(diffusers.DDPMWuerstchenScheduler):
     """Of Wuerstchen and Stable Cascade."""
 
     def step(
-        self, model_output: Tensor, timestep: Tensor, sample: Tensor, generator: Any = None, return_dict: bool = True
+        self,
+        model_output: Tensor,
+        timestep: Tensor,
+        sample: Tensor,
+        generator: Any = None,
+        return_dict: bool = True,
     ) -> Any:
         shape = (-1,) + (1,) * (sample.ndim - 1)
         now = self._alpha_cumprod(timestep, sample.device).view(shape)
@@ -33,7 +38,12 @@ class _SCM(diffusers.SCMScheduler):
     """Of Sana Sprint: an angle in place of a timestep."""
 
     def step(
-        self, model_output: Tensor, timestep: Any, sample: Tensor, generator: Any = None, return_dict: bool = True
+        self,
+        model_output: Tensor,
+        timestep: Any,
+        sample: Tensor,
+        generator: Any = None,
+        return_dict: bool = True,
     ) -> Any:
         if self.step_index is None:
             self._init_step_index(timestep)
@@ -48,7 +58,12 @@ class LearnedVariance(diffusers.DDPMScheduler):
     """Of networks that have learned a variance beside their output: it is left out."""
 
     def step(
-        self, model_output: Tensor, timestep: Any, sample: Tensor, generator: Any = None, return_dict: bool = True
+        self,
+        model_output: Tensor,
+        timestep: Any,
+        sample: Tensor,
+        generator: Any = None,
+        return_dict: bool = True,
     ) -> Any:
         output, before = model_output[:, : sample.shape[1]], self.previous_timestep(timestep)
         now = self.alphas_cumprod[timestep]

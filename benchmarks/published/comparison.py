@@ -142,7 +142,7 @@ def with_first_order(pipe: Any) -> None:
 
 
 def prepared_run(name: str, steps: int = STEPS, stated: bool = False) -> Run:
-    """The tiny pipeline of a class or variant, its stock run, and its denoiser, which is told the number of steps if ``stated``."""
+    """The tiny pipeline of a class or variant, its stock run, and its denoiser; ``stated``: told the number of steps."""
     tiny = build(name)
     if hasattr(loop_of(tiny.pipe), "scheduler"):
         with_first_order(loop_of(tiny.pipe))

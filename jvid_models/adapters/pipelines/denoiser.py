@@ -139,9 +139,7 @@ class PipelineDenoiser:
             waiting = self._streams(key, Waiting)
             kept = self._kept(key, lambda: KeptOfRun(setting.answers)).at(time)
             step = waiting.evaluate(
-                lambda: Stream(
-                    self.pipe, arguments, kept.answers, request, self.call.steps, setting.manner
-                ),
+                lambda: Stream(self.pipe, arguments, kept.answers, request, self.call.steps, setting.manner),
                 request,
                 time,
             )
@@ -284,7 +282,8 @@ class PipelineDenoiser:
     def _grid(self, setting: Setting, steps: int) -> tuple[float, ...]:
         if self.call.steps not in (None, steps):
             raise InputError(
-                f"{self.call.who} has the option num_inference_steps={self.call.steps}: expected a grid of so many steps; got {steps}"
+                f"{self.call.who} has the option num_inference_steps={self.call.steps}: expected a grid of so many steps; "
+                f"got {steps}"
             )
         visits = visits_of(self.call, [PLAIN], setting, steps)
         times = setting.levels.times(visits)

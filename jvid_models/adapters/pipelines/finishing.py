@@ -1,6 +1,6 @@
 """Methods that a pipeline calls behind its loop, and that change its latents in ways that a layout does not explain.
 
-    scheduler.step ---> finishing method ---> decoder       a first frame that is fitted to the others (Kandinsky 5 image to video)
+    scheduler.step ---> finishing method ---> decoder       a first frame that is fitted to the others (Kandinsky 5)
 
 jvid's latents are those before such a method: it is left out where the layout is learned, and called by ``frames``.
 """
@@ -46,7 +46,9 @@ class Finishing:
 
             return method
 
-        with replaced(self._loop, **{name: noting(name, getattr(self._loop, name)) for name in self._methods()}):
+        with replaced(
+            self._loop, **{name: noting(name, getattr(self._loop, name)) for name in self._methods()}
+        ):
             yield
 
     @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-__all__ = ["Manner"]
+__all__ = ["ONCE", "Manner"]
 
 
 @attrs.frozen
@@ -19,3 +19,7 @@ class Manner:
 
     delegates: bool = False
     parts: int = 0
+
+
+ONCE = Manner()
+"""One call of the scheduler a turn."""

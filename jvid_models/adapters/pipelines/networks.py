@@ -72,7 +72,7 @@ class PipelineNetworks:
     @contextmanager
     def restored(self) -> Iterator[None]:
         """Put the attention processors of networks that are not replayable back behind the block: a pipeline reads theirs."""
-        has = [each for each in self._modules.values() if hasattr(each, "set_attn_processor")]
+        has: list[Any] = [each for each in self._modules.values() if hasattr(each, "set_attn_processor")]
         before = [] if self.replayable else [(each, dict(each.attn_processors)) for each in has]
         try:
             yield

@@ -1,7 +1,7 @@
 """Copies of a scheduler that step a part of the latents each, taken together as one step of the scheduler.
 
     copy 0: step(output[0], t, latents[0])     its latents are kept
-    copy 1: step(output[1], t, latents[1])     the drive steps the stack of both; part 0 is written into latents[0], part 1 returned
+    copy 1: step(output[1], t, latents[1])     the drive steps the stack of both; part 0 is written, part 1 returned
 
 The parts are views of the loop's latents, so that what is written into them is there.
 """

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from torch import Tensor
 
-from jvid_models.adapters.pipelines.manner import Manner
+from jvid_models.adapters.pipelines.manner import ONCE, Manner
 from jvid_models.adapters.pipelines.probe import Departure, Presented, StepCall, present, real_copy
 
 __all__ = ["Presenting", "leave"]
@@ -27,7 +27,7 @@ class Presenting:
     at: Presented
     stepped: Callable[[StepCall], Tensor] = leave
     count: int = 1
-    manner: Manner = Manner()
+    manner: Manner = ONCE
 
     def set_timesteps(self, probe: Any, own: Callable[[], None], device: Any) -> None:
         """Hand out the one timestep."""

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 from torch import Tensor
 
-from jvid_models.adapters.pipelines.manner import Manner
+from jvid_models.adapters.pipelines.manner import ONCE, Manner
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
 from jvid_models.adapters.pipelines.presenting import leave
 from jvid_models.adapters.pipelines.probe import Presented, StepCall, real_copy
@@ -39,7 +39,7 @@ class Rehearsing:
     stepped: Callable[[StepCall], Tensor] = leave
     turn: int = 0
     at: Presented | None = None
-    manner: Manner = Manner()
+    manner: Manner = ONCE
     _count: int = attrs.field(default=0, init=False)
 
     def set_timesteps(self, probe: Any, own: Callable[[], None], device: Any) -> None:

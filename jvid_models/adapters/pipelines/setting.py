@@ -68,7 +68,7 @@ class Setting:
     place: tuple[Any, ...]
 
     def returned(self, scheduler: Any, x: Tensor, call: StepCall, before: float, time: float) -> Tensor:
-        """What the scheduler of a run that waits gives at the next time: latents x, and what it has beside them a step further."""
+        """What the scheduler of a waiting run gives at the next time: latents x, and what is beside them a step further."""
         sample = call.sample
         if self.layout.has_more:
             sample = self.levels.advanced(scheduler, sample, call.output, before, time)
@@ -126,7 +126,9 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
     streams = (visiting.copies > 0 and not visiting.manner.parts) or keeps_state(passes)
     layout = learn_layout(passes)
     if layout.factor != 1.0 and levels.kind.prediction == "eps":
-        raise InputError(f"{call.who} scales its latents by {layout.factor:g}, and its network's noise by 1: expected one scale")
+        raise InputError(
+            f"{call.who} scales its latents by {layout.factor:g}, and its network's noise by 1: expected one scale"
+        )
     return Setting(
         sizes,
         answers.names,

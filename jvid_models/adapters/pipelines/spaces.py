@@ -16,8 +16,8 @@ from torch import Tensor
 from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError
 from jvid_models.adapters.families import near
-from jvid_models.adapters.pipelines.loops import autoencoder_of, has_autoencoder, loop_of
 from jvid_models.adapters.pipelines.layout import PipelineLayout
+from jvid_models.adapters.pipelines.loops import autoencoder_of, has_autoencoder, loop_of
 from jvid_models.adapters.space_configs import space_of_autoencoder
 
 __all__ = ["factors_of", "measured_space"]

@@ -26,7 +26,7 @@ from torch import Tensor
 from jvid.errors import InputError, one_line
 from jvid_models.adapters.pipelines.answers import Answers
 from jvid_models.adapters.pipelines.entry import Entrance
-from jvid_models.adapters.pipelines.manner import Manner
+from jvid_models.adapters.pipelines.manner import ONCE, Manner
 from jvid_models.adapters.pipelines.probe import Departure, Presented, StepCall, real_copy
 
 __all__ = ["Request", "Stream", "Waiting"]
@@ -64,7 +64,7 @@ class Stream:
         answers: Answers,
         first: Request,
         steps: int | None = None,
-        manner: Manner = Manner(),
+        manner: Manner = ONCE,
     ) -> None:
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[StepCall | BaseException] = queue.SimpleQueue()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from jvid.errors import InputError
-from jvid_models.adapters.pipelines.manner import Manner
+from jvid_models.adapters.pipelines.manner import ONCE, Manner
 from jvid_models.adapters.pipelines.probe import StepCall, real_copy
 
 __all__ = ["Visiting", "Visits"]
@@ -52,7 +52,7 @@ class Visiting:
         manner: how the loop calls its scheduler, as far as it is known.
     """
 
-    def __init__(self, turned: Callable[[], None], manner: Manner = Manner()) -> None:
+    def __init__(self, turned: Callable[[], None], manner: Manner = ONCE) -> None:
         self._turned, self.manner = turned, manner
         self._probe: Any = None
         self._found: list[tuple[Any, float, bool]] = []

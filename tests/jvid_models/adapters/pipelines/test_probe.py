@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from jvid_models.adapters.pipelines.manner import Manner
+from jvid_models.adapters.pipelines.manner import ONCE
 from jvid_models.adapters.pipelines.probe import probe_of
 
 
@@ -25,7 +25,7 @@ class Named(DDIMScheduler):
 class Noting:
     """A drive that notes the call and gives the latents of one more."""
 
-    manner = Manner()
+    manner = ONCE
 
     def step(self, probe: Any, call: Any) -> torch.Tensor:
         self.call = call
