@@ -88,3 +88,25 @@ def _register_metrics(register: Registrar) -> None:
     register.metric(
         "motion-error", f"{metrics}.truth:motion_error", help="The same of the frame differences."
     )
+    _declare_references(register)
+
+
+def _declare_references(register: Registrar) -> None:
+    """Of what is a formula: networks of trained weights have none, nor what trains a classifier first."""
+    at = "jvid_training.evaluation.references"
+    register.reference("features", "pixels", f"{at}:pixels")
+    for name, function in (
+        ("fvd", "frechet"),
+        ("fid", "frechet"),
+        ("inception-score", "inception"),
+        ("agreement", "agreement"),
+        ("identity", "identity"),
+        ("flicker", "flicker"),
+        ("flicker-ratio", "flicker_ratio"),
+        ("jerk", "jerk"),
+        ("jerk-ratio", "jerk_ratio"),
+        ("psnr", "psnr"),
+        ("psnr-mean-frame", "mean_frame_psnr"),
+        ("motion-error", "motion_error"),
+    ):
+        register.reference("metric", name, f"{at}:{function}")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from jvid.errors import InputError
-
-if TYPE_CHECKING:
-    from jvid.plugins.choice import Choice
 
 __all__ = ["check"]
 
@@ -68,9 +64,12 @@ def _check(
     from jvid.plugins.choice import Choice
     from jvid.testing import conforms
     from jvid.testing.checking import checks_of
+    from jvid.testing.registered import declared_reference, registered
 
     checks_of(kind)  # an unknown kind is an error before anything is loaded
-    subject = _subject(kind, Choice.parse(name))
+    choice = Choice.parse(name)
+    subject = registered(kind, choice.name, **choice.options)
+    context = {**declared_reference(kind, choice.name, **choice.options), **context}
     report = conforms(kind, subject, only=only, expected_failures=expected, examples=examples, **context)
     if (console := Console()).is_terminal:
         console.print(report)
@@ -78,41 +77,6 @@ def _check(
         typer.echo(str(report))
     if not report.ok:
         raise typer.Exit(1)
-
-
-def _subject(kind: str, choice: Choice) -> Any:
-    """The component; of a wrapper its factory, of a plugin its name."""
-    if kind == "plugin":
-        return choice.name
-    if kind == "sampler":
-        raise InputError(
-            "a sampler has no name: check it where it is made, jvid.testing.conforms('sampler', sampler)"
-        )
-    from functools import partial
-
-    from jvid.plugins.registry import current
-    from jvid.schedules import TabulatedSchedule
-    from jvid.testing.oracles import GaussianOracle
-
-    if kind != "wrapper":
-        return current().load(kind, choice)
-
-    component = current().find(kind, choice.name)
-    factory = partial(component.factory(), **choice.options)
-    try:
-        inspect.signature(factory).bind("denoiser")
-    except TypeError as error:
-        raise InputError(
-            f"{component}: {error} besides the denoiser: give it as an option ({choice.name}:a=1), or check it in Python, "
-            "jvid.testing.conforms('wrapper', factory)"
-        ) from None
-    # A wrong option is one line, and not a failure of every check.
-    current().wrap(choice, GaussianOracle(TabulatedSchedule.scaled_linear()), _no_expert)
-    return factory
-
-
-def _no_expert(name: str) -> Any:
-    raise LookupError(f"there is no expert {name!r} where a wrapper is checked: check it in Python")
 
 
 def _kinds() -> None:

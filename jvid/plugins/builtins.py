@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError
 from jvid.plugins.hookspecs import hookimpl
+from jvid.plugins.references import declare_references
 
 if TYPE_CHECKING:
     from jvid.core.protocols import NoiseSampler
@@ -95,6 +96,7 @@ def jvid_register(register: Registrar) -> None:
         "gaussian", "jvid.postprocessors:GaussianSmoothing", help="A Gaussian filter over time."
     )
     register.postprocessor("uniform", "jvid.postprocessors:UniformSmoothing", help="A mean over frames.")
+    declare_references(register)
 
 
 def scaled_noise(gamma: float, ratio: float = 0.0, inner: DeclaredNoise | None = None) -> NoiseSampler:

@@ -186,11 +186,11 @@ def admit(source: PluginSource, taken: Iterable[Plugin]) -> Plugin | Failure:
         if returned:
             what = type(returned[0]).__name__
             raise InputError(f"jvid_register returned a {what}: expected nothing, call register.<kind>(...)")
+        registrar.close()
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as error:
         return Failure(source.name, source.distribution, stage, error)
-    registrar.close()
     return Plugin(source.name, source.distribution, tuple(registrar.components.values()), manager)
 
 

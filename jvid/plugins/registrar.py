@@ -7,14 +7,16 @@ the factory or its "module:attribute", or decorates it:
 
     @register.selector("coin")
     def coin(p: float = 0.5) -> Selector: ...
+
+``register.reference`` declares the equation that a component is checked against (docs/conformance.md).
 """
 
 from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Sequence
-from types import FunctionType
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import attrs
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
         TextEncoder,
     )
 
-__all__ = ["KINDS", "NAME", "Component", "Registrar", "Slot"]
+__all__ = ["KINDS", "NAME", "REFERENCED", "Component", "Reference", "Registrar", "Slot"]
 
 KINDS = (
     "ensemble", "denoiser", "wrapper", "selector", "solver", "grid", "schedule", "noise", "postprocessor", "codec",
@@ -42,10 +44,36 @@ KINDS = (
 )  # fmt: skip
 """Every kind of component, in the order of listings."""
 
+REFERENCED = (
+    "denoiser", "wrapper", "selector", "solver", "grid", "schedule", "noise", "postprocessor", "features", "metric",
+)  # fmt: skip
+"""The kinds whose components may declare a reference: those that the conformance kit checks by name."""
+
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 """What names of components and of plugins look like."""
 
 T = TypeVar("T")
+
+
+def _read_only(ranges: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(ranges))
+
+
+@attrs.frozen
+class Reference:
+    """The equation that a component is checked against, and the options that it is checked with.
+
+    Attributes:
+        target: the function, or its "module:attribute"; it takes the component's options by keyword.
+        ranges: by option, lowest and highest value as ``(low, high)``, or a list of values.
+    """
+
+    target: str | Callable[..., Any]
+    ranges: Mapping[str, Any] = attrs.field(factory=dict, converter=_read_only, hash=False)
+
+    def function(self) -> Callable[..., Any]:
+        """The function itself; a lazy target is imported now. Raises what importing raises."""
+        return self.target if callable(self.target) else _attribute(self.target)
 
 
 @attrs.frozen
@@ -59,6 +87,7 @@ class Component:
         target: the factory, or its "module:attribute".
         help: one line, for listings; a factory given as such lends the first of its docstring.
         distribution: name and version of what brought the plugin.
+        reference: what the conformance kit compares it with, if the plugin declares that.
     """
 
     kind: str
@@ -67,6 +96,7 @@ class Component:
     target: str | Callable[..., Any]
     help: str = ""
     distribution: str = "unknown"
+    reference: Reference | None = attrs.field(default=None, eq=False, repr=False)
     qualified: str = attrs.field(init=False, eq=False, repr=False)
     """``plugin/name``, which is unique within a kind."""
 
@@ -83,13 +113,8 @@ class Component:
         """
         if not isinstance(self.target, str):
             return self.target
-        module, _, attribute = self.target.partition(":")
         try:
-            found: Any = importlib.import_module(module)
-            for part in attribute.split("."):
-                found = getattr(found, part)
-            if not callable(found):
-                raise TypeError(f"{self.target} is a {type(found).__name__}, not something to call")
+            return _attribute(self.target)
         except (KeyboardInterrupt, MemoryError):
             raise
         except MissingDependencyError as error:
@@ -100,10 +125,31 @@ class Component:
             ) from error
         except BaseException as error:
             raise PluginError(f"{self} cannot be imported: {one_line(error, typed=True)}") from error
-        return found  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.qualified} ({self.distribution})"
+
+
+def _attribute(target: str) -> Callable[..., Any]:
+    """What "module:attribute" names."""
+    module, _, attribute = target.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    if not callable(found):
+        raise TypeError(f"{target} is a {type(found).__name__}, not something to call")
+    return found  # type: ignore[no-any-return]
+
+
+def _checked_target(who: str, target: object) -> str | Callable[..., Any]:
+    if isinstance(target, str):
+        module, colon, attribute = target.partition(":")
+        parts = [*module.split("."), *attribute.split(".")]
+        if not colon or not all(part.isidentifier() for part in parts):
+            raise InputError(f"{who} has target {target!r}: expected 'module:attribute'")
+    elif not callable(target):
+        raise InputError(f"{who} is a {type(target).__name__}: expected a factory to call")
+    return target
 
 
 class Slot(Generic[T]):
@@ -161,6 +207,7 @@ class Registrar:
         self.plugin = plugin
         self.distribution = distribution
         self.components: dict[tuple[str, str], Component] = {}
+        self.references: dict[tuple[str, str], Reference] = {}
         self._closed = False
         for kind in KINDS:
             setattr(self, kind, Slot(kind, self._add))
@@ -176,20 +223,60 @@ class Registrar:
         Raises:
             InputError: it is neither.
         """
-        if isinstance(target, str):
-            module, colon, attribute = target.partition(":")
-            parts = [*module.split("."), *attribute.split(".")]
-            if not colon or not all(part.isidentifier() for part in parts):
-                raise InputError(f"{kind} {name!r} has target {target!r}: expected 'module:attribute'")
-        elif not callable(target):
-            raise InputError(f"{kind} {name!r} is a {type(target).__name__}: expected a factory to call")
+        checked = _checked_target(f"{kind} {name!r}", target)
         if not help and isinstance(target, type | FunctionType):
             help = (target.__doc__ or "").strip().partition("\n\n")[0]
-        return Component(kind, self.plugin, name, target, " ".join(help.split()), self.distribution)
+        return Component(
+            kind,
+            self.plugin,
+            name,
+            checked,
+            " ".join(help.split()),
+            self.distribution,
+        )
+
+    def reference(
+        self,
+        kind: str,
+        name: str,
+        target: str | Callable[..., Any],
+        *,
+        ranges: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Declare the equation that a component of this plugin is checked against, by ``jvid check`` and the kit's tests.
+
+        Args:
+            kind: of the component.
+            name: that it is registered under, before or after.
+            target: the function, or its "module:attribute", of the signature that docs/conformance.md gives for the kind; options
+                of the component come by keyword.
+            ranges: values of options that it is checked with: lowest and highest ``(low, high)``, or a list.
+
+        Raises:
+            InputError: a kind without references, a second one, or one that is no function.
+        """
+        who = f"the reference of {kind} {name!r}"
+        if self._closed:
+            raise InputError(f"{who} comes too late: declare it before jvid_register returns")
+        if kind not in REFERENCED:
+            raise InputError(
+                f"{who}: expected one of {', '.join(REFERENCED)}; others are not compared by value"
+            )
+        if (kind, name) in self.references:
+            raise InputError(f"{who} is declared twice")
+        self.references[kind, name] = Reference(_checked_target(who, target), ranges)
 
     def close(self) -> None:
-        """Refuse further registrations: the plugin's hook has returned."""
+        """Refuse further registrations: the plugin's hook has returned.
+
+        Raises:
+            InputError: a reference of a component that is not registered.
+        """
         self._closed = True
+        for key, reference in self.references.items():
+            if key not in self.components:
+                raise InputError(f"the reference of {key[0]} {key[1]!r}: expected a component of this plugin")
+            self.components[key] = attrs.evolve(self.components[key], reference=reference)
 
     def _add(self, kind: str, name: str, target: str | Callable[..., Any], help: str) -> None:
         if self._closed:

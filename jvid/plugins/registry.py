@@ -209,6 +209,13 @@ class Registry:
             )
         return self._made(component, choice.name, {first: denoiser, **choice.options}, expert)
 
+    def parts(
+        self, kind: str, name: str, options: Mapping[str, Any], expert: Experts | None = None, /
+    ) -> dict[str, Any]:
+        """Options for a component, those that name a component built; ``expert`` as for ``wrap``. Raises what ``load`` raises."""
+        factory = self.find(kind, name).factory()
+        return with_parts(f"{kind} {name!r}", factory, options, self.build, expert)
+
     def check(self, kind: str, choice: Choice, offered: Mapping[str, Any] | None = None, /) -> None:
         """Refuse a choice whose name or options are wrong, without building it; ``offered`` as for ``fitted``.
 

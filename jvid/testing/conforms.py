@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from jvid.errors import InputError
-from jvid.testing.checking import GLOBALS, Check, checks_of, options_of
+from jvid.testing.checking import GLOBALS, REFERENCE, Check, checks_of, options_of
 from jvid.testing.report import Outcome, Report
 from jvid.testing.trial import Skip, Trial, example_text, failure_text
 
@@ -42,7 +42,9 @@ def conforms(
         only: the checks to run; all if None.
         at: the example to run alone, as a report's ``reproduce`` says it.
         context: sizes and conditions that the subject takes (``batch``, ``channels``, ``frames``,
-            ``sides``, ``times``, ``cond``, ``dtype``, ``tolerance``; see ``Trial``), and the kind's own options.
+            ``sides``, ``times``, ``cond``, ``dtype``, ``tolerance``; see ``Trial``), and the kind's own options;
+            ``reference``, the equation that values are compared with (docs/conformance.md gives its signature for each
+            kind), ``factory`` and ``ranges``, other options that the subject is built with.
 
     Raises:
         InputError: an unknown kind, check or option.
@@ -64,6 +66,10 @@ def conforms(
             )
         if isinstance(own.get(name), bool) and not isinstance(context[name], bool):
             raise InputError(f"{kind} got {name}={context[name]!r}: expected true or false")
+    if context.get("reference") is not None and REFERENCE not in checks:
+        raise InputError(
+            f"{kind} got reference=...: expected none, what a {kind} does is no value to compare"
+        )
     settings = {name: value for name, value in context.items() if name in _TRIAL}
     options = own | {name: value for name, value in context.items() if name not in _TRIAL}
     leaks: list[str] = []
@@ -73,7 +79,7 @@ def conforms(
         if name in wanted or GLOBALS in wanted:
             count = examples if name in wanted else min(examples, 3)
             trial = Trial(examples=count, options=options, at=at, **settings)
-            trial.leaks = leaks
+            trial.leaks, trial.declared = leaks, frozenset(context)
             outcome = _outcome(each, subject, trial, context, expected.get(name))
             if name in wanted:
                 outcomes.append(outcome)

@@ -15,7 +15,7 @@ from jvid.denoisers.wrapper import Wrapper
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
 
-__all__ = ["Counted", "Renamed", "given_runs", "rebuilt", "rows_of"]
+__all__ = ["Counted", "Recorded", "Renamed", "given_runs", "rebuilt", "rows_of"]
 
 MOST = 4
 """Examples of a property that takes whole runs."""
@@ -42,6 +42,37 @@ class Renamed:
 
     def __call__(self, step: Step, u: float) -> Mapping[str, float]:
         return {self.names[name]: weight for name, weight in self.inner(step, u).items()}
+
+
+class Recorded:
+    """A solver that keeps what it is handed: x of each step, and noise by step and name."""
+
+    def __init__(self, solver: Any) -> None:
+        self.solver = solver
+        self.x: dict[int, Tensor] = {}
+        self.noise: dict[int, dict[str, Tensor]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "solver":
+            raise AttributeError(name)
+        return getattr(self.solver, name)
+
+    def init(self) -> Any:
+        """The solver's own memory."""
+        return self.solver.init()
+
+    def step(self, x: Tensor, step: Step, denoise: Any, noise: Any, memory: Any) -> tuple[Tensor, Any]:
+        """The solver's own step."""
+        drawn = self.noise.setdefault(step.index, {})
+        self.x[step.index] = x.clone()
+
+        def kept(name: str) -> Tensor:
+            z: Tensor = noise(name)
+            drawn[name] = z.clone()
+            return z
+
+        out: tuple[Tensor, Any] = self.solver.step(x, step, denoise, kept, memory)
+        return out
 
 
 def rebuilt(subject: Any, **changes: Any) -> Any:

@@ -5,7 +5,9 @@ Derandomized, without a database and without a deadline: the same run each time,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import attrs
@@ -13,6 +15,7 @@ import attrs
 from jvid.errors import InputError, one_line
 from jvid.extras import extra
 from jvid.testing.globals import watched
+from jvid.testing.versions import applied, drawn_options, with_options
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +57,11 @@ def _no_condition(b: int, f: int) -> Condition:
     return {}
 
 
+def _callable(trial: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not callable(value):
+        raise InputError(f"{attribute.name}={value!r}: expected a function")
+
+
 @attrs.define(eq=False)
 class Trial:
     """The settings of a check: how many examples, of which sizes, at which times, with which condition.
@@ -65,6 +73,9 @@ class Trial:
         cond: ``(b, f) -> condition``, what a denoiser is called with.
         dtype: of latents, one or several; the last is the one for values, the others for dtypes alone.
         tolerance: how far two results that should be equal may be, relative to the largest element.
+        reference: the equation that values are compared with; its signature for each kind is in docs/conformance.md.
+        factory: builds the subject with other options, by keyword.
+        ranges: values of the options that it is built with: lowest and highest ``(low, high)``, or a list.
         options: of the kind, see ``declare``.
         at: run each property on this example alone.
     """
@@ -78,8 +89,12 @@ class Trial:
     cond: Callable[[int, int], Condition] = _no_condition
     dtype: Sequence[torch.dtype] = attrs.field(default=("float32", "float64"), converter=_dtypes)
     tolerance: float = 1e-4
+    reference: Callable[..., Any] | None = attrs.field(default=None, validator=_callable)
+    factory: Callable[..., Any] | None = attrs.field(default=None, validator=_callable)
+    ranges: Mapping[str, Any] = attrs.field(factory=dict)
     options: Mapping[str, Any] = attrs.field(factory=dict)
     at: Mapping[str, Any] | None = None
+    declared: Collection[str] = attrs.field(factory=frozenset, init=False)
     falsified: Mapping[str, Any] | None = attrs.field(default=None, init=False)
     leaks: list[str] = attrs.field(factory=list, init=False)
 
@@ -103,12 +118,48 @@ class Trial:
         """Report that the check does not apply."""
         raise Skip(reason)
 
+    def versions(self) -> SearchStrategy[dict[str, Any]]:
+        """Options within ``ranges``, to hand to ``version``; none at all among them."""
+        return drawn_options(self.ranges)
+
+    def version(self, subject: Any, options: Mapping[str, Any]) -> Any:
+        """The subject with options drawn from ``versions``."""
+        return with_options(subject, self.factory, options)
+
+    def equation(self, options: Mapping[str, Any] = MappingProxyType({})) -> Callable[..., Any]:
+        """The reference of the subject with these options; it takes its arguments by position, the last may be left out.
+
+        Raises:
+            Skip: none is declared.
+        """
+        if self.reference is None:
+            self.skip("it has no reference: conforms(..., reference=function)")
+        bound = functools.partial(self.reference, **options) if options else self.reference
+        return functools.partial(applied, bound)
+
     def shapes(self, **sizes: Collection[int]) -> SearchStrategy[tuple[int, int, int, int, int]]:
         """Shapes ``(b, c, f, h, w)`` of the sizes that the subject takes; ``frames=(4,)`` and so on override."""
         from jvid.testing import strategies
 
         own = {name: getattr(self, name) for name in ("batch", "channels", "frames", "sides")}
         return strategies.shapes(**{**own, **sizes})
+
+    def longer(self, window: int) -> tuple[int, ...]:
+        """Numbers of frames beyond a window, of those that the subject takes: as many as clips in use have."""
+        if "frames" not in self.declared:
+            return (window + 1, 2 * window + 1, max(33, 3 * window + 2))
+        return tuple(count for count in self.frames if count > window) or tuple(self.frames[-1:])
+
+    def fitting(self, shapes: Iterable[Sequence[int]]) -> list[tuple[int, ...]]:
+        """Shapes ``(b, c, f, h, w)``, the sizes that are declared replaced by the nearest one that the subject takes."""
+        names = ("batch", "channels", "frames", "sides", "sides")
+
+        def nearest(name: str, size: int) -> int:
+            own = getattr(self, name)
+            return min(own, key=lambda each: abs(each - size)) if name in self.declared else size
+
+        fitted = [tuple(map(nearest, names, shape)) for shape in shapes]
+        return list(dict.fromkeys(fitted))
 
     def moments(self) -> SearchStrategy[float]:
         """Times between the lowest and the highest at which the subject is evaluated."""

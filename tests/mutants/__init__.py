@@ -80,7 +80,8 @@ def mutants_of(kind: str) -> tuple[Mutant, ...]:
     """
     if kind not in KINDS:
         raise InputError(f"no mutants of {kind!r}: expected one of {', '.join(KINDS)}")
-    importlib.import_module(f"tests.mutants.{kind}")
+    for module in (kind, "referenced"):
+        importlib.import_module(f"tests.mutants.{module}")
     return tuple(MUTANTS.get(kind, {}).values())
 
 

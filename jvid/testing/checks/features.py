@@ -10,20 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from hypothesis import strategies as st
 
 from jvid.core.metric_values import rows_of
 from jvid.testing.checking import check
+from jvid.testing.checks import features_reference  # noqa: F401 - it registers
+from jvid.testing.drawn import drawn_clips
 from jvid.testing.samples import drawn_frames
-from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
-
-
-def _clips(trial: Trial, least: int = 1) -> st.SearchStrategy[Any]:
-    """Numbers of clips and frames, side and seed, as of ``drawn_frames``."""
-    counts = [count for count in trial.batch if count >= least] or [least]
-    sizes = (st.sampled_from(sorted(values)) for values in (counts, trial.frames, trial.sides))
-    return st.tuples(*sizes, seeds())
 
 
 @check("features")
@@ -41,7 +34,7 @@ def it_declares_itself(subject: Any, trial: Trial) -> None:
 def rows_of_its_kind(subject: Any, trial: Trial) -> None:
     """Finite rows ``(n d)`` of clips or ``(n f d)`` of frames, of one width for clips of one size."""
 
-    @trial.given(clips=_clips(trial))
+    @trial.given(clips=drawn_clips(trial))
     def _(clips: tuple[int, int, int, int]) -> None:
         count, frames, side, seed = clips
         rows = rows_of(subject, drawn_frames(count, frames, side, seed))["features"]
@@ -55,7 +48,7 @@ def rows_of_its_kind(subject: Any, trial: Trial) -> None:
 def a_row_is_of_its_clip_alone(subject: Any, trial: Trial) -> None:
     """The rows of a clip are the same whatever the batch: alone, and beside other clips."""
 
-    @trial.given(clips=_clips(trial, 2))
+    @trial.given(clips=drawn_clips(trial, 2))
     def _(clips: tuple[int, int, int, int]) -> None:
         array = drawn_frames(*clips)
         array[1:] //= 2
@@ -72,7 +65,7 @@ def a_row_is_of_its_clip_alone(subject: Any, trial: Trial) -> None:
 def frames_untouched(subject: Any, trial: Trial) -> None:
     """The frames are not changed in place, and read-only ones are taken."""
 
-    @trial.given(clips=_clips(trial))
+    @trial.given(clips=drawn_clips(trial))
     def _(clips: tuple[int, int, int, int]) -> None:
         array = drawn_frames(*clips)
         kept = array.copy()
@@ -86,7 +79,7 @@ def frames_untouched(subject: Any, trial: Trial) -> None:
 def the_same_each_time(subject: Any, trial: Trial) -> None:
     """It gives equal rows again, also after other clips; what it returns is not written on later."""
 
-    @trial.given(clips=_clips(trial))
+    @trial.given(clips=drawn_clips(trial))
     def _(clips: tuple[int, int, int, int]) -> None:
         array = drawn_frames(*clips)
         first = rows_of(subject, array)

@@ -13,36 +13,13 @@ import torch
 from hypothesis import strategies as st
 
 from jvid.core.metric_values import value_of
-from jvid.core.metrics import DeclaresFloor, FeatureNetwork, Resampling, Score
-from jvid.plugins.registry import load
+from jvid.core.metrics import DeclaresFloor, FeatureNetwork, Score
 from jvid.testing.checking import check, declare
-from jvid.testing.samples import DrawnClips, drawn_frames
-from jvid.testing.strategies import seeds
+from jvid.testing.checks import metric_reference  # noqa: F401 - it registers
+from jvid.testing.drawn import CLIPS, RESAMPLING, drawn_samples, drawn_sizes, value_of_metric
 from jvid.testing.trial import Trial
 
 declare("metric", ordered=False)
-
-CLIPS, RESAMPLING = 6, Resampling(5, 0)
-
-
-def _networks(subject: Any) -> tuple[FeatureNetwork, ...]:
-    return tuple(load("features", each) if isinstance(each, str) else each for each in subject.features)
-
-
-def _sizes(trial: Trial) -> st.SearchStrategy[tuple[int, int, int]]:
-    return st.tuples(st.sampled_from(sorted(trial.frames)), st.sampled_from(sorted(trial.sides)), seeds())
-
-
-def _samples(subject: Any, sizes: tuple[int, int, int]) -> tuple[DrawnClips, DrawnClips]:
-    """Clips, and as a reference others that are darker."""
-    frames, side, seed = sizes
-    networks = _networks(subject)
-    clips = DrawnClips(drawn_frames(CLIPS, frames, side, seed), networks)
-    return clips, DrawnClips(drawn_frames(CLIPS + 2, frames, side, seed + 1) // 2, networks, name="reference")
-
-
-def _value(subject: Any, clips: DrawnClips, reference: DrawnClips) -> Score | np.ndarray | None:
-    return value_of(subject, subject.compute(clips, reference, RESAMPLING), clips)
 
 
 def _numbers(value: Score | np.ndarray | None) -> torch.Tensor:
@@ -76,10 +53,10 @@ def a_finite_value(subject: Any, trial: Trial) -> None:
     """A finite number, one for each clip, or a score whose interval rises; so is its floor."""
     values = []
 
-    @trial.given(sizes=_sizes(trial))
+    @trial.given(sizes=drawn_sizes(trial))
     def _(sizes: tuple[int, int, int]) -> None:
-        clips, reference = _samples(subject, sizes)
-        value = _value(subject, clips, reference)
+        clips, reference = drawn_samples(subject, sizes)
+        value = value_of_metric(subject, clips, reference)
         values.append(value)
         found = [value]
         if isinstance(subject, DeclaresFloor):
@@ -97,12 +74,12 @@ def a_finite_value(subject: Any, trial: Trial) -> None:
 def the_same_each_time(subject: Any, trial: Trial) -> None:
     """Equal arguments have equal values, also after other clips."""
 
-    @trial.given(sizes=_sizes(trial))
+    @trial.given(sizes=drawn_sizes(trial))
     def _(sizes: tuple[int, int, int]) -> None:
-        clips, reference = _samples(subject, sizes)
-        first = _numbers(_value(subject, clips, reference))
-        _value(subject, *_samples(subject, (sizes[0], sizes[1], sizes[2] + 5)))
-        trial.same(_numbers(_value(subject, clips, reference)), first, "the value the second time")
+        clips, reference = drawn_samples(subject, sizes)
+        first = _numbers(value_of_metric(subject, clips, reference))
+        value_of_metric(subject, *drawn_samples(subject, (sizes[0], sizes[1], sizes[2] + 5)))
+        trial.same(_numbers(value_of_metric(subject, clips, reference)), first, "the value the second time")
 
 
 @check("metric")
@@ -111,11 +88,11 @@ def order_means_nothing(subject: Any, trial: Trial) -> None:
     if trial.option("ordered"):
         trial.skip("its value depends on the order of the clips")
 
-    @trial.given(sizes=_sizes(trial), order=st.permutations(range(CLIPS)))
+    @trial.given(sizes=drawn_sizes(trial), order=st.permutations(range(CLIPS)))
     def _(sizes: tuple[int, int, int], order: list[int]) -> None:
-        clips, reference = _samples(subject, sizes)
-        value = _value(subject, clips, reference)
-        turned = _value(subject, clips.taken(order), reference.taken(range(len(reference))[::-1]))
+        clips, reference = drawn_samples(subject, sizes)
+        value = value_of_metric(subject, clips, reference)
+        turned = value_of_metric(subject, clips.taken(order), reference.taken(range(len(reference))[::-1]))
         expected = value[order] if isinstance(value, np.ndarray) else value
         trial.close(_numbers(turned)[: 1 if isinstance(value, Score) else None],
                     _numbers(expected)[: 1 if isinstance(value, Score) else None], "the value in another order")  # fmt: skip
@@ -125,14 +102,14 @@ def order_means_nothing(subject: Any, trial: Trial) -> None:
 def samples_untouched(subject: Any, trial: Trial) -> None:
     """Frames and features are not changed in place."""
 
-    @trial.given(sizes=_sizes(trial))
+    @trial.given(sizes=drawn_sizes(trial))
     def _(sizes: tuple[int, int, int]) -> None:
-        samples = _samples(subject, sizes)
+        samples = drawn_samples(subject, sizes)
         kept = [
             (each.array.copy(), [{k: v.copy() for k, v in rows.items()} for rows in each.features])
             for each in samples
         ]
-        _value(subject, *samples)
+        value_of_metric(subject, *samples)
         for each, (array, features) in zip(samples, kept, strict=True):
             assert np.array_equal(each.array, array), f"frames of {each.name} are others after the call"
             for rows, before in zip(each.features, features, strict=True):

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from jvid.core.keyed import keyed_normal
 from jvid.testing.checking import check, declare
+from jvid.testing.checks import noise_reference  # noqa: F401 - it registers
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
 

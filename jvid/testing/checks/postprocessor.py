@@ -14,24 +14,12 @@ from torch import Tensor
 
 from jvid.core.keyed import keyed_normal
 from jvid.testing.checking import check
+from jvid.testing.checks import postprocessor_reference  # noqa: F401 - it registers
+from jvid.testing.drawn import clips, motions
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
 
 EXACT = 1e-9
-
-
-def clips(trial: Trial, shape: tuple[int, ...], seed: int, motion: float) -> Tensor:
-    """A scene for each clip, with differences between frames of deviation ``motion``; a corner of each does not move."""
-    b, c, _, h, w = shape
-    scene = trial.latents((b, c, 1, h, w), seed)
-    moved = trial.latents(shape, seed + 1)
-    moved[..., :1, :1] = 0.0
-    return scene + motion * moved
-
-
-def motions() -> st.SearchStrategy[float]:
-    """From almost still to no clip at all."""
-    return st.sampled_from([0.05, 0.3, 1.0, 3.0])
 
 
 @check("postprocessor")

@@ -22,6 +22,7 @@ from jvid.core.planning import draw_plan
 from jvid.core.protocols import Step
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 from jvid.testing.checking import check, declare
+from jvid.testing.checks import selector_reference  # noqa: F401 - it registers
 from jvid.testing.strategies import times, uniforms
 from jvid.testing.trial import Trial
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from jvid.core.protocols import Condition
 from jvid.core.spaces import LatentSpace
 from jvid.testing.checking import CHECKS, check, declare
-from jvid.testing.checks.denoiser import noisy, predicted, time
+from jvid.testing.checks import denoiser, wrapper_reference  # noqa: F401 - they register
+from jvid.testing.denoising import noisy, predicted, time
 from jvid.testing.inner import Inner, conditions, direct
 from jvid.testing.strategies import SCHEDULES, seeds
 from jvid.testing.trial import Trial

@@ -6,6 +6,8 @@ options of ``CASES`` where it needs some.
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -19,17 +21,22 @@ from jvid.denoisers.cached import Cached
 from jvid.denoisers.corrected import Corrected
 from jvid.denoisers.first_frame import FirstFrame
 from jvid.denoisers.framewise import Framewise
-from jvid.denoisers.guided import Guided
+from jvid.denoisers.guided import Guided, guided
 from jvid.denoisers.known import Known
 from jvid.denoisers.parameterized import Parameterized
 from jvid.denoisers.windowed import Windowed
-from jvid.plugins.registry import load, names
+from jvid.plugins.registrar import REFERENCED
+from jvid.plugins.registry import current, load, names
 from jvid.postprocessors import TemporalSmoothing, UniformSmoothing
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.selectors import Always, PiecewiseAffine
 from jvid.testing import GaussianOracle, TwoModeOracle, checking, conforms
 from jvid.testing.checking import checks_of
-from jvid.testing.inner import conditions
+from jvid.testing.inner import Inner, conditions
+from jvid.testing.references import denoisers as equations
+from jvid.testing.references import postprocessors as references_of_postprocessors
+from jvid.testing.references import wrappers as around
+from jvid.testing.registered import declared_reference
 from jvid.testing.strategies import SCHEDULES
 from tests.mutants import hunt
 from tests.mutants.denoiser_bases import CONTEXT as CONTEXT_OF_DENOISERS
@@ -124,8 +131,10 @@ def test_built_ins_conform(kind, name, options):
         context["beyond"] = True  # churn asks at more noise than the step begins with
     first = kind == "solver" and options == CASES.get((kind, name), [options])[0]
     examples = 25 if kind == "schedule" or first else FEWER
+    context |= declared_reference(kind, name, **options)
     report = conforms(kind, load(kind, name, **options), examples=examples, **context)
     report.raise_for_failures()
+    assert report["as_referenced"].status == "passed"
     assert report.counts["passed"] >= len(report.outcomes) - 4
 
 
@@ -143,10 +152,14 @@ class Linear:
 def test_oracles_conform(schedule):
     data = 0.3 + 0.5 * keyed_normal(range(4), ("data",), (3, 4, 6, 6), torch.float64)
     gaussian = GaussianOracle(schedule, 0.3, 0.5)
-    conforms("denoiser", gaussian, data=data, examples=FEWER).raise_for_failures()
+    of_gaussian = partial(equations.gaussian, schedule=schedule, mean=0.3, std=0.5)
+    conforms(
+        "denoiser", gaussian, data=data, examples=FEWER, reference=of_gaussian, ranges={"std": (0.1, 2.0)}
+    ).raise_for_failures()
     modes = 0.9 * data.sign() + 0.25 * keyed_normal(range(4), ("modes",), (3, 4, 6, 6), torch.float64)
     two = TwoModeOracle(schedule, 0.9, 0.25)
-    conforms("denoiser", two, data=modes, examples=FEWER).raise_for_failures()
+    of_two = partial(equations.two_modes, schedule=schedule, offset=0.9, std=0.25)
+    conforms("denoiser", two, data=modes, examples=FEWER, reference=of_two).raise_for_failures()
 
 
 @pytest.mark.parametrize("prediction", ["eps", "x0", "v", "flow"])
@@ -175,26 +188,50 @@ def test_a_bundled_expert_conforms(kind):
     conforms("denoiser", expert, cond=of, examples=2, **context).raise_for_failures()
 
 
-def half_known(denoiser):
-    return Known(denoiser, torch.full((1, 1, 1, 1, 1), 0.5), torch.ones(1, 1, 1, 1, 1))
-
+HALF, ONES = torch.full((1, 1, 1, 1, 1), 0.5), torch.ones(1, 1, 1, 1, 1)
+MEAN = UniformSmoothing(3)
+OTHER = Inner(shift=1.0)
 
 WRAPPERS = {
-    "guided": (Guided, {}),
-    "guided-interval": (lambda d: Guided(d, 3.0, interval=(0.2, 0.7), rescale=0.5), {}),
-    "framewise": (Framewise, {"framewise": True}),
-    "bridged": (lambda d: Bridged(d, FLOW), {"schedule": FLOW, "times": (0.0, 0.8)}),
-    "windowed": (lambda d: Windowed(d, 4, 3), {"window": 4, "frames": (1, 4, 5, 11)}),
-    "known": (half_known, {"identity": False}),
-    "corrected": (lambda d: Corrected(d, TemporalSmoothing(2.0)), {"identity": False}),
-    "corrected-interval": (lambda d: Corrected(d, UniformSmoothing(3), (0.2, 0.5)), {"identity": False}),
-    "cached": (lambda d: Cached(d, dict), {}),
-    "first-frame": (lambda d: FirstFrame(d, d), {}),
+    "guided": (guided, {"reference": around.guided, "ranges": {"scale": (-1.0, 8.0), "rescale": (0.0, 1.0)}}),
+    "guided-interval": (
+        lambda d: guided(d, 3.0, 0.2, 0.7, 0.5),
+        {"reference": partial(around.guided, scale=3.0, low=0.2, high=0.7, rescale=0.5)},
+    ),
+    "framewise": (Framewise, {"framewise": True, "reference": around.framewise}),
+    "bridged": (
+        lambda d: Bridged(d, FLOW),
+        {"schedule": FLOW, "times": (0.0, 0.8), "reference": partial(around.bridged, schedule=FLOW)},
+    ),
+    "windowed": (
+        partial(Windowed, size=4, stride=3),
+        {
+            "window": 4, "frames": (1, 4, 5, 11), "reference": partial(around.windowed, size=4, stride=3),
+            "ranges": {"stride": (1, 4)},
+        },
+    ),
+    "known": (
+        lambda d: Known(d, HALF, ONES),
+        {"identity": False, "reference": partial(around.known, mask=HALF, latents=ONES)},
+    ),
+    "corrected": (
+        lambda d: Corrected(d, MEAN),
+        {"identity": False, "reference": partial(around.corrected, postprocessor=MEAN)},
+    ),
+    "corrected-interval": (
+        partial(Corrected, postprocessor=MEAN, interval=(0.2, 0.5)),
+        {"identity": False, "reference": partial(around.corrected, postprocessor=MEAN, interval=(0.2, 0.5))},
+    ),
+    "cached": (lambda d: Cached(d, dict), {"reference": around.cached}),
+    "first-frame": (
+        partial(FirstFrame, others=OTHER),
+        {"identity": False, "reference": partial(around.first_frame, others=OTHER)},
+    ),
     "guided-windowed-framewise": (
         lambda d: Guided(Windowed(Framewise(d), 4, 2), 2.0),
         {"frames": (1, 5)},
     ),
-}
+}  # fmt: skip
 
 
 def test_every_wrapper_is_checked():
@@ -204,10 +241,32 @@ def test_every_wrapper_is_checked():
     assert checked == set(names("wrapper"))
 
 
+def test_autoguidance_is_as_referenced():
+    # The denoiser that it leads away from stands on one schedule: other checks come with others.
+    reference = partial(around.guided, scale=2.5, against=OTHER)
+    report = conforms(
+        "wrapper", partial(guided, scale=2.5, against=OTHER), only="as_referenced", reference=reference
+    )
+    assert report["as_referenced"].status == "passed", report
+
+
+def test_every_built_in_declares_a_reference():
+    without = {
+        (kind, component.name)
+        for kind in REFERENCED
+        for component in current().components(kind)
+        if component.reference is None and component.plugin in ("builtin", "models")
+    }
+    # Networks of trained weights are no equation: they are held to diffusers' own forward.
+    networks = {"diffusers", "unet", "table-1-image", "table-1-video"}
+    assert without == {("denoiser", name) for name in networks}
+
+
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_wrappers_conform(name):
     factory, context = WRAPPERS[name]
-    conforms("wrapper", factory, examples=FEWER, **context).raise_for_failures()
+    report = conforms("wrapper", factory, examples=FEWER, **context).raise_for_failures()
+    assert report["as_referenced"].status == ("passed" if "reference" in context else "skipped")
 
 
 def test_a_history_that_ignores_a_switch_loses_its_order():
@@ -247,10 +306,24 @@ SAMPLERS = {
 }
 
 
+def ancestral(x, steps, denoise, noise):
+    """Equations (2) and (5) of the paper in sigma / alpha, with the experts in turn, and section 3.6 at the end."""
+    for step in steps:
+        rho, lower = (level.sigma / level.alpha for level in (step.start, step.end))
+        x_0 = sum(weight * denoise(name, x, step.start) for name, weight in step.weights.items())
+        kept = (lower / rho) ** 2
+        x = step.end.alpha * ((1.0 - kept) * x_0 + kept * x / step.start.alpha)
+        if lower:
+            x = x + step.end.alpha * lower * (1.0 - kept) ** 0.5 * noise(step)
+    return references_of_postprocessors.temporal(x, threshold=2.0)
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_samplers_conform(name):
-    report = conforms("sampler", SAMPLERS[name](), frames=range(2, 5), examples=3).raise_for_failures()
-    assert report.counts == {"passed": len(report.outcomes)}
+    context = {"reference": ancestral} if name == "the paper's" else {}
+    report = conforms("sampler", SAMPLERS[name](), frames=range(2, 5), examples=3, **context)
+    report.raise_for_failures()
+    assert report.counts["passed"] == len(report.outcomes) - (not context)
 
 
 @pytest.mark.parametrize("name", ["builtin", "jvid_training.plugin"])

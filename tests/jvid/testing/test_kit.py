@@ -101,7 +101,7 @@ def test_what_does_not_apply_is_skipped_with_a_reason():
     report = conforms("denoiser", GaussianOracle(FlowMatching()))
     skipped = [each for each in report.outcomes if each.status == "skipped"]
     assert {each.check for each in skipped} == {
-        "a_missing_condition_is_named", "conditions_are_read_each_time", "predicts_x_0",
+        "a_missing_condition_is_named", "conditions_are_read_each_time", "predicts_x_0", "as_referenced",
     }  # fmt: skip
     assert all("conforms(..., " in each.detail for each in skipped)
     assert report.ok

@@ -9,6 +9,7 @@ import pytest
 
 from jvid.plugins.registry import load, names
 from jvid.testing import conforms
+from jvid.testing.registered import declared_reference
 from tests.evaluation_tools import Means, random_i3d
 
 NETWORKS: dict[str, Any] = {
@@ -17,6 +18,9 @@ NETWORKS: dict[str, Any] = {
 }  # fmt: skip
 """What the metrics of any network are checked with; the others have networks of their own."""
 
+UNREFERENCED = ("action", "attributes")
+"""A classifier that is trained first, or read from a folder: no equation."""
+
 NEEDS_FILES = ("attributes",)
 """Checked in test_truth."""
 
@@ -24,19 +28,28 @@ NEEDS_FILES = ("attributes",)
 @pytest.mark.parametrize("name", [name for name in names("metric") if name not in NEEDS_FILES])
 def test_metrics_conform(name: str) -> None:
     options = {"features": NETWORKS[name]} if name in NETWORKS else {}
+    declared = declared_reference("metric", name, **options)
+    assert bool(declared) == (name not in UNREFERENCED)
     # Splits of the inception score are of clips in their order.
-    report = conforms(
-        "metric", load("metric", name, **options), examples=5, ordered=name == "inception-score"
-    )
+    ordered = name == "inception-score"
+    report = conforms("metric", load("metric", name, **options), examples=5, ordered=ordered, **declared)
     report.raise_for_failures()
-    skipped = {"order_means_nothing"} if name == "inception-score" else set()
-    # Clips without actors have no accuracy.
-    skipped |= {"a_finite_value"} if name == "action" else set()
+    skipped = {"order_means_nothing"} if ordered else set()
+    # Clips without actors have no accuracy, and networks without classes no score.
+    skipped |= {"a_finite_value", "as_referenced"} if name == "action" else set()
     assert {each.check for each in report.outcomes if each.status == "skipped"} == skipped
 
 
 def test_pixels_conform() -> None:
-    conforms("features", load("features", "pixels")).raise_for_failures()
+    report = conforms("features", load("features", "pixels"), **declared_reference("features", "pixels"))
+    report.raise_for_failures()
+    assert report["as_referenced"].status == "passed"
+
+
+def test_networks_of_weights_alone_have_no_reference() -> None:
+    assert {name for name in names("features") if not declared_reference("features", name)} == {
+        "i3d", "i3d-frame", "efficientnet-lite0", "torchscript", "attributes",
+    }  # fmt: skip
 
 
 @pytest.mark.slow

@@ -1,0 +1,34 @@
+"""The check of a wrapper by its reference ``(denoiser, x, t, cond) -> x_0``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from jvid.testing.checking import check
+from jvid.testing.denoising import noisy, predicted, time
+from jvid.testing.inner import Inner, conditions
+from jvid.testing.referenced import Compared, stated
+from jvid.testing.strategies import seeds
+from jvid.testing.trial import Trial
+
+
+@check("wrapper")
+def as_referenced(subject: Any, trial: Trial) -> None:
+    """x_0 is the reference's around a denoiser that sees its condition, for any latents and time; also for other options."""
+    trial.equation()
+    compared = Compared(trial)
+    window = trial.option("window") or 4
+    longer = trial.shapes() | trial.shapes(batch=trial.batch[:1], frames=trial.longer(window))
+
+    @trial.given(shape=longer, t=trial.moments(), seed=seeds(), options=trial.versions(), same=st.booleans())
+    def _(shape: tuple[int, ...], t: float, seed: int, options: dict[str, Any], same: bool) -> None:
+        t = round(t, 6)  # an equation may square it
+        made, equation = trial.version(subject, options), trial.equation(options)
+        wrapped, cond = made(Inner()), conditions(shape[0], shape[2], same)
+        x = noisy(wrapped, trial, shape, t, seed)
+        expected = stated(equation, Inner(), x, time(t), cond)
+        compared.agree(predicted(wrapped, x, time(t), cond), expected, f"x_0 at t {t:g}")
+
+    compared.finish()

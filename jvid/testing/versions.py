@@ -1,0 +1,97 @@
+"""A subject with other options, and the reference that goes with them.
+
+Options are drawn from ``ranges``: for each name lowest and highest value as ``(low, high)``, or a list of values. ``factory``
+builds the subject with them; of an attrs class or a dataclass it is not needed. Options that the factory refuses with an
+``InputError`` or a ``ValueError`` are left out. A reference is called with the same options, by keyword.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from jvid.errors import InputError
+from jvid.extras import extra
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+__all__ = ["applied", "drawn_options", "positional", "with_options"]
+
+
+def positional(function: Callable[..., Any]) -> int:
+    """How many arguments a function needs by position; those with a default are options.
+
+    Raises:
+        InputError: it has no signature.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        raise InputError(f"reference {function!r}: expected a function with a signature") from None
+    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters):
+        return len(parameters) + 100
+    return sum(each.kind in plain and each.default is inspect.Parameter.empty for each in parameters)
+
+
+def applied(reference: Callable[..., Any], *arguments: Any) -> Any:
+    """A reference of the first arguments: as many as it needs, the last ones may be left out of its signature."""
+    return reference(*arguments[: positional(reference)])
+
+
+def drawn_options(ranges: Mapping[str, Any]) -> SearchStrategy[dict[str, Any]]:
+    """Options of the ranges, all of them; and none at all, which is the subject as it is."""
+    with extra("testing"):
+        from hypothesis import strategies as st
+
+    if not ranges:
+        return st.just({})
+    return st.just({}) | st.fixed_dictionaries({name: _values(name, each) for name, each in ranges.items()})
+
+
+def _values(name: str, given: Any) -> SearchStrategy[Any]:
+    from hypothesis import strategies as st
+
+    if isinstance(given, tuple) and len(given) == 2 and all(type(each) in (int, float) for each in given):
+        low, high = given
+        if low <= high and all(type(each) is int for each in given):
+            return st.sampled_from([low, high]) | st.integers(low, high)
+        if low <= high:
+            inner = st.floats(low, high).map(lambda value: min(max(round(value, 3), low), high))
+            return st.sampled_from([(low + high) / 2.0, low, high]) | inner
+    elif isinstance(given, list) and given:
+        return st.sampled_from(given)
+    raise InputError(f"ranges[{name!r}] = {given!r}: expected (low, high) or a list of values")
+
+
+def with_options(subject: Any, factory: Callable[..., Any] | None, options: Mapping[str, Any]) -> Any:
+    """The subject built with options; itself without any.
+
+    Raises:
+        InputError: no factory, and no class whose fields could be replaced.
+        UnsatisfiedAssumption: the factory refuses the options, to hypothesis a reason to draw others.
+    """
+    if not options:
+        return subject
+    from hypothesis import reject
+
+    try:
+        if factory is not None:
+            return factory(**options)
+        if attrs.has(type(subject)):
+            return attrs.evolve(subject, **options)
+        if dataclasses.is_dataclass(subject) and not isinstance(subject, type):
+            return dataclasses.replace(subject, **options)
+        if isinstance(subject, (type, functools.partial)) or inspect.isroutine(subject):
+            return functools.partial(subject, **options)  # of a wrapper, the subject is the factory
+    except (InputError, ValueError):
+        reject()
+    raise InputError(
+        f"options {', '.join(options)} of a {type(subject).__name__}: expected a factory, conforms(..., factory=...)"
+    )
