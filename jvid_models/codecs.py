@@ -28,14 +28,17 @@ from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
 from jvid.machine.managed import arrive
+from jvid_models.adapters.encoder_outputs import latents_of
 from jvid_models.adapters.families import with_encoder
 from jvid_models.adapters.movable import movable
 from jvid_models.adapters.space_configs import normalisation_of
+from jvid_models.clip_codec import ClipCodec
 from jvid_models.paths import shared_file
 from jvid_models.saved import load_saved, read_config
 from jvid_models.weights import read_weights
 
 with extra("models"):
+    import diffusers
     from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderTiny
 
 __all__ = ["CLASSES", "ImageCodec", "autoencoder", "autoencoder_kl", "factor_of", "latents_of", "taesd"]
@@ -173,19 +176,6 @@ def factor_of(config: Any) -> int:
     return int(2 ** (len(blocks) - 1))
 
 
-def latents_of(autoencoder: Any, frames: Tensor) -> Tensor:
-    """Frames ``(b 3 H W)`` in [-1, 1] -> latents ``(b c H/factor W/factor)``, as the autoencoder scales them.
-
-    The mean of the posterior where the encoder has one.
-    """
-    out = autoencoder.encode(frames)
-    if hasattr(out, "latent_dist"):
-        mode: Tensor = out.latent_dist.mode()
-        return mode
-    found: Tensor = out.latent if hasattr(out, "latent") else out.latents
-    return found
-
-
 def taesd(
     folder: str | Path | None = None,
     mean: Sequence[float] | None = None,
@@ -230,18 +220,28 @@ def autoencoder(
     std: Sequence[float] | None = None,
     chunk: int = 1,
     variant: str | None = None,
-) -> ImageCodec:
-    """An autoencoder of one of the `CLASSES` from a local diffusers folder; its ``vae`` subfolder is found too.
+) -> ImageCodec | ClipCodec:
+    """An autoencoder from a local diffusers folder; its ``vae`` subfolder is found too.
 
-    ``variant`` of the weights' files, such as "fp16"; by default the plain ones, or the only variant.
+    One of the `CLASSES` codes frame by frame. Any other class of diffusers that convolves over time codes whole clips, in the scale
+    of its own pipelines; it takes no ``mean``, ``std`` and ``chunk``. ``variant`` of the weights' files, such as "fp16"; by default the plain ones, or the only variant.
     """
     root = Path(folder)
     root = root / "vae" if (root / "vae").is_dir() else root
     kind = read_config(root / "config.json", "an autoencoder").get("_class_name")
-    if kind is not None and kind not in CLASSES:
-        raise InputError(f"{root} holds a {kind}: expected one of {', '.join(CLASSES)}")
-    model = load_saved(CLASSES[kind or "AutoencoderKL"], root, "an autoencoder", variant)
-    return ImageCodec(model, mean, std, chunk)
+    if kind is None or kind in CLASSES:
+        model = load_saved(CLASSES[kind or "AutoencoderKL"], root, "an autoencoder", variant)
+        return ImageCodec(model, mean, std, chunk)
+    cls = getattr(diffusers, kind, None)
+    if not isinstance(cls, type) or not hasattr(cls, "encode"):
+        raise InputError(
+            f"{root} holds a {kind}: expected one of {', '.join(CLASSES)}, or an autoencoder of clips"
+        )
+    if mean is not None or std is not None or chunk != 1:
+        raise InputError(
+            f"{root} holds a {kind}: it codes whole clips in its own scale, leave mean, std and chunk out"
+        )
+    return ClipCodec(load_saved(cls, root, "an autoencoder", variant))
 
 
 @wraps(autoencoder)

@@ -18,34 +18,17 @@ import cattrs
 from jvid.errors import InputError
 from jvid.paper import PREFIXES
 from jvid_training.overrides import changed
+from jvid_training.recipe_published import (
+    PIPELINE,
+    Lora,
+    Noise,
+    PipelineNetwork,
+    check_published,
+    of_published,
+)
+from jvid_training.recipe_values import WrongValue, fraction, not_negative, positive
 
 T = TypeVar("T")
-
-
-class WrongValue(ValueError):
-    """A value outside its range; it knows its key, which cattrs does not pass to validators."""
-
-    def __init__(self, key: str, value: float, expected: str) -> None:
-        super().__init__(f"got {value}, expected {expected}")
-        self.key = key
-
-
-def positive(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
-    """An attrs validator: above 0."""
-    if not value > 0:
-        raise WrongValue(attribute.name, value, "a number above 0")
-
-
-def fraction(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
-    """An attrs validator: from 0 to 1."""
-    if not 0 <= value <= 1:
-        raise WrongValue(attribute.name, value, "a number in [0, 1]")
-
-
-def not_negative(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
-    """An attrs validator: 0 or more."""
-    if not value >= 0:
-        raise WrongValue(attribute.name, value, "0 or more")
 
 
 @attrs.frozen
@@ -186,11 +169,18 @@ class Recipe:
     training: Training
     network: dict[str, Any] = attrs.field(factory=dict)
     """Options of the network's factory: `jvid_models.networks.unets`, `jvid_models.networks.video_decoder` or
-    `jvid_models.networks.autoencoder`."""
+    `jvid_models.networks.autoencoder`; or those of `PipelineNetwork`."""
     codec: CodecChoice = CodecChoice()
     text: Text = Text()
     schedule: Schedule = Schedule()
     optimiser: Optimiser = Optimiser()
+    noise: Noise = Noise()
+    lora: Lora | None = None
+
+    @property
+    def published(self) -> PipelineNetwork | None:
+        """The published model that it starts from; None for a network of a factory."""
+        return structured(self.network, PipelineNetwork, "network") if PIPELINE in self.network else None
 
 
 @cache
@@ -243,7 +233,12 @@ def read_toml(path: Path, example: str) -> dict[str, Any]:
 
 def structure_recipe(document: dict[str, Any], where: str = "recipe") -> Recipe:
     """A parsed TOML document -> `Recipe`; ``where`` names the source in errors."""
-    return structured(document, Recipe, where)
+    network = document.get("network")
+    if isinstance(network, dict) and PIPELINE in network:
+        document = of_published(document, str(network[PIPELINE]))
+    recipe = structured(document, Recipe, where)
+    check_published(recipe, where)
+    return recipe
 
 
 def structured(document: dict[str, Any], cls: type[T], where: str) -> T:

@@ -22,7 +22,7 @@ from jvid.core.protocols import Condition, NoiseSchedule
 from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError
 
-__all__ = ["Network", "Parameterized", "Prediction", "no_signal", "x_0_of"]
+__all__ = ["Network", "Parameterized", "Prediction", "no_signal", "output_of", "x_0_of"]
 
 Network = Callable[[Tensor, Tensor, Condition], Tensor]
 """``(x (b c f h w), t () or (b,), cond) -> prediction (b c f h w)``, in any floating dtype."""
@@ -44,6 +44,17 @@ def x_0_of(
         # In one new tensor: of large latents memory that is touched first costs more than the arithmetic.
         return (sigma * out).neg_().add_(x).div_(alpha + sigma)
     return out
+
+
+def output_of(
+    prediction: Prediction, x_0: Tensor, eps: Tensor, alpha: Tensor | float, sigma: Tensor | float
+) -> Tensor:
+    """What a network predicts of x = alpha x_0 + sigma eps: the inverse of `x_0_of`, and what it is trained on."""
+    if prediction == "eps":
+        return eps
+    if prediction == "v":
+        return alpha * eps - sigma * x_0
+    return eps - x_0 if prediction == "flow" else x_0
 
 
 def no_signal(where: str = "") -> InputError:

@@ -113,7 +113,7 @@ class Composition:
                     f"selector {self.strategy.selector.name!r} does not declare its experts: name an ensemble, whose "
                     "experts it chooses among"
                 )
-            return declared
+            return tuple(dict.fromkeys(declared))  # one may have several ranges
         self.ensemble.check_expert_names(declared, f"selector {self.strategy.selector.name!r}")
         stated = [name for name in self.strategy.experts if name != EVERY]
         self.ensemble.check_expert_names(stated, "the strategy")

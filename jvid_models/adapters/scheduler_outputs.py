@@ -14,7 +14,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid.denoisers.parameterized import Prediction, no_signal, x_0_of
+from jvid.denoisers.parameterized import Prediction, no_signal, output_of, x_0_of
 from jvid.denoisers.preconditioned import coefficients
 
 __all__ = ["PREDICTIONS", "OutputKind"]
@@ -61,3 +61,23 @@ class OutputKind:
         if self.prediction == "eps" and alpha == 0.0:
             raise no_signal()
         return x_0_of(self.prediction, x, output if self.sign == 1 else -output, alpha, sigma)
+
+    def target(self, x_0: Tensor, eps: Tensor, alpha: float, sigma: float) -> Tensor:
+        """What the network is trained to put out at x = alpha x_0 + sigma eps; tensors of one shape."""
+        if self.std is not None:
+            level = torch.tensor([alpha, sigma], dtype=torch.float64)
+            _, skip, out = map(float, coefficients(level[0], level[1], self.std, self.sign))
+            return (x_0 - skip * (alpha * x_0 + sigma * eps)) / out
+        found = output_of(self.prediction, x_0, eps, alpha, sigma)
+        return found if self.sign == 1 else -found
+
+    def gain(self, alpha: float, sigma: float) -> float:
+        """|d x_0 / d output| at a level: an error of the network's output is so large an error of x_0; inf without signal."""
+        if self.std is not None:
+            level = torch.tensor([alpha, sigma], dtype=torch.float64)
+            return abs(float(coefficients(level[0], level[1], self.std, self.sign)[2]))
+        if self.prediction == "eps":
+            return sigma / alpha if alpha else math.inf
+        if self.prediction == "v":
+            return sigma / (alpha * alpha + sigma * sigma)
+        return sigma / (alpha + sigma) if self.prediction == "flow" else 1.0

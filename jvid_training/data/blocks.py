@@ -28,6 +28,7 @@ from jvid_training.data.clips import ClipFile
 from jvid_training.data.cropped import sequences
 from jvid_training.data.encoder import FrameEncoder
 from jvid_training.data.manifest import sequence_of
+from jvid_training.data.rates import cut
 from jvid_training.data.sequences import Sequence
 from jvid_training.data.shards import RowWriter, Shards
 from jvid_training.recipe import Data
@@ -101,12 +102,12 @@ def encode_block(
     """
     record = BlockRecord([], {}, [], {})
     with _Rows(folder, block.name) as rows:
-        for file, sequence, frames in _ahead(_decoded(block.files, data)):
+        for file, sequence, frames in _ahead(_decoded(block.files, data, encoder.rate)):
             if sequence is None:
                 record.clips.setdefault(file.name, frames)
                 advance(file.name)
             elif file.name not in record.clips:
-                latents = encoder(frames)
+                latents, frames = encoder(frames), frames[:: encoder.rate]
                 if np.isfinite(latents).all():
                     offset = rows.append(latents, frames)
                     record.sequences.append(attrs.evolve(sequence, offset=offset, shard=block.name))
@@ -181,12 +182,13 @@ class _Rows:
         return {f"{self._name}.{kind}": writer.close() for kind, writer in self._writers.items()}
 
 
-def _decoded(files: Iterable[ClipFile], data: Data) -> Iterator[tuple[ClipFile, Any, Any]]:
+def _decoded(files: Iterable[ClipFile], data: Data, rate: int) -> Iterator[tuple[ClipFile, Any, Any]]:
     """Each sequence of each file with its frames, then the file with None and None, or with None and what is wrong with it."""
     for file in files:
         try:
-            for sequence, frames in sequences(file, data):
-                yield file, sequence, frames
+            for whole, every in sequences(file, data):
+                for sequence, frames in cut(whole, every, data.frames, rate):
+                    yield file, sequence, frames
         except ClipError as error:
             yield file, None, str(error)
         else:

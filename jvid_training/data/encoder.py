@@ -35,11 +35,13 @@ class FrameEncoder:
         encode: video ``(1 3 f H W)`` in [-1, 1] -> latents ``(1 c f h w)``.
         device: where the video is passed.
         stretch: frames that are passed at a time; None passes a clip whole, as a codec over time needs.
+        rate: frames to a row of latents (`jvid_training.data.rates`).
     """
 
     encode: Callable[[Tensor], Tensor]
     device: str = "cpu"
     stretch: int | None = None
+    rate: int = 1
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Frames ``(f, H, W, 3)`` uint8 -> latents ``(f, c, h, w)`` float32."""
@@ -76,7 +78,7 @@ def encoder_of(codec: Any, device: str = "cpu", batch: int | None = None) -> Fra
     if not isinstance(codec, ImageCodec):
         if batch is not None:
             raise InputError(f"--batch {batch}: {type(codec).__name__} encodes whole clips, leave it out")
-        return FrameEncoder(codec.encode, device)
+        return FrameEncoder(codec.encode, device, rate=int(getattr(codec, "rate", 1)))
     if batch is not None or device != "cpu":
         # On a processor one frame at a time is as fast, and its bits do not depend on the others.
         codec.chunk = batch or _GPU_BATCH

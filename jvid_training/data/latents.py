@@ -195,8 +195,10 @@ def _finish(folder: Path, data: Data, codec: CodecChoice, files: Sequence[ClipFi
     mean, std = (shared.mean, shared.std) if shared is not None else _statistics(folder, train)
     if not data.normalise:
         mean, std = (0.0,) * len(mean), (1.0,) * len(std)
+    # Of a codec over time windows are sequences, and shorter in latents (`jvid_training.data.rates`).
+    frames = min(data.frames, *(sequence.length for _, sequence, _ in rows))
     manifest = Manifest(
-        key=key, mean=mean, std=std, skipped=skipped, fps=data.fps, frames=data.frames, holdout=data.holdout,
+        key=key, mean=mean, std=std, skipped=skipped, fps=data.fps, frames=frames, holdout=data.holdout,
         shards={name: digest for record in records for name, digest in record.shards.items()},
         sequences=Sequences.of(sequence for _, sequence, _ in rows),
     )  # fmt: skip

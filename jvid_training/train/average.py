@@ -8,19 +8,21 @@ from contextlib import contextmanager
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
+from jvid_training.train.parameters import trained
+
 __all__ = ["Average"]
 
 
 class Average:
-    """The moving average of ``network``, which is the module that owns the parameters, not a wrapper of it."""
+    """The moving average of what is trained of ``network``, which is the module that owns the parameters, not a wrapper of it."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self._network = network
-        self._model = EMAModel(network.parameters(), decay=decay, foreach=True)
+        self._model = EMAModel(trained(network).values(), decay=decay, foreach=True)
 
     def update(self) -> None:
         """Take in the weights of a step."""
-        self._model.step(self._network.parameters())
+        self._model.step(trained(self._network).values())
 
     def load(self, weights: Mapping[str, Tensor], step: int) -> None:
         """Go on from the average of ``step``."""
@@ -35,7 +37,7 @@ class Average:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """The network has the averaged weights within the block."""
-        parameters = list(self._network.parameters())
+        parameters = list(trained(self._network).values())
         self._model.store(parameters)
         self._model.copy_to(parameters)
         try:
@@ -44,5 +46,4 @@ class Average:
             self._model.restore(parameters)
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
-        names = [name for name, _ in self._network.named_parameters()]
-        return zip(names, self._model.shadow_params, strict=True)
+        return zip(trained(self._network), self._model.shadow_params, strict=True)

@@ -1,6 +1,7 @@
-"""A recipe's network, from the factories of `jvid_models`, and the network of text that is trained with it.
+"""A recipe's network, from the factories of `jvid_models` or a published model, and the network of text that is trained with it.
 
-    x, n, tokens -> UNet(x, n, T(tokens))
+    x, n, tokens -> UNet(x, n, T(tokens))                    of a factory
+    x, t, prompt -> `jvid_training.published.network`        of a published model
 
 T is a `jvid_models.words.WordNetwork`; at sampling it is the expert's text encoder, and a run evaluates it once.
 """
@@ -17,6 +18,8 @@ from jvid.errors import InputError
 from jvid_models.fast import AcceleratedUNet, accelerate
 from jvid_models.text import EmbeddingTable
 from jvid_models.words import Words
+from jvid_training.published.model import PublishedModel
+from jvid_training.published.network import PublishedNetwork
 from jvid_training.recipe import Recipe
 
 
@@ -30,6 +33,17 @@ class TextConditioned(nn.Module):
     def forward(self, x: Tensor, n: Tensor, tokens: Tensor) -> Any:
         """The UNet's output for token numbers ``(b, tokens)``."""
         return self.unet(x, n, self.text(tokens))
+
+
+def network_of(recipe: Recipe, text: EmbeddingTable | Words | PublishedModel | None) -> nn.Module:
+    """The network that a recipe trains: of a factory, or of the published model that encodes its prompts.
+
+    Raises:
+        InputError: options, a text encoder or adapters that do not fit it.
+    """
+    if isinstance(text, PublishedModel):
+        return PublishedNetwork(text, recipe)
+    return conditioned(build_network(recipe), text)
 
 
 def conditioned(network: nn.Module, text: EmbeddingTable | Words | None) -> nn.Module:
@@ -56,6 +70,10 @@ def unet_of(network: nn.Module) -> Any:
 
 def accelerated(network: nn.Module, checkpointing: bool = False) -> nn.Module:
     """The network whose UNet takes the fast forward; with ``checkpointing`` it computes layers again in the backward pass."""
+    if isinstance(network, PublishedNetwork):
+        if checkpointing:
+            network.checkpoint_layers()
+        return network
     fast = accelerate(unet_of(network), checkpointing=checkpointing)
     return TextConditioned(fast, network.text) if isinstance(network, TextConditioned) else fast
 

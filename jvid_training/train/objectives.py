@@ -1,6 +1,7 @@
 """What each kind of network learns.
 
-    image, video   x_t = alpha_t x_0 + sigma_t eps,   L = |eps - eps_theta(x_t, t, y)|^2      (equation 3)
+    image, video   x_t = alpha_t x_0 + sigma_t eps,   L = w_t |eps - eps_theta(x_t, t, y)|^2  (equation 3, with w_t = 1)
+                   of a published model, eps, v, x_0 or a flow in the place of eps: as its scheduler has it
     decoder        L = |v - D(z + noise)|_1 + |grad v - grad D|_1                            (pixels in [-1, 1])
                        + w sum_l |phi_l(v) - phi_l(D)|_1 / mean |phi_l(v)|
 
@@ -23,12 +24,19 @@ from torch import Tensor, nn
 import jvid
 from jvid.core.protocols import NoiseSchedule
 from jvid.errors import InputError
+from jvid.schedules import TabulatedSchedule
+from jvid_models.adapters.scheduler_clocks import Clock
+from jvid_models.adapters.scheduler_levels import SchedulerLevels
+from jvid_models.adapters.scheduler_outputs import OutputKind
 from jvid_models.text import EmbeddingTable
 from jvid_models.words import Words
 from jvid_training.data.features import EncoderFeatures
 from jvid_training.data.prompts import draw_prompt
 from jvid_training.data.windows import Windows, generator
+from jvid_training.published.latents import unnormalised
+from jvid_training.published.model import PublishedModel
 from jvid_training.recipe import Recipe
+from jvid_training.train.noising import Noised, Noising
 
 FEATURE_FRAMES = 4
 
@@ -59,39 +67,31 @@ class PredictNoise:
     """Equation (3) over latents of single frames or of clips."""
 
     recipe: Recipe
-    schedule: NoiseSchedule
-    timesteps: int
+    noising: Noising
     text: EmbeddingTable | Words
 
+    @classmethod
+    def of(cls, recipe: Recipe, schedule: NoiseSchedule, text: EmbeddingTable | Words) -> PredictNoise:
+        """The objective on a schedule.
+
+        Raises:
+            InputError: it has no timesteps, or noise levels that do not fit.
+        """
+        if not isinstance(schedule, TabulatedSchedule):
+            raise InputError(
+                f"schedule.name: {recipe.schedule.name} has no table of timesteps; the eps objective needs a tabulated schedule"
+            )
+        levels = SchedulerLevels(schedule, OutputKind("eps"), Clock("index", schedule.timesteps))
+        return cls(recipe, Noising.of(recipe, levels), text)
+
     def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
-        """Keys: ``x`` (c f h w), ``target`` the same, ``n`` () timestep, ``text`` (tokens, width).
+        """Keys: ``x`` (c f h w), ``target`` the same, ``n`` () timestep, ``text`` (tokens, width), ``weight`` () if there is one.
 
         Where the text network is trained too, ``text`` holds token numbers (tokens).
         """
-        training = self.recipe.training
-        random = generator(seed, step, place)
-        window = windows.draw(random)
-        frame = int(random.integers(windows.length)) if self.recipe.kind == "image" else None
-        x_0 = windows.latents(window, frame)
-        u = float(random.random())
-        if training.stratified:
-            # Sample k takes the k-th of b equal parts of [0, 1), all shifted by one number of the step.
-            shift = float(generator(seed, step, 1 << 40).random())
-            u = (shift + (place + u) / batch) % 1.0
-        n = min(int(u * self.timesteps), self.timesteps - 1)
-        eps = torch.from_numpy(random.standard_normal(tuple(x_0.shape), np.float32))
-        if training.offset:
-            each = torch.from_numpy(random.standard_normal((len(x_0), 1, 1, 1), np.float32))
-            eps = eps + training.offset * each
-        alpha, sigma = self.schedule(torch.tensor((n + 1) / self.timesteps, dtype=torch.float64))
-        clip = window.sequence
-        prompt = draw_prompt(clip.action, self.recipe.data, training.drop, random, clip.captions)
-        return {
-            "x": float(alpha) * x_0 + float(sigma) * eps,
-            "target": eps,
-            "n": torch.tensor(n),
-            "text": self._given(prompt),
-        }
+        found, prompt = draw_latents(self.noising, windows, seed, step, place, batch)
+        n = round(float(self.noising.levels.timestep(torch.tensor(found.t, dtype=torch.float64))))
+        return {**as_batch(self.recipe, found), "n": torch.tensor(n), "text": self._given(prompt)}
 
     def _given(self, prompt: str) -> Tensor:
         """What the network takes of a prompt: an embedding, or the token numbers of a text network that is trained with it."""
@@ -105,7 +105,54 @@ class PredictNoise:
         if self.recipe.kind == "image":
             x, target = x[:, :, 0], target[:, :, 0]
         eps = network(x, batch["n"], batch["text"]).sample
-        return (eps.float() - target).square().flatten(1).mean(1)
+        return weighted((eps.float() - target).square().flatten(1).mean(1), batch)
+
+
+@attrs.frozen(eq=False)
+class PredictOutput:
+    """The output of a published model's network, as its scheduler has it: eps, v, x_0 or a flow."""
+
+    recipe: Recipe
+    noising: Noising
+    model: PublishedModel
+
+    def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
+        """Keys: ``x`` (c f h w), ``target`` the same, ``t`` (), ``prompt`` (bytes), ``weight`` () if there is one."""
+        found, prompt = draw_latents(self.noising, windows, seed, step, place, batch)
+        t = torch.tensor(found.t, dtype=torch.float64)
+        return {**as_batch(self.recipe, found), "t": t, "prompt": self.model.row(prompt)}
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Mean squared error of the output, per sample."""
+        output = network(batch["x"], batch["t"], batch["prompt"])
+        return weighted((output.float() - batch["target"]).square().flatten(1).mean(1), batch)
+
+
+def draw_latents(
+    noising: Noising, windows: Windows, seed: int, step: int, place: int, batch: int
+) -> tuple[Noised, str]:
+    """One window, or one of its frames, at a random level, and the prompt: a function of the arguments alone."""
+    recipe = noising.recipe
+    random = generator(seed, step, place)
+    window = windows.draw(random)
+    frame = int(random.integers(windows.length)) if recipe.kind == "image" else None
+    x_0 = windows.latents(window, frame)
+    if recipe.published is not None:  # a model's own scale
+        x_0 = unnormalised(windows, x_0)
+    found = noising.noised(x_0, noising.time(random, seed, step, place, batch), random)
+    clip = window.sequence
+    return found, draw_prompt(clip.action, recipe.data, recipe.training.drop, random, clip.captions)
+
+
+def as_batch(recipe: Recipe, found: Noised) -> dict[str, Tensor]:
+    """The keys of a sample that all networks of latents take."""
+    weights = {} if recipe.noise.weighting == "none" else {"weight": torch.tensor(found.weight)}
+    return {"x": found.x, "target": found.target, **weights}
+
+
+def weighted(errors: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """Errors ``(b,)`` times the weights of the batch, where it has some."""
+    return errors * batch["weight"] if "weight" in batch else errors
 
     def times(self, batch: Mapping[str, Tensor]) -> Tensor:
         """t of each sample; timestep n of T is (n + 1) / T."""
@@ -149,21 +196,20 @@ class Reconstruct:
         return loss
 
 
-def objective_of(recipe: Recipe, text: EmbeddingTable | Words | None, device: torch.device) -> Objective:
+def objective_of(
+    recipe: Recipe, text: EmbeddingTable | Words | PublishedModel | None, device: torch.device
+) -> Objective:
     """What a recipe's network learns, with the encoder of its prompts; a decoder has none.
 
     Raises:
-        InputError: a schedule without timesteps, or features of a codec that has none.
+        InputError: a schedule without timesteps, noise levels that do not fit, or features of a codec that has none.
     """
     if text is None:
         return Reconstruct(recipe, _features(recipe, device))
+    if isinstance(text, PublishedModel):
+        return PredictOutput(recipe, Noising.of(recipe, text.levels, text.shift), text)
     schedule = jvid.load("schedule", recipe.schedule.name, **recipe.schedule.options)
-    timesteps = getattr(schedule, "timesteps", None)
-    if timesteps is None:
-        raise InputError(
-            f"schedule.name: {recipe.schedule.name} has no table of timesteps; the eps objective needs a tabulated schedule"
-        )
-    return PredictNoise(recipe, schedule, timesteps, text)
+    return PredictNoise.of(recipe, schedule, text)
 
 
 def _features(recipe: Recipe, device: torch.device) -> EncoderFeatures | None:

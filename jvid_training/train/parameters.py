@@ -14,7 +14,10 @@ from torch import Tensor, nn
 from jvid.errors import InputError
 from jvid_training.data.checks import some
 
-__all__ = ["fix", "start_from"]
+_PUBLISHED = "network."
+"""How the names of a published network's tensors begin (`jvid_training.published.network`)."""
+
+__all__ = ["fix", "start_from", "trained"]
 
 
 def start_from(
@@ -42,6 +45,10 @@ def start_from(
     """
     own = network.state_dict()
     prefix = "unet."
+    if all(name.startswith(_PUBLISHED) for name in own) and not any(
+        name.startswith(_PUBLISHED) for name in weights
+    ):
+        weights = {f"{_PUBLISHED}{name}": tensor for name, tensor in weights.items()}  # a file of diffusers
     wrapped, theirs = (any(name.startswith(prefix) for name in each) for each in (own, weights))
     if not wrapped:
         weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
@@ -73,6 +80,11 @@ def start_from(
         )
     network.load_state_dict(taken, strict=False)
     return len(taken)
+
+
+def trained(network: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that are trained, by name."""
+    return {name: each for name, each in network.named_parameters() if each.requires_grad}
 
 
 def fix(network: nn.Module, patterns: Sequence[str]) -> None:

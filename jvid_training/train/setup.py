@@ -18,9 +18,10 @@ from jvid_models.text import EmbeddingTable
 from jvid_models.weights import read_weights
 from jvid_models.words import Words
 from jvid_training.jobs.ranks import Ranks, cpu_job
+from jvid_training.published.model import PublishedModel
 from jvid_training.recipe import Recipe
 from jvid_training.train.batches import Batches
-from jvid_training.train.networks import build_network, conditioned, unet_of
+from jvid_training.train.networks import network_of, unet_of
 from jvid_training.train.optimisation import computable
 from jvid_training.train.parameters import fix, start_from
 from jvid_training.train.tasks import Sources, objective_of, sources_of, text_of
@@ -37,7 +38,7 @@ class Setup:
     precision: str
     ranks: Ranks
     sources: Sources
-    text: EmbeddingTable | Words | None
+    text: EmbeddingTable | Words | PublishedModel | None
     batches: Batches
     network: nn.Module
 
@@ -74,7 +75,7 @@ def set_up(recipe: Recipe) -> Setup:
     objective = objective_of(recipe, text, accelerator.device)
     batches = Batches(training, objective, sources, ranks, accelerator.device)
     set_seed(training.seed)
-    network = conditioned(build_network(recipe), text)
+    network = network_of(recipe, text)
     if training.init:
         weights = read_weights(Path(training.init))
         start_from(network, weights, training.new, training.unused, training.init)

@@ -1,6 +1,6 @@
 """What the kind of a recipe means for its run: where samples come from, how prompts are encoded, and what is learnt.
 
-image, video    windows of encoded clips, prompts      `jvid_training.train.objectives`
+image, video    windows of encoded clips, prompts      `jvid_training.train.objectives`; of a published model, too
 video           and stills, where a recipe names them  `jvid_training.train.joint`
 decoder         windows of encoded clips, no prompts   `jvid_training.train.objectives`
 autoencoder     single frames, as pixels, no prompts   `jvid_training.train.autoencoding`
@@ -13,13 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 
+from jvid.errors import InputError
 from jvid_models.text import EmbeddingTable
 from jvid_models.words import Words
 from jvid_training.data.checks import check_encoded
 from jvid_training.data.pictures import Pictures
-from jvid_training.data.prompts import load_text
+from jvid_training.data.prompts import load_text, sentences_of
 from jvid_training.data.windows import Split, Windows
+from jvid_training.jobs.ranks import cpu_job
+from jvid_training.published.latents import check_latents
+from jvid_training.published.model import PublishedModel, load_model
 from jvid_training.recipe import Recipe
 from jvid_training.train import objectives
 from jvid_training.train.autoencoding import Autoencode
@@ -42,20 +47,35 @@ def sources_of(recipe: Recipe) -> Sources:
     latents = Path(recipe.data.latents)
     sources: dict[Split, Windows] = {"train": Windows(latents, leave_out=recipe.training.leave_out)}
     check_encoded(sources["train"].manifest, recipe.data, recipe.codec)
+    if recipe.kind == "decoder" and sources["train"].manifest.frames != recipe.data.frames:
+        raise InputError(
+            f"codec {recipe.codec.name!r} encodes over time: a decoder recipe decodes latents frame by frame, leave it out"
+        )
     if sources["train"].manifest.holdout:
         sources["holdout"] = Windows(latents, "holdout")
     return sources
 
 
-def text_of(recipe: Recipe, sources: Sources) -> EmbeddingTable | Words | None:
-    """The encoder of the prompts; None where the network takes none."""
+def text_of(recipe: Recipe, sources: Sources) -> EmbeddingTable | Words | PublishedModel | None:
+    """The encoder of the prompts; None where the network takes none. A published model encodes them itself.
+
+    Raises:
+        InputError: an encoder or a model that does not fit the samples.
+    """
     if recipe.kind not in ("image", "video"):
         return None
+    if recipe.published is not None:
+        manifest = sources["train"].manifest
+        captions = (caption for sequence in manifest.sequences for caption in sequence.captions)
+        sentences = [*sentences_of([manifest], recipe.data), *captions]
+        model = load_model(recipe, sentences, PartialState(cpu=cpu_job()).device)
+        check_latents(model, recipe, sources["train"])
+        return model
     return load_text(manifests_of(recipe, sources["train"].manifest), recipe.data, recipe.text)
 
 
 def objective_of(
-    recipe: Recipe, text: EmbeddingTable | Words | None, device: torch.device
+    recipe: Recipe, text: EmbeddingTable | Words | PublishedModel | None, device: torch.device
 ) -> objectives.Objective:
     """The objective of a recipe.
 

@@ -120,7 +120,7 @@ class PipelineDenoiser:
     @in_turn
     def _evaluated(self, x: Tensor, t: Tensor, cond: Condition, row: int = 0) -> Tensor:
         """x_0 of one call of the pipeline; ``row``: of those that are evaluated one by one."""
-        setting = self._setting(tuple(x.shape))
+        setting = self.setting_at(tuple(x.shape))
         time = float(t.flatten()[0])
         prompts = self._prompts(cond, len(x))
         key = {"prompt": cond.get("prompt"), "layout": str(setting.layout.shape), "row": row}
@@ -191,7 +191,7 @@ class PipelineDenoiser:
     def _begin(
         self, shape: tuple[int, ...], steps: int, cond: Condition, generator: Any, latents: Any, row: int = 0
     ) -> Tensor:
-        setting = self._setting(shape)
+        setting = self.setting_at(shape)
         key = {"prompt": cond.get("prompt"), "layout": str(setting.layout.shape), "row": row}
         answers = self._kept(key, lambda: KeptOfRun(setting.answers)).answers
         arguments = self.call.arguments(self._prompts(cond, shape[0]), setting.sizes, steps, skips=True)
@@ -211,7 +211,7 @@ class PipelineDenoiser:
             prompts: where the pipeline looks at them behind its loop; plain ones if None.
         """
         require_latents(latents, type(self.pipe).__name__)
-        setting = self._setting(tuple(latents.shape))
+        setting = self.setting_at(tuple(latents.shape))
         given = prompts or [PLAIN] * len(latents)
         arguments = self.call.arguments(given, setting.sizes, _STEPS, output_type, whole=False)
         drive = given_back(setting, latents)
@@ -223,11 +223,11 @@ class PipelineDenoiser:
     @property
     def setting(self) -> Setting:
         """What was learned of one clip at the size that the options give."""
-        return self._setting(None)
+        return self.setting_at(None)
 
     @in_turn
-    def _setting(self, shape: tuple[int, ...] | None) -> Setting:
-        """What was learned of latents ``(b c f h w)``; None is one clip of the size of the options."""
+    def setting_at(self, shape: tuple[int, ...] | None) -> Setting:
+        """What was learned of latents of a shape ``(b c f h w)``; None is one clip of the size of the options."""
         if shape is None:
             if () not in self._settings:
                 found = learn(self.call, [PLAIN], {})

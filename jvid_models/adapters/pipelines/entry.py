@@ -80,14 +80,20 @@ def enter(
     answers: Answers,
     inject: Inject,
     caches: CacheStates | None = None,
+    differentiable: bool = False,
 ) -> Any:
-    """Call the pipeline; what it returns, or what a `Departure` left with."""
+    """Call the pipeline; what it returns, or what a `Departure` left with.
+
+    ``differentiable``: without the ``torch.no_grad`` around the pipeline's own call.
+    """
     entrance = Entrance(pipe, arguments, drive, answers, inject, caches)
     if answers.form is not None:
         arguments = {**arguments, "latents": inject(answers.form)}
+    kind: Any = type(pipe)
+    own = getattr(kind.__call__, "__wrapped__", kind.__call__) if differentiable else kind.__call__
     entrance.open()
     try:
-        return pipe(**arguments)
+        return own(pipe, **arguments)
     except Departure as departure:
         return departure.value
     finally:

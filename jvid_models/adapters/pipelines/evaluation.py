@@ -19,9 +19,18 @@ __all__ = ["given_back", "step_at"]
 
 
 def step_at(
-    setting: Setting, pipe: Any, arguments: Mapping[str, Any], kept: KeptOfRun, inject: Inject, time: float
+    setting: Setting,
+    pipe: Any,
+    arguments: Mapping[str, Any],
+    kept: KeptOfRun,
+    inject: Inject,
+    time: float,
+    differentiable: bool = False,
 ) -> StepCall:
-    """The call of the pipeline's scheduler at a time in [0, 1], with the latents that ``inject`` gives."""
+    """The call of the pipeline's scheduler at a time in [0, 1], with the latents that ``inject`` gives.
+
+    ``differentiable``: its output has a graph.
+    """
     networks, at, drive = setting.networks, setting.levels.presented(time), None
     if setting.times:
         turn = nearest(setting.times, time)
@@ -34,6 +43,7 @@ def step_at(
             kept.answers,
             inject,
             kept.caches,
+            differentiable,
         )
     return step
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from jvid.errors import InputError
 from jvid_models.adapters.pipelines.call import PipelineCall
 
-__all__ = ["SCALES", "own_guidance", "scale_name"]
+__all__ = ["SCALES", "own_guidance", "scale_name", "unguided"]
 
 SCALES = ("true_cfg_scale", "guidance_scale")
 """Arguments that hold the scale, the stronger first: beside true_cfg_scale, guidance_scale is an input of the network."""
@@ -26,6 +27,22 @@ def own_guidance(call: PipelineCall) -> float:
         return 1.0
     value = call.options.get(name, call.parameters[name].default)
     return float(value) if isinstance(value, int | float) and value > 1.0 else 1.0
+
+
+def unguided(call: PipelineCall) -> dict[str, Any]:
+    """The options of a call without guidance; a scale that is an input of the network stays as it is.
+
+    Raises:
+        InputError: the options state a scale that guides.
+    """
+    name = next((each for each in SCALES if each in call.parameters), None)
+    if name is None or own_guidance(call) == 1.0:
+        return dict(call.options)
+    if name in call.options:
+        raise InputError(
+            f"{call.who} got {name}={call.options[name]!r}: a network is trained without guidance, leave it out"
+        )
+    return {**call.options, name: 1.0}
 
 
 def _embeds_guidance(pipe: Any) -> bool:

@@ -85,7 +85,7 @@ def test_a_step_of_stills_is_of_single_frames_each_with_its_own_noise_and_time(r
     parts = (times.double().add(0.5).div(1000 / (2 * frames))).floor()
     assert len(set(parts.tolist())) >= 2 * frames - 1  # one shift of all times may wrap within one part
     assert len({float(row.flatten()[0]) for row in of_stills["target"]}) == frames
-    pure = PredictNoise(recipe, task.clips.schedule, task.clips.timesteps, task.clips.text)
+    pure = PredictNoise(recipe, task.clips.noising, task.clips.text)
     expected = pure.sample(windows, 0, clips[0], 1, 2)
     assert all(torch.equal(of_clips[name], expected[name]) for name in expected)
 

@@ -35,7 +35,7 @@ from tests.training_tools import document, pooled, prepare, write_recipe
 
 def objective(recipe: Recipe, folder: Path) -> PredictNoise:
     table = EmbeddingTable.load(folder / "prompts.safetensors")
-    return PredictNoise(recipe, TabulatedSchedule.scaled_linear(), 1000, table)
+    return PredictNoise.of(recipe, TabulatedSchedule.scaled_linear(), table)
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])

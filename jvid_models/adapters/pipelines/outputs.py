@@ -1,0 +1,133 @@
+"""The output of a pipeline's network with its graph: what the pipeline hands to ``scheduler.step``, for training.
+
+    output (b c f h w) = the pipeline's own call up to scheduler.step, at x and t, one row at a time
+
+Encoding, packing, sizes and positions, embedded scales and splits of the output are the pipeline's code, so that a network is
+trained on exactly the call that samples of it, without guidance (`guidance.unguided`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from jvid.errors import InputError
+from jvid_models.adapters.pipelines.answers import Answers
+from jvid_models.adapters.pipelines.call import PLAIN
+from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
+from jvid_models.adapters.pipelines.evaluation import step_at
+from jvid_models.adapters.pipelines.kept import KeptOfRun
+from jvid_models.adapters.pipelines.networks import modules_of
+from jvid_models.adapters.pipelines.turns import in_turn
+
+__all__ = ["PipelineOutputs", "network_name"]
+
+KEPT = 128
+"""Prompts whose encoded forms are kept."""
+
+
+def network_name(denoiser: PipelineDenoiser) -> str:
+    """The component that a pipeline's loop evaluates, one time a step, in one row, and whose gradient its call gives.
+
+    Raises:
+        InputError: there are several, or it is evaluated otherwise: the pipeline guides in a way that no option turns off, keeps
+            a state, or does not let a gradient through.
+    """
+    who, setting = denoiser.call.who, denoiser.setting
+    names = sorted(setting.networks.names)
+    if len(names) != 1:
+        raise InputError(
+            f"{who} evaluates {' and '.join(names) or 'no network'} in its loop: expected one network"
+        )
+    if setting.streams or setting.times:
+        raise InputError(f"{who} keeps a state in its loop, or counts its steps: its network is not trained")
+    network: nn.Module = modules_of(denoiser.pipe)[names[0]]
+    rows: list[int] = []
+
+    def seen(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        rows.append(next((len(value) for value in (*args, *kwargs.values()) if _is_batch(value)), 0))
+
+    hook = network.register_forward_pre_hook(seen, with_kwargs=True)
+    weight = next(each for each in network.parameters() if each.is_floating_point())
+    before = weight.requires_grad
+    try:
+        weight.requires_grad_(True)
+        shape = setting.layout.shape
+        found = PipelineOutputs(denoiser)(torch.zeros(shape), torch.full(shape[:1], 0.5), [PLAIN])
+    finally:
+        weight.requires_grad_(before)
+        hook.remove()
+    if rows != [1]:
+        raise InputError(
+            f"{who} evaluates its {names[0]} {len(rows)} times a step, with {'+'.join(map(str, rows))} rows a clip: it guides by "
+            "itself, expected options that turn it off"
+        )
+    if not found.requires_grad:
+        raise InputError(f"{who} lets no gradient through its call: its network is not trained")
+    return names[0]
+
+
+def _is_batch(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.ndim > 2
+
+
+@attrs.frozen(eq=False)
+class PipelineOutputs:
+    """The outputs of the network of a pipeline, through the pipeline's own call.
+
+    Attributes:
+        denoiser: of the pipeline, with options that do not guide.
+    """
+
+    denoiser: PipelineDenoiser
+    _answers: OrderedDict[tuple[str, tuple[int, ...]], Answers] = attrs.field(
+        init=False, factory=OrderedDict, repr=False
+    )
+
+    @property
+    def pipe(self) -> Any:
+        """The pipeline."""
+        return self.denoiser.pipe
+
+    def __call__(self, x: Tensor, t: Tensor, prompts: Sequence[str]) -> Tensor:
+        """x ``(b c f h w)``, t ``(b,)`` and b prompts -> the network's output ``(b c f h w)``, as ``levels.kind`` has it."""
+        rows = [
+            self._row(x[i : i + 1], time, prompt)
+            for i, (time, prompt) in enumerate(zip(t.tolist(), prompts, strict=True))
+        ]
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
+
+    def forget(self) -> None:
+        """Forget what was encoded."""
+        self._answers.clear()
+
+    @in_turn
+    def _row(self, x: Tensor, time: float, prompt: str) -> Tensor:
+        denoiser = self.denoiser
+        setting = denoiser.setting_at(tuple(x.shape))
+        key = prompt, tuple(x.shape)
+        answers = self._answers.pop(key, None) or setting.answers()
+        self._answers[key] = answers  # the latest is the last
+        if len(self._answers) > KEPT:
+            self._answers.popitem(last=False)
+        scaled = x * setting.levels.scale(time)
+        step = step_at(
+            setting,
+            self.pipe,
+            denoiser.call.arguments([prompt], setting.sizes, 2),
+            KeptOfRun(lambda: answers),
+            lambda prepared: setting.layout.insert(scaled, prepared),
+            time,
+            differentiable=True,
+        )
+        found = setting.layout.extract(step.output)
+        if found.shape != x.shape:
+            raise InputError(
+                f"{denoiser.call.who} keeps a part of its latents for itself: its network is not trained"
+            )
+        return found
