@@ -223,8 +223,9 @@ def autoencoder(
 ) -> ImageCodec | ClipCodec:
     """An autoencoder from a local diffusers folder; its ``vae`` subfolder is found too.
 
-    One of the `CLASSES` codes frame by frame. Any other class of diffusers that convolves over time codes whole clips, in the scale
-    of its own pipelines; it takes no ``mean``, ``std`` and ``chunk``. ``variant`` of the weights' files, such as "fp16"; by default the plain ones, or the only variant.
+    One of the `CLASSES` codes frame by frame. Any other class of diffusers that convolves over time codes whole clips, in the
+    scale of its own pipelines; it takes no ``mean``, ``std`` and ``chunk``. ``variant`` of the weights' files, such as "fp16"; by
+    default the plain ones, or the only variant.
     """
     root = Path(folder)
     root = root / "vae" if (root / "vae").is_dir() else root

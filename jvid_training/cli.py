@@ -16,6 +16,7 @@ from jvid.cli.strategies import StartOptions, StrategyOptions, labelled
 from jvid.cli.summary import AsJson
 from jvid.errors import InputError
 from jvid.extras import extra
+from jvid.files import check_file
 from jvid.media.files import PLOTS, STILLS, listed
 from jvid_training.estimate.cli import (
     DryRunOption,
@@ -248,6 +249,13 @@ def export(
             help="JSON of the recommended strategy; the paper's when absent, where it fits the experts.",
         ),
     ] = None,
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout",
+            help="files: one for each network; diffusers: a folder for each, which diffusers loads alone.",
+        ),
+    ] = "files",
     autoencoder: Annotated[
         Path | None,
         typer.Option(
@@ -256,19 +264,44 @@ def export(
             help="Run of an autoencoder recipe, alone: a diffusers folder of it.",
         ),
     ] = None,
+    lora: Annotated[
+        Path | None,
+        typer.Option(
+            "--lora",
+            metavar="RUN",
+            help="Run of a recipe with [lora], alone: a file that diffusers' load_lora_weights takes.",
+        ),
+    ] = None,
 ) -> None:
-    """Put the weights of finished runs, or of earlier ensembles, together into an ensemble; or export an autoencoder."""
+    """Put the weights of finished runs together into an ensemble, or export an autoencoder or a LoRA."""
+    if layout not in ("files", "diffusers"):
+        raise InputError(f"--layout {layout!r}: expected files or diffusers")
+    beside = bool(parts or expert or decoder or strategy)
+    if lora is not None:
+        _export_lora(lora, out, beside or autoencoder is not None)
+        return
     if autoencoder is not None:
-        _export_autoencoder(autoencoder, out, bool(parts or expert or decoder or strategy))
+        _export_autoencoder(autoencoder, out, beside)
         return
     from jvid_training.export import export_runs
 
     experts, latest = _parts(parts or [], expert or [], decoder)
-    made = export_runs(experts, latest, out, strategy)
-    size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
+    made = export_runs(experts, latest, out, strategy, layout)  # type: ignore[arg-type]
+    size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file()) / 1e6
     typer.echo(
         f"{out}: ensemble {made.name} of {', '.join(made.experts)}, {size:.1f} MB, {len(made.prompts)} prompts"
     )
+
+
+def _export_lora(run: Path, out: Path, beside: bool) -> None:
+    from jvid_training.export import read_published
+    from jvid_training.published.export import export_lora
+
+    if beside:
+        raise InputError("--lora beside other exports: it is exported alone, leave them out")
+    check_file(out, (".safetensors",))  # before anything is loaded
+    export_lora(read_published(run, "image", "video"), out)
+    typer.echo(f"{out}: LoRA, {out.stat().st_size / 1e6:.1f} MB")
 
 
 def _export_autoencoder(run: Path, out: Path, beside: bool) -> None:
@@ -283,7 +316,9 @@ def _export_autoencoder(run: Path, out: Path, beside: bool) -> None:
     )
 
 
-def _parts(parts: Sequence[str], named: Sequence[str], decoder: str | None) -> tuple[dict[str, Part], Part]:
+def _parts(
+    parts: Sequence[str], named: Sequence[str], decoder: str | None
+) -> tuple[dict[str, Part], Part | None]:
     """Experts by name and the decoder, of the two forms of the command.
 
     Raises:
@@ -314,9 +349,7 @@ def _parts(parts: Sequence[str], named: Sequence[str], decoder: str | None) -> t
         experts[name] = Part.parse(folder)
     if not experts:
         raise InputError("no experts: expected IMAGE VIDEO DECODER, or --expert NAME=RUN and --decoder RUN")
-    if decoder is None:
-        raise InputError("no decoder: expected --decoder RUN, of a decoder recipe or an ensemble")
-    return experts, Part.parse(decoder)
+    return experts, None if decoder is None else Part.parse(decoder)
 
 
 @extra("training")

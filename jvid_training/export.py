@@ -16,8 +16,9 @@ import numpy as np
 from jvid import paper
 from jvid.ensemble import Composition, Ensemble
 from jvid.errors import InputError, JvidError
-from jvid.files import read_json
+from jvid.files import check_folder, read_json
 from jvid.strategy import EVERY, Strategy
+from jvid_models.diffusion_pipeline.folder import DOCUMENT
 from jvid_models.ensembles.folder import EnsembleFolder, is_ensemble_folder
 from jvid_models.networks.autoencoder import Autoencoder, is_autoencoder_folder
 from jvid_models.text import EmbeddingTable
@@ -25,17 +26,23 @@ from jvid_models.weights import read_weights
 from jvid_models.words import Words
 from jvid_training.data.manifest import Manifest, key_of, load_manifest
 from jvid_training.data.prompts import load_text
+from jvid_training.published.export import (
+    TrainedModel,
+    export_pipelines,
+    is_pipeline_folder,
+    trained_model,
+)
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train.checkpoints import checkpoints, verify
 from jvid_training.train.joint import manifests_of
 from jvid_training.train.networks import build_network, conditioned, unet_of
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-    from jvid_models.ensembles.export import ExportedExpert
+    from jvid_models.ensembles.export import ExportedExpert, Layout
 
-__all__ = ["FinishedRun", "Part", "export_runs", "read_run"]
+__all__ = ["FinishedRun", "Part", "export_runs", "read_published", "read_run"]
 
 _DENOISES: Mapping[str, Literal["clips", "frames"]] = {"image": "frames", "video": "clips"}
 """What a network of a kind of recipe denoises."""
@@ -64,6 +71,21 @@ class Part:
         return cls(Path(folder), expert)
 
     @property
+    def is_published(self) -> bool:
+        """Whether it is a diffusers pipeline, or a run that started from one."""
+        if is_pipeline_folder(self.folder):
+            return True
+        if self.is_ensemble:
+            return False
+        described, _ = _places(self.folder, self.kinds)
+        return read_json(
+            described,
+            "what `jvid train` wrote",
+            "train again",
+            lambda found: structure_recipe(found["recipe"], "recipe").published is not None,
+        )
+
+    @property
     def is_ensemble(self) -> bool:
         """Whether it is a part of an earlier export."""
         return is_ensemble_folder(self.folder)
@@ -84,18 +106,32 @@ def read_run(folder: Path, *kinds: str) -> FinishedRun:
     Raises:
         InputError: there is no run, it is damaged, or its recipe is of none of the ``kinds``.
     """
-    final = folder / "final"
-    wanted = " or ".join(kinds)
-    if (final / "run.json").is_file():
-        verify(final, "run", "delete it, and `jvid train` writes it again from the last checkpoint")
-        described, weights = final / "run.json", final / "model.safetensors"
-    elif found := checkpoints(folder):
-        verify(found[-1], "checkpoint", "delete it and resume the run")
-        described, weights = found[-1] / "state.json", found[-1] / "ema.safetensors"
-    else:
+    recipe, vocabulary, weights = _read_weights(folder, kinds)
+    if recipe.published is not None:
+        raise InputError(f"{folder} is a run of a published model: it is exported with --expert or --lora")
+    words = None if vocabulary is None else Words.of_config(vocabulary)
+    network = conditioned(build_network(recipe), words)
+    network.load_state_dict({**network.state_dict(), **weights})
+    return FinishedRun(recipe, unet_of(network.eval()), words)
+
+
+def read_published(folder: Path, *kinds: str) -> TrainedModel:
+    """A run of a published model, as `read_run` reads it.
+
+    Raises:
+        InputError: there is no such run, or its model is not what it started from.
+    """
+    recipe, _, weights = _read_weights(folder, kinds)
+    if recipe.published is None:
         raise InputError(
-            f"no run in {folder}: expected the `out` folder of its {wanted} recipe, after `jvid train`"
+            f"{folder} is a run of a network of its own: expected one of a recipe with network.pipeline"
         )
+    return trained_model(recipe, weights)
+
+
+def _read_weights(folder: Path, kinds: tuple[str, ...]) -> tuple[Recipe, Any, dict[str, Tensor]]:
+    """Recipe, vocabulary and averaged weights of ``final/``, or of the last checkpoint."""
+    described, weights = _places(folder, kinds)
     recipe, vocabulary = read_json(
         described,
         "what `jvid train` wrote",
@@ -103,33 +139,55 @@ def read_run(folder: Path, *kinds: str) -> FinishedRun:
         lambda found: (structure_recipe(found["recipe"], "recipe"), found.get("text")),
     )
     if recipe.kind not in kinds:
-        raise InputError(f"{folder} is a run of kind {recipe.kind}: expected {wanted}")
-    words = None if vocabulary is None else Words.of_config(vocabulary)
-    network = conditioned(build_network(recipe), words)
-    state = network.state_dict()
-    state.update(read_weights(weights))
-    network.load_state_dict(state)
-    return FinishedRun(recipe, unet_of(network.eval()), words)
+        raise InputError(f"{folder} is a run of kind {recipe.kind}: expected {' or '.join(kinds)}")
+    found: dict[str, Tensor] = {}
+    for path in weights:
+        found |= read_weights(path)
+    return recipe, vocabulary, found
+
+
+def _places(folder: Path, kinds: tuple[str, ...]) -> tuple[Path, list[Path]]:
+    """What describes a run, and its weights: later files have the averages of what was trained."""
+    final = folder / "final"
+    if (final / "run.json").is_file():
+        verify(final, "run", "delete it, and `jvid train` writes it again from the last checkpoint")
+        return final / "run.json", [final / "model.safetensors"]
+    if found := checkpoints(folder):
+        verify(found[-1], "checkpoint", "delete it and resume the run")
+        return found[-1] / "state.json", [found[-1] / "model.safetensors", found[-1] / "ema.safetensors"]
+    raise InputError(
+        f"no run in {folder}: expected the `out` folder of its {' or '.join(kinds)} recipe, after `jvid train`"
+    )
 
 
 def export_runs(
-    experts: Mapping[str, Part], decoder: Part, out: Path, strategy: Path | None = None
+    experts: Mapping[str, Part],
+    decoder: Part | None,
+    out: Path,
+    strategy: Path | None = None,
+    layout: Layout = "files",
 ) -> Ensemble:
     """Write the ensemble's folder, whole or not at all.
 
     Args:
         experts: by name, in the ensemble's order.
         decoder: a run of a decoder recipe, or an ensemble, whose decoder it is; or the diffusers folder of the autoencoder that
-            encoded the latents, or of one with the same encoder, which is stored whole.
+            encoded the latents, or of one with the same encoder, which is stored whole. None for published models, which have
+            their own.
         out: the folder.
         strategy: file of the recommended strategy; None is that of the first ensemble of which a part is kept under its name,
             else the paper's; none where its experts are not there.
+        layout: as of `jvid_models.ensembles.export.export_ensemble`; published models always are pipelines of diffusers.
 
     Raises:
         InputError: parts that do not belong together, no run among them, or a folder that holds anything but an export.
     """
     from jvid_models.ensembles.export import ExportedExpert, check_target, export_ensemble
 
+    if any(part.is_published for part in experts.values()):
+        return _export_published(experts, decoder, out, strategy)
+    if decoder is None:
+        raise InputError("no decoder: expected --decoder RUN, of a decoder recipe or an ensemble")
     check_target(out)  # before anything is loaded
     autoencoder = Autoencoder.load(decoder.folder) if is_autoencoder_folder(decoder.folder) else None
     every = {**experts, "decoder": attrs.evolve(decoder, kinds=("decoder",))}
@@ -179,7 +237,30 @@ def export_runs(
                 f"the {name} model of the ensemble in {folder.folder} and the {main} run differ in {', '.join(different)}: "
                 "export parts of one encoding and schedule"
             )
-    return export_ensemble(out, exported, made, _table(exported, ensembles, manifest, recipe), meta)
+    table = _table(exported, ensembles, manifest, recipe)
+    return export_ensemble(out, exported, made, table, meta, layout)
+
+
+def _export_published(
+    experts: Mapping[str, Part], decoder: Part | None, out: Path, strategy: Path | None
+) -> Ensemble:
+    """Experts that are diffusers pipelines, as a folder of one pipeline each."""
+    if decoder is not None:
+        raise InputError("a decoder beside a published model, whose own autoencoder decodes: leave it out")
+    if own := [name for name, part in experts.items() if not part.is_published]:
+        raise InputError(
+            f"expert {own[0]!r} is no published model, and others are: export them apart, and join the two folders: "
+            f"--expert {own[0]}=FOLDER#{own[0]}"
+        )
+    check_folder(out, DOCUMENT, ())  # before anything is loaded
+    return export_pipelines(
+        {
+            name: part.folder if is_pipeline_folder(part.folder) else read_published(part.folder, *part.kinds)
+            for name, part in experts.items()
+        },
+        out,
+        strategy,
+    )
 
 
 def _check_encoded_by(autoencoder: Autoencoder, folder: Path, recipe: Recipe) -> None:

@@ -174,7 +174,7 @@ class Recipe:
     text: Text = Text()
     schedule: Schedule = Schedule()
     optimiser: Optimiser = Optimiser()
-    noise: Noise = Noise()
+    noise: Noise = attrs.field(factory=Noise)
     lora: Lora | None = None
 
     @property

@@ -8,6 +8,7 @@ continuous v (Stable Video Diffusion)     the same with sigma_data 1: v at the a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import attrs

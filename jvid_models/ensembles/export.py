@@ -20,23 +20,28 @@ from jvid.ensemble import Composition, Ensemble
 from jvid.errors import InputError
 from jvid.files import check_folder, whole_folder
 from jvid.plugins.choice import Choice, as_choices
-from jvid_models.ensembles.folder import DOCUMENT, FORMAT, TABLE_FORMAT, EnsembleFolder
+from jvid_models.ensembles.folder import DOCUMENT, FORMAT, PARTS_FORMAT, TABLE_FORMAT, EnsembleFolder
 from jvid_models.ensembles.legacy import PAIR
+from jvid_models.ensembles.parts import VAE, WEIGHTS, inner_weights, save_part, save_scheduler
 from jvid_models.networks.autoencoder import Autoencoder
+from jvid_models.networks.diffusers_form import diffusers_form
 from jvid_models.networks.unets import options_of
 from jvid_models.networks.video_decoder import VideoDecoder
 from jvid_models.text import EmbeddingTable
 from jvid_models.weights import save_weights
 from jvid_models.words import Words
 
-__all__ = ["OWNED", "ExportedExpert", "check_target", "export_ensemble"]
+__all__ = ["OWNED", "ExportedExpert", "Layout", "check_target", "export_ensemble"]
 
 OWNED = (DOCUMENT, PAIR, "*.safetensors", "CARD.md", "*.png")
 """What a folder may hold that an export replaces; the card and the pictures stay."""
 
 _META = ("name", "schedule", "latents", "fps", "strategy")
-_RESERVED = ("decoder", "prompts")
-"""Files of a folder that are no expert's."""
+_RESERVED = ("decoder", "prompts", "scheduler", VAE)
+"""Files and folders of a folder that are no expert's."""
+
+Layout = Literal["files", "diffusers"]
+"""A file for each network, or a folder for each, as diffusers writes it."""
 
 
 @attrs.frozen(eq=False)
@@ -62,6 +67,7 @@ def export_ensemble(
     decoder: VideoDecoder | Autoencoder,
     table: EmbeddingTable | None,
     meta: Mapping[str, Any],
+    layout: Layout = "files",
 ) -> Ensemble:
     """Write the folder, in the place of an earlier export, and return the ensemble that is read back from it.
 
@@ -73,10 +79,12 @@ def export_ensemble(
         meta: "name", "schedule" (a diffusers scheduler config), "latents" (``{"shape": [c, f, h, w], "mean": [...],
             "std": [...]}``), "fps", "strategy" (JSON of `jvid.strategy.Strategy`; None recommends none); others are kept as
             they are. "card", the text of CARD.md, is optional: an earlier CARD.md stays, and the pictures beside it.
+        layout: "diffusers" writes UNets, autoencoder and scheduler to folders of their own, which diffusers loads one by one
+            (``jvid_models.ensembles.parts``); the folder is then a new one.
 
     Raises:
-        InputError: the folder holds anything but an export, the parts do not fit each other, weights do not fit fp16, or the
-            disk is full; nothing is written then.
+        InputError: the folder holds anything but an export, the parts do not fit each other, weights do not fit fp16, a UNet
+            that diffusers' configuration does not express, or the disk is full; nothing is written then.
     """
     marker = check_target(folder)
     target = Path(folder)
@@ -85,9 +93,17 @@ def export_ensemble(
     files = _word_files(experts)
     _check_names(experts, files)
     _check_fit(experts, decoder, table, meta)
+    apart = layout == "diffusers"
+    if apart:
+        experts = {
+            name: attrs.evolve(expert, network=diffusers_form(expert.network))
+            for name, expert in experts.items()
+        }
     described = {key: value for key, value in meta.items() if key != "card"} | {
-        "format": FORMAT if files or isinstance(decoder, Autoencoder) else TABLE_FORMAT,
-        "experts": {name: _described(name, expert, files.get(name)) for name, expert in experts.items()},
+        "format": _format(bool(files), decoder, apart),
+        "experts": {
+            name: _described(name, expert, files.get(name), apart) for name, expert in experts.items()
+        },
         "decoder": decoder.config,
         "prompts": [prompt for prompt in table.prompts if prompt.strip()] if table else [],
     }
@@ -102,7 +118,15 @@ def export_ensemble(
 
     with whole_folder(target, marker, OWNED) as fresh:
         for name, tensors in weights.items():
-            save_weights(tensors, fresh / f"{name}.safetensors")
+            part = decoder if name == "decoder" else experts[name].network
+            if apart and name != "decoder":
+                save_part(part, tensors, fresh / name)
+            elif apart and isinstance(part, Autoencoder):
+                save_part(part.autoencoder, inner_weights(tensors), fresh / VAE)
+            else:
+                save_weights(tensors, fresh / f"{name}.safetensors")
+        if apart:
+            save_scheduler(meta["schedule"], fresh / "scheduler")
         if table is not None:
             EmbeddingTable(table.prompts, table.embeddings.half()).save(fresh / "prompts.safetensors")
         for name, file in files.items():
@@ -128,11 +152,18 @@ def check_target(folder: str | Path) -> str:
     return marker
 
 
-def _described(name: str, expert: ExportedExpert, words: str | None) -> dict[str, Any]:
+def _format(words: bool, decoder: VideoDecoder | Autoencoder, apart: bool) -> int:
+    """The oldest format that holds an ensemble, so that earlier versions read what they can."""
+    if isinstance(decoder, Autoencoder):
+        return PARTS_FORMAT if apart else FORMAT
+    return FORMAT if words else TABLE_FORMAT
+
+
+def _described(name: str, expert: ExportedExpert, words: str | None, apart: bool) -> dict[str, Any]:
     return {
         "denoises": expert.denoises,
         "network": options_of(expert.network),
-        "weights": f"{name}.safetensors",
+        "weights": f"{name}/{WEIGHTS}" if apart else f"{name}.safetensors",
         "wrappers": [choice.to_plain() for choice in expert.wrappers],
         **({"text": words} if words else {}),
     }

@@ -7,7 +7,8 @@
 
 In format 3 an expert may have "text": "video.words.safetensors", its encoder of any prompt of known words
 (`jvid_models.words`); experts that name the same file share it. Where all have one, there is no table and "prompts" is empty.
-Its "decoder" may be a whole image autoencoder (`jvid_models.networks.autoencoder`), which has a "kind".
+Its "decoder" may be a whole image autoencoder (`jvid_models.networks.autoencoder`), which has a "kind"; in format 4 its weights
+are in ``vae``, a folder of diffusers. Experts may have such folders in each format (`jvid_models.ensembles.parts`).
 ensemble.json is written by `jvid_models.ensembles.export`. Folders of format 1 hold pair.json, with the experts video and image
 and further ones under "guides"; they are read as well (`jvid_models.ensembles.legacy`). Weights are fp16 and are read when a
 network is first used: planning needs none of them.
@@ -43,12 +44,15 @@ if TYPE_CHECKING:
 __all__ = [
     "DOCUMENT",
     "FORMAT",
+    "PARTS_FORMAT",
     "TABLE_FORMAT",
     "EnsembleFolder",
     "is_ensemble_folder",
     "load_ensemble",
 ]
 
+PARTS_FORMAT = 4
+"""Of folders whose autoencoder has a folder of its own, as diffusers writes it."""
 FORMAT = 3
 """Of folders with text encoders of known words, or with an autoencoder of their own."""
 TABLE_FORMAT = 2
@@ -240,25 +244,30 @@ class EnsembleFolder:
         Raises:
             InputError: there is no such network, or weights that do not fit.
         """
+        from jvid_models.ensembles.parts import VAE, WEIGHTS, outer_weights
         from jvid_models.networks.autoencoder import Autoencoder
         from jvid_models.networks.unets import build_unet
         from jvid_models.networks.video_decoder import VideoDecoder
 
         if which == "decoder":
             cls: Callable[..., Any] = Autoencoder if self._own_autoencoder else VideoDecoder
-            return self._network("decoder.safetensors", lambda: cls(**self._meta["decoder"]))
+            apart = self._meta.get("format") == PARTS_FORMAT
+            file = f"{VAE}/{WEIGHTS}" if apart else "decoder.safetensors"
+            return self._network(file, lambda: cls(**self._meta["decoder"]), outer_weights if apart else dict)
         if which not in self._meta["experts"]:
             raise InputError(f"network {which!r}: expected one of {', '.join((*self.experts, 'decoder'))}")
         described = self._meta["experts"][which]
         return self._network(described["weights"], lambda: build_unet(**described["network"]))
 
-    def _network(self, file: str, make: Callable[[], Any]) -> nn.Module:
+    def _network(
+        self, file: str, make: Callable[[], Any], named: Callable[[Any], dict[str, Any]] = dict
+    ) -> nn.Module:
         import torch
 
         from jvid_models.weights import read_weights
 
         path = self.folder / file
-        weights = {name: tensor.float() for name, tensor in read_weights(path).items()}
+        weights = {name: tensor.float() for name, tensor in named(read_weights(path)).items()}
         # On the meta device no time goes into random weights that are overwritten at once.
         with torch.device("meta"):
             network: nn.Module = make()
@@ -291,9 +300,9 @@ def _read_meta(folder: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return upgraded(read_json(folder / PAIR, "the document of a pair", _REMEDY), folder / PAIR)
     meta: Mapping[str, Any] = read_json(path, "the document of an ensemble", _REMEDY)
-    if "format" in meta and meta["format"] not in (TABLE_FORMAT, FORMAT):
+    if "format" in meta and meta["format"] not in (TABLE_FORMAT, FORMAT, PARTS_FORMAT):
         raise InputError(
-            f"{path} is of format {meta['format']}: this version reads 1 to {FORMAT}; update jvid"
+            f"{path} is of format {meta['format']}: this version reads 1 to {PARTS_FORMAT}; update jvid"
         )
     if missing := [key for key in _KEYS if key not in meta]:
         raise InputError(f"{path} lacks {', '.join(missing)}: {_REMEDY}")

@@ -38,7 +38,7 @@ def check_taken(network: nn.Module, folder: Path, unused: Sequence[str]) -> None
 
 
 def mark_of(folder: Path) -> Tensor:
-    """A mark of the weights in a folder ``(32,)``, uint8, of 4 kB of each MB: adapters belong to the weights that they are beside."""
+    """A mark of the weights in a folder ``(32,)``, uint8, of 4 kB of each MB: adapters belong to these weights."""
     digest = hashlib.sha256()
     for path in _weights(folder):
         size = path.stat().st_size

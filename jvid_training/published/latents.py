@@ -45,8 +45,8 @@ def check_latents(model: PublishedModel, recipe: Recipe, windows: Windows) -> No
     got, expected = tuple(latents.shape), model.denoiser.shape
     if got != expected:
         raise InputError(
-            f"{recipe.data.latents} holds latents of {' x '.join(map(str, got))} (channels, frames, rows, columns), and {who} makes "
-            f"{' x '.join(map(str, expected))} of clips of this size: encode again"
+            f"{recipe.data.latents} holds latents of {' x '.join(map(str, got))} (channels, frames, rows, columns), and {who} "
+            f"makes {' x '.join(map(str, expected))} of clips of this size: encode again"
         )
 
 

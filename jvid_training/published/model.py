@@ -35,7 +35,7 @@ from jvid_models.ensembles.split import split
 from jvid_training.published.files import check_taken
 from jvid_training.recipe import Data, Recipe
 
-__all__ = ["PublishedModel", "load_model"]
+__all__ = ["PublishedModel", "load_model", "sizes_of"]
 
 _KINDS = {"frames": "image", "clips": "video"}
 
@@ -122,7 +122,7 @@ def load_model(
         for module in modules_of(pipe).values():
             module.requires_grad_(False)
         pipe = pipe.to(device)
-        options = {**_sizes(pipe, recipe), **stated.options}
+        options = {**sizes_of(pipe, recipe), **stated.options}
         options = unguided(PipelineCall(pipe, options))
         whole = from_pipeline(pipe, untested=stated.untested, **options)
         denoiser = _expert(whole, stated.expert)
@@ -139,7 +139,7 @@ def load_model(
     return model
 
 
-def _sizes(pipe: Any, recipe: Recipe) -> dict[str, int]:
+def sizes_of(pipe: Any, recipe: Recipe) -> dict[str, int]:
     """The arguments of a pipeline's call for the sizes of a recipe's data."""
     call = PipelineCall(pipe, {})
     data: Data = recipe.data

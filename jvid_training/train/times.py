@@ -2,17 +2,17 @@
 
     u in [0, 1)  ->  t = F^-1(F(a_i) + v (F(b_i) - F(a_i))),      i, v: the cell that u falls into, and where in it
 
-F is the base density: uniform, or a logit-normal one, both with a shift t' = s t / (1 + (s - 1) t) of flow matching (Esser et al.
-2024, arXiv 2403.03206, section 3.1 and equation 23). Cells (a_i, b_i, mass_i) are the whole of [0, 1], the bands of a recipe, whose
-masses are those that F has there, or the steps of a strategy's plan at which an expert is evaluated, each as often as it is
-(`jvid_training.train.plan_cells`). Quantiles, and not draws: so a batch's numbers may be spread evenly.
+F is the base density: uniform, or a logit-normal one, both with a shift t' = s t / (1 + (s - 1) t) of flow matching (Esser et
+al. 2024, arXiv 2403.03206, section 3.1 and equation 23). Cells (a_i, b_i, mass_i) are the whole of [0, 1]; the bands of
+a recipe, whose masses are those that F has there; or the steps of a strategy's plan at which an expert is evaluated, each as often
+as it is (`jvid_training.train.plan_cells`). Quantiles, and not draws: so a batch's numbers may be spread evenly.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from statistics import NormalDist
 
 import attrs
@@ -105,7 +105,7 @@ def bands_of(noise: Noise, base: Base, schedule: NoiseSchedule) -> tuple[Cell, .
         InputError: a band that is none, that overlaps another, or that the base never reaches.
     """
     bands = sorted(_band(low, high, noise.by, schedule) for low, high in noise.bands)
-    if any(one[1] > other[0] + 1e-9 for one, other in zip(bands, bands[1:], strict=False)):
+    if any(one[1] > other[0] + 1e-9 for one, other in pairwise(bands)):
         raise InputError(
             f"noise.bands {[list(band) for band in noise.bands]}: they overlap, expected bands apart"
         )

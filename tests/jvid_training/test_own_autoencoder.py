@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import pytest
 import torch
 
 import jvid
 from jvid.cli import main
 from jvid.errors import InputError
+from jvid_models.adapters.scheduler_configs import schedule_of
 from jvid_models.ensembles.folder import EnsembleFolder
 from jvid_models.networks.autoencoder import Autoencoder
 from jvid_training.data.manifest import load_manifest
@@ -162,3 +164,36 @@ def test_an_autoencoder_by_pixel_shuffling_is_a_codec_of_diffusers_numbers(tmp_p
     video = frames.movedim(1, 0)[None]
     torch.testing.assert_close(codec.encode(video)[0].movedim(1, 0), z, rtol=0, atol=1e-5)
     torch.testing.assert_close(codec.decode(codec.encode(video))[0].movedim(1, 0), decoded, rtol=0, atol=1e-5)
+
+
+def test_each_part_is_loaded_by_plain_diffusers(folder: Path, tmp_path: Path) -> None:
+    """In diffusers' layout; the whole is the same ensemble, and so is its next export."""
+    command = [f"--expert={name}={part.folder}" for name, part in experts(folder).items()]
+    command += ["--decoder", str(folder / "codec"), "-o"]
+    assert main(["export", *command, str(tmp_path / "files")]) == 0
+    assert main(["export", *command, str(tmp_path / "parts"), "--layout", "diffusers"]) == 0
+    files, parts = (jvid.load("ensemble", str(tmp_path / name)) for name in ("files", "parts"))
+    names = {"clips": diffusers.UNet3DConditionModel, "frames": diffusers.UNet2DConditionModel}
+    for name, kind in names.items():
+        unet = kind.from_pretrained(tmp_path / "parts", subfolder=name)
+        network: Any = EnsembleFolder(tmp_path / "files").module(name)
+        x = torch.randn(1, 6, *((2,) if name == "clips" else ()), 8, 8)
+        text = torch.randn(1, 4, 16)
+        with torch.no_grad():
+            expected = network(x, torch.tensor([3]), text).sample
+            torch.testing.assert_close(
+                unet(x, torch.tensor([3]), text).sample, expected, rtol=1e-4, atol=1e-4
+            )
+    vae = diffusers.AutoencoderKL.from_pretrained(tmp_path / "parts", subfolder="vae")
+    z = torch.randn(1, *files.shape)
+    torch.testing.assert_close(parts.codec.decode(z), files.codec.decode(z))
+    assert vae.config.latent_channels == 6
+    scheduler = diffusers.DDIMScheduler.from_pretrained(tmp_path / "parts", subfolder="scheduler")
+    assert schedule_of(scheduler) == (files.schedule, "eps")
+    assert (parts.experts, parts.space, parts.strategy) == (files.experts, files.space, files.strategy)
+    again = export_runs(
+        {"clips": Part(tmp_path / "parts"), "frames": Part(folder / "image")},
+        Part(tmp_path / "parts"),
+        tmp_path / "again",
+    )
+    assert again.experts == ("clips", "frames")

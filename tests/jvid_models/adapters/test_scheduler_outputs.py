@@ -92,3 +92,26 @@ def test_v_on_flow_sigmas_is_refused() -> None:
         match=r"UniPCMultistepScheduler with use_flow_sigmas and prediction_type 'v_prediction': expected flow",
     ):
         levels_of_scheduler(scheduler)
+
+
+KINDS = [OutputKind(name) for name in ("eps", "x0", "v", "flow")] + [
+    OutputKind("flow", sign=-1),
+    OutputKind("eps", 0.5),
+    OutputKind("v", 1.0, -1),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize(("alpha", "sigma"), [(0.8, 0.6), (1.0, 3.0), (0.3, 0.7)])
+def test_the_target_is_the_output_that_gives_x_0_back(kind, alpha, sigma):
+    x_0, eps = torch.randn(2, 1, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    x, target = alpha * x_0 + sigma * eps, kind.target(x_0, eps, alpha, sigma)
+    torch.testing.assert_close(kind.x_0(x, target, alpha, sigma), x_0, rtol=1e-5, atol=1e-5)
+    moved = kind.x_0(x, target + 0.01, alpha, sigma) - x_0
+    torch.testing.assert_close(
+        moved.abs(), torch.full_like(x_0, 0.01 * kind.gain(alpha, sigma)), rtol=1e-3, atol=1e-6
+    )
+
+
+def test_an_error_of_eps_says_nothing_of_x_0_without_signal():
+    assert OutputKind("eps").gain(0.0, 1.0) == math.inf
