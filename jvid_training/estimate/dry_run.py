@@ -76,6 +76,10 @@ def dry_run(
     Raises:
         InputError: a network that cannot be made, or a share out of range: there is no estimate.
     """
+    if recipe.published is not None:
+        raise InputError(
+            "--dry-run of a recipe with network.pipeline: only networks of a factory are estimated; leave it out"
+        )
     with torch.device("meta"):
         parts = _Parts(build_network(recipe))
     problem = None

@@ -107,6 +107,10 @@ class PredictNoise:
         eps = network(x, batch["n"], batch["text"]).sample
         return weighted((eps.float() - target).square().flatten(1).mean(1), batch)
 
+    def times(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """t of each sample; timestep n of T is (n + 1) / T."""
+        return (batch["n"] + 1) / self.noising.levels.clock.T
+
 
 @attrs.frozen(eq=False)
 class PredictOutput:
@@ -126,6 +130,10 @@ class PredictOutput:
         """Mean squared error of the output, per sample."""
         output = network(batch["x"], batch["t"], batch["prompt"])
         return weighted((output.float() - batch["target"]).square().flatten(1).mean(1), batch)
+
+    def times(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """t of each sample."""
+        return batch["t"].float()
 
 
 def draw_latents(
@@ -153,10 +161,6 @@ def as_batch(recipe: Recipe, found: Noised) -> dict[str, Tensor]:
 def weighted(errors: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Errors ``(b,)`` times the weights of the batch, where it has some."""
     return errors * batch["weight"] if "weight" in batch else errors
-
-    def times(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """t of each sample; timestep n of T is (n + 1) / T."""
-        return (batch["n"] + 1) / self.timesteps
 
 
 @attrs.frozen(eq=False)

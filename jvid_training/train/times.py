@@ -4,8 +4,8 @@
 
 F is the base density: uniform, or a logit-normal one, both with a shift t' = s t / (1 + (s - 1) t) of flow matching (Esser et
 al. 2024, arXiv 2403.03206, section 3.1 and equation 23). Cells (a_i, b_i, mass_i) are the whole of [0, 1]; the bands of
-a recipe, whose masses are those that F has there; or the steps of a strategy's plan at which an expert is evaluated, each as often
-as it is (`jvid_training.train.plan_cells`). Quantiles, and not draws: so a batch's numbers may be spread evenly.
+a recipe, whose masses are those that F has there; or the steps of a strategy's plan at which an expert is evaluated, each as
+often as it is (`jvid_training.train.plan_cells`). Quantiles, and not draws: so a batch's numbers may be spread evenly.
 """
 
 from __future__ import annotations
