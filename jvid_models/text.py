@@ -138,13 +138,18 @@ class EmbeddingTable(PromptEncoder):
 
     def embed(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings of the prompts; see the class."""
-        rows = []
-        for prompt in prompts:
-            row = self._rows.get(normalise_prompt(prompt))
-            if row is None:
-                raise InputError(self._unknown(prompt))
-            rows.append(row)
-        return self.embeddings[rows].float()
+        return self.embeddings[[self.row(prompt) for prompt in prompts]].float()
+
+    def row(self, prompt: str) -> int:
+        """The row of ``embeddings`` that a prompt has.
+
+        Raises:
+            InputError: the table does not have it.
+        """
+        row = self._rows.get(normalise_prompt(prompt))
+        if row is None:
+            raise InputError(self._unknown(prompt))
+        return row
 
     def save(self, path: str | Path) -> None:
         """Writes one safetensors file: tensor ``embeddings``, prompts as JSON in its metadata."""

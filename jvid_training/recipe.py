@@ -130,6 +130,8 @@ class Training:
     """UNets only: compute layers again in the backward pass, in less memory and more time."""
     threads: int | None = None
     """CPU threads of a process; its share of the cores when absent (`jvid.machine.cores`)."""
+    workers: int = attrs.field(default=0, validator=not_negative)
+    """Processes that make batches ahead, for each process of the run; 0 makes each when it is needed."""
     checkpoint_every: int = attrs.field(default=500, validator=positive)
     log_every: int = attrs.field(default=20, validator=positive)
     final: Literal["last", "best"] = "last"

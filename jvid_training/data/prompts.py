@@ -7,6 +7,7 @@ A clip's own captions, one drawn anew each time; or the paper's rule: the class 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -27,7 +28,13 @@ _PART = 64
 
 def prompts_of(action: str, data: Data) -> tuple[str, ...]:
     """Every sentence that a class may be trained on, one per prefix."""
-    return tuple(prompt_of(action, prefix, data.phrases) for prefix in data.prefixes)
+    return _prompts_of(action, data.prefixes, data.phrases.get(action))
+
+
+@lru_cache(maxsize=4096)
+def _prompts_of(action: str, prefixes: tuple[str, ...], phrase: str | None) -> tuple[str, ...]:
+    phrases = None if phrase is None else {action: phrase}
+    return tuple(prompt_of(action, prefix, phrases) for prefix in prefixes)
 
 
 def sentences_of(manifests: Iterable[Manifest], data: Data) -> list[str]:

@@ -10,6 +10,7 @@ Windows are counted and never listed: window k of an action is found by the cumu
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,12 @@ HELD_OUT_STEP = 1 << 40
 def generator(seed: int, step: int, place: int) -> np.random.Generator:
     """The generator of one sample; ``place`` is its index in the batch over all processes."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, step, place])))
+
+
+@lru_cache(maxsize=256)
+def first_uniform(seed: int, step: int, place: int) -> float:
+    """The first number of a generator, uniform on [0, 1): what all samples of a step share is drawn once."""
+    return float(generator(seed, step, place).random())
 
 
 @attrs.frozen(eq=False)

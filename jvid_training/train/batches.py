@@ -8,12 +8,14 @@ A sample is a function of the seed, the step and its place alone, so that a batc
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import attrs
 import torch
 from torch import Tensor
 
 from jvid.errors import InputError
+from jvid_training.data.loading import Loader, Share, stacked
 from jvid_training.data.windows import Split
 from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import Training
@@ -23,7 +25,7 @@ from jvid_training.train.tasks import Sources
 __all__ = ["Batches"]
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Batches:
     """Makes batches on a device.
 
@@ -52,14 +54,20 @@ class Batches:
 
     def parts(self, step: int) -> Iterator[dict[str, Tensor]]:
         """The parts of this process's share of a training step, one by one."""
-        for part in range(self.training.accumulate):
-            first = (part * self.ranks.world + self.ranks.rank) * self.size
-            yield self.batch("train", step, range(first, first + self.size), self.training.batch)
+        return map(self._moved, self._loader(step))
 
     def batch(self, split: Split, step: int, places: range, count: int) -> dict[str, Tensor]:
         """The samples at ``places`` of a global batch of ``count``, stacked."""
         seed = self.training.seed
-        samples = [self.objective.sample(self.sources[split], seed, step, place, count) for place in places]
-        return {
-            name: torch.stack([sample[name] for sample in samples]).to(self.device) for name in samples[0]
-        }
+        return self._moved(stacked(self.objective, self.sources[split], seed, step, places, count))
+
+    @cached_property
+    def _loader(self) -> Loader:
+        training, ranks = self.training, self.ranks
+        share = Share(
+            self.objective, self.sources["train"], training.seed, training.batch, training.accumulate, ranks.rank, ranks.world
+        )  # fmt: skip
+        return Loader(share, training.accumulate, training.workers, pin=self.device.type == "cuda")
+
+    def _moved(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: values.to(self.device, non_blocking=True) for name, values in batch.items()}

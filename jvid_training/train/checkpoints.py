@@ -35,7 +35,16 @@ OWNED = (MANIFEST, "model.safetensors", "ema.safetensors", "optimizer.pt")
 # What may differ between the recipe of a checkpoint and the one that resumes it: none of it changes the samples
 # or the steps that were already made.
 MAY_CHANGE = {
-    "training": {"steps", "checkpoint_every", "log_every", "threads", "accumulate", "checkpointing", "final"},
+    "training": {
+        "steps",
+        "checkpoint_every",
+        "log_every",
+        "threads",
+        "workers",
+        "accumulate",
+        "checkpointing",
+        "final",
+    },
     "optimiser": {"decay"},
 }
 

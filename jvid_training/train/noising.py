@@ -15,7 +15,7 @@ from torch import Tensor
 
 from jvid.schedules import TabulatedSchedule
 from jvid_models.adapters.scheduler_levels import SchedulerLevels
-from jvid_training.data.windows import generator
+from jvid_training.data.windows import first_uniform
 from jvid_training.recipe import Recipe
 from jvid_training.train.plan_cells import plan_cells
 from jvid_training.train.times import Base, Times, bands_of
@@ -47,6 +47,7 @@ class Noising:
     recipe: Recipe
     levels: SchedulerLevels
     times: Times
+    _known: dict[float, tuple[float, float]] = attrs.field(factory=dict, init=False)
 
     @classmethod
     def of(cls, recipe: Recipe, levels: SchedulerLevels, shift: float = 1.0) -> Noising:
@@ -69,7 +70,7 @@ class Noising:
         """t of sample ``place`` of a batch, in [0, 1]."""
         u = float(random.random())
         if self.recipe.training.stratified:
-            shift = float(generator(seed, step, 1 << 40).random())
+            shift = first_uniform(seed, step, 1 << 40)
             u = (shift + (place + u) / batch) % 1.0
         t = self.times.time(u)
         schedule = self.levels.schedule
@@ -84,11 +85,20 @@ class Noising:
         if offset := self.recipe.training.offset:
             each = torch.from_numpy(random.standard_normal((len(x_0), 1, 1, 1), np.float32))
             eps = eps + offset * each
-        level = self.levels.schedule(torch.tensor(t, dtype=torch.float64))
-        alpha, sigma = map(float, level)
+        alpha, sigma = self._level(t)
         return Noised(
             alpha * x_0 + sigma * eps,
             self.levels.kind.target(x_0, eps, alpha, sigma),
             t,
             weight_at(self.recipe.noise, self.levels, alpha, sigma),
         )
+
+    def _level(self, t: float) -> tuple[float, float]:
+        """alpha and sigma at t; kept of the entries of a table, which many samples share."""
+        found = self._known.get(t)
+        if found is None:
+            alpha, sigma = map(float, self.levels.schedule(torch.tensor(t, dtype=torch.float64)))
+            found = alpha, sigma
+            if isinstance(self.levels.schedule, TabulatedSchedule):
+                self._known[t] = found
+        return found

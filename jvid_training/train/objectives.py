@@ -69,6 +69,7 @@ class PredictNoise:
     recipe: Recipe
     noising: Noising
     text: EmbeddingTable | Words
+    _tables: dict[torch.device, Tensor] = attrs.field(factory=dict, init=False)
 
     @classmethod
     def of(cls, recipe: Recipe, schedule: NoiseSchedule, text: EmbeddingTable | Words) -> PredictNoise:
@@ -85,26 +86,37 @@ class PredictNoise:
         return cls(recipe, Noising.of(recipe, levels), text)
 
     def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
-        """Keys: ``x`` (c f h w), ``target`` the same, ``n`` () timestep, ``text`` (tokens, width), ``weight`` () if there is one.
+        """Keys: ``x`` (c f h w), ``target`` the same, ``n`` () timestep, ``text`` () row of prompts, ``weight`` () if there is one.
 
-        Where the text network is trained too, ``text`` holds token numbers (tokens).
+        Where prompts have no table, ``text`` is an embedding (tokens, width), or token numbers (tokens) of a text network that
+        is trained too.
         """
         found, prompt = draw_latents(self.noising, windows, seed, step, place, batch)
         n = round(float(self.noising.levels.timestep(torch.tensor(found.t, dtype=torch.float64))))
         return {**as_batch(self.recipe, found), "n": torch.tensor(n), "text": self._given(prompt)}
 
     def _given(self, prompt: str) -> Tensor:
-        """What the network takes of a prompt: an embedding, or the token numbers of a text network that is trained with it."""
-        if isinstance(self.text, Words) and self.text.trained:
+        """What a sample holds of a prompt; rows of a table are embedded where the network is, and not copied there."""
+        if isinstance(self.text, EmbeddingTable):
+            return torch.tensor(self.text.row(prompt))
+        if self.text.trained:
             return self.text.vocabulary.rows([prompt])[0]
         return self.text.embed([prompt])[0]
+
+    def embedded(self, text: Tensor) -> Tensor:
+        """What the network takes of the ``text`` of a batch."""
+        if not isinstance(self.text, EmbeddingTable):
+            return text
+        if text.device not in self._tables:
+            self._tables[text.device] = self.text.embeddings.to(text.device, torch.float32)
+        return self._tables[text.device][text]
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Mean squared error of eps, per sample."""
         x, target = batch["x"], batch["target"]
         if self.recipe.kind == "image":
             x, target = x[:, :, 0], target[:, :, 0]
-        eps = network(x, batch["n"], batch["text"]).sample
+        eps = network(x, batch["n"], self.embedded(batch["text"])).sample
         return weighted((eps.float() - target).square().flatten(1).mean(1), batch)
 
     def times(self, batch: Mapping[str, Tensor]) -> Tensor:
