@@ -134,6 +134,8 @@ class Training:
     """Processes that make batches ahead, for each process of the run; 0 makes each when it is needed."""
     checkpoint_every: int = attrs.field(default=500, validator=positive)
     log_every: int = attrs.field(default=20, validator=positive)
+    trackers: tuple[str, ...] = ("tensorboard",)
+    """Trackers of accelerate that the log goes to, such as "wandb"; ``log.jsonl`` is always written."""
     final: Literal["last", "best"] = "last"
     """Which weights the run ends with: of its last step, or of the checkpoint with the lowest loss on held-out actors."""
     init: str | None = None

@@ -34,6 +34,7 @@ from jvid_training.train.networks import TextConditioned, build_network, conditi
 from jvid_training.train.objectives import Objective, Reconstruct
 from jvid_training.train.parameters import fix, start_from
 from jvid_training.train.tasks import Sources, objective_of, sources_of, text_of
+from jvid_training.train.trackers import check_trackers
 
 __all__ = ["DryRun", "dry_run"]
 
@@ -110,6 +111,7 @@ def _check(recipe: Recipe, processes: int, parts: _Parts) -> None:
             f"training.batch: {training.batch} cannot be shared by {processes} processes of {training.accumulate} parts; "
             f"use a multiple of {shares}"
         )
+    check_trackers(training.trackers)
     _check_out(Path(recipe.out))
     parts.sources = sources_of(recipe)
     parts.text = text_of(recipe, parts.sources)

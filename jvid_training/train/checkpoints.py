@@ -44,6 +44,7 @@ MAY_CHANGE = {
         "accumulate",
         "checkpointing",
         "final",
+        "trackers",
     },
     "optimiser": {"decay"},
 }

@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from jvid.errors import InputError
 from jvid.refusals import refused
 from jvid_training.train.progress import Progress
+from jvid_training.train.trackers import log_values, start_trackers
 
 __all__ = ["LOG", "Journal"]
 
@@ -30,13 +31,13 @@ class Journal:
 
     def begin(self, name: str) -> None:
         """Start the trackers."""
-        self._accelerator.init_trackers(name)
+        start_trackers(self._accelerator, name)
 
     def log(self, progress: Progress, minutes: float) -> None:
         """Log a step."""
         values = progress.values
         with _one_line(self._out):
-            self._accelerator.log(values, step=progress.step)
+            log_values(self._accelerator, values, progress.step)
         self.curve.append({"step": progress.step, "minutes": round(minutes, 3), **values})
         if self._accelerator.is_main_process:
             with _one_line(self._out), (self._out / LOG).open("a", encoding="utf-8") as file:

@@ -86,7 +86,7 @@ class PredictNoise:
         return cls(recipe, Noising.of(recipe, levels), text)
 
     def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
-        """Keys: ``x`` (c f h w), ``target`` the same, ``n`` () timestep, ``text`` () row of prompts, ``weight`` () if there is one.
+        """Keys: ``x`` (c f h w), ``target`` the same, ``n`` () timestep, ``text`` () row of prompts, ``weight`` () if any.
 
         Where prompts have no table, ``text`` is an embedding (tokens, width), or token numbers (tokens) of a text network that
         is trained too.

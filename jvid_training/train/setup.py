@@ -25,6 +25,7 @@ from jvid_training.train.networks import network_of, unet_of
 from jvid_training.train.optimisation import computable
 from jvid_training.train.parameters import fix, start_from
 from jvid_training.train.tasks import Sources, objective_of, sources_of, text_of
+from jvid_training.train.trackers import check_trackers
 
 __all__ = ["Setup", "set_up"]
 
@@ -64,7 +65,7 @@ def set_up(recipe: Recipe) -> Setup:
     accelerator = Accelerator(
         mixed_precision=precision,
         cpu=cpu_job(),
-        log_with="tensorboard",
+        log_with=check_trackers(training.trackers),
         project_dir=str(Path(recipe.out) / "logs"),
     )
     ranks = Ranks(accelerator.process_index, accelerator.num_processes, accelerator.local_process_index)

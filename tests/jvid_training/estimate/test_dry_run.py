@@ -81,6 +81,7 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
     "a batch that parts do not divide": ("training", {"accumulate": 3}),
     "a file of weights that is absent": ("training", {"init": "absent.safetensors"}),
     "a pattern that names no parameter": ("training", {"fixed": ("absent.*",)}),
+    "a tracker that is absent": ("training", {"trackers": ("mlflow",)}),
     "actors that are absent": ("training", {"leave_out": ("nobody",)}),
     "stills of a recipe of frames": ("training", {"stills": "stills"}),
     "latents that are absent": ("data", {"latents": "absent"}),

@@ -104,6 +104,7 @@ def test_the_loss_of_stills_is_the_mean_over_its_frames(recipe: Recipe) -> None:
             )
         ]
         torch.testing.assert_close(found[row], torch.stack(each))
+    torch.testing.assert_close(task.times(batch), (batch["n"] + 1) / 1000)
 
 
 def test_the_share_of_stills_is_the_recipes_and_held_out_samples_are_clips(recipe: Recipe) -> None:
