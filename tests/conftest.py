@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 # Before torch and huggingface_hub are imported: tests never reach out, and never fight for cores.
@@ -23,6 +25,23 @@ settings.register_profile(
 )
 settings.load_profile("jvid")
 torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported out of garbage collections: it stays, and each would look through a million objects."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def bundled_once() -> Iterator[None]:
+    """The bundled ensembles are read once for all commands of a module."""
+    from jvid_models.ensembles import bundled
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in bundled.__all__:
+            patch.setattr(bundled, name, cache(getattr(bundled, name)))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("case", CLIPS)
+@pytest.mark.usefixtures("bundled_once")
 def test_clip(case: str, folder: Path) -> None:
     assert torch.get_num_threads() == 1
     assert differences(sampled(CLIPS[case], folder), RECORDED["clips"][case], 1e-4, BITS) == []

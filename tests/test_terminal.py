@@ -2,59 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import re
-import sys
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import jvid
-from jvid.cli import main
 from jvid_training.evaluation import networks
 from tests.evaluation_tools import Means
 from tests.generation_tools import tiny_ensemble
+from tests.terminals import Terminal
 from tests.training_tools import document, pooled, prepare, write_recipe
-
-
-class Terminal:
-    """A pseudo-terminal as the standard streams of a command."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._monkeypatch = monkeypatch
-
-    def run(self, *words: object) -> str:
-        """All that a command draws; it has to end well."""
-        ours, theirs = pty.openpty()
-        drawn: list[bytes] = []
-
-        def read() -> None:
-            while True:
-                try:
-                    data = os.read(ours, 4096)
-                except OSError:  # the other end is closed
-                    return
-                if not data:
-                    return
-                drawn.append(data)
-
-        reader = threading.Thread(target=read)
-        reader.start()
-        try:
-            with os.fdopen(theirs, "w") as stream, self._monkeypatch.context() as patched:
-                assert stream.isatty()
-                patched.setattr(sys, "stdout", stream)
-                patched.setattr(sys, "stderr", stream)
-                code = main([str(word) for word in words])
-        finally:
-            reader.join()
-            os.close(ours)
-        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(drawn).decode("utf-8", "replace"))
-        assert code == 0, text
-        return text
 
 
 @pytest.fixture

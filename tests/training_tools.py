@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import cattrs
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock  # torch brings it
 from safetensors.numpy import load_file
 from torch import Tensor
 
@@ -25,6 +23,7 @@ from jvid_training.data.manifest import load_manifest
 from jvid_training.data.sequences import Sequence
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train.trainer import train
+from tests.once import made_once
 
 SHUFFLING: dict[str, Any] = {
     "kind": "AutoencoderDC",
@@ -156,20 +155,15 @@ def as_format_1(folder: Path) -> None:
 
 def tiny_runs(factory: pytest.TempPathFactory) -> Path:
     """One step of each kind on the same latents, and the paper's strategy in two steps; made once for all tests."""
-    # The folder above is common to the workers of a run; without them it is common to several runs.
-    root = factory.getbasetemp()
-    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "tiny-runs"
-    with FileLock(folder.with_suffix(".lock")):
-        return folder if (folder / "strategy.json").is_file() else _made_runs(folder)
+    return made_once(factory, "tiny-runs", _make_runs)
 
 
-def _made_runs(folder: Path) -> Path:
+def _make_runs(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for kind in ("image", "video", "decoder"):
         recipe = prepare(folder, kind, steps=1, batch=2)
         train(attrs.evolve(recipe, name=f"tiny-{kind}", out=str(folder / kind)))
     attrs.evolve(paper.strategy(64), steps=2).save(folder / "strategy.json")
-    return folder
 
 
 def write_recipe(path: Path, recipe: dict[str, Any]) -> Path:

@@ -99,7 +99,7 @@ TAKES_MINUTES = {
 
 
 @pytest.fixture
-def idle_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+def idle_networks(monkeypatch: pytest.MonkeyPatch, bundled_once: None) -> None:
     from jvid_models.fast import AcceleratedUNet
     from jvid_models.video_codec import VideoDecoderCodec
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jvid.errors import InputError
 from jvid.machine import cgroups
 from jvid.machine.cores import local_world_size, set_threads, threads_for, usable_cores
+from tests.installed import fork
 
 ROOT = Path(__file__).parents[3]
 GIB = 1 << 30
@@ -143,14 +144,9 @@ for call in ((), (5,)):
 """
 
 
-def test_two_processes_take_half_of_the_cores_each_or_what_is_requested() -> None:
-    environ = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    environ |= {"LOCAL_WORLD_SIZE": "2", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", TELL.format(cores=8)]
-    both = [
-        subprocess.Popen(
-            command, env={**environ, "LOCAL_RANK": str(rank)}, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-        for rank in range(2)
-    ]
-    assert [process.communicate()[0] for process in both] == ["4\n5\n"] * 2
+def test_two_processes_take_half_of_the_cores_each_or_what_is_requested(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    both = [fork("-c", TELL.format(cores=8), LOCAL_WORLD_SIZE="2", LOCAL_RANK=rank) for rank in ("0", "1")]
+    assert [done.stdout for done in both] == ["4\n5\n"] * 2, both

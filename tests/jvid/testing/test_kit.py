@@ -165,12 +165,11 @@ def test_a_mutant_that_survives_and_a_check_without_one_are_told():
         "postprocessor", "harmless", "one_frame_stays", TemporalSmoothing, "Nothing is wrong with it."
     )
     with_it = copy.copy(mutants_of("postprocessor"))
-    assert hunt(["postprocessor"]).ok
     from tests.mutants import MUTANTS
 
     add(survivor)
     try:
-        found = hunt(["postprocessor"])
+        found = hunt(["postprocessor"], 12)
     finally:
         del MUTANTS["postprocessor"]["harmless"]
     assert list(found.survivors) == [survivor]

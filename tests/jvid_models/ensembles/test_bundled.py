@@ -48,7 +48,7 @@ def test_a_clip_is_the_same_in_any_batch(ensemble) -> None:
     """Noise and plan bitwise; the clips to 1e-4: matrix products round differently with the batch."""
     strategy = attrs.evolve(ensemble.strategy, steps=2)
     sampler = jvid.compose(strategy, ensemble)
-    prompts, seeds = ["A person walking", "A human bending down", "Someone waving one hand"], [3, 2**40, 8]
+    prompts, seeds = ["A person walking", "Someone waving one hand"], [3, 2**40]
     cond = ensemble.condition(prompts)
     together = sampler(ensemble.shape, seeds=seeds, cond=cond)
     noise = keyed_normal(seeds, (0, "z"), ensemble.shape)
@@ -71,7 +71,7 @@ def test_the_prompt_matters(ensemble) -> None:
 def test_the_video_decoder_gives_back_the_held_out_actors_clips(ensemble, shared: Path) -> None:
     """Better than TAESD's own decoder on a person that neither experts nor decoder were trained on.
 
-    Of every third action; `JVID_TEST_EVERY_ACTION=1 pytest -rP -k held_out_actors` prints the two figures of all of them,
+    Of every fifth action; `JVID_TEST_EVERY_ACTION=1 pytest -rP -k held_out_actors` prints the two figures of all of them,
     which the model card states.
     """
     from jvid.media.clips import whole_clip
@@ -81,7 +81,7 @@ def test_the_video_decoder_gives_back_the_held_out_actors_clips(ensemble, shared
     errors: dict[str, list[float]] = {"own": [], "taesd": []}
     paths = sorted((shared / "data/weizmann").glob("*/shahar_*.avi"))
     assert len(paths) == ACTIONS
-    paths = paths if os.environ.get("JVID_TEST_EVERY_ACTION") else paths[::3]
+    paths = paths if os.environ.get("JVID_TEST_EVERY_ACTION") else paths[::5]
     for path in paths:
         clip = whole_clip(path)
         frames = apply_crop(clip.frames, person_crop(lambda frames=clip.frames: frames, clip.fps, 96), 64)

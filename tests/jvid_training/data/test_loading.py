@@ -65,7 +65,9 @@ def dies(step: int, part: int) -> dict[str, Tensor]:
 )
 def test_errors_of_workers_are_one_line(make: Any, kind: type, message: str) -> None:
     loader = Loader(make, 1, 1, ahead=1)
-    with pytest.raises(kind, match=message) as caught:  # at step 1, where the worker dies before that is received
+    with pytest.raises(
+        kind, match=message
+    ) as caught:  # at step 1, where the worker dies before that is received
         [list(loader(step)) for step in (1, 2)]
     assert "\n" not in str(caught.value)
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +10,7 @@ import pytest
 from jvid.cli import main
 from jvid.ensemble import Source
 from jvid_training.generation import ClipSet
+from tests.terminals import Terminal
 from tests.toy import PROMPTS
 
 MEANS = {"high": 0.5, "mid": 0.0, "low": -0.4}
@@ -106,35 +103,11 @@ def test_frames(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_progress_is_on_stderr_alone_and_terminals_have_a_bar(tmp_path: Path) -> None:
+def test_progress_is_on_stderr_alone_and_terminals_have_a_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """On a pseudo-terminal, where a bar without a total would fail."""
-    words = [
-        sys.executable,
-        "-m",
-        "jvid",
-        "generate",
-        "-o",
-        str(tmp_path / "set"),
-        "-n",
-        "2",
-        "--json",
-        *THREE,
-    ]
-    main_end, end = pty.openpty()
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=end, text=True) as process:
-        os.close(end)
-        shown = b""
-        while True:
-            try:
-                part = os.read(main_end, 4096)
-            except OSError:  # the other end is closed
-                break
-            if not part:
-                break
-            shown += part
-        assert process.stdout is not None
-        out = process.stdout.read()
-    os.close(main_end)
-    assert process.returncode == 0, shown
-    assert json.loads(out)["clips"] == 2
-    assert b"2/2 clips" in shown
+    terminal = Terminal(monkeypatch, ["stderr"])
+    shown = terminal.run("generate", "-o", tmp_path / "set", "-n", 2, "--json", *THREE)
+    assert json.loads(capsys.readouterr().out)["clips"] == 2
+    assert "2/2 clips" in shown

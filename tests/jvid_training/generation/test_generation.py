@@ -27,6 +27,7 @@ from jvid_training.generation.sets import action_of
 from jvid_training.generation.spec import Spec
 from jvid_training.jobs.locks import Lock
 from tests.generation_tools import content, stamps, tiny_ensemble
+from tests.once import made_once
 from tests.toy import PROMPTS, SHAPE, STRATEGY, encode, toy_ensemble
 
 
@@ -36,7 +37,7 @@ def toy(folder, num, **options):
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    return tiny_ensemble(tmp_path_factory.mktemp("ensembles") / "tiny")
+    return made_once(tmp_path_factory, "tiny-ensemble", tiny_ensemble)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import cpu_job
 from tests.forks import Workers
 from tests.generation_tools import content, stamps, tiny_ensemble
+from tests.once import made_once
 
 ROOT = Path(__file__).parents[3]
 NUM, BATCH = 12, 2
@@ -31,7 +32,7 @@ NUM, BATCH = 12, 2
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    return tiny_ensemble(tmp_path_factory.mktemp("ensembles") / "tiny")
+    return made_once(tmp_path_factory, "tiny-ensemble", tiny_ensemble)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_a_run_killed_again_and_again_loses_nothing_and_makes_nothing_twice(tmp_
 
 @pytest.fixture
 def workers(monkeypatch):
-    """The workers of a pool, forked; those of ``test_a_killed_parent_takes_its_workers_along`` are new interpreters."""
+    """The workers of a pool, forked; those of ``test_pool.py`` are new interpreters."""
     forked = Workers()
     monkeypatch.setattr(pool, "_started", forked)
     return forked.started
@@ -145,36 +146,32 @@ def test_ranks_make_the_same_bits_and_report_once(tmp_path, tiny, undisturbed, e
     assert done.stderr.count("jvid: warning: noise of image") == 1
 
 
-PARENT = """
-import sys
-from jvid_training.generation import generate
+def waits_with_workers(folder, ensemble, reporting):
+    """A run of two workers that stops for ever when a batch is finished; they inherit its end of the pipe."""
 
-def show(progress):
-    if progress.clips > 4:  # more than both workers have at hand: a batch is finished
-        print(progress.clips, flush=True)
-        sys.stdin.read()  # for ever: its workers wait for it, or are at work
+    def show(progress):
+        if progress.clips > 4:  # more than both workers have at hand: a batch is finished
+            reporting.send(progress.clips)
+            signal.pause()  # its workers wait for it, or are at work
 
-generate(sys.argv[1], num=12, ensemble=sys.argv[2], batch=2, processes=2, progress=show)
-"""
+    generate(folder, num=NUM, ensemble=ensemble, batch=BATCH, processes=2, progress=show)
 
 
-@pytest.mark.slow
-def test_a_killed_parent_takes_its_workers_along(tmp_path, tiny, undisturbed, environment):
+def test_a_killed_parent_takes_its_workers_along(tmp_path, tiny, undisturbed, workers):
     folder = tmp_path / "set"
-    # Its workers inherit the standard error stream, which ends when the last of them is gone.
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(folder), str(tiny)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert parent.stdout is not None
-    assert parent.stderr is not None
-    assert parent.stdout.readline(), parent.stderr.read()
+    forked = multiprocessing.get_context("fork")
+    reports, reporting = forked.Pipe(duplex=False)
+    parent = forked.Process(target=waits_with_workers, args=(folder, str(tiny), reporting))
+    parent.start()
+    reporting.close()
+    assert reports.recv() > 4
     with pytest.raises(InputError, match=r"another run \(process \d+\) is writing") as refused:
         generate(folder, num=NUM, ensemble=str(tiny), batch=BATCH)
     assert "\n" not in str(refused.value)
     parent.kill()
-    parent.wait()
-    parent.stderr.read()
+    parent.join()
+    with pytest.raises(EOFError):  # when the last of its workers is gone
+        reports.recv()
     assert free(folder)
     kept = stamps(folder)
     assert 0 < len(kept) < NUM // BATCH

@@ -11,12 +11,13 @@ from jvid_training.generation import ClipSet, finish, finishes, generate
 from jvid_training.generation.files import batch_path
 from jvid_training.generation.maker import Maker
 from tests.generation_tools import content, other_part, stamps, tiny_ensemble
+from tests.once import made_once
 from tests.toy import toy_ensemble
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    return tiny_ensemble(tmp_path_factory.mktemp("ensemble") / "tiny")
+    return made_once(tmp_path_factory, "tiny-ensemble", tiny_ensemble)
 
 
 def smoothing(ensemble, threshold=None):

@@ -13,12 +13,13 @@ from jvid import paper
 from jvid.errors import InputError
 from jvid.strategy.strategy import Strategy
 from tests.generation_tools import other_part, tiny_ensemble
+from tests.once import made_once
 from tests.search_tools import Real, document, opened
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_ensemble(tmp_path_factory.mktemp("ensemble") / "tiny")
+    return made_once(tmp_path_factory, "tiny-ensemble", tiny_ensemble)
 
 
 def study(out: Path, ensemble: Path, **more: str) -> dict[str, Any]:
