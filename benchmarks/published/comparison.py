@@ -125,6 +125,8 @@ def with_first_order(pipe: Any) -> None:
         )
     elif name.startswith("DPMSolver"):
         pipe.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(config, solver_order=1)
+    elif name == "CogVideoXDPMScheduler":
+        pipe.scheduler = diffusers.CogVideoXDDIMScheduler.from_config(config, clip_sample=False)
     elif config.get("variance_type") in ("learned", "learned_range"):
         pipe.scheduler = LearnedVariance.from_config(config)
     elif name in ("PNDMScheduler", "DDPMScheduler", "EulerAncestralDiscreteScheduler"):

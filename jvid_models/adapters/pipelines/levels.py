@@ -13,6 +13,7 @@ a run it is refused. Thresholds and scales that are not understood are refused h
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -219,8 +220,15 @@ def _limited(scheduler: Any) -> float | None:
         own.__dict__["_step_index"] = 5
         x_0 = own.convert_model_output(zeros.repeat(1, 2, 1, 1) if learned else zeros, sample=large)
     else:
-        output = zeros.repeat(1, 2, 1, 1) if learned else zeros
-        x_0 = own.step(output, own.timesteps[5], large).pred_original_sample
+        given = {
+            name: None
+            for name, each in inspect.signature(own.step).parameters.items()
+            if each.default is each.empty
+        }
+        given["model_output"] = zeros.repeat(1, 2, 1, 1) if learned else zeros
+        with torch.random.fork_rng(devices=[]):  # some steps draw noise
+            step = own.step(**{**given, "timestep": own.timesteps[5], "sample": large})
+        x_0 = step.pred_original_sample
     limit = float(x_0.flatten()[0])
     return limit if limit < 10.0 else None
 
