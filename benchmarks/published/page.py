@@ -1,7 +1,8 @@
-"""docs/published.md: the table of the census."""
+"""docs/published.md: the tables of the census, written whole or by class."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from benchmarks.published.census import BOUND, Finding, equal_classes
 from benchmarks.published.overhead import Overhead
 from jvid.files import whole_file
 
-__all__ = ["PAGE", "markdown", "write"]
+__all__ = ["PAGE", "findings_of", "markdown", "write"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "published.md"
 
@@ -25,7 +26,7 @@ Schedulers with memory or noise of their own (UniPC, DPM-Solver++, PNDM, DDPM, E
 to DDIM on the same levels, without clipping, and DDIM's "linspace" spacing to "trailing": with linspace diffusers steps to levels
 that it does not visit. [Pipelines](pipelines.md) says which schedulers have a solver that equals them.
 *equal* is below {bound:g}; with times 3 % off and with another prompt results differ by what the columns *3 % off* and *prompt*
-have. `python -m benchmarks.published --write` writes this page.
+have. `python -m benchmarks.published --write` writes this page, and with names of classes their rows alone.
 
 {tally}
 
@@ -47,8 +48,26 @@ CPU time on one core with a network that costs nothing; a *turn* is one of the p
 """
 
 
-def markdown(findings: Sequence[Finding], overheads: dict[str, Overhead]) -> str:
-    """The page."""
+_CELLS = re.compile(
+    r"^\| ([\w:.-]+) \| (equal|refused|differs|not built) \|" + r" (.*?) \|" * 6 + "$", re.MULTILINE
+)
+_OVERHEADS = re.compile(r"\| learned once \|\n\|[- |]+\|\n((?:\|.*\|\n)+)")
+
+
+def findings_of(page: str) -> list[Finding]:
+    """The findings that a page has, with the digits that it has."""
+    found = []
+    for name, outcome, *numbers, runs, cost, reason in _CELLS.findall(page):
+        error, shifted, prompt = (float(number) if number else None for number in numbers)
+        milliseconds = float(cost) if cost else None
+        found.append(
+            Finding(name, outcome, reason.replace("\\|", "|"), error, shifted, prompt, runs, milliseconds)
+        )
+    return found
+
+
+def markdown(findings: Sequence[Finding], overheads: str) -> str:
+    """The page; ``overheads``: the rows of its first table."""
     counts = Counter(each.outcome for each in findings)
     classes = {each.name.partition(":")[0] for each in findings}
     built = {each.name.partition(":")[0] for each in findings if each.outcome != "not built"}
@@ -63,19 +82,26 @@ def markdown(findings: Sequence[Finding], overheads: dict[str, Overhead]) -> str
         version=version("diffusers"),
         bound=BOUND,
         tally=tally,
-        overheads="\n".join(
-            f"| {name} | {each.values / 1e6:.1f} M | {each.evaluation:.0f} ms | {each.turn:.0f} ms | "
-            f"{each.learning / 1e3:.1f} s |"
-            for name, each in overheads.items()
-        ),
+        overheads=overheads,
         rows="\n".join(map(_row, sorted(findings, key=lambda each: (each.outcome, each.name)))),
     )
 
 
-def write(findings: Sequence[Finding], overheads: dict[str, Overhead]) -> None:
-    """Write the page."""
+def write(findings: Sequence[Finding], overheads: dict[str, Overhead] | None = None) -> None:
+    """Write the page; without ``overheads`` the rows of the findings alone, the others stay."""
+    if overheads is None:
+        page = PAGE.read_text(encoding="utf-8")
+        merged = {each.name: each for each in [*findings_of(page), *findings]}
+        findings, kept = list(merged.values()), _OVERHEADS.search(page)
+        rows = "" if kept is None else kept[1].rstrip("\n")
+    else:
+        rows = "\n".join(
+            f"| {name} | {each.values / 1e6:.1f} M | {each.evaluation:.0f} ms | {each.turn:.0f} ms | "
+            f"{each.learning / 1e3:.1f} s |"
+            for name, each in overheads.items()
+        )
     with whole_file(PAGE) as file:
-        Path(file).write_text(markdown(findings, overheads), encoding="utf-8")
+        Path(file).write_text(markdown(findings, rows), encoding="utf-8")
 
 
 def _row(each: Finding) -> str:
