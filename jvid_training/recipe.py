@@ -134,6 +134,8 @@ class Training:
     """Processes that make batches ahead, for each process of the run; 0 makes each when it is needed."""
     checkpoint_every: int = attrs.field(default=500, validator=positive)
     log_every: int = attrs.field(default=20, validator=positive)
+    samples_every: int = attrs.field(default=0, validator=not_negative)
+    """Steps between two sheets of samples (``samples``); 0 makes none."""
     trackers: tuple[str, ...] = ("tensorboard",)
     """Trackers of accelerate that the log goes to, such as "wandb"; ``log.jsonl`` is always written."""
     final: Literal["last", "best"] = "last"
@@ -163,6 +165,24 @@ class Training:
 
 
 @attrs.frozen
+class Samples:
+    """The sheets of ``training.samples_every``: what the moving average of the weights makes of the same prompts and seeds."""
+
+    prompts: tuple[str, ...] = ()
+    """Of the clips; the first of the data when empty."""
+    seed: int = attrs.field(default=0, validator=not_negative)
+    """Of the first prompt; the next takes the next."""
+    steps: int = attrs.field(default=20, validator=positive)
+    """Sampling steps of a clip."""
+    ensemble: str = ""
+    """Folder of an ensemble, with whose other experts this one is mixed; the expert alone when empty."""
+    expert: str = ""
+    """The expert of the ensemble in whose place this one is; its only one that denoises the same when empty."""
+    strategy: str = ""
+    """JSON of the mixture's strategy; the ensemble's own when empty."""
+
+
+@attrs.frozen
 class Recipe:
     """One run of `jvid train`."""
 
@@ -180,6 +200,7 @@ class Recipe:
     optimiser: Optimiser = Optimiser()
     noise: Noise = attrs.field(factory=Noise)
     lora: Lora | None = None
+    samples: Samples = Samples()
 
     @property
     def published(self) -> PipelineNetwork | None:

@@ -17,18 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jvid.ensemble.compose import Composition
 from jvid.errors import InputError
-from jvid.files import check_file, safe_name, whole_file
+from jvid.files import check_file, safe_name
 from jvid.media.files import STILLS, listed
-from jvid.media.frames import to_frames
-from jvid.pipeline.batches import Batching
 from jvid.pipeline.compare import with_experts_alone
-from jvid.pipeline.make import decoded, make
-from jvid.pipeline.offload import Offload
-from jvid.pipeline.record import Clip
 from jvid.strategy.simple import simple
-from jvid.views.comparison import wrapped
+from jvid_training.contact_sheet import sample_rows, write_sheet
 from jvid_training.evaluation.sample import captioned_clips
 from jvid_training.search.components import check_fits
 from jvid_training.search.rows import ablation, is_papers, printed
@@ -40,58 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_sheets", "sample_rows", "write_sheet"]
 
-LABEL = 150
-LINE = 16
-LETTERS = 13
 TRUE = "true clip"
-GAP = 2
-
-
-def sample_rows(
-    ensemble: Ensemble,
-    prompts: Sequence[str],
-    rows: dict[str, Strategy],
-    seeds: Sequence[int],
-    progress: Callable[[str], None],
-    device: str = "cpu",
-    offload: str | None = None,
-) -> dict[str, np.ndarray]:
-    """Each row's clips ``(prompts, f, H, W, 3)`` uint8, prompt k from ``seeds[k]`` in every row."""
-    import torch
-
-    wanted = [Clip(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
-    clips = {}
-    for label, strategy in rows.items():
-        progress(label)
-        with Offload(Composition(strategy, ensemble), offload, device) as offloaded:
-            made = make(
-                ensemble, strategy, wanted, Batching(len(wanted)), device, decoding=True, offload=offloaded
-            )
-            clips[label] = to_frames(torch.cat(list(decoded(ensemble, made.latents))))
-    return clips
-
-
-def write_sheet(path: Path, title: str, rows: dict[str, np.ndarray]) -> None:
-    """One labelled row of frames ``(f, H, W, 3)`` for each entry, in the format of the ending, one of `STILLS`."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    first = next(iter(rows.values()))
-    count, height, width, _ = first.shape
-    font = ImageFont.load_default(size=LETTERS)
-    across = LABEL + count * (width + GAP)
-    lines = wrapped(title, LETTERS, across - 8)
-    head = LINE * len(lines) + 6
-    page = Image.new("RGB", (across, head + len(rows) * (height + GAP)), "white")
-    draw = ImageDraw.Draw(page)
-    for number, line in enumerate(lines):
-        draw.text((4, 3 + LINE * number), line, fill="black", font=font)
-    for number, (label, frames) in enumerate(rows.items()):
-        top = head + number * (height + GAP)
-        draw.text((4, top + height // 2 - 8), label, fill="black", font=font)
-        for column, frame in enumerate(frames):
-            page.paste(Image.fromarray(frame), (LABEL + column * (width + GAP), top))
-    with whole_file(path) as part:
-        page.save(part, **STILLS[path.suffix.lower()])
 
 
 def make_sheets(

@@ -27,12 +27,15 @@ from jvid_training.data.windows import Windows
 from jvid_training.estimate.estimate import UTILISATION, Estimate, estimate
 from jvid_training.estimate.gpus import Gpu, gpus_named
 from jvid_training.estimate.shapes import Denoising, Shapes
+from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import Recipe, to_document
 from jvid_training.train.autoencoding import Autoencode
+from jvid_training.train.batches import Batches
 from jvid_training.train.checkpoints import checkpoints, load_checkpoint
 from jvid_training.train.networks import TextConditioned, build_network, conditioned, unet_of
 from jvid_training.train.objectives import Objective, Reconstruct
 from jvid_training.train.parameters import fix, start_from
+from jvid_training.train.previews import Previews
 from jvid_training.train.tasks import Sources, objective_of, sources_of, text_of
 from jvid_training.train.trackers import check_trackers
 
@@ -125,6 +128,9 @@ def _check(recipe: Recipe, processes: int, parts: _Parts) -> None:
             weights = read_weights(Path(training.init))
             start_from(parts.network, weights, training.new, training.unused, training.init)
     fix(parts.network, training.fixed)
+    if training.samples_every:
+        ranks, cpu = Ranks(world=processes), torch.device("cpu")
+        Previews(recipe, Batches(training, parts.objective, parts.sources, ranks, cpu), parts.text)
     if found := checkpoints(Path(recipe.out)):
         *_, state = load_checkpoint(found[-1], to_document(recipe))
         words = parts.text.config if isinstance(parts.text, Words) else None

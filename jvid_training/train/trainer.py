@@ -30,8 +30,10 @@ from jvid_training.train.held_out import held_out_figures
 from jvid_training.train.journal import Journal
 from jvid_training.train.networks import accelerated
 from jvid_training.train.optimisation import learning_rate, optimizer_of
+from jvid_training.train.previews import Previews
 from jvid_training.train.progress import Progress
 from jvid_training.train.setup import set_up
+from jvid_training.train.trackers import log_picture
 from jvid_training.train.watch import Watch
 
 __all__ = ["Progress", "TrainingError", "train"]
@@ -69,6 +71,8 @@ class _Run:
         self.batches = self.setup.batches
         self.journal = Journal(self.out, self.accelerator, progress)
         self.watch = Watch(self.batches.objective, self.accelerator)
+        shown = recipe.training.samples_every > 0
+        self.previews = Previews(recipe, self.batches, self.setup.text) if shown else None
         self.bare = self.setup.network.to(self.accelerator.device)
         """The module that owns the parameters."""
         optimizer = optimizer_of(recipe.optimiser, self.bare)
@@ -120,6 +124,8 @@ class _Run:
                     shown = Progress(self.step, training.steps, loss, lr, rate, validation, figures, watched)
                     self.journal.log(shown, self.seconds / 60)
                     losses.clear()
+                if self.previews is not None and self.step % training.samples_every == 0:
+                    self.preview(self.previews)
                 if due:
                     self.checkpoint(validation)
             # Not again where a signal came in while this step's was due: it would lose its held-out loss.
@@ -171,6 +177,15 @@ class _Run:
         loss = found.pop("loss")
         self.figures = found
         return loss
+
+    def preview(self, previews: Previews) -> None:
+        """Show samples of the moving average; the main process makes them."""
+        if self.accelerator.is_main_process:
+            with self.average.applied(), self.accelerator.autocast():
+                picture = previews.write(self.step, self.bare)
+            if picture is not None:
+                log_picture(self.accelerator, "samples", picture, self.step)
+        self.accelerator.wait_for_everyone()
 
     def checkpoint(self, validation: float | None = None) -> None:
         """Write the state on the main process; the others wait."""

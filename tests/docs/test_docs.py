@@ -35,7 +35,12 @@ def toml(value: Any) -> str:
 
 @pytest.mark.parametrize(
     ("heading", "part"),
-    [("`data`", recipe.Data), ("`optimiser`", recipe.Optimiser), ("`training`", recipe.Training)],
+    [
+        ("`data`", recipe.Data),
+        ("`optimiser`", recipe.Optimiser),
+        ("`training`", recipe.Training),
+        ("`samples`", recipe.Samples),
+    ],
 )
 def test_every_key_of_a_recipe_is_explained_with_its_default(heading: str, part: type) -> None:
     expected = {}
