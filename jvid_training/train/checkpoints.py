@@ -45,7 +45,9 @@ MAY_CHANGE = {
         "checkpointing",
         "final",
         "trackers",
+        "samples_every",
     },
+    "samples": {"prompts", "seed", "steps", "ensemble", "expert", "strategy"},
     "optimiser": {"decay"},
 }
 
