@@ -22,8 +22,7 @@ from jvid.errors import InputError, JvidError
 from jvid_models.text import EmbeddingTable
 from jvid_models.weights import read_weights
 from jvid_models.words import Words
-from jvid_training.data.manifest import mapped
-from jvid_training.data.windows import Windows
+from jvid_training.data.windows import Windows, generator
 from jvid_training.estimate.estimate import UTILISATION, Estimate, estimate
 from jvid_training.estimate.gpus import Gpu, gpus_named
 from jvid_training.estimate.shapes import Denoising, Shapes
@@ -168,7 +167,7 @@ def _factor(recipe: Recipe, parts: _Parts, assumed: list[str]) -> int:
     """How many times smaller latents are: of what was encoded, or else of the codec."""
     windows = (parts.sources or {}).get("train")
     if isinstance(windows, Windows):
-        latents = mapped(windows.folder / f"{windows.sequences[0].shard}.latents.npy")
+        latents = windows.latents(windows.draw(generator(0, 0, 0)), 0)
         return recipe.data.size // int(latents.shape[-1])
     try:
         return int(jvid.load("codec", recipe.codec.name, **recipe.codec.options).factor)

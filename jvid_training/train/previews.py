@@ -33,7 +33,7 @@ from jvid_models.ensembles.folder import EnsembleFolder, is_ensemble_folder
 from jvid_training.contact_sheet import sample_rows, sheet_picture
 from jvid_training.data.manifest import Manifest
 from jvid_training.data.prompts import sentences_of
-from jvid_training.data.windows import HELD_OUT_STEP, Split
+from jvid_training.data.windows import HELD_OUT_STEP, Split, generator
 from jvid_training.recipe import Recipe
 from jvid_training.train.batches import Batches
 from jvid_training.train.networks import unet_of
@@ -163,8 +163,8 @@ class Previews:
         wrappers = (f"guided:scale={paper.GUIDANCE}",)
         own = Member(Deferred(denoiser), _DENOISES[recipe.kind], conditioner, wrappers, self._schedule)
         if self._base is None:
-            latents = self._batches.sources["train"]
-            c, _, h, w = latents.latents(next(iter(latents.by_action.values()))[0]).shape
+            windows = self._batches.sources["train"]
+            c, _, h, w = windows.latents(windows.draw(generator(0, 0, 0)), 0).shape
             shape = (c, recipe.data.frames, h, w)
             return Ensemble(
                 {self._name: own},
