@@ -60,7 +60,7 @@ def test_the_card_names_every_author() -> None:
 
 
 def test_the_caption_matters_and_an_unknown_word_is_refused(ensemble: jvid.Ensemble) -> None:
-    sampler = jvid.compose(few(ensemble, 4), ensemble)
+    sampler = jvid.compose(few(ensemble, 2), ensemble)
     captions = [PROMPT, PROMPT.upper().replace(",", ""), PROMPT.replace("green", "red")]
     one, same, other = sampler(ensemble.shape, seeds=[1, 1, 1], cond=ensemble.condition(captions))
     torch.testing.assert_close(one, same, rtol=0, atol=1e-4)
