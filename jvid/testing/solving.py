@@ -75,14 +75,15 @@ def _one(index: int, start: Level) -> Mapping[str, float]:
 
 
 @lru_cache(256)
-def _levels(schedule: NoiseSchedule, times: tuple[float, ...]) -> tuple[Level, ...]:
-    """The levels at times; checks of one solver after another visit the same."""
+def _levels(schedule: Any, times: tuple[float, ...]) -> tuple[Level, ...]:
+    """The levels of a schedule, a value, at times; checks of one solver after another visit the same."""
     return tuple(level_at(schedule, t) for t in times)
 
 
 def path(schedule: NoiseSchedule, times: Sequence[float], who: Who = _one) -> list[Step]:
     """The steps that visit the times, as a sampler's plan has them."""
-    levels = _levels(schedule, tuple(times))
+    of: Any = schedule  # hashable, which mypy does not see
+    levels = _levels(of, tuple(times))
     steps: list[Step] = []
     for index, (start, end) in enumerate(pairwise(levels)):
         weights = who(index, start)
