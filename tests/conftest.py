@@ -25,12 +25,13 @@ settings.register_profile(
 )
 settings.load_profile("jvid")
 torch.set_num_threads(1)
+gc.disable()  # until all tests are collected, below
 
 
 def pytest_collection_finish() -> None:
     """Leave what is imported out of garbage collections: it stays, and each would look through a million objects."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="module")
