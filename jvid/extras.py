@@ -6,7 +6,7 @@ within ``extra``, also in the packages beside the core::
     with extra("media"):
         import av
 
-The name is that of the extra in pyproject.toml: cli, media, models, training, testing.
+The name is that of the extra in pyproject.toml: cli, media, models, training, datasets, testing.
 """
 
 from __future__ import annotations

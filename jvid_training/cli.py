@@ -87,7 +87,7 @@ def encode(
     typer.echo(f"{data.latents}: {clips} clips, {frames} frames, {windows} windows; {skipped} clips skipped")
     for reason in manifest.skipped.values():
         typer.echo(f"  skipped {reason}")
-    if root.is_dir() and (others := passed_over(root, data.captions)):
+    if data.source == "folder" and root.is_dir() and (others := passed_over(root, data.captions)):
         typer.echo(f"  passed over {len(others)} files that are no clips here: {some(others)}")
 
 

@@ -66,6 +66,8 @@ class Data:
     """Folder of other latents whose mean and deviation these take, so that experts of several data sets share a space."""
     normalise: bool = True
     """Whether experts learn latents of mean 0 and deviation 1 in each channel, or as the autoencoder scales them."""
+    source: Literal["folder", "webdataset", "datasets"] = "folder"
+    """What ``root`` is: a folder of clips, tars of WebDataset, or tables of Hugging Face datasets (Parquet or Arrow)."""
     lists: dict[str, str] = attrs.field(factory=dict)
     """Name of a split -> file that lists its clips, a path below ``root`` a line; other clips are left out."""
 

@@ -31,6 +31,7 @@ from jvid_training.data.manifest import sequence_of
 from jvid_training.data.rates import cut
 from jvid_training.data.sequences import Sequence
 from jvid_training.data.shards import RowWriter, Shards
+from jvid_training.data.stored import extracted
 from jvid_training.recipe import Data
 
 __all__ = ["Alone", "Block", "BlockEncoder", "BlockRecord", "encode_block", "read_block"]
@@ -186,9 +187,10 @@ def _decoded(files: Iterable[ClipFile], data: Data, rate: int) -> Iterator[tuple
     """Each sequence of each file with its frames, then the file with None and None, or with None and what is wrong with it."""
     for file in files:
         try:
-            for whole, every in sequences(file, data):
-                for sequence, frames in cut(whole, every, data.frames, rate):
-                    yield file, sequence, frames
+            with extracted(file) as local:
+                for whole, every in sequences(local, data):
+                    for sequence, frames in cut(whole, every, data.frames, rate):
+                        yield file, sequence, frames
         except ClipError as error:
             yield file, None, str(error)
         else:

@@ -16,10 +16,9 @@ from typing import Any
 from jvid.errors import InputError
 from jvid_models.captions import METADATA, Captioned, read_lines, read_metadata
 from jvid_training.data.clips import MEDIA, ClipFile, actor_of, files_below, find_clips
-from jvid_training.data.lists import split_by_lists
 from jvid_training.recipe import Data
 
-__all__ = ["find_files"]
+__all__ = ["actor_or_split", "find_files", "labelled"]
 
 
 def find_files(root: Path, data: Data) -> list[ClipFile]:
@@ -29,11 +28,6 @@ def find_files(root: Path, data: Data) -> list[ClipFile]:
         InputError: no clips, a caption without its clip or a clip without its caption, metadata that `read_metadata` refuses,
             or a key that a file's metadata lacks.
     """
-    files = _every_file(root, data)
-    return split_by_lists(files, data) if data.lists else files
-
-
-def _every_file(root: Path, data: Data) -> list[ClipFile]:
     if data.captions == "class":
         for key in ("label", "holdout_by"):
             if getattr(data, key) and not (key == "holdout_by" and data.lists and data.holdout_by == "split"):
@@ -98,18 +92,26 @@ def _of_text(media: list[Path]) -> Iterator[Captioned]:
 def _file(root: Path, entry: Captioned, data: Data) -> ClipFile:
     relative = entry.path.relative_to(root)
     attributes = {"split": relative.parts[0] if len(relative.parts) > 1 else "", **entry.attributes}
-    action = _value(entry, attributes, "label", data.label) if data.label else ""
-    if data.holdout_by:
-        actor = _value(entry, attributes, "holdout_by", data.holdout_by)
-    else:
-        found = actor_of(entry.path, data.actor)
-        if found is None and data.holdout:
-            raise InputError(
-                f"clip {entry.path.name}: data.actor = {data.actor!r} does not match its name, by which data.holdout keeps "
-                "actors apart; mend the pattern, or name a key of the metadata in data.holdout_by"
-            )
-        actor = found or ""
+    action, actor = labelled(entry, attributes, data), actor_or_split(entry, attributes, data)
     return ClipFile(entry.path, relative.as_posix(), action, actor, entry.captions, attributes)
+
+
+def labelled(entry: Captioned, attributes: dict[str, Any], data: Data) -> str:
+    """What ``data.label`` names of a clip; "" without one."""
+    return _value(entry, attributes, "label", data.label) if data.label else ""
+
+
+def actor_or_split(entry: Captioned, attributes: dict[str, Any], data: Data) -> str:
+    """What ``data.holdout`` keeps apart: the value of ``data.holdout_by``, or the actor of the clip's name, "" without one."""
+    if data.holdout_by:
+        return _value(entry, attributes, "holdout_by", data.holdout_by)
+    found = actor_of(entry.path, data.actor)
+    if found is None and data.holdout:
+        raise InputError(
+            f"clip {entry.path.name}: data.actor = {data.actor!r} does not match its name, by which data.holdout keeps "
+            "actors apart; mend the pattern, or name a key of the metadata in data.holdout_by"
+        )
+    return found or ""
 
 
 def _value(entry: Captioned, attributes: dict[str, Any], option: str, key: str) -> str:

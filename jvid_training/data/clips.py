@@ -19,10 +19,24 @@ from jvid.errors import InputError
 from jvid.media.clips import CLIPS, IMAGES
 from jvid_models.captions import METADATA
 
-__all__ = ["MEDIA", "ClipFile", "actor_of", "files_below", "find_clips", "passed_over", "phases"]
+__all__ = ["MEDIA", "ClipFile", "Stored", "actor_of", "files_below", "find_clips", "passed_over", "phases"]
 
 MEDIA = CLIPS | IMAGES
 """Endings of clips and stills."""
+
+
+@attrs.frozen
+class Stored:
+    """Where a clip lies within another file (`jvid_training.data.stored`)."""
+
+    kind: str
+    """"tar", "parquet" or "arrow"."""
+    first: int
+    """Its first byte, or its row."""
+    size: int = 0
+    """Its bytes in a tar."""
+    column: str = ""
+    """Of a table."""
 
 
 @attrs.frozen
@@ -39,6 +53,8 @@ class ClipFile:
     actor: str
     captions: tuple[str, ...] = ()
     attributes: dict[str, Any] = attrs.field(factory=dict, hash=False)
+    stored: Stored | None = None
+    """Where it lies within the file at ``path``; None where that is the clip itself."""
 
 
 def find_clips(root: Path, actor_pattern: str) -> list[ClipFile]:

@@ -24,7 +24,6 @@ from jvid.documents import check_same
 from jvid.errors import InputError, JvidError
 from jvid.files import clean, make_folder, read_json, remove, write_json
 from jvid_training.data.blocks import Alone, Block, BlockEncoder, read_block
-from jvid_training.data.captions import find_files
 from jvid_training.data.checks import REMEDY, check_captions, check_encoded, shared_statistics, some
 from jvid_training.data.clips import ClipFile
 from jvid_training.data.encoder import FrameEncoder
@@ -32,6 +31,7 @@ from jvid_training.data.manifest import Manifest, key_of, load_manifest, save_ma
 from jvid_training.data.sequences import Sequence as Encoded
 from jvid_training.data.sequences import Sequences
 from jvid_training.data.shards import Shards
+from jvid_training.data.sources import find_files
 from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import CodecChoice, Data
@@ -96,7 +96,7 @@ def _found(folder: Path, data: Data, codec: CodecChoice, root: Path) -> Manifest
     """The finished encoding, if it is the one that a recipe describes."""
     manifest = load_manifest(folder)
     check_encoded(manifest, data, codec)
-    if data.captions != "class" and root.is_dir():
+    if data.captions != "class" and root.exists():
         check_captions(manifest, find_files(root, data))
     return manifest
 

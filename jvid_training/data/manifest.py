@@ -38,7 +38,7 @@ __all__ = [
 
 FORMAT = 2
 _INDEX = "index.safetensors"
-_NEWER = ("captions", "holdout_by", "label", "statistics", "normalise", "lists")
+_NEWER = ("captions", "holdout_by", "label", "statistics", "normalise", "source", "lists")
 """Keys of `Data` that are newer than some manifests: stated only where they are not the default."""
 T = TypeVar("T")
 

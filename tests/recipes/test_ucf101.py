@@ -15,9 +15,9 @@ from transformers import CLIPTextConfig, CLIPTextModel
 import jvid
 from jvid.cli import main
 from jvid.errors import InputError
-from jvid_training.data.captions import find_files
 from jvid_training.data.manifest import load_manifest
 from jvid_training.data.prompts import sentences_of
+from jvid_training.data.sources import find_files
 from jvid_training.recipe import load_recipe
 from jvid_training.train.networks import build_network
 from tests.training_tools import write_clip

@@ -1,0 +1,111 @@
+"""Clips in WebDataset's tar files: consecutive members with one key are a sample.
+
+    walk/0001.mp4   walk/0001.json   walk/0001.txt          the key is the path up to the first full stop of its last part
+
+    class       the folder of the member, or the text of ``.cls``
+    metadata    ``.json``, with the caption or captions as ``text`` or ``caption``, other keys are attributes
+    text        ``.txt``, a caption a line
+
+A member is read by its place in the file, so that tars are not unpacked; compressed ones have no such places, and are refused.
+(https://github.com/webdataset/webdataset)
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from jvid.errors import InputError, one_line
+from jvid.refusals import unreadable
+from jvid_models.captions import Captioned
+from jvid_training.data.clips import MEDIA, Stored
+
+__all__ = ["archived", "caption_texts", "is_archive"]
+
+_TEXTS = frozenset({".txt", ".json", ".cls"})
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a path is a tar, by its name."""
+    return path.suffix.lower() == ".tar"
+
+
+def archived(path: Path, captions: str) -> Iterator[tuple[Captioned, Stored]]:
+    """Every sample of a tar, in its order, with where its clip is.
+
+    Raises:
+        InputError: a file that is no tar or cannot be read, a sample without its caption, or one of another form.
+    """
+    key: str | None = None
+    parts: dict[str, Any] = {}
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                if not member.isfile() or PurePosixPath(member.name).name.startswith("."):
+                    continue
+                stem, suffix = _key(member.name)
+                if stem != key:
+                    yield from _sample(path, key, parts, captions)
+                    key, parts = stem, {}
+                if suffix in MEDIA:
+                    parts["media"] = Stored("tar", member.offset_data, member.size), member.name
+                elif suffix in _TEXTS:
+                    content = archive.extractfile(member)
+                    parts[suffix] = b"" if content is None else content.read()
+        yield from _sample(path, key, parts, captions)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        reason = f"{path} is no whole tar ({one_line(error)}): expected an uncompressed tar of samples; fetch or decompress it"
+        raise unreadable(path, error, reason) from None
+
+
+def _key(name: str) -> tuple[str, str]:
+    """The key and the ending of a member: ``a/b.seg.png`` is ``a/b`` and ``.png``."""
+    path = PurePosixPath(name)
+    return str(path.parent / path.name.split(".")[0]), path.suffix.lower()
+
+
+def _sample(
+    path: Path, key: str | None, parts: dict[str, Any], captions: str
+) -> Iterator[tuple[Captioned, Stored]]:
+    if key is None or "media" not in parts:
+        return
+    stored, name = parts["media"]
+    where = f"{path}, {name}"
+    try:
+        texts, attributes = _described(parts, captions)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{where}: {one_line(error)}") from None
+    if ".cls" in parts:
+        attributes = {"label": parts[".cls"].decode().strip(), **attributes}
+    yield Captioned(Path(name), texts, attributes, where), stored
+
+
+def _described(parts: dict[str, Any], captions: str) -> tuple[tuple[str, ...], dict[str, Any]]:
+    if captions == "class":
+        return (), {}
+    if captions == "text":
+        if ".txt" not in parts:
+            raise ValueError("no .txt of the same key, expected a caption a line")
+        found = tuple(line.strip() for line in parts[".txt"].decode("utf-8-sig").split("\n") if line.strip())
+        attributes = json.loads(parts[".json"]) if ".json" in parts else {}
+    else:
+        if ".json" not in parts:
+            raise ValueError("no .json of the same key, expected its metadata")
+        attributes = json.loads(parts[".json"])
+        if not isinstance(attributes, dict):
+            raise ValueError(f"a JSON {type(attributes).__name__}, expected an object")
+        found = caption_texts(attributes.pop("text", None) or attributes.pop("caption", None))
+    if not found:
+        raise ValueError("no caption, expected text")
+    return found, attributes
+
+
+def caption_texts(value: Any) -> tuple[str, ...]:
+    """A caption or a list of captions. Raises ValueError where it is neither."""
+    texts = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        raise ValueError(f"text {value!r}, expected a caption or a list of captions")
+    return tuple(text.strip() for text in texts)
