@@ -10,6 +10,7 @@ from jvid.documents import check_same
 from jvid.errors import InputError
 from jvid_training.data.clips import ClipFile
 from jvid_training.data.manifest import Manifest, Sequence, key_of, load_manifest
+from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import CodecChoice, Data
 
 REMEDY = "give data.latents another folder, or delete that one"
@@ -66,3 +67,19 @@ def check_captions(manifest: Manifest, files: list[ClipFile]) -> None:
 
 def _stated(clip: ClipFile | Sequence) -> dict[str, Any]:
     return {"captions": list(clip.captions), "attributes": dict(clip.attributes), "actor": clip.actor}
+
+
+def check_same_everywhere(manifest: Manifest, folder: str, ranks: Ranks) -> None:
+    """Refuse latents that are others in some process of the job, as where each node has an encoding of its own.
+
+    Shards are compared with the digests of the manifest when they are opened, so that equal digests mean equal rows.
+
+    Raises:
+        InputError: in every process, with those that differ from the first one.
+    """
+    digests = ranks.gather(manifest.digest)
+    if others := [str(rank) for rank, digest in enumerate(digests) if digest != digests[0]]:
+        raise InputError(
+            f"data.latents: {folder} holds other latents in process {some(others)} than in process 0 (digest "
+            f"{digests[0][:12]}, here {manifest.digest[:12]}): copy one encoding to all nodes, or use a shared folder"
+        )

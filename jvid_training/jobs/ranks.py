@@ -35,6 +35,16 @@ class Ranks:
         received: T = held[0]
         return received
 
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, in every process, by rank."""
+        if self.world == 1:
+            return [value]
+        import torch.distributed as dist
+
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
+
     def wait(self) -> None:
         """Until every process has come here."""
         if self.world > 1:

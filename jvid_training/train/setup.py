@@ -17,6 +17,8 @@ from jvid.machine.cores import set_threads
 from jvid_models.text import EmbeddingTable
 from jvid_models.weights import read_weights
 from jvid_models.words import Words
+from jvid_training.data.checks import check_same_everywhere
+from jvid_training.data.windows import Windows
 from jvid_training.jobs.ranks import Ranks, cpu_job
 from jvid_training.published.model import PublishedModel
 from jvid_training.recipe import Recipe
@@ -70,6 +72,8 @@ def set_up(recipe: Recipe) -> Setup:
     )
     ranks = Ranks(accelerator.process_index, accelerator.num_processes, accelerator.local_process_index)
     sources = sources_of(recipe)
+    if isinstance(source := sources["train"], Windows):
+        check_same_everywhere(source.manifest, recipe.data.latents, ranks)
     # The initial weights are the one thing that torch's global generator decides: first of a text network, then of the UNet.
     set_seed(training.seed)
     text = text_of(recipe, sources)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,13 @@ from jvid.errors import InputError, JvidError
 from jvid_models.codecs import ImageCodec
 from jvid_training.data import encoder, latents
 from jvid_training.data import workers as module
+from jvid_training.data.checks import check_same_everywhere
 from jvid_training.data.encoder import FrameEncoder, encoder_of
 from jvid_training.data.encoding import encode_recipe
 from jvid_training.data.manifest import load_manifest
 from jvid_training.jobs import pool
 from jvid_training.jobs.locks import Lock
+from jvid_training.jobs.ranks import ranks
 from jvid_training.recipe import CodecChoice, Recipe, structure_recipe
 from tests.forks import Workers, run_ranks
 from tests.training_tools import document, make_clips
@@ -197,3 +200,27 @@ def test_latents_that_are_not_finite_cost_their_clip(
     assert clip not in {s.clip for s in manifest.sequences}
     assert len(manifest.sequences) == 10
     assert np.isfinite(manifest.mean).all()
+
+
+def test_other_latents_in_another_process_are_refused_by_their_digest(recipe: Recipe, tmp_path: Path) -> None:
+    folders = [str(tmp_path / name) for name in ("mine", "copy", "other")]
+    for folder, frames in zip((folders[0], folders[2]), (8, 7), strict=True):
+        encode_recipe(attrs.evolve(recipe, data=attrs.evolve(recipe.data, latents=folder, frames=frames)))
+    shutil.copytree(folders[0], folders[1])
+
+    def work(other: str) -> int:
+        folder = folders[0] if os.environ["RANK"] == "0" else other
+        with ranks("cpu") as job:
+            try:
+                check_same_everywhere(load_manifest(Path(folder)), folder, job)
+            except InputError as error:
+                print(error)
+                return 2
+        return 0
+
+    assert run_ranks(2, lambda: work(folders[1]))[0] == [0, 0]
+    codes, printed = run_ranks(2, lambda: work(folders[2]))
+    assert codes == [2, 2]
+    lines = printed.strip().splitlines()
+    assert len(lines) == 2
+    assert all("holds other latents in process 1 than in process 0 (digest" in line for line in lines)
