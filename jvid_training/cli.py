@@ -63,6 +63,9 @@ def encode(
             help="Frames that the autoencoder gets at a time (default: 1 on a processor, 32 on a GPU).",
         ),
     ] = None,
+    text: Annotated[
+        bool, typer.Option("--text", help="Encode the prompts too, so that training needs no text encoder.")
+    ] = False,
 ) -> None:
     """Encode the recipe's clips into latents, once, ahead of training."""
     from jvid.cli.progress import progress_bar
@@ -80,6 +83,12 @@ def encode(
         manifest = encode_recipe(chosen, workers, device, batch, bar.update)
     if not first_process():
         return
+    if text:
+        from jvid_training.data.prompts import encode_text
+
+        with progress_bar("prompts") as bar:
+            prompts = encode_text([manifest], data, chosen.text, bar.update)
+        typer.echo(f"{data.latents}: {prompts} prompts")
     lengths = manifest.sequences.of_each("length")
     frames, windows = int(lengths.sum()), int((lengths - manifest.frames + 1).sum())
     clips = len(manifest.sequences.texts["clip"])

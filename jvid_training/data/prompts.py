@@ -6,8 +6,10 @@ A clip's own captions, one drawn anew each time; or the paper's rule: the class 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from jvid.plugins.registry import current
 from jvid_models.prompts import normalise_prompt, prompt_of
 from jvid_models.text import EmbeddingTable
 from jvid_models.words import Words
+from jvid_training.data.embedded import save_embeddings, stored_embeddings
 from jvid_training.data.manifest import Manifest
 from jvid_training.recipe import Data, Text
 
@@ -58,20 +61,54 @@ def load_text(manifests: Iterable[Manifest], data: Data, text: Text) -> Embeddin
         InputError: a class that there is not, a sentence that the encoder refuses, or options of another form.
     """
     sentences = sentences_of(manifests, data)
-    options = dict(text.options)
-    takes = parameters(current().find("text", text.name).factory())
-    if "captions" in takes and not {"path", "vocabulary", "captions"} & set(options):
-        options["captions"] = sentences
-    encoder = jvid.load("text", text.name, **options)
+    stored = stored_embeddings(Path(data.latents), text, sentences)
+    if stored is not None:
+        return stored
+    encoder = _encoder(sentences, text)
     if isinstance(encoder, Words):
         encoder.vocabulary.rows(
             sentences
         )  # an unknown word is an error of today, not of the step that draws it
         return encoder
-    if data.captions == "class":
-        return EmbeddingTable(sentences, encoder.embed(sentences))
-    parts = [encoder.embed(sentences[first : first + _PART]) for first in range(0, len(sentences), _PART)]
-    return EmbeddingTable(sentences, torch.cat(parts))
+    return EmbeddingTable(sentences, torch.cat(list(_embedded(encoder, sentences, data))))
+
+
+def encode_text(
+    manifests: Iterable[Manifest],
+    data: Data,
+    text: Text,
+    advance: Callable[[int, int, str], None] = lambda done, total, last: None,
+) -> int:
+    """Encode every sentence ahead, beside the latents, where that was not done; returns how many there are.
+
+    0 where the text encoder takes any prompt of known words, which has no table.
+
+    Raises:
+        InputError: as `load_text`.
+    """
+    sentences = sentences_of(manifests, data)
+    if stored_embeddings(Path(data.latents), text, sentences) is not None:
+        return len(sentences)
+    encoder = _encoder(sentences, text)
+    if isinstance(encoder, Words):
+        return 0
+    save_embeddings(Path(data.latents), text, sentences, _embedded(encoder, sentences, data), advance)
+    return len(sentences)
+
+
+def _encoder(sentences: list[str], text: Text) -> Any:
+    options = dict(text.options)
+    takes = parameters(current().find("text", text.name).factory())
+    if "captions" in takes and not {"path", "vocabulary", "captions"} & set(options):
+        options["captions"] = sentences
+    return jvid.load("text", text.name, **options)
+
+
+def _embedded(encoder: Any, sentences: list[str], data: Data) -> Iterator[torch.Tensor]:
+    """Embeddings of sentences in parts; those of classes are few, and are encoded at once."""
+    size = len(sentences) if data.captions == "class" else _PART
+    for first in range(0, len(sentences), size):
+        yield encoder.embed(sentences[first : first + size])
 
 
 def draw_prompt(

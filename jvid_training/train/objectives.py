@@ -14,7 +14,7 @@ Noise offset: eps = z + offset * z', z' one number per sample and channel (the p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import attrs
 import numpy as np
@@ -30,6 +30,7 @@ from jvid_models.adapters.scheduler_levels import SchedulerLevels
 from jvid_models.adapters.scheduler_outputs import OutputKind
 from jvid_models.text import EmbeddingTable
 from jvid_models.words import Words
+from jvid_training.data.embedded import StoredTable
 from jvid_training.data.features import EncoderFeatures
 from jvid_training.data.prompts import draw_prompt
 from jvid_training.data.windows import Windows, generator
@@ -60,6 +61,11 @@ class Measures(Protocol):
     def figures(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Values per sample ``(b,)``, by name."""
         ...
+
+
+def _in_memory(text: EmbeddingTable | Words) -> TypeGuard[EmbeddingTable]:
+    """Whether an encoder is a table that a device can hold."""
+    return isinstance(text, EmbeddingTable) and not isinstance(text, StoredTable)
 
 
 @attrs.frozen(eq=False)
@@ -97,15 +103,15 @@ class PredictNoise:
 
     def _given(self, prompt: str) -> Tensor:
         """What a sample holds of a prompt; rows of a table are embedded where the network is, and not copied there."""
-        if isinstance(self.text, EmbeddingTable):
-            return torch.tensor(self.text.row(prompt))
-        if self.text.trained:
+        if isinstance(self.text, Words) and self.text.trained:
             return self.text.vocabulary.rows([prompt])[0]
+        if _in_memory(self.text):
+            return torch.tensor(self.text.row(prompt))
         return self.text.embed([prompt])[0]
 
     def embedded(self, text: Tensor) -> Tensor:
         """What the network takes of the ``text`` of a batch."""
-        if not isinstance(self.text, EmbeddingTable):
+        if not _in_memory(self.text):
             return text
         if text.device not in self._tables:
             self._tables[text.device] = self.text.embeddings.to(text.device, torch.float32)
