@@ -246,7 +246,7 @@ def autoencoder(
 
 
 @wraps(autoencoder)
-def autoencoder_kl(*args: Any, **kwargs: Any) -> ImageCodec:
+def autoencoder_kl(*args: Any, **kwargs: Any) -> ImageCodec | ClipCodec:
     """`autoencoder` under its name in 0.1.0.
 
     Warns:

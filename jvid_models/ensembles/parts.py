@@ -44,7 +44,8 @@ def save_part(model: Any, weights: Mapping[str, Tensor], folder: Path) -> None:
 
 def save_scheduler(config: Mapping[str, Any], folder: Path) -> None:
     """Write a scheduler of diffusers on an ensemble's schedule."""
-    DDIMScheduler(**config, clip_sample=False, set_alpha_to_one=False, steps_offset=1).save_pretrained(folder)
+    scheduler: Any = DDIMScheduler(**config, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+    scheduler.save_pretrained(folder)
 
 
 def inner_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

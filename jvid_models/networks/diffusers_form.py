@@ -50,7 +50,7 @@ def diffusers_form(unet: nn.Module) -> nn.Module:
             f"entry_head_width={narrow} beside heads of {width}: diffusers' UNet3DConditionModel has one width, and the second "
             "is no multiple of the first; leave --layout diffusers out"
         )
-    wide = build_unet(**{**options, "entry_head_width": width})
+    wide: Any = build_unet(**{**options, "entry_head_width": width})
     wide.load_state_dict(
         {
             name: _widened(name.removeprefix(_ENTRY), tensor, narrow, width // narrow)
@@ -59,7 +59,8 @@ def diffusers_form(unet: nn.Module) -> nn.Module:
             for name, tensor in unet.state_dict().items()
         }
     )
-    return wide.eval()
+    found: nn.Module = wide.eval()
+    return found
 
 
 def _entry_width(unet: Any) -> int:

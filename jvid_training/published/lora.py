@@ -9,6 +9,7 @@ Source: Hu et al., LoRA, https://arxiv.org/abs/2106.09685.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from jvid.errors import InputError, one_line
 from jvid.extras import extra
-from jvid_training.recipe import Lora
+from jvid_training.recipe_published import Lora
 
 with extra("models"):
     from peft import LoraConfig, inject_adapter_in_model
@@ -28,8 +29,10 @@ __all__ = ["inject", "lora_tensors", "merge"]
 _NAME = "default"
 
 
-def inject(network: nn.Module, lora: Lora) -> None:
+def inject(network: nn.Module, lora: Lora, unused: Collection[str] = ()) -> None:
     """Put adapters into the layers that ``lora.targets`` name; they alone are trained, in float32.
+
+    Those beside weights that are ``unused`` stay as they are.
 
     Raises:
         InputError: a target that names no layer, or one that takes no adapter.
@@ -45,7 +48,7 @@ def inject(network: nn.Module, lora: Lora) -> None:
         raise InputError("lora.targets: got none, expected ends of names of layers")
     config = LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha or lora.rank,
+        lora_alpha=lora.alpha or lora.rank,  # type: ignore[arg-type]  # a factor as any other
         target_modules=list(lora.targets),
         init_lora_weights=True,
     )
@@ -53,9 +56,10 @@ def inject(network: nn.Module, lora: Lora) -> None:
         inject_adapter_in_model(config, network, adapter_name=_NAME)
     except (ValueError, TypeError) as error:
         raise InputError(f"lora.targets: {one_line(error, first=True)}") from error
-    for parameter in network.parameters():
+    for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+            parameter.requires_grad_(f"{name.partition('.lora_')[0]}.weight" not in unused)
 
 
 def lora_tensors(network: nn.Module, component: str, lora: Lora) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ from jvid_models.adapters.pipelines.guidance import unguided
 from jvid_models.adapters.pipelines.levels import VisitedLevels
 from jvid_models.adapters.pipelines.load import read_pipeline
 from jvid_models.adapters.pipelines.networks import modules_of
-from jvid_models.adapters.pipelines.outputs import network_name
+from jvid_models.adapters.pipelines.outputs import evaluated_network
 from jvid_models.adapters.precision import precision
 from jvid_models.adapters.scheduler_configs import levels_of_scheduler
 from jvid_models.ensembles.split import split
@@ -50,6 +50,8 @@ class PublishedModel:
         denoiser: of the pipeline of the one network; the same where the folder has one.
         component: the network's name in the pipeline.
         width: bytes of the longest prompt.
+        unused: the network's parameters that its output does not depend on, as of Qwen-Image's last text layers: they are not
+            trained, since processes wait for the gradients of all that are.
     """
 
     folder: Path
@@ -57,6 +59,7 @@ class PublishedModel:
     denoiser: PipelineDenoiser
     component: str
     width: int = 1
+    unused: frozenset[str] = frozenset()
 
     @property
     def network(self) -> nn.Module:
@@ -130,11 +133,11 @@ def load_model(
             raise InputError(
                 f"{type(pipe).__name__} makes {denoiser.denoises}: expected kind = {kind!r}, got {recipe.kind!r}"
             )
-        component = network_name(denoiser)
+        evaluated = evaluated_network(denoiser)
     width = max(1, *(len(sentence.encode()) for sentence in ("", *sentences)))
-    model = PublishedModel(folder, whole, denoiser, component, width)
+    model = PublishedModel(folder, whole, denoiser, evaluated.name, width, evaluated.unused)
     if recipe.lora is None and not is_movable(model.network):
-        raise InputError(f"network: the {component} is quantised: it is trained by [lora] alone")
+        raise InputError(f"network: the {evaluated.name} is quantised: it is trained by [lora] alone")
     check_taken(model.network, model.files, recipe.training.unused)
     return model
 

@@ -59,9 +59,10 @@ class PublishedNetwork(nn.Module):
         self._native, self._conditioner = _native(model.denoiser) if native else (None, None)
         self._place = next(self.network.parameters()).device
         if recipe.lora is None:
-            self.network.requires_grad_(True)
+            for name, parameter in self.network.named_parameters():
+                parameter.requires_grad_(name not in model.unused)
         else:
-            inject(self.network, recipe.lora)
+            inject(self.network, recipe.lora, model.unused)
             self.register_buffer("origin", mark_of(model.files))
             self.register_state_dict_post_hook(_only_adapters)
             self.register_load_state_dict_pre_hook(_check_origin)

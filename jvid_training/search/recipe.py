@@ -16,7 +16,8 @@ import attrs
 
 from jvid.ensemble.source import Source
 from jvid.errors import InputError, JvidError
-from jvid_training.recipe import not_negative, positive, read_toml, structured
+from jvid_training.recipe import read_toml, structured
+from jvid_training.recipe_values import not_negative, positive
 from jvid_training.search.objectives import SHORT
 
 __all__ = [

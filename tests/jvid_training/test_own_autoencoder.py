@@ -192,7 +192,7 @@ def test_each_part_is_loaded_by_plain_diffusers(folder: Path, tmp_path: Path) ->
     assert schedule_of(scheduler) == (files.schedule, "eps")
     assert (parts.experts, parts.space, parts.strategy) == (files.experts, files.space, files.strategy)
     again = export_runs(
-        {"clips": Part(tmp_path / "parts"), "frames": Part(folder / "image")},
+        {"clips": Part(folder / "video"), "frames": Part(tmp_path / "parts")},
         Part(tmp_path / "parts"),
         tmp_path / "again",
     )

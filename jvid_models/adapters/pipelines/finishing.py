@@ -46,9 +46,7 @@ class Finishing:
 
             return method
 
-        with replaced(
-            self._loop, **{name: noting(name, getattr(self._loop, name)) for name in self._methods()}
-        ):
+        with replaced(self._loop, **{name: noting(name, getattr(self._loop, name)) for name in self._methods()}):
             yield
 
     @contextmanager

@@ -20,7 +20,7 @@ from jvid.extras import extra
 
 with extra("models"):
     from diffusers import ModelMixin
-    from diffusers.loaders import PeftAdapterMixin
+    from diffusers.loaders.peft import PeftAdapterMixin
 
 __all__ = ["Files", "Scales", "adaptable", "load_loras", "loads_into"]
 

@@ -25,13 +25,26 @@ from jvid_models.adapters.pipelines.kept import KeptOfRun
 from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.turns import in_turn
 
-__all__ = ["PipelineOutputs", "network_name"]
+__all__ = ["Evaluated", "PipelineOutputs", "evaluated_network"]
 
 KEPT = 128
 """Prompts whose encoded forms are kept."""
 
 
-def network_name(denoiser: PipelineDenoiser) -> str:
+@attrs.frozen
+class Evaluated:
+    """The network that a pipeline's loop evaluates.
+
+    Attributes:
+        name: of the component.
+        unused: names of its parameters that its output does not depend on.
+    """
+
+    name: str
+    unused: frozenset[str]
+
+
+def evaluated_network(denoiser: PipelineDenoiser) -> Evaluated:
     """The component that a pipeline's loop evaluates, one time a step, in one row, and whose gradient its call gives.
 
     Raises:
@@ -52,15 +65,18 @@ def network_name(denoiser: PipelineDenoiser) -> str:
     def seen(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         rows.append(next((len(value) for value in (*args, *kwargs.values()) if _is_batch(value)), 0))
 
+    weights = {name: each for name, each in network.named_parameters() if each.is_floating_point()}
+    before = {name: each.requires_grad for name, each in weights.items()}
     hook = network.register_forward_pre_hook(seen, with_kwargs=True)
-    weight = next(each for each in network.parameters() if each.is_floating_point())
-    before = weight.requires_grad
     try:
-        weight.requires_grad_(True)
+        for each in weights.values():
+            each.requires_grad_(True)
         shape = setting.layout.shape
-        found = PipelineOutputs(denoiser)(torch.zeros(shape), torch.full(shape[:1], 0.5), [PLAIN])
+        with torch.enable_grad():
+            found = PipelineOutputs(denoiser)(torch.zeros(shape), torch.full(shape[:1], 0.5), [PLAIN])
     finally:
-        weight.requires_grad_(before)
+        for name, each in weights.items():
+            each.requires_grad_(before[name])
         hook.remove()
     if rows != [1]:
         raise InputError(
@@ -69,7 +85,24 @@ def network_name(denoiser: PipelineDenoiser) -> str:
         )
     if not found.requires_grad:
         raise InputError(f"{who} lets no gradient through its call: its network is not trained")
-    return names[0]
+    reached = _leaves(found)
+    return Evaluated(names[0], frozenset(name for name, each in weights.items() if id(each) not in reached))
+
+
+def _leaves(output: Tensor) -> set[int]:
+    """The tensors at the leaves of an output's graph; nothing is computed."""
+    found: set[int] = set()
+    seen: set[Any] = set()
+    waiting: list[Any] = [output.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.add(id(node.variable))
+        waiting += [each for each, _ in node.next_functions]
+    return found
 
 
 def _is_batch(value: Any) -> bool:
