@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from jvid.errors import InputError, one_line
+from jvid.limits import MOST_TEXT
 
-__all__ = ["openable", "read_json", "refusal", "refused", "unreadable"]
+__all__ = [
+    "OUT_OF_MEMORY", "openable", "parse_json", "read_json", "read_text", "refusal", "refused", "system_error", "unreadable",
+]  # fmt: skip
 
 _REMEDIES = {
     errno.EACCES: "give this user access to it",
@@ -31,12 +34,13 @@ _OTHERS = {
     errno.EIO, errno.EROFS, errno.EBUSY, errno.EAGAIN, errno.ETIMEDOUT, errno.ESTALE, errno.ENODEV, errno.ENXIO,
     errno.ENOTCONN, errno.EINTR, errno.ENOLCK, errno.EFBIG, errno.ELOOP, errno.ENAMETOOLONG,
 }  # fmt: skip
+OUT_OF_MEMORY = errno.ENOMEM
 _RUST = re.compile(r"\(os error (\d+)\)")
 _NO_MEMORY = re.compile(r"can't allocate memory|cannot allocate memory|out of memory", re.IGNORECASE)
 
 
-def _number(error: BaseException) -> int | None:
-    """The system's error number that an exception carries in one of its ways."""
+def system_error(error: BaseException) -> int | None:
+    """The system's error number that an exception carries in one of its ways; None of one that is no refusal of the system."""
     if isinstance(error, MemoryError):
         return errno.ENOMEM
     if isinstance(number := getattr(error, "errno", None), int):  # OSError, and PyAV's errors
@@ -56,13 +60,13 @@ def refused(error: BaseException) -> str | None:
     """Why the system refuses to write, in its words; None where the error is of another kind."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    number = _number(error)
+    number = system_error(error)
     return None if number is None else os.strerror(number)
 
 
 def refusal(path: str | Path, error: BaseException) -> InputError | None:
     """The error for a file that the system refuses to read, with its remedy; None where the error is of another kind."""
-    number = _number(error)
+    number = system_error(error)
     if number is None or not (number in _REMEDIES or number in _OTHERS):
         return None
     remedy = _REMEDIES.get(number, "mend that, and run the same again")
@@ -77,7 +81,7 @@ def unreadable(path: str | Path, error: BaseException, otherwise: str) -> InputE
     """
     if found := refusal(path, error):
         return found
-    number = _number(error)
+    number = system_error(error)
     if str(path) in otherwise or f"{Path(path).parent} " in otherwise:
         return InputError(otherwise)
     reason = os.strerror(number) if number is not None and isinstance(error, OSError) else str(error)
@@ -94,6 +98,34 @@ def openable(path: str | Path) -> None:
         pass
 
 
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text that anybody may have written: at most `MOST_TEXT` bytes, and not nested without end.
+
+    Raises:
+        ValueError: no JSON, no UTF-8, too long, or nested too deeply.
+    """
+    if len(text) > MOST_TEXT:
+        raise ValueError(f"{len(text) >> 20} MiB: expected at most {MOST_TEXT >> 20}")
+    try:
+        return json.loads(text if isinstance(text, str) else text.decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file of at most `MOST_TEXT` bytes.
+
+    Raises:
+        OSError: the system refuses.
+        ValueError: no UTF-8, too long, or a path that holds NUL.
+    """
+    with path.open("rb") as file:
+        data = file.read(MOST_TEXT + 1)
+    if len(data) > MOST_TEXT:
+        raise ValueError(f"more than {MOST_TEXT >> 20} MiB")
+    return data.decode("utf-8")
+
+
 def read_json(path: str | Path, what: str, remedy: str, of: Callable[[dict[str, Any]], Any] = dict) -> Any:
     """The JSON object of a file, or what ``of`` makes of it.
 
@@ -107,14 +139,16 @@ def read_json(path: str | Path, what: str, remedy: str, of: Callable[[dict[str, 
         InputError: no file, one that cannot be opened, that is not JSON, is nested too deeply or has another shape.
     """
     try:
-        data = Path(path).read_bytes()
+        text = read_text(Path(path))
     except FileNotFoundError:
         raise InputError(f"no file {str(path)!r}: expected {what}; {remedy}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not JSON ({error}): expected {what}; {remedy}") from None
     except (OSError, ValueError, MemoryError) as error:
         raise unreadable(path, error, f"expected {what}; {remedy}") from error
     try:
-        values = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        values = parse_json(text)
+    except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}): expected {what}; {remedy}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} holds a JSON {type(values).__name__}: expected {what}; {remedy}")

@@ -11,7 +11,6 @@ attributes of the file. (https://huggingface.co/docs/datasets/image_dataset)
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import attrs
 
 from jvid.errors import InputError
-from jvid.refusals import unreadable
+from jvid.refusals import parse_json, read_text, unreadable
 
 __all__ = ["METADATA", "Captioned", "captions_in", "read_lines", "read_metadata"]
 
@@ -82,10 +81,10 @@ def captions_in(path: str | Path) -> list[str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path).removeprefix("\ufeff")
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text: write it again as UTF-8") from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise unreadable(path, error, "expected a file of captions; give its path") from error
 
 
@@ -96,8 +95,8 @@ def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         where = f"{path}, line {number}"
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            row = parse_json(line)
+        except ValueError as error:
             raise InputError(
                 f'{where}: no JSON ({error}), expected {{"file_name": ..., "text": ...}}'
             ) from None

@@ -24,7 +24,7 @@ from torch import Tensor
 from jvid.core.protocols import Condition
 from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
-from jvid.refusals import openable, unreadable
+from jvid.refusals import openable, parse_json, unreadable
 from jvid_models.prompts import normalise_prompt
 from jvid_models.weights import save_weights
 
@@ -165,8 +165,10 @@ class EmbeddingTable(PromptEncoder):
         try:
             openable(path)
             with safe_open(str(path), framework="pt") as file:
-                prompts = json.loads((file.metadata() or {})["prompts"])
+                prompts = parse_json((file.metadata() or {})["prompts"])
                 embeddings = file.get_tensor("embeddings")
+            if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
+                raise ValueError("its prompts are no list of texts")
         except (SafetensorError, OSError, ValueError, KeyError, MemoryError) as error:
             reason = one_line(error, first=True)
             damaged = f"cannot read the table of prompts {path}: {reason}; expected a file that EmbeddingTable.save wrote"

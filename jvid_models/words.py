@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from jvid.core.keyed import keyed_normal
 from jvid.errors import InputError, one_line
+from jvid.refusals import parse_json
 from jvid_models.captions import captions_in
 from jvid_models.text import PromptEncoder
 from jvid_models.vocabulary import FIRST, Vocabulary
@@ -156,7 +157,7 @@ class Words(PromptEncoder):
         what = f"{path} holds no words encoder"
         try:
             with safe_open(str(path), framework="pt") as file:
-                config = json.loads((file.metadata() or {})["words"])
+                config = parse_json((file.metadata() or {})["words"])
             made = cls.of_config(config)
             made.network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
         except (KeyError, ValueError, RuntimeError, SafetensorError) as error:

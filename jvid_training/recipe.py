@@ -15,8 +15,9 @@ from typing import Any, Literal, TypeVar
 import attrs
 import cattrs
 
-from jvid.errors import InputError
+from jvid.errors import InputError, one_line
 from jvid.paper import PREFIXES
+from jvid.refusals import read_text
 from jvid_training.overrides import changed
 from jvid_training.recipe_published import (
     PIPELINE,
@@ -249,13 +250,15 @@ def load_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
 def read_toml(path: Path, example: str) -> dict[str, Any]:
     """A TOML file's document. Raises `InputError` in one line; ``example`` is a path that it may show."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except FileNotFoundError:
         raise InputError(f"no recipe at {path}: give the path of a TOML file, such as {example}") from None
     except OSError as error:
         raise InputError(f"recipe {path} cannot be read: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"recipe {path} is not TOML: {error}") from None
+    except RecursionError:
+        raise InputError(f"recipe {path} is not TOML: nested too deeply") from None
+    except ValueError as error:  # of TOML, of UTF-8, of a path that holds NUL, and of what is too long
+        raise InputError(f"recipe {path} is not TOML: {one_line(error)}") from None
 
 
 def structure_recipe(document: dict[str, Any], where: str = "recipe") -> Recipe:

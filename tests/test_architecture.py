@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("files",),
     ("leftovers",),
     ("extras", "refusals"),
+    ("limits",),
     ("errors",),
 )
 """The rooms of jvid, top to bottom. A room imports from those below it, never from its own layer's others."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jvid.errors import InputError
+from jvid.limits import MOST_CLIPS, check_most
+from jvid.refusals import parse_json, read_text
 
 if TYPE_CHECKING:
     from jvid.pipeline.record import Clip
@@ -37,6 +38,7 @@ def clips_of(
     from jvid.pipeline.record import Clip
 
     num, first = num or 1, seed or 0
+    check_most("--num", num, MOST_CLIPS, "`jvid generate` makes as many as you like")
     if unconditional:
         if prompts or file is not None:
             what = f"a prompt, {prompts[0]!r}," if prompts else "--prompts"
@@ -48,6 +50,7 @@ def clips_of(
         listed = read_prompts(file)
         if seed is not None and any(own is not None for _, own in listed):
             raise InputError(f"--seed beside --prompts {str(file)!r}, whose lines have seeds: leave it out")
+        check_most("clips", num * len(listed), MOST_CLIPS, "`jvid generate` makes as many as you like")
         return tuple(
             Clip(prompt, (first if own is None else own) + i) for prompt, own in listed for i in range(num)
         )
@@ -65,13 +68,15 @@ def read_prompts(path: Path) -> list[tuple[str, int | None]]:
         InputError: no such file, no text, no prompt in it, or a line of another form; the message names the line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path).removeprefix("\ufeff")
     except OSError as error:
         raise InputError(
             f"--prompts {str(path)!r}: {error.strerror or error}; expected a file of prompts"
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"--prompts {str(path)!r} is not UTF-8 text: expected one prompt a line") from error
+    except ValueError as error:
+        raise InputError(f"--prompts {str(path)!r}: {error}; expected a file of prompts") from error
     found = list(_lines(path, text))
     if not found:
         raise InputError(f"--prompts {str(path)!r} holds no prompt: expected one a line")
@@ -88,8 +93,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, int | None]]:
             continue
         where = f"--prompts {str(path)!r}, line {number}"
         try:
-            values: Any = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            values: Any = parse_json(line)
+        except ValueError as error:
             raise InputError(
                 f'{where}: no JSON ({error}), expected {{"prompt": ..., "seed": ...}}'
             ) from error

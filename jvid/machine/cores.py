@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jvid.errors import InputError
+from jvid.limits import check_most
 from jvid.machine import cgroups
 
 __all__ = ["local_world_size", "set_threads", "threads_for", "usable_cores"]
@@ -65,6 +66,7 @@ def threads_for(
     """
     environ = os.environ if environ is None else environ
     if requested is not None:
+        check_most("threads", requested, max(64, 8 * cores), f"this process may use {cores} cores")
         return requested
     if environ.get("OMP_NUM_THREADS", "").strip():
         return None

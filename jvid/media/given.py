@@ -13,6 +13,7 @@ from typing import Any
 
 from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
+from jvid.media.arrays import mapped_array
 from jvid.media.clips import CLIPS, whole_clip
 from jvid.media.stills import still
 from jvid.refusals import refusal
@@ -76,7 +77,7 @@ def _array(path: Path) -> Any:
     import numpy as np
     import torch
 
-    return torch.from_numpy(np.load(path, allow_pickle=False))
+    return torch.from_numpy(np.array(mapped_array(path)))
 
 
 _READERS: dict[str, Callable[[Path], Any]] = {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.media.files import endings, format_of
-from jvid.refusals import openable, refusal
+from jvid.refusals import openable, parse_json, refusal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +33,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     if not text:
         raise InputError(f"{str(path)!r} holds no jvid metadata: expected a file that jvid wrote")
     try:
-        value = json.loads(text)
+        value = parse_json(text)
         value = value if form.own_key else value["jvid"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{str(path)!r} holds a comment that is not jvid's: expected a jvid file") from error

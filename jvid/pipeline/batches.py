@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from jvid.machine.memory import MemoryLimit
     from jvid.pipeline.record import Record
 
-__all__ = ["Batching", "bytes_per_clip", "even_batches", "max_batch_size"]
+__all__ = ["Batching", "bytes_per_clip", "check_fits", "even_batches", "max_batch_size"]
 
 _LATENTS = 16
 """Float32 latents of a clip beside the network: x, x_0, a solver's memory, noise in float64, a state."""
@@ -64,6 +64,22 @@ def even_batches(count: int, largest: int) -> tuple[int, ...]:
     batches = math.ceil(count / largest)
     size, more = divmod(count, batches)
     return (size + 1,) * more + (size,) * (batches - more)
+
+
+def check_fits(shape: Sequence[int], device: torch.device | str = "cpu") -> None:
+    """Refuse clips of ``(c, f, h, w)`` of which not even the latents of one fit, before any are made.
+
+    Raises:
+        InputError: with the bytes that they take.
+    """
+    from jvid.machine.memory import format_bytes, free_bytes
+
+    needed, free = 4 * _LATENTS * math.prod(shape), free_bytes(device)
+    if needed > free:
+        raise InputError(
+            f"clips of latents {'x'.join(map(str, shape))}: those of one take {format_bytes(needed)}, {format_bytes(free)} are "
+            "free; give fewer frames"
+        )
 
 
 def bytes_per_clip(

@@ -10,7 +10,7 @@ import attrs
 
 from jvid.ensemble.compose import Composition
 from jvid.machine.device import check_device
-from jvid.pipeline.batches import Batching, bytes_per_clip
+from jvid.pipeline.batches import Batching, bytes_per_clip, check_fits
 from jvid.pipeline.record import BatchRecord, Clip
 from jvid.pipeline.replay import replayed
 
@@ -84,6 +84,7 @@ def make(
     for prompt in dict.fromkeys(clip.prompt for clip in mates or clips):
         first = composition.condition([prompt or ""])
     shape = ensemble.latents(frames)
+    check_fits(shape, device)
     sampler = composition.sampler(shape[1])
     if decoding:
         _ = ensemble.codec  # it loads at its first use, which would be after the long part

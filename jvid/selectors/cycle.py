@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import attrs
@@ -28,7 +30,7 @@ class Cycle:
     def __attrs_post_init__(self) -> None:
         check_names("Cycle", self.experts, distinct=False)
         if self.lengths is not None and (
-            len(self.lengths) != len(self.experts) or not all(n >= 1 and n == int(n) for n in self.lengths)
+            len(self.lengths) != len(self.experts) or not all(n >= 1 and n.is_integer() for n in self.lengths)
         ):
             raise InputError(
                 f"Cycle got lengths={list(self.lengths)} for {len(self.experts)} experts; expected a whole number of steps each"
@@ -36,8 +38,8 @@ class Cycle:
 
     def _expert(self, step: Step) -> str:
         lengths = self.lengths or (1.0,) * len(self.experts)
-        turn = [name for name, n in zip(self.experts, lengths, strict=True) for _ in range(int(n))]
-        return turn[step.index % len(turn)]
+        ends = list(accumulate(map(int, lengths)))
+        return self.experts[bisect_right(ends, step.index % ends[-1])]
 
     def shares(self, step: Step) -> Mapping[str, float]:
         """All for one expert."""

@@ -9,7 +9,6 @@ grow with the number of clips. Without a cache a temporary folder does the same.
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import weakref
@@ -24,7 +23,8 @@ import numpy as np
 from jvid.core.metric_values import rows_of
 from jvid.core.metrics import FeatureNetwork
 from jvid.errors import InputError, one_line
-from jvid.refusals import unreadable
+from jvid.media.arrays import mapped_array
+from jvid.refusals import parse_json, read_text, unreadable
 from jvid_training.evaluation.resumable import ResumableArrays
 from jvid_training.evaluation.sources import ClipSource
 from jvid_training.jobs.locks import held
@@ -52,9 +52,9 @@ class Features:
     def load(cls, folder: Path, network: FeatureNetwork, source: ClipSource) -> Features:
         """What ``folder`` holds. Raises InputError where it is damaged, or of another network or other clips."""
         try:
-            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            meta = parse_json(read_text(folder / "meta.json"))
             found = {name: meta[name] for name in ("format", "network", "source", "clips", "keys")}
-            arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in found["keys"]}
+            arrays = {key: mapped_array(folder / f"{key}.npy") for key in found["keys"]}
         except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, MemoryError) as error:
             reason = one_line(error)[:100]
             damaged = f"features in {folder} are damaged ({reason}): delete the folder"

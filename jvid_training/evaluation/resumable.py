@@ -20,7 +20,7 @@ import numpy as np
 
 from jvid.errors import InputError
 from jvid.files import put_folder, write_json
-from jvid.refusals import refusal
+from jvid.refusals import parse_json, read_text, refusal
 
 __all__ = ["ResumableArrays"]
 
@@ -48,7 +48,7 @@ class ResumableArrays:
             self.part.mkdir(parents=True)
 
     def _resume(self) -> None:
-        found = json.loads((self.part / _ROWS).read_text(encoding="utf-8"))
+        found = parse_json(read_text(self.part / _ROWS))
         for key in found["keys"]:
             file = self._files[key] = (self.part / f"{key}.npy").open("r+b")
             np.lib.format.read_magic(file)

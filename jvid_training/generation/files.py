@@ -19,7 +19,7 @@ import numpy as np
 
 from jvid.errors import InputError
 from jvid.files import whole_file
-from jvid.refusals import openable, unreadable
+from jvid.refusals import openable, parse_json, unreadable
 from jvid_training.generation.spec import Spec
 
 __all__ = ["batch_path", "digest", "finished", "read_record", "read_tensor", "write_batch"]
@@ -75,7 +75,7 @@ def read_record(folder: Path, batch: int, spec: Spec) -> dict[str, Any]:
         with safe_open(path, "np") as file:
             kinds = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 it is no mapping
             found = {name: (kind.get_dtype(), kind.get_shape()) for name, kind in kinds.items()}
-            record: dict[str, Any] = json.loads((file.metadata() or {})["jvid"])
+            record: dict[str, Any] = parse_json((file.metadata() or {})["jvid"])
         latents, (height, width), n = spec.latents, spec.size, spec.batch
         expected = {"frames": ("U8", [n, spec.frames, height, width, 3]), "latents": ("F32", [n, *latents])}
         if found != expected:

@@ -7,6 +7,7 @@ accelerate launch  the main process makes the list and broadcasts it; of n proce
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError, JvidError
 from jvid.files import clean, make_folder, write_json
+from jvid.limits import MOST_BATCHES, check_most
 from jvid_training.generation.files import finished, read_record
 from jvid_training.generation.sets import ClipSet
 from jvid_training.generation.spec import NAME, Spec
@@ -83,6 +85,7 @@ def generate(
 
     folder = Path(folder)
     check_mode(offload)
+    check_most("num", num, _BATCH * MOST_BATCHES, "a set is of at most so many files")
     if processes < 1:
         raise InputError(f"processes {processes!r}: expected 1 or more")
     with ranks(device) as job, computing(threads, device):
@@ -96,12 +99,14 @@ def generate(
         used = strategy(models) if callable(strategy) else strategy or recommended(models)
 
         def request(before: Spec | None) -> Spec:
+            from jvid.pipeline.batches import check_fits
             from jvid.pipeline.record import versions
             from jvid_training.generation.ensembles import ensemble_fingerprint, frame_size, resumed
 
             clips = batch or (before.batch if before else _even(num))
             together = before.micro_batch if before and before.batch == clips else clips
             latents = models.latents(frames or (before.frames if before else None))
+            check_fits(latents, own)
             spec = Spec(
                 ensemble=source, ensemble_fingerprint=ensemble_fingerprint(models, source), strategy=used,
                 prompts=tuple(prompts) if prompts else usual_prompts(models), num=num, seed=seed, batch=clips,
@@ -167,9 +172,7 @@ def _settled(folder: Path, request: Callable[[Spec | None], Spec]) -> tuple[Spec
 
 def _even(num: int) -> int:
     """The largest of as few and as even batches as possible."""
-    from jvid.pipeline.batches import even_batches
-
-    return even_batches(num, _BATCH)[0]
+    return math.ceil(num / math.ceil(num / _BATCH))
 
 
 def usual_prompts(ensemble: Ensemble) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from jvid import documents
 from jvid.ensemble.source import Source
 from jvid.errors import InputError
 from jvid.files import read_json
+from jvid.limits import MOST_BATCHES, MOST_CLIPS, check_most
 from jvid.pipeline.record import Clip
 from jvid.strategy.strategy import Strategy
 
@@ -96,6 +97,8 @@ class Spec:
     def __attrs_post_init__(self) -> None:
         if not self.prompts or not all(isinstance(prompt, str) for prompt in self.prompts):
             raise InputError("no prompts: expected at least one sentence")
+        check_most("files of a set", self.batches, MOST_BATCHES, "give a smaller --num or a larger --batch")
+        check_most("batch", self.batch, MOST_CLIPS, "give a smaller --batch")
         if self.batch % self.micro_batch:
             raise InputError(
                 f"micro-batch {self.micro_batch} in a batch of {self.batch}: expected a batch that is a multiple of it, "

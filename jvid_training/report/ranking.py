@@ -8,13 +8,13 @@ shown are a set's two ends, not a judgement of how good its clips are.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from jvid.errors import one_line
-from jvid.refusals import unreadable
+from jvid.media.arrays import mapped_array
+from jvid.refusals import parse_json, read_text, unreadable
 from jvid_training.evaluation.metrics.coherence import agreement
 from jvid_training.generation.sets import ClipSet
 
@@ -31,8 +31,8 @@ def ranked(features: Path, clips: ClipSet) -> tuple[str, np.ndarray] | None:
         return None
     for folder in sorted(features.glob(f"*/{clips.fingerprint[:32]}")):
         try:
-            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-            seen = np.load(folder / "features.npy", mmap_mode="r")
+            meta = parse_json(read_text(folder / "meta.json"))
+            seen = mapped_array(folder / "features.npy")
             name = str(meta["network"]["name"])
         except FileNotFoundError:  # not finished
             continue

@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from jvid.errors import InputError
+from jvid.refusals import parse_json
 from jvid_models.adapters.movable import is_movable
 from jvid_models.adapters.pipelines.folders import parts_in, variant_of
 from jvid_models.adapters.pipelines.placement import DECODERS
@@ -148,7 +149,7 @@ def _configuration(path: Path | None, left_out: Collection[str]) -> str:
         return ""
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        values = json.loads(text)
+        values = parse_json(text)
     except ValueError:
         return text  # loading it reports what is wrong
     if isinstance(values, dict):
