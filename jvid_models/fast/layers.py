@@ -162,7 +162,8 @@ def _out(attention: Any, x: Tensor) -> Tensor:
 
 def attend(attention: Any, x: Tensor) -> Tensor:
     """Self-attention of x ``(n, tokens, c)``."""
-    if x.shape[1] == 1:
+    # With gradients queries and keys take part: of weights without a gradient DistributedDataParallel would wait for one.
+    if x.shape[1] == 1 and not torch.is_grad_enabled():
         return _out(attention, attention.to_v(x))
     q, k, v = (
         _heads(project(x), attention.heads) for project in (attention.to_q, attention.to_k, attention.to_v)
