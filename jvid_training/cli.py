@@ -110,12 +110,17 @@ def train(
     processes: ProcessesOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the recipe's network; goes on from the last checkpoint when there is one."""
+    """Train the recipe's network; goes on from the last checkpoint when there is one.
+
+    A signal stops it with a checkpoint and the exit code 130 (Ctrl-C) or 75 (SIGTERM, SIGUSR1, SIGHUP), which means: the same
+    command goes on.
+    """
     check_beside(dry, gpu, utilisation, processes, as_json)
     from jvid.cli.progress import progress_bar
     from jvid_training.jobs.ranks import first_process
+    from jvid_training.jobs.signals import exit_code
     from jvid_training.recipe import load_recipe
-    from jvid_training.train.trainer import train as run
+    from jvid_training.train.trainer import run_recipe
 
     chosen = load_recipe(recipe, settings or ())
     if dry:
@@ -130,13 +135,16 @@ def train(
             left = f"{progress.minutes_left:.0f} min left"
             bar.line(f"{chosen.name} {progress.step}/{progress.steps} {figures}, {left}")
 
-        final = run(chosen, show)
-    if not first_process():
-        return
-    if final.name == "final":
-        typer.echo(f"{chosen.name}: weights in {final}")
-    else:
-        typer.echo(f"{chosen.name}: stopped; its checkpoint is in {final}, the same command goes on from it")
+        ending = run_recipe(chosen, show)
+    if first_process():
+        if ending.stopped is None:
+            typer.echo(f"{chosen.name}: weights in {ending.folder}")
+        else:
+            typer.echo(
+                f"{chosen.name}: stopped; its checkpoint is in {ending.folder}, the same command goes on from it"
+            )
+    if ending.stopped is not None:
+        raise typer.Exit(exit_code(ending.stopped))
 
 
 def _figures(progress: Far) -> str:

@@ -131,6 +131,10 @@ class Training:
     precision: Literal["no", "bf16", "fp16"] = "no"
     checkpointing: bool = False
     """UNets only: compute layers again in the backward pass, in less memory and more time."""
+    sharding: Literal["none", "full"] = "none"
+    """How several processes share the network: each has it whole (DDP), or a part of each tensor (FSDP2)."""
+    compile: bool = False
+    """Compile the network with torch.compile; a UNet then takes its stock forward."""
     threads: int | None = None
     """CPU threads of a process; its share of the cores when absent (`jvid.machine.cores`)."""
     workers: int = attrs.field(default=0, validator=not_negative)
@@ -141,6 +145,14 @@ class Training:
     """Steps between two sheets of samples (``samples``); 0 makes none."""
     trackers: tuple[str, ...] = ("tensorboard",)
     """Trackers of accelerate that the log goes to, such as "wandb"; ``log.jsonl`` is always written."""
+    keep: int = attrs.field(default=2, validator=positive)
+    """The last checkpoints that stay, beside the one with the lowest loss on held-out actors."""
+    non_finite: Literal["stop", "skip"] = "stop"
+    """What a loss or gradient that is not finite does: end the run, or leave the step out."""
+    max_skips: int = attrs.field(default=10, validator=not_negative)
+    """Steps in a row that may be left out."""
+    divergence: float = attrs.field(default=5.0, validator=not_negative)
+    """The run stops where the median of 100 losses is so many times the lowest one before; 0 never."""
     final: Literal["last", "best"] = "last"
     """Which weights the run ends with: of its last step, or of the checkpoint with the lowest loss on held-out actors."""
     init: str | None = None

@@ -199,7 +199,7 @@ ONCE = {
     "multiprocessing": set(),
     "rich.progress": {"jvid/cli/progress.py"},
     "tqdm": set(),
-    "concurrent.futures": set(),
+    "concurrent.futures": {"jvid_training/jobs/background.py"},
     "subprocess": {"jvid_training/jobs/pool.py", "jvid/testing/checks/plugin.py"},
 }
 """Modules that are the means of a mechanism, with the files that have it; the kit imports a plugin in a new interpreter."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from jvid_training.data.latents import encode
 from jvid_training.data.manifest import load_manifest
 from jvid_training.data.sequences import Sequence
 from jvid_training.recipe import Recipe, structure_recipe
+from jvid_training.train import held_out
 from jvid_training.train.trainer import train
 from tests.once import made_once
 
@@ -151,6 +154,15 @@ def as_format_1(folder: Path) -> None:
             {name: value for name, value in row.items() if name not in newer} for row in block["sequences"]
         ]
         path.write_text(json.dumps({"sequences": kept, "clips": block["clips"]}))
+
+
+@contextmanager
+def few_held_out_samples() -> Iterator[None]:
+    """Losses on held-out actors are means over six samples within the block, for fixtures of a module that train."""
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in held_out.VALIDATION_SAMPLES:
+            patch.setitem(held_out.VALIDATION_SAMPLES, kind, 6)
+        yield
 
 
 def tiny_runs(factory: pytest.TempPathFactory) -> Path:

@@ -17,7 +17,6 @@ import torch
 from torch import nn
 
 import jvid
-from jvid.documents import check_same
 from jvid.errors import InputError, JvidError
 from jvid_models.text import EmbeddingTable
 from jvid_models.weights import read_weights
@@ -30,7 +29,8 @@ from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import Recipe, to_document
 from jvid_training.train.autoencoding import Autoencode
 from jvid_training.train.batches import Batches
-from jvid_training.train.checkpoints import checkpoints, load_checkpoint
+from jvid_training.train.checkpoints import last_whole
+from jvid_training.train.compatible import changes_of
 from jvid_training.train.networks import TextConditioned, build_network, conditioned, unet_of
 from jvid_training.train.objectives import Objective, Reconstruct
 from jvid_training.train.parameters import fix, start_from
@@ -130,11 +130,8 @@ def _check(recipe: Recipe, processes: int, parts: _Parts) -> None:
     if training.samples_every:
         ranks, cpu = Ranks(world=processes), torch.device("cpu")
         Previews(recipe, Batches(training, parts.objective, parts.sources, ranks, cpu), parts.text)
-    if found := checkpoints(Path(recipe.out)):
-        *_, state = load_checkpoint(found[-1], to_document(recipe))
-        words = parts.text.config if isinstance(parts.text, Words) else None
-        remedy = "give `out` another folder, or restore its vocabulary"
-        check_same(state.get("text"), words, f"{found[-1]} was trained on other words", remedy)
+    words = parts.text.config if isinstance(parts.text, Words) else None
+    last_whole(Path(recipe.out), lambda path, state: changes_of(path, state, to_document(recipe), words))
 
 
 def _check_out(out: Path) -> None:

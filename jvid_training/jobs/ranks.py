@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 __all__ = ["Ranks", "computing", "cpu_job", "device_of", "first_process", "ranks", "world_size"]
 
@@ -44,6 +48,30 @@ class Ranks:
         values: list[Any] = [None] * self.world
         dist.all_gather_object(values, value)
         return values
+
+    def spread(
+        self, tensors: Mapping[str, Tensor] | None, device: torch.device
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The main process's tensors in every process, by name, one after another; the others have none to give.
+
+        A tensor is on ``device`` where it came from another process.
+        """
+        if self.world == 1:
+            yield from (tensors or {}).items()
+            return
+        import torch
+        import torch.distributed as dist
+
+        own = tensors or {}
+        described = self.broadcast([(name, tuple(each.shape), each.dtype) for name, each in own.items()])
+        for name, shape, dtype in described:
+            tensor = (
+                own[name].to(device).contiguous()
+                if self.rank == 0
+                else torch.empty(shape, dtype=dtype, device=device)
+            )
+            dist.broadcast(tensor, 0)
+            yield name, tensor
 
     def wait(self) -> None:
         """Until every process has come here."""

@@ -1,49 +1,77 @@
-"""The exponential moving average of a network's weights, by the parameters' names: what a run is exported with."""
+"""The exponential moving average of a network's weights, by the parameters' names: what a run is exported with.
+
+Of a sharded network each process averages its part.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
+import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from jvid_training.train.parameters import trained
-
-__all__ = ["Average"]
+__all__ = ["Average", "own_part"]
 
 
 class Average:
-    """The moving average of what is trained of ``network``, which is the module that owns the parameters, not a wrapper of it."""
+    """The moving average of ``parameters``, by name."""
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self._network = network
-        self._model = EMAModel(trained(network).values(), decay=decay, foreach=True)
+    def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
+        self._parameters = dict(parameters)
+        self._model = EMAModel(self._own(), decay=decay, foreach=True)
+
+    @property
+    def updates(self) -> int:
+        """How many steps it has taken in; its decay grows with them."""
+        return int(self._model.optimization_step)
+
+    @updates.setter
+    def updates(self, count: int) -> None:
+        """Go on as after so many steps."""
+        self._model.optimization_step = count
 
     def update(self) -> None:
         """Take in the weights of a step."""
-        self._model.step(trained(self._network).values())
+        self._model.step(self._own())
 
-    def load(self, weights: Mapping[str, Tensor], step: int) -> None:
-        """Go on from the average of ``step``."""
-        for name, shadow in self._named():
-            shadow.copy_(weights[name])
-        self._model.optimization_step = step
-
-    def weights(self) -> dict[str, Tensor]:
-        """A copy of the average, by the parameters' names."""
-        return {name: shadow.detach().clone() for name, shadow in self._named()}
+    def named(self) -> dict[str, Tensor]:
+        """The average by the parameters' names, sharded as they are; the next update changes these tensors."""
+        pairs = zip(self._parameters.items(), self._model.shadow_params, strict=True)
+        return {name: _sharded_as(shadow, parameter) for (name, parameter), shadow in pairs}
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The network has the averaged weights within the block."""
-        parameters = list(trained(self._network).values())
-        self._model.store(parameters)
-        self._model.copy_to(parameters)
+        """The parameters have the averaged values within the block."""
+        own = [part.detach() for part in self._own()]
+        before = [part.clone() for part in own]
+        self._model.copy_to(own)
         try:
             yield
         finally:
-            self._model.restore(parameters)
+            torch._foreach_copy_(own, before)
 
-    def _named(self) -> Iterator[tuple[str, Tensor]]:
-        return zip(trained(self._network), self._model.shadow_params, strict=True)
+    def _own(self) -> list[Any]:
+        """The parameters, or this process's parts of them: sharded tensors lack some of the operations."""
+        return [own_part(parameter) for parameter in self._parameters.values()]
+
+
+def own_part(tensor: Tensor) -> Tensor:
+    """This process's part of a sharded tensor, in the same memory; any other as it is."""
+    local = getattr(tensor.detach(), "to_local", None)
+    return tensor if local is None else local().requires_grad_(tensor.requires_grad)
+
+
+def _sharded_as(part: Tensor, tensor: Tensor) -> Tensor:
+    """A part as a sharded tensor like ``tensor``."""
+    mesh = getattr(tensor, "device_mesh", None)
+    if mesh is None:
+        return part
+    from torch.distributed.tensor import DTensor
+
+    placements = getattr(tensor, "placements", None)
+    return DTensor.from_local(
+        part, mesh, placements, run_check=False, shape=tensor.shape, stride=tensor.stride()
+    )

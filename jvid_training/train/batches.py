@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import attrs
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,6 +63,21 @@ class Batches:
         seed = self.training.seed
         return self._moved(stacked(self.objective, self.sources[split], seed, step, places, count))
 
+    def places(self) -> list[int]:
+        """The places in the global batch of this process's samples of a step, in the order of `parts`."""
+        size, ranks = self.size, self.ranks
+        firsts = ((part * ranks.world + ranks.rank) * size for part in range(self.training.accumulate))
+        return [place for first in firsts for place in range(first, first + size)]
+
+    def described(self, split: Split, step: int, place: int, count: int | None = None) -> tuple[str, bool]:
+        """The clip that a sample is of, its number where the source has no names; and whether its values are finite."""
+        source = _Noted(self.sources[split])
+        count = self.training.batch if count is None else count
+        sample = self.objective.sample(source, self.training.seed, step, place, count)
+        finite = all(bool(torch.isfinite(values).all()) for values in sample.values())
+        sequence = getattr(source.drawn, "sequence", None)
+        return (f"sample {place}" if sequence is None else str(sequence.clip)), finite
+
     @cached_property
     def _loader(self) -> Loader:
         training, ranks = self.training, self.ranks
@@ -71,3 +88,17 @@ class Batches:
 
     def _moved(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: values.to(self.device, non_blocking=True) for name, values in batch.items()}
+
+
+class _Noted:
+    """A source of samples that keeps what was drawn last."""
+
+    def __init__(self, source: Any) -> None:
+        self._source, self.drawn = source, None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def draw(self, random: np.random.Generator) -> Any:
+        self.drawn = self._source.draw(random)
+        return self.drawn

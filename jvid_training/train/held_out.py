@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -14,20 +16,34 @@ __all__ = ["VALIDATION_SAMPLES", "held_out_figures"]
 VALIDATION_SAMPLES = {"image": 256, "video": 32, "decoder": 16, "autoencoder": 128}
 
 
-def held_out_figures(network: nn.Module, batches: Batches, kind: str) -> dict[str, float]:
-    """The mean ``loss``, and the objective's further figures, over the held-out samples of a kind of network.
+def held_out_figures(network: nn.Module, batches: Batches, kind: str) -> tuple[dict[str, float], list[str]]:
+    """The mean ``loss`` and the objective's further figures, and the clips whose loss is not finite.
 
-    ``network`` has the averaged weights. Gradients and precision are the caller's.
+    The processes share the samples, and each has the result: it is collective.
+
+    Args:
+        network: with the averaged weights; gradients off and precision are the caller's.
+        batches: that the samples come from.
+        kind: of network, which decides how many samples there are.
     """
-    count, objective = VALIDATION_SAMPLES[kind], batches.objective
-    total: dict[str, float] = {}
+    count, ranks = VALIDATION_SAMPLES[kind], batches.ranks
+    own: dict[int, dict[str, float]] = {}
     with torch.no_grad():
-        for first in range(0, count, batches.size):
-            places = range(first, min(first + batches.size, count))
+        for first in range(0, count, batches.size * ranks.world):
+            start = first + ranks.rank * batches.size
+            # All processes evaluate the network as often, since sharded weights are gathered together: one without
+            # a share takes the last sample, which another process has too.
+            places = range(start, min(start + batches.size, count)) or range(count - 1, count)
             batch = batches.batch("holdout", HELD_OUT_STEP, places, count)
-            found = {"loss": objective.loss(network, batch)}
-            if isinstance(objective, Measures):
-                found |= objective.figures(network, batch)
-            for name, values in found.items():
-                total[name] = total.get(name, 0.0) + float(values.sum())
-    return {name: summed / count for name, summed in total.items()}
+            found = {"loss": batches.objective.loss(network, batch)}
+            if isinstance(batches.objective, Measures):
+                found |= batches.objective.figures(network, batch)
+            for row, place in enumerate(places):
+                own[place] = {name: float(values[row]) for name, values in found.items()}
+    figures: dict[int, dict[str, float]] = {}
+    for each in ranks.gather(own):
+        figures |= each
+    rows = [figures[place] for place in sorted(figures)]  # in one order, for one sum
+    means = {name: sum(row[name] for row in rows) / count for name in rows[0]}
+    bad = [place for place in sorted(figures) if not math.isfinite(figures[place]["loss"])]
+    return means, [batches.described("holdout", HELD_OUT_STEP, place, count)[0] for place in bad]

@@ -13,6 +13,7 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from jvid.errors import InputError
+from jvid.files import whole_file
 from jvid.refusals import refused
 from jvid_training.train.progress import Progress
 from jvid_training.train.trackers import log_values, start_trackers
@@ -29,9 +30,13 @@ class Journal:
         self._out, self._accelerator, self._show = out, accelerator, show
         self.curve: list[dict[str, float]] = []
 
-    def begin(self, name: str) -> None:
-        """Start the trackers."""
-        start_trackers(self._accelerator, name)
+    def begin(self, name: str, step: int) -> None:
+        """Start the trackers; what was logged after ``step``, which the run goes on from, is taken out."""
+        start_trackers(self._accelerator, name, step)
+        path = self._out / LOG
+        if self._accelerator.is_main_process and path.exists():
+            with whole_file(path) as part:
+                part.write_text("".join(map(_line, self.curve)), encoding="utf-8")
 
     def log(self, progress: Progress, minutes: float) -> None:
         """Log a step."""
@@ -41,8 +46,12 @@ class Journal:
         self.curve.append({"step": progress.step, "minutes": round(minutes, 3), **values})
         if self._accelerator.is_main_process:
             with _one_line(self._out), (self._out / LOG).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(self.curve[-1]) + "\n")
+                file.write(_line(self.curve[-1]))
             self._show(progress)
+
+
+def _line(entry: dict[str, float]) -> str:
+    return json.dumps(entry) + "\n"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import attrs
@@ -16,6 +17,7 @@ class Progress:
     step: int
     steps: int
     loss: float
+    """Mean over the steps since the last logged one; NaN where all of them were left out."""
     lr: float
     rate: float
     """Steps per second since the run (or its resume) began."""
@@ -32,9 +34,9 @@ class Progress:
 
     @property
     def values(self) -> dict[str, float]:
-        """What is logged of the step, by name."""
+        """What is logged of the step, by name; what is not finite has no number in JSON and is left out."""
         held_out = {} if self.validation is None else {"validation": self.validation}
-        return {
+        values = {
             "loss": self.loss,
             "lr": self.lr,
             "rate": self.rate,
@@ -43,3 +45,4 @@ class Progress:
             **self.figures,
             **self.watched,
         }
+        return {name: value for name, value in values.items() if math.isfinite(value)}

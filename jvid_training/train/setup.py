@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,19 @@ from jvid_models.weights import read_weights
 from jvid_models.words import Words
 from jvid_training.data.checks import check_same_everywhere
 from jvid_training.data.windows import Windows
+from jvid_training.jobs.agreement import check_agreement, digest
 from jvid_training.jobs.ranks import Ranks, cpu_job
 from jvid_training.published.model import PublishedModel
-from jvid_training.recipe import Recipe
+from jvid_training.recipe import Recipe, to_document
 from jvid_training.train.batches import Batches
 from jvid_training.train.networks import network_of, unet_of
 from jvid_training.train.optimisation import computable
 from jvid_training.train.parameters import fix, start_from
+from jvid_training.train.precision import Precision
 from jvid_training.train.tasks import Sources, objective_of, sources_of, text_of
 from jvid_training.train.trackers import check_trackers
 
-__all__ = ["Setup", "set_up"]
+__all__ = ["Setup", "accelerator_of", "ranks_of", "set_up"]
 
 
 @attrs.frozen(eq=False)
@@ -38,7 +41,7 @@ class Setup:
 
     recipe: Recipe
     accelerator: Accelerator
-    precision: str
+    precision: Precision
     ranks: Ranks
     sources: Sources
     text: EmbeddingTable | Words | PublishedModel | None
@@ -51,26 +54,38 @@ class Setup:
         return self.text.config if isinstance(self.text, Words) else None
 
 
-def set_up(recipe: Recipe) -> Setup:
+def accelerator_of(recipe: Recipe) -> Accelerator:
+    """The processes of the job, connected."""
+    set_threads(recipe.training.threads or None)
+    # Autocast and the scale of fp16 are `Precision`'s: accelerate has no fp16 on the CPU, and one precision a process.
+    return Accelerator(
+        mixed_precision="no",
+        cpu=cpu_job(),
+        log_with=check_trackers(recipe.training.trackers),
+        project_dir=str(Path(recipe.out) / "logs"),
+    )
+
+
+def ranks_of(accelerator: Accelerator) -> Ranks:
+    """This process in its job."""
+    return Ranks(accelerator.process_index, accelerator.num_processes, accelerator.local_process_index)
+
+
+def set_up(recipe: Recipe, accelerator: Accelerator) -> Setup:
     """Make the parts of a run.
 
     Raises:
-        InputError: a recipe whose parts do not fit each other, the data or the number of processes.
+        InputError: a recipe whose parts do not fit each other, the data or the number of processes, or that is not the same in
+            all of them.
     """
-    training = recipe.training
-    set_threads(training.threads or None)
+    training, ranks = recipe.training, ranks_of(accelerator)
+    recipes = json.dumps(to_document(recipe)).encode()
+    check_agreement(ranks, {"the recipe's keys": digest(recipes)})
     if training.checkpointing and recipe.kind in ("decoder", "autoencoder"):
         raise InputError(
             f"training.checkpointing: only UNets compute layers again, not the {recipe.kind}; leave it out"
         )
-    precision = computable(training.precision)
-    accelerator = Accelerator(
-        mixed_precision=precision,
-        cpu=cpu_job(),
-        log_with=check_trackers(training.trackers),
-        project_dir=str(Path(recipe.out) / "logs"),
-    )
-    ranks = Ranks(accelerator.process_index, accelerator.num_processes, accelerator.local_process_index)
+    precision = Precision(computable(training.precision), accelerator.device)
     sources = sources_of(recipe)
     if isinstance(source := sources["train"], Windows):
         check_same_everywhere(source.manifest, recipe.data.latents, ranks)

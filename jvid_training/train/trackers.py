@@ -45,10 +45,14 @@ def check_trackers(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def start_trackers(accelerator: Accelerator, project: str) -> None:
-    """Start the run's trackers. Raises `InputError` in one line where one refuses, as for want of a login."""
+def start_trackers(accelerator: Accelerator, project: str, step: int = 0) -> None:
+    """Start the run's trackers, of which TensorBoard drops what was logged after ``step``.
+
+    Raises:
+        InputError: in one line, where one refuses, as for want of a login.
+    """
     try:
-        accelerator.init_trackers(project)
+        accelerator.init_trackers(project, init_kwargs={_LOCAL: {"purge_step": step + 1}})
     except Exception as error:
         raise InputError(
             f"training.trackers: a tracker cannot be started ({one_line(error, typed=True)}); set it up, or leave it out"

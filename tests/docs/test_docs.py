@@ -13,7 +13,7 @@ import pytest
 from jvid.testing import strategies
 from jvid.testing.checking import KINDS, checks_of
 from jvid_training import recipe
-from jvid_training.train.checkpoints import MAY_CHANGE
+from jvid_training.train.compatible import MAY_CHANGE
 from tests.mutants import mutants_of
 from tests.mutants.table import checks_table, pasted
 

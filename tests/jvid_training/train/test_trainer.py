@@ -24,6 +24,7 @@ from jvid_training.data.latents import encode
 from jvid_training.data.prompts import draw_prompt
 from jvid_training.data.windows import Windows, generator
 from jvid_training.jobs.locks import Lock
+from jvid_training.jobs.signals import TRY_AGAIN
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train import setup, trainer
 from jvid_training.train.checkpoints import checkpoints
@@ -280,7 +281,7 @@ def test_a_signal_leaves_a_checkpoint_and_the_command_goes_on(
             break
     running.process.terminate()
     code, out, errors = running.ended()
-    assert code == 0, (before, errors)
+    assert code == TRY_AGAIN, (before, errors)
     assert "goes on from it" in out
     (last,) = checkpoints(tmp_path / "run")
     step = json.loads((last / "state.json").read_text())["step"]
@@ -297,10 +298,6 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     train(recipe)
     with pytest.raises(InputError, match=r"another recipe; training\.seed: 0 then, 1 now: give"):
         train(attrs.evolve(recipe, training=attrs.evolve(recipe.training, seed=1)))
-    weights = checkpoints(tmp_path / "run")[-1] / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(InputError, match="is damaged"):
-        train(recipe)
     with pytest.raises(InputError, match=r"training.batch: 4 cannot be shared by 1 processes of 3 parts"):
         train(
             attrs.evolve(

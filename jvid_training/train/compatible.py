@@ -1,0 +1,65 @@
+"""Which recipes may go on from a checkpoint: those that differ in what changes neither the samples nor the steps made before.
+
+What does differ is recorded in the run, with the step.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jvid.documents import check_same, differences
+from jvid_training.recipe import structure_recipe, to_document
+
+__all__ = ["MAY_CHANGE", "changes_of"]
+
+MAY_CHANGE = {
+    "training": {
+        "steps", "checkpoint_every", "log_every", "threads", "workers", "trackers", "accumulate", "checkpointing", "final",
+        "precision", "keep", "non_finite", "max_skips", "divergence", "sharding", "compile", "samples_every",
+    },
+    "samples": {"prompts", "seed", "steps", "ensemble", "expert", "strategy"},
+    "optimiser": {"lr", "betas", "eps", "weight_decay", "warmup", "decay", "clip"},
+}  # fmt: skip
+
+
+def changes_of(
+    path: Path, state: dict[str, Any], recipe: dict[str, Any], words: dict[str, Any] | None
+) -> list[Any]:
+    """The changes of a run's recipe on the way to ``recipe``, the last ones from the checkpoint's.
+
+    Args:
+        path: of the checkpoint, for errors.
+        state: of the checkpoint.
+        recipe: as plain data.
+        words: the vocabulary of the run, if it has one.
+
+    Raises:
+        InputError: the checkpoint is of another recipe, or of other words.
+    """
+    # Structured first: a key that is newer than the checkpoint gets its default.
+    before = to_document(structure_recipe(state["recipe"], f"{path / 'state.json'}"))
+    then, now = (json.loads(json.dumps(each)) for each in (before, recipe))
+    check_same(
+        _lasting(then),
+        _lasting(now),
+        f"{path} was made by another recipe",
+        "give `out` another folder, or restore those keys",
+    )
+    remedy = "give `out` another folder, or restore its vocabulary"
+    check_same(state.get("text"), words, f"{path} was trained on other words", remedy)
+    earlier = list(state.get("changes", []))
+    changed = differences(*({**each, "out": None} for each in (then, now)))
+    return [*earlier, {"step": state["step"], "keys": changed}] if changed else earlier
+
+
+def _lasting(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe without what may change; a run's folder may be moved."""
+    return {
+        section: {name: value for name, value in values.items() if name not in MAY_CHANGE.get(section, ())}
+        if isinstance(values, dict)
+        else values
+        for section, values in recipe.items()
+        if section != "out"
+    }

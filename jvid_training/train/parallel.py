@@ -1,0 +1,133 @@
+"""How the processes of a job share a network: each has it whole (DDP), or a part of every tensor (FSDP2).
+
+    none    the whole network in each process; gradients are averaged                         DistributedDataParallel
+    full    a part of the weights, gradients, moments and averages in each process; a block   fully_shard
+            is gathered while it is evaluated
+
+Both average the gradients of equal shares of a batch, so a step is the same but for the order of sums. The fast forward of UNets
+does not call their blocks as modules, by which blocks are gathered and compiled: with either the stock forward is evaluated.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from jvid.errors import InputError
+from jvid_training.jobs.ranks import Ranks
+from jvid_training.recipe import Recipe
+from jvid_training.train.networks import accelerated, unet_of
+from jvid_training.train.precision import Precision
+
+__all__ = ["Parallel", "blocks", "compile_backend", "whole"]
+
+
+class Parallel:
+    """A network that is shared by the processes.
+
+    Args:
+        recipe: of the run.
+        network: the module that owns the parameters, on its device; sharding replaces its parameters.
+        accelerator: of the job.
+        ranks: this process in it.
+        precision: that the network computes in.
+
+    Raises:
+        InputError: a published model is to be sharded or compiled, or a sharded network to be sampled.
+    """
+
+    def __init__(
+        self, recipe: Recipe, network: nn.Module, accelerator: Accelerator, ranks: Ranks, precision: Precision
+    ) -> None:
+        training = recipe.training
+        self.bare = network
+        self.sharded = training.sharding == "full" and ranks.world > 1
+        self._accelerator = accelerator
+        backend = compile_backend(recipe)
+        if recipe.published is not None and (self.sharded or backend):
+            key = "training.sharding" if self.sharded else "training.compile"
+            raise InputError(f"{key}: got a published model, expected a network of a factory; leave it out")
+        if self.sharded and training.samples_every:
+            raise InputError(
+                "training.samples_every: one process makes the samples, and of a sharded network it has a part; set it to 0"
+            )
+        fast = recipe.kind in ("image", "video") and not (self.sharded or backend)
+        if training.checkpointing and not fast:
+            unet_of(network).enable_gradient_checkpointing()
+        if backend:
+            # In place: a module that wraps it would put its name before those of the parameters.
+            for module in [*blocks(network)] if self.sharded else [network]:
+                module.compile(backend=backend)
+        if self.sharded:
+            _shard(network, accelerator.device, ranks.world, precision)
+        self._called: Any = accelerated(network, training.checkpointing) if fast else network
+
+    def connect(self) -> None:
+        """Average gradients over the processes from here on; before it, the parameters get their values."""
+        if not self.sharded:
+            self._called = self._accelerator.prepare_model(self._called)
+
+    @property
+    def called(self) -> nn.Module:
+        """What a training step evaluates."""
+        found: nn.Module = self._called
+        return found
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """What is evaluated without gradients."""
+        found: nn.Module = self._accelerator.unwrap_model(self._called)
+        return found
+
+    def part(self, last: bool) -> AbstractContextManager[Any]:
+        """Gradients cross the processes once a step, with the last part of it."""
+        if self.sharded:
+            self._called.set_requires_gradient_sync(last)
+            return nullcontext()
+        return nullcontext() if last else self._accelerator.no_sync(self._called)
+
+    def clip(self, largest: float) -> float:
+        """Scale the gradient down to a norm of at most ``largest``; returns its norm before."""
+        return float(whole(nn.utils.clip_grad_norm_(self.bare.parameters(), largest)))
+
+
+def blocks(network: nn.Module) -> Iterator[nn.Module]:
+    """The modules of the outermost lists, which are what a forward evaluates one after another."""
+    for child in network.children():
+        if isinstance(network, nn.ModuleList) and not isinstance(child, nn.ModuleList):
+            yield child
+        else:
+            yield from blocks(child)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A sharded tensor's whole value, gathered from all processes; any other as it is."""
+    gather = getattr(tensor, "full_tensor", None)
+    return tensor if gather is None else gather()
+
+
+def compile_backend(recipe: Recipe) -> str | None:
+    """The backend of torch.compile: inductor where the recipe compiles, or what ``accelerate launch`` names; else None."""
+    named = os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").lower()
+    if named != "no":
+        return named
+    return "inductor" if recipe.training.compile else None
+
+
+def _shard(network: nn.Module, device: torch.device, world: int, precision: Precision) -> None:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+    mesh = init_device_mesh(device.type, (world,))
+    # Blocks cross the processes in the precision that they compute in; gradients are summed in float32.
+    policy = MixedPrecisionPolicy(param_dtype=precision.dtype, reduce_dtype=torch.float32)
+    for block in blocks(network):
+        if any(True for _ in block.parameters()):
+            fully_shard(block, mesh=mesh, mp_policy=policy)
+    fully_shard(network, mesh=mesh, mp_policy=policy)
