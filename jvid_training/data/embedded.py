@@ -39,7 +39,7 @@ class StoredTable(EmbeddingTable):
 
     def embed(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings of the prompts ``(b, tokens, width)``, read from the disk."""
-        rows = [self._shards.read(self._name, "rows", self.row(prompt), 1, prompt) for prompt in prompts]
+        rows = [self._shards.read(self._name, "rows", self.row(prompt), 1) for prompt in prompts]
         return torch.from_numpy(np.concatenate(rows))
 
 
@@ -91,7 +91,7 @@ def stored_embeddings(folder: Path, text: Text, sentences: Sequence[str]) -> Emb
         "delete it",
         lambda found: dict(found["shards"]),
     )
-    shards = Shards(folder, digests)
+    shards = Shards(folder, digests, remedy="delete {}.json beside it, and run jvid encode --text again")
     row = shards.row_shape(name, "rows")
     if len(sentences) * int(np.prod(row)) * 4 <= _MOST:
         with shards:

@@ -102,12 +102,17 @@ class Shards:
         folder: of the shards.
         digests: of files by name, such as "shard-00000.latents", compared when a file is first opened.
         open_files: at most, beyond which the file that was longest unused is closed.
+        remedy: what to do about a damaged file; ``{}`` is its name up to the first full stop.
     """
 
     def __init__(
-        self, folder: Path, digests: Mapping[str, str] | None = None, open_files: int = _OPEN_FILES
+        self,
+        folder: Path,
+        digests: Mapping[str, str] | None = None,
+        open_files: int = _OPEN_FILES,
+        remedy: str = "delete {}.json and manifest.json beside it, and encode again",
     ) -> None:
-        self.folder, self._digests, self._limit = folder, digests or {}, open_files
+        self.folder, self._digests, self._limit, self._remedy = folder, digests or {}, open_files, remedy
         self._files: OrderedDict[str, _Open] = OrderedDict()
         self._verified: set[str] = set()
 
@@ -210,10 +215,8 @@ class Shards:
         whose = f" of clip {clip}" if clip else ""
         return InputError(f"{self._path(name)}{whose} {self._advice(name, reason)}")
 
-    @staticmethod
-    def _advice(name: str, reason: object) -> str:
-        # The block of a shard: shards of buckets share the file that lists them.
-        return f"is damaged ({reason}): delete {name.split('.')[0]}.json and manifest.json beside it, and encode again"
+    def _advice(self, name: str, reason: object) -> str:
+        return f"is damaged ({reason}): {self._remedy.format(name.split('.')[0])}"
 
 
 def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:

@@ -91,9 +91,14 @@ def _media_column(path: Path, schema: Any, features: dict[str, dict[str, Any]]) 
     )
 
 
-@lru_cache(maxsize=4)
 def _opened(path: Path, kind: str) -> Any:
-    """A file of Parquet, or the table of an Arrow file by a map of it."""
+    """A file of Parquet, or the table of an Arrow file by a map of it; opened once while it stays as it is."""
+    state = path.stat()
+    return _open(path, kind, (state.st_mtime_ns, state.st_size))
+
+
+@lru_cache(maxsize=4)
+def _open(path: Path, kind: str, state: tuple[int, int]) -> Any:
     with extra("datasets"):
         import pyarrow
         from pyarrow import ipc, parquet
@@ -119,14 +124,14 @@ def value_at(path: Path, kind: str, column: str, row: int) -> Any:
     try:
         if kind == "arrow":
             return _opened(path, kind).column(column)[row].as_py()
-        return _column(path, column).value(row)
+        return _column(_opened(path, kind), column).value(row)
     except (pyarrow.ArrowException, OSError, IndexError) as error:
         raise unreadable(path, error, f"{path} is not the table that it was: encode again") from None
 
 
 @lru_cache(maxsize=1)
-def _column(path: Path, column: str) -> _Column:
-    return _Column(_opened(path, "parquet"), column)
+def _column(file: Any, column: str) -> _Column:
+    return _Column(file, column)
 
 
 class _Column:
