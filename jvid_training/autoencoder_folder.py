@@ -31,4 +31,6 @@ def export_autoencoder(run: Path, out: Path) -> ImageCodec:
         if config["_class_name"] == "AutoencoderTiny":
             config.pop("block_out_channels", None)
         write_json(folder / MARKER, config)
-    return autoencoder(out)
+    codec: Any = autoencoder(out)  # of frames, as a run's is
+    found: ImageCodec = codec
+    return found

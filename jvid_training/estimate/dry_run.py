@@ -116,7 +116,8 @@ def _check(recipe: Recipe, processes: int, parts: _Parts) -> None:
     check_trackers(training.trackers)
     _check_out(Path(recipe.out))
     parts.sources = sources_of(recipe)
-    parts.text = text_of(recipe, parts.sources)
+    text: Any = text_of(recipe, parts.sources)  # of no published model
+    parts.text = text
     parts.objective = objective_of(recipe, parts.text, torch.device("cpu"))
     parts.network = conditioned(parts.network, parts.text)
     if training.init:

@@ -16,13 +16,13 @@ from typing import Any
 
 import attrs
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError, located
 from jvid.schedules import FlowMatching
 from jvid_models.adapters.movable import is_movable
-from jvid_models.adapters.pipelines import PipelineDenoiser, PipelinePrompts, from_pipeline
+from jvid_models.adapters.pipelines import PipelineDenoiser, from_pipeline
 from jvid_models.adapters.pipelines.call import PipelineCall
 from jvid_models.adapters.pipelines.guidance import unguided
 from jvid_models.adapters.pipelines.levels import VisitedLevels
@@ -33,6 +33,7 @@ from jvid_models.adapters.precision import precision
 from jvid_models.adapters.scheduler_configs import levels_of_scheduler
 from jvid_models.ensembles.split import split
 from jvid_training.published.files import check_taken
+from jvid_training.published.prompts import PromptRows
 from jvid_training.recipe import Data, Recipe
 
 __all__ = ["PublishedModel", "load_model", "sizes_of"]
@@ -49,17 +50,17 @@ class PublishedModel:
         whole: the denoiser of the folder's pipeline.
         denoiser: of the pipeline of the one network; the same where the folder has one.
         component: the network's name in the pipeline.
-        width: bytes of the longest prompt.
         unused: the network's parameters that its output does not depend on, as of Qwen-Image's last text layers: they are not
             trained, since processes wait for the gradients of all that are.
+        prompts: rows of the prompts of its training.
     """
 
     folder: Path
     whole: PipelineDenoiser
     denoiser: PipelineDenoiser
     component: str
-    width: int = 1
     unused: frozenset[str] = frozenset()
+    prompts: PromptRows = attrs.field(factory=PromptRows)
 
     @property
     def network(self) -> nn.Module:
@@ -89,17 +90,6 @@ class PublishedModel:
     def space(self) -> LatentSpace:
         """The latents that it denoises."""
         return self.denoiser.space
-
-    def row(self, prompt: str) -> Tensor:
-        """A prompt as bytes ``(width,)``, filled with zeros.
-
-        Raises:
-            InputError: it is longer.
-        """
-        row: Tensor = PipelinePrompts()([prompt])["prompt"][0]
-        if len(row) > self.width:
-            raise InputError(f"prompt {prompt!r} has {len(row)} bytes: expected at most {self.width}")
-        return torch.nn.functional.pad(row, (0, self.width - len(row)))
 
 
 def load_model(
@@ -134,8 +124,9 @@ def load_model(
                 f"{type(pipe).__name__} makes {denoiser.denoises}: expected kind = {kind!r}, got {recipe.kind!r}"
             )
         evaluated = evaluated_network(denoiser)
-    width = max(1, *(len(sentence.encode()) for sentence in ("", *sentences)))
-    model = PublishedModel(folder, whole, denoiser, evaluated.name, width, evaluated.unused)
+    model = PublishedModel(
+        folder, whole, denoiser, evaluated.name, evaluated.unused, PromptRows.of(sentences)
+    )
     if recipe.lora is None and not is_movable(model.network):
         raise InputError(f"network: the {evaluated.name} is quantised: it is trained by [lora] alone")
     check_taken(model.network, model.files, recipe.training.unused)

@@ -56,6 +56,7 @@ class PublishedNetwork(nn.Module):
         self._conditions: OrderedDict[str, Condition] = OrderedDict()
         self._outputs = PipelineOutputs(model.denoiser)
         self._native: Any
+        self._conditioner: Any
         self._native, self._conditioner = _native(model.denoiser) if native else (None, None)
         self._place = next(self.network.parameters()).device
         if recipe.lora is None:
@@ -64,9 +65,10 @@ class PublishedNetwork(nn.Module):
         else:
             inject(self.network, recipe.lora, model.unused)
             self.register_buffer("origin", mark_of(model.files))
-            self.register_state_dict_post_hook(_only_adapters)
-            self.register_load_state_dict_pre_hook(_check_origin)
-            self.register_load_state_dict_post_hook(_expect_adapters)
+            hooks: Any = self  # torch has no types for them
+            hooks.register_state_dict_post_hook(_only_adapters)
+            hooks.register_load_state_dict_pre_hook(_check_origin)
+            hooks.register_load_state_dict_post_hook(_expect_adapters)
 
     def forward(self, x: Tensor, t: Tensor, prompt: Tensor) -> Tensor:
         """The network's output for latents ``(b c f h w)``, times ``(b,)`` and prompts as bytes ``(b, n)``."""
@@ -119,7 +121,8 @@ def _native(denoiser: PipelineDenoiser) -> tuple[Callable[..., Tensor] | None, A
     found = None if member is None else made(member.denoiser)
     if member is None or not isinstance(found, Parameterized):
         return None, None
-    return found.network, made(member.conditioner)
+    conditioner: Any = member.conditioner
+    return found.network, made(conditioner)
 
 
 def _together(rows: list[Tensor]) -> Tensor:
@@ -144,11 +147,11 @@ def _expect_adapters(module: nn.Module, incompatible: Any) -> None:
 
 
 def _check_origin(
-    module: nn.Module, state: Mapping[str, Any], prefix: str, metadata: Any, strict: bool,
+    module: Any, state: Mapping[str, Any], prefix: str, metadata: Any, strict: bool,
     missing: list[str], unexpected: list[str], errors: list[str],
 ) -> None:  # fmt: skip
     found, own = state.get(f"{prefix}origin"), module.origin
     if isinstance(found, Tensor) and not torch.equal(found.cpu(), own.cpu()):
         raise InputError(
-            f"the adapters were trained beside other weights than those in {module.model.files}: restore that folder"  # type: ignore[union-attr]
+            f"the adapters were trained beside other weights than those in {module.model.files}: restore that folder"
         )

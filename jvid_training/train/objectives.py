@@ -36,6 +36,7 @@ from jvid_training.data.prompts import draw_prompt
 from jvid_training.data.windows import Windows, generator
 from jvid_training.published.latents import unnormalised
 from jvid_training.published.model import PublishedModel
+from jvid_training.published.prompts import PromptRows
 from jvid_training.recipe import Recipe
 from jvid_training.train.noising import Noised, Noising
 
@@ -136,13 +137,13 @@ class PredictOutput:
 
     recipe: Recipe
     noising: Noising
-    model: PublishedModel
+    prompts: PromptRows
 
     def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
         """Keys: ``x`` (c f h w), ``target`` the same, ``t`` (), ``prompt`` (bytes), ``weight`` () if there is one."""
         found, prompt = draw_latents(self.noising, windows, seed, step, place, batch)
         t = torch.tensor(found.t, dtype=torch.float64)
-        return {**as_batch(self.recipe, found), "t": t, "prompt": self.model.row(prompt)}
+        return {**as_batch(self.recipe, found), "t": t, "prompt": self.prompts(prompt)}
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Mean squared error of the output, per sample."""
@@ -229,7 +230,7 @@ def objective_of(
     if text is None:
         return Reconstruct(recipe, _features(recipe, device))
     if isinstance(text, PublishedModel):
-        return PredictOutput(recipe, Noising.of(recipe, text.levels, text.shift), text)
+        return PredictOutput(recipe, Noising.of(recipe, text.levels, text.shift), text.prompts)
     schedule = jvid.load("schedule", recipe.schedule.name, **recipe.schedule.options)
     return PredictNoise.of(recipe, schedule, text)
 

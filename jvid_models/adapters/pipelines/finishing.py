@@ -46,7 +46,9 @@ class Finishing:
 
             return method
 
-        with replaced(self._loop, **{name: noting(name, getattr(self._loop, name)) for name in self._methods()}):
+        with replaced(
+            self._loop, **{name: noting(name, getattr(self._loop, name)) for name in self._methods()}
+        ):
             yield
 
     @contextmanager

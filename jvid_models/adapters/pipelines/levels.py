@@ -101,7 +101,9 @@ class VisitedLevels(SchedulerLevels):
         """The times of a pipeline's visits, and the one behind the last."""
         if self.clock.name == "time":
             if not visits.behind:
-                raise InputError("a scheduler of continuous time has no timestep behind its last: expected one")
+                raise InputError(
+                    "a scheduler of continuous time has no timestep behind its last: expected one"
+                )
             every = [*visits.timesteps.tolist(), visits.behind[0]]
             return tuple(min(max(float(n) / self.clock.T, 0.0), 1.0) for n in every)
         if self.clock.name == "index":
@@ -137,9 +139,7 @@ def visited_levels(scheduler: Any, visits: Visits) -> VisitedLevels:
         InputError: a scheduler that is not understood; the message names its class or what of its config it is.
     """
     name, config = type(scheduler).__name__, dict(scheduler.config)
-    declared = levels_of_scheduler(
-        scheduler, None if is_known(scheduler) else _like(scheduler, name, config)
-    )
+    declared = levels_of_scheduler(scheduler, None if is_known(scheduler) else _like(scheduler, name, config))
     kind, schedule = declared.kind, declared.schedule
     if isinstance(schedule, TabulatedSchedule):
         schedule = own_table(scheduler)

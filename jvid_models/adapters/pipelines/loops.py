@@ -1,7 +1,7 @@
 """Where a pipeline has its loop, and what prepares the latents of it.
 
-    combined pipeline:   prior pipeline -> its embedding -> decoder pipeline, whose loop is the one that is evaluated
-    pixels:              a loop without an autoencoder behind it; what it returns are its latents
+combined pipeline:   prior pipeline -> its embedding -> decoder pipeline, whose loop is the one that is evaluated
+pixels:              a loop without an autoencoder behind it; what it returns are its latents
 """
 
 from __future__ import annotations

@@ -117,9 +117,7 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
         copied.__dict__["step"] = step
         return copied
 
-    probe.__dict__.update(
-        set_timesteps=set_timesteps, step=step, __deepcopy__=copied
-    )
+    probe.__dict__.update(set_timesteps=set_timesteps, step=step, __deepcopy__=copied)
     if "init_noise_sigma" in probe.__dict__:
         # Latents come and go without the deviation of the first noise.
         probe.__dict__["init_noise_sigma"] = 1.0

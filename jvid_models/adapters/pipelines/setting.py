@@ -126,7 +126,9 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
     streams = (visiting.copies > 0 and not visiting.manner.parts) or keeps_state(passes)
     layout = learn_layout(passes)
     if layout.factor != 1.0 and levels.kind.prediction == "eps":
-        raise InputError(f"{call.who} scales its latents by {layout.factor:g}, and its network's noise by 1: expected one scale")
+        raise InputError(
+            f"{call.who} scales its latents by {layout.factor:g}, and its network's noise by 1: expected one scale"
+        )
     return Setting(
         sizes,
         answers.names,

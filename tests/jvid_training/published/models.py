@@ -83,7 +83,7 @@ def loaded(recipe: Recipe, **options: Any) -> tuple[PublishedModel, PublishedNet
 def batch_of(recipe: Recipe, model: PublishedModel) -> tuple[dict[str, Tensor], PredictOutput, RandomWindows]:
     """One batch of the objective."""
     windows = RandomWindows(model.denoiser.shape, recipe.kind == "image")
-    objective = PredictOutput(recipe, Noising.of(recipe, model.levels, model.shift), model)
+    objective = PredictOutput(recipe, Noising.of(recipe, model.levels, model.shift), model.prompts)
     rows = [objective.sample(windows, SEED, STEP, place, BATCH) for place in range(BATCH)]  # type: ignore[arg-type]
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}, objective, windows
 
