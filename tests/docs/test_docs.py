@@ -12,7 +12,7 @@ import pytest
 
 from jvid.testing import strategies
 from jvid.testing.checking import KINDS, checks_of
-from jvid_training import recipe
+from jvid_training import recipe, recipe_published
 from jvid_training.train.compatible import MAY_CHANGE
 from tests.mutants import mutants_of
 from tests.mutants.table import checks_table, pasted
@@ -39,6 +39,9 @@ def toml(value: Any) -> str:
         ("`data`", recipe.Data),
         ("`optimiser`", recipe.Optimiser),
         ("`training`", recipe.Training),
+        ("`noise`", recipe_published.Noise),
+        ("`lora`", recipe_published.Lora),
+        ("`network` of a published model", recipe_published.PipelineNetwork),
         ("`samples`", recipe.Samples),
     ],
 )
