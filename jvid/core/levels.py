@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ __all__ = [
     "level_floats",
     "levels_for",
     "require_latents",
+    "require_prediction",
     "working_dtype",
 ]
 
@@ -38,6 +40,20 @@ def require_latents(x: Tensor, who: str) -> None:
             f"{who} got a {str(x.dtype).removeprefix('torch.')} tensor of shape {tuple(x.shape)}; expected floating "
             "latents of shape (b, c, f, h, w): give images one frame with x.unsqueeze(2)"
         )
+
+
+def require_prediction(x_0: Any, x: Tensor, who: str) -> Tensor:
+    """x_0, if it has the shape and the dtype of x; a wrapper that computes with it would hide that it has not."""
+    if not isinstance(x_0, Tensor) or x_0.shape != x.shape or x_0.dtype != x.dtype:
+        got, expected = (
+            f"shape {tuple(each.shape)} in {str(each.dtype).removeprefix('torch.')}"
+            if isinstance(each, Tensor)
+            else f"a value of type {type(each).__name__}"
+            for each in (x_0, x)
+        )
+        raise InputError(f"{who} got {got} of its denoiser: expected x_0 like its input, {expected}")
+    found: Tensor = x_0
+    return found
 
 
 _MOST = 4096

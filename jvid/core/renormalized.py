@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from jvid.core.evaluations import evaluations_of
-from jvid.core.levels import levels_for, require_latents, working_dtype
+from jvid.core.levels import levels_for, require_latents, require_prediction, working_dtype
 from jvid.core.protocols import Condition, Denoiser, Evaluation, NoiseSchedule
 from jvid.core.spaces import LatentSpace, affine, space_of
 
@@ -50,7 +50,7 @@ class Renormalized:
         b = torch.tensor(self.b, dtype=dtype, device=x.device).view(1, -1, 1, 1, 1)
         alpha, scale = alpha.to(x.device, dtype), scale.to(x.device, dtype)
         x_own = ((self.a * x.to(dtype) + alpha * b) * scale).to(x.dtype)
-        x_0 = self.denoiser(x_own, time, cond)
+        x_0 = require_prediction(self.denoiser(x_own, time, cond), x, "Renormalized")
         return ((x_0.to(dtype) - b) / self.a).to(x.dtype)
 
     def evaluations(self, t: float, frames: int) -> Sequence[Evaluation]:

@@ -26,7 +26,7 @@ from jvid.errors import InputError, NonFiniteError, PluginError
 if TYPE_CHECKING:
     from jvid.core.protocols import Condition, Denoiser, Draw, NoiseSampler, Solver
 
-__all__ = ["Run"]
+__all__ = ["Run", "checked", "ended"]
 
 
 class Run:
@@ -85,7 +85,7 @@ class Run:
                 out, memory = self._solver.step(x, step, denoise, noise, memory)
         except SystemExit as error:
             who = f"solver {origin(self._solver)} {_at(step, step.start)}"
-            raise _ended(who, error) from error
+            raise ended(who, error) from error
         except Exception as error:
             if error is not self._reported:
                 annotate(error, f"the solver {_at(step, step.start)}", self._solver)
@@ -111,7 +111,7 @@ class Run:
             try:
                 x_0 = self._denoisers[name](x, t, for_expert(self._cond, name))
             except SystemExit as error:
-                self._reported = _ended(f"expert {name!r} {_at(step, level)}", error)
+                self._reported = ended(f"expert {name!r} {_at(step, level)}", error)
                 raise self._reported from error
             except Exception as error:
                 annotate(error, f"expert {name!r} {_at(step, level)}", self._denoisers[name])
@@ -150,7 +150,7 @@ class Run:
         try:
             z: Any = sampler(tuple(like.shape), draw)
         except SystemExit as error:
-            self._reported = _ended(f"the noise of expert {expert!r} {_at(step, step.start)}", error)
+            self._reported = ended(f"the noise of expert {expert!r} {_at(step, step.start)}", error)
             raise self._reported from error
         except Exception as error:
             annotate(error, f"the noise of expert {expert!r} {_at(step, step.start)}", sampler)
@@ -161,9 +161,25 @@ class Run:
         return z
 
 
-def _ended(who: str, error: SystemExit) -> PluginError:
+def ended(who: str, error: SystemExit) -> PluginError:
+    """The error for a component that ends the program."""
     # A component must not end the program: that would look like success, or like an error of something else.
     return PluginError(f"{who} called sys.exit({error.code!r}): expected it to return, or to raise an error")
+
+
+def checked(out: Any, x: Tensor, who: str) -> Tensor:
+    """What a component made of latents x, if it is like them and finite.
+
+    Raises:
+        InputError: another shape or dtype, or no tensor.
+        NonFiniteError: NaN or infinity.
+    """
+    if not _is_like(out, x):
+        raise InputError(f"{who} returned {_form(out)}: expected latents like its input, {_form(x)}")
+    if not _is_finite(out):
+        raise NonFiniteError(f"{who} returned NaN or infinity, from latents that were finite")
+    found: Tensor = out
+    return found
 
 
 def _independent(shape: Sequence[int], draw: Draw) -> Tensor:

@@ -26,9 +26,9 @@ from jvid.core.keyed import check_seeds
 from jvid.core.plan import Plan
 from jvid.core.planning import check_names, draw_plan, levels_of, on_schedule
 from jvid.core.protocols import DeclaresExperts, Expert, Level
-from jvid.core.provenance import annotate
+from jvid.core.provenance import annotate, origin
 from jvid.core.renormalized import in_space
-from jvid.core.run import Run
+from jvid.core.run import Run, checked, ended
 from jvid.core.spaces import LatentSpace
 from jvid.core.spaces import same_space as shared_space
 from jvid.core.state import State, check_initial, start, streams_of
@@ -222,14 +222,23 @@ class Sampler:
         return self.finish(state.x)
 
     def finish(self, x: Tensor) -> Tensor:
-        """Apply the postprocessors, in order, to ``(b c f h w)``."""
+        """Apply the postprocessors, in order, to ``(b c f h w)``.
+
+        Raises:
+            InputError: one returns another shape or dtype.
+            NonFiniteError: one returns NaN or infinity.
+        """
         with torch.no_grad():
             for index, postprocessor in enumerate(self.postprocessors):
+                who = f"postprocessor {index + 1} of {len(self.postprocessors)}"
                 try:
-                    x = postprocessor(x)
+                    smoothed = postprocessor(x)
+                except SystemExit as error:
+                    raise ended(f"{who}, {origin(postprocessor)},", error) from error
                 except Exception as error:
-                    annotate(error, f"postprocessor {index + 1} of {len(self.postprocessors)}", postprocessor)
+                    annotate(error, who, postprocessor)
                     raise
+                x = checked(smoothed, x, f"{who}, {origin(postprocessor)},")
         return x
 
     def _same_plan(self, resume: State, plan: Plan | int | None) -> Plan:

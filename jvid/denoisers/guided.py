@@ -19,7 +19,7 @@ from torch import Tensor
 
 from jvid.core.conditions import LAYOUT, Layout, concat, expand_rows, require
 from jvid.core.evaluations import evaluations_of
-from jvid.core.levels import check_interval, require_latents, working_dtype
+from jvid.core.levels import check_interval, require_latents, require_prediction, working_dtype
 from jvid.core.protocols import Condition, Denoiser, Evaluation
 from jvid.core.spaces import same_space
 from jvid.denoisers.memo import Memo
@@ -104,7 +104,8 @@ class Guided(Wrapper):
         # The same tensors at each step of a run: what is kept for them further inside is found again.
         both = self._kept({"both": plain, "null": null, "rows": b}, lambda: _halves(plain, null, b))
         times = torch.cat([t, t]) if t.ndim else t
-        x_0 = self.denoiser(torch.cat([x, x]), times, both)
+        twice = torch.cat([x, x])
+        x_0 = require_prediction(self.denoiser(twice, times, both), twice, "Guided")
         return self._combined(x, t, x_0[:b], x_0[b:])
 
     def evaluations(self, t: float, frames: int) -> Sequence[Evaluation]:
@@ -128,7 +129,8 @@ class Guided(Wrapper):
         """The denoiser's own prediction; the null condition is passed on to guidance further inside alone."""
         given = cond if needs_null(denoiser) else _without_null(cond)
         b = x.shape[0]
-        return denoiser(x, t, self._kept({"alone": given, "rows": b}, lambda: expand_rows(given, b)))
+        kept = self._kept({"alone": given, "rows": b}, lambda: expand_rows(given, b))
+        return require_prediction(denoiser(x, t, kept), x, "Guided")
 
     def _combined(self, x: Tensor, t: Tensor, conditional: Tensor, other: Tensor) -> Tensor:
         """Equation (4), rescaled, where guidance acts; the conditional elsewhere."""

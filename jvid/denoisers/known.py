@@ -14,7 +14,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid.core.levels import require_latents, working_dtype
+from jvid.core.levels import require_latents, require_prediction, working_dtype
 from jvid.core.protocols import Condition, Denoiser
 from jvid.denoisers.wrapper import Wrapper
 from jvid.errors import InputError
@@ -88,6 +88,6 @@ class Known(Wrapper):
                 )
         dtype = working_dtype(x)
         mask, known = self.mask.to(x.device, dtype), self.latents.to(x.device, dtype)
-        x_0 = self.denoiser(x, t, cond).to(dtype)
+        x_0 = require_prediction(self.denoiser(x, t, cond), x, "Known").to(dtype)
         # Not lerp: where the mask is 1 the known latents must come out to the last bit, whatever x_0 holds.
         return torch.where(mask == 1, known, mask * known + (1 - mask) * x_0).to(x.dtype)

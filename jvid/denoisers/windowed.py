@@ -17,7 +17,7 @@ from torch import Tensor
 
 from jvid.core.conditions import PerFrame, map_condition
 from jvid.core.evaluations import evaluations_of
-from jvid.core.levels import require_latents, working_dtype
+from jvid.core.levels import require_latents, require_prediction, working_dtype
 from jvid.core.protocols import Condition, Denoiser, Evaluation
 from jvid.denoisers.wrapper import Wrapper
 from jvid.errors import InputError
@@ -75,7 +75,8 @@ class Windowed(Wrapper):
         weights = torch.zeros(1, 1, f, 1, 1, dtype=dtype, device=x.device)
         for start in self.starts(f):
             part = slice(start, start + self.size)
-            x_0 = self.denoiser(x[:, :, part], t, _cut(cond, part, f))
+            own = x[:, :, part]
+            x_0 = require_prediction(self.denoiser(own, t, _cut(cond, part, f)), own, "Windowed")
             total[:, :, part] += x_0.to(dtype) * weight
             weights[:, :, part] += weight
         return (total / weights).to(x.dtype)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -124,7 +125,19 @@ def _manifest(document: dict[str, Any], folder: Path) -> Manifest:
     else:
         sequences = _index(folder / _INDEX, document["index"])
     head = _structured({"shards": {}, **document}, _Head)
+    _check_numbers(head)
     return Manifest(**attrs.asdict(head, recurse=False), sequences=sequences)
+
+
+def _check_numbers(head: _Head) -> None:
+    channels = len(head.mean)
+    finite = all(math.isfinite(each) for each in (*head.mean, *head.std))
+    if not channels or len(head.std) != channels or not finite:
+        raise ValueError("mean and std are no numbers of the same channels")
+    if min(head.std) <= 0:
+        raise InputError(f"std {min(head.std):g} of a channel: expected above 0; the codec has a channel that is constant")
+    if not (head.frames >= 1 and 0 < head.fps < math.inf):
+        raise ValueError(f"frames {head.frames}, fps {head.fps}")
 
 
 def _index(path: Path, digest: str) -> Sequences:

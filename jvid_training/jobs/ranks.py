@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from jvid.errors import InputError
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Ranks", "computing", "cpu_job", "device_of", "first_process", "ranks", "world_size"]
 
 T = TypeVar("T")
+_REMEDY = "start the command with torchrun or accelerate launch, or unset it"
 _PATIENCE = timedelta(days=30)  # a process may have whole batches to make after another has none left
 
 
@@ -82,18 +85,52 @@ class Ranks:
 
 
 def world_size() -> int:
-    """The number of processes of this job."""
-    return int(os.environ.get("WORLD_SIZE") or 1)
+    """Processes of this job; of several, what says which is which has to be there.
+
+    Raises:
+        InputError: a variable that torchrun sets is absent, or no number that can be.
+    """
+    world = _number("WORLD_SIZE", 1, None, 1)
+    if world > 1:
+        _number("RANK", 0, world - 1)
+        _number("LOCAL_RANK", 0, world - 1, 0)
+        _number("MASTER_PORT", 1, 65535)
+        if not os.environ.get("MASTER_ADDR"):
+            raise InputError(f"WORLD_SIZE={world} without MASTER_ADDR: {_REMEDY}")
+    return world
+
+
+def _number(name: str, least: int, most: int | None, otherwise: int | None = None) -> int:
+    text = os.environ.get(name, "").strip()
+    if not text and otherwise is not None:
+        return otherwise
+    if (
+        text.isascii()
+        and text.isdigit()
+        and least <= int(text[:12])
+        and (most is None or int(text[:12]) <= most)
+    ):
+        return int(text[:12])
+    known = f"{least} or more" if most is None else f"from {least} to {most}"
+    raise InputError(f"{name}={text!r}: expected a whole number, {known}; {_REMEDY}")
 
 
 def first_process() -> bool:
-    """Whether this process is the one of its job that writes and prints; a process alone is, whatever RANK is."""
-    return world_size() < 2 or int(os.environ.get("RANK") or 0) == 0
+    """Whether this process is the one of its job that writes and prints; a process alone is, whatever RANK is.
+
+    Raises:
+        InputError: as `ranks`.
+    """
+    return world_size() < 2 or int(os.environ["RANK"]) == 0
 
 
 @contextmanager
 def ranks(device: str) -> Iterator[Ranks]:
-    """The job of this process; its processes can send values to each other within the block."""
+    """The job of this process; its processes can send values to each other within the block.
+
+    Raises:
+        InputError: a variable that torchrun sets, such as RANK, is absent or no number that can be.
+    """
     if world_size() < 2:
         yield Ranks()
         return

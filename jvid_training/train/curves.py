@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,16 @@ def read_curve(folder: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
 
 
 def _curve(document: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, float]]]:
-    return document["recipe"], document["curve"]
+    recipe, curve = document["recipe"], document["curve"]
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("name"), str):
+        raise ValueError("its recipe has no name")
+    if not isinstance(curve, list) or not curve:
+        raise ValueError("its curve has no steps")
+    for entry in curve:
+        needed = [entry[name] for name in ("step", "loss", "minutes")] + [entry.get("validation", 0.0)]
+        if not all(type(value) in (int, float) and math.isfinite(value) for value in needed):
+            raise ValueError("its curve holds something else than numbers")
+    return recipe, curve
 
 
 def plot_curves(folders: Sequence[Path], out: Path) -> None:

@@ -61,10 +61,14 @@ class Cases:
         seed: of all cases.
         only: formats whose name begins so, or "options"; all if None.
         bound: each command's memory.
+        trained: with runs of training.
     """
 
-    def __init__(self, folder: Path, seed: int, *, only: str | None = None, bound: bool = True) -> None:
-        self.folder, self.seed, self.only, self.bound = folder.resolve(), seed, only, bound
+    def __init__(
+        self, folder: Path, seed: int, *, only: str | None = None, bound: bool = True, trained: bool = True
+    ) -> None:
+        self.folder, self.seed, self.only = folder.resolve(), seed, only
+        self.bound, self.trained = bound, trained
         self.described = ""
         self._held = contextlib.ExitStack()
 
@@ -77,7 +81,7 @@ class Cases:
         (self.outside / "x" / "kept").write_text("kept")
         self.untouched = self.folder / "untouched"
         self.untouched.mkdir()
-        self.material = material(self.folder / "material")
+        self.material = material(self.folder / "material", trained=self.trained)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,16 +91,22 @@ class Cases:
         """What the commands of a case did."""
         draw = random.Random(f"{self.seed} {number}")
         targets = [each for each in TARGETS if self.only is None or each.name.startswith(self.only)]
+        if not self.trained:
+            targets = [each for each in targets if not each.file.startswith("data/run")]
         if self.only == "options" or (self.only is None and draw.random() < OPTIONS):
             with self._case(EVERYTHING):
                 self.described = "options"
-                return [ran(command_line(draw), SECONDS, self.untouched, bound=self.bound)]
+                words = command_line(draw)
+                if not self.trained and words[0] == "train":
+                    return []
+                return [ran(words, SECONDS, self.untouched, bound=self.bound)]
         target = draw.choice(targets)
         # A recipe may name any folder for its outputs; nothing else may.
         outside = self.untouched if target.form == "toml" else self.outside
         with self._case(target.part):
             self.described = _change(target, draw)
-            return [ran(list(words), SECONDS, outside, bound=self.bound) for words in target.commands]
+            chosen = [words for words in target.commands if self.trained or words[0] != "train"]
+            return [ran(list(words), SECONDS, outside, bound=self.bound) for words in chosen]
 
     @contextlib.contextmanager
     def _case(self, parts: str) -> Iterator[None]:

@@ -50,7 +50,7 @@ def ended(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int
         (SystemExit(None), 0, ""),
         (KeyboardInterrupt(), 130, "jvid: interrupted"),
         (MemoryError(), 2, "jvid: error: not enough memory (MemoryError): fewer or smaller clips need less"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 10 bytes"), 2, "jvid: error: not enough"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 2, "jvid: error: not enough"),
         (PermissionError(errno.EACCES, "Permission denied", "x"), 2, "jvid: error: 'x': Permission denied; give a path that"),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "jvid: error: No space left on device; give a path that"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, ""),
@@ -88,7 +88,7 @@ def test_a_line_has_an_end(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "line"),
     [
         (["sample", PROMPT, "-o", "a.png", "-n", "1000000000"], "--num 1000000000: expected at most 100000; `jvid generate`"),
-        (["sample", PROMPT, "-o", "a.png", "--frames", "1000000000"], "clips of latents 4x1000000000x8x8: those of one take 16384.0 GB"),
+        (["sample", PROMPT, "-o", "a.png", "--frames", "1000000000"], "clips of latents 4x1000000000x8x8: those of one take"),
         (["sample", PROMPT, "-o", "a.png", "--threads", "100000"], "threads 100000: expected at most"),
         (["generate", "-o", "set", "-n", "1000000000000"], "num 1000000000000: expected at most 8000000"),
         (["generate", "-o", "set", "-n", "4000000", "--batch", "1"], "files of a set 4000000: expected at most 1000000; give a"),
