@@ -18,7 +18,7 @@ from jvid.media.files import endings
 
 if TYPE_CHECKING:
     from jvid.ensemble.ensemble import Ensemble
-    from jvid.pipeline.compare import Compared
+    from jvid.pipeline.compare import Comparison
     from jvid.strategy.strategy import Strategy
 
 __all__ = ["compare"]
@@ -145,7 +145,7 @@ def _recommended(ensemble: Ensemble) -> dict[str, Strategy]:
 
 
 def _write(
-    path: Path, title: str, found: list[Compared], ensemble: Ensemble, scale: int | None, rows: int,
+    path: Path, title: str, found: list[Comparison], ensemble: Ensemble, scale: int | None, rows: int,
     metadata: dict[str, Any],
 ) -> None:  # fmt: skip
     from jvid.media.files import format_of
@@ -162,7 +162,7 @@ def _write(
 
 
 def _summary(
-    found: list[Compared], prompt: str, seed: int, seconds: float, files: list[Path], as_json: bool
+    found: list[Comparison], prompt: str, seed: int, seconds: float, files: list[Path], as_json: bool
 ) -> None:
     if as_json:
         columns = [

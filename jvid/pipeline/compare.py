@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from jvid.pipeline.record import Clip
     from jvid.strategy.strategy import Strategy
 
-__all__ = ["Compared", "compare", "with_experts_alone"]
+__all__ = ["Comparison", "compare", "with_experts_alone"]
 
 
 @attrs.frozen(eq=False)
-class Compared:
+class Comparison:
     """One strategy's clip: ``frames`` ``(f H W 3)`` of bytes, the plan, and what it cost."""
 
     label: str
@@ -68,7 +68,7 @@ def compare(
     frames: int | None = None,
     offload: str | None = None,
     advance: Advance = lambda done, total, state: None,
-) -> list[Compared]:
+) -> list[Comparison]:
     """Sample the clip with each strategy, and decode it.
 
     Args:
@@ -88,7 +88,7 @@ def compare(
 
     plans = {label: Composition(strategy, ensemble).plan() for label, strategy in strategies.items()}
     total, before = sum(map(len, plans.values())), 0
-    found: list[Compared] = []
+    found: list[Comparison] = []
     for label, strategy in strategies.items():
         start = before
         with Offload(Composition(strategy, ensemble), offload, device) as offloaded:
@@ -97,6 +97,6 @@ def compare(
                 advance=lambda done, _, state, start=start: advance(start + done, total, state),  # type: ignore[misc]
             )  # fmt: skip
             (video,) = decoded(ensemble, made.latents)
-        found.append(Compared(label, strategy, plans[label], made, to_frames(video)[0]))
+        found.append(Comparison(label, strategy, plans[label], made, to_frames(video)[0]))
         before += len(plans[label])
     return found

@@ -96,14 +96,7 @@ def rows_of(cond: Condition, b: int, rows: Sequence[int]) -> dict[str, Any]:
 
 def given_runs(trial: Trial, check: Callable[[tuple[int, ...], int, int], None]) -> None:
     """Run a property over shapes ``(c, f, h, w)``, seeds of clips and seeds of plans, few times: runs are long."""
-    small = attrs.evolve(trial, examples=min(trial.examples, MOST))
-    small.leaks = trial.leaks
 
-    try:
-
-        @small.given(shape=trial.shapes(batch=(1,)), seed=seeds(), plan=st.integers(0, 99))
-        def _(shape: tuple[int, ...], seed: int, plan: int) -> None:
-            check(shape[1:], seed, plan)
-
-    finally:
-        trial.falsified = small.falsified
+    @trial.fewer(MOST).given(shape=trial.shapes(batch=(1,)), seed=seeds(), plan=st.integers(0, 99))
+    def _(shape: tuple[int, ...], seed: int, plan: int) -> None:
+        check(shape[1:], seed, plan)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from jvid.core.protocols import Condition
 
-__all__ = ["Skip", "Trial", "example_text", "failure_text", "run_property"]
+__all__ = ["Refused", "Skip", "Trial", "example_text", "failure_text", "run_property"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -31,8 +31,22 @@ FEW = 5
 """With no more examples than this, what fails is not made smaller: the subject is slow."""
 
 
+class Refused(AssertionError):
+    """The subject refuses all that it is given, with an ``InputError``."""
+
+
 class Skip(Exception):
-    """A check does not apply to this subject; the message gives the reason."""
+    """A check does not apply to this subject; the message gives the reason.
+
+    Args:
+        reason: one line.
+        needs: the argument of ``conforms`` that it lacks; "" where none would make it apply.
+        minor: whether most subjects have none, so that a report's first line leaves it out.
+    """
+
+    def __init__(self, reason: str, needs: str = "", minor: bool = False) -> None:
+        super().__init__(reason)
+        self.needs = "" if minor else needs
 
 
 def _values(given: int | Collection[int]) -> tuple[int, ...]:
@@ -97,6 +111,7 @@ class Trial:
     declared: Collection[str] = attrs.field(factory=frozenset, init=False)
     falsified: Mapping[str, Any] | None = attrs.field(default=None, init=False)
     leaks: list[str] = attrs.field(factory=list, init=False)
+    of: Trial | None = attrs.field(default=None, init=False, repr=False)
 
     def option(self, name: str) -> Any:
         """The value of an option that the kind declares."""
@@ -114,9 +129,33 @@ class Trial:
 
         return run
 
-    def skip(self, reason: str) -> NoReturn:
-        """Report that the check does not apply."""
-        raise Skip(reason)
+    def each(self, examples: Iterable[Mapping[str, Any]], function: Callable[..., Any]) -> None:
+        """Call a property on each of these examples, as ``given`` on drawn ones; keeps what falsifies it."""
+        chosen = [dict(example) for example in examples]
+        if self.at is not None:
+            chosen = [dict(self.at)] if chosen and self.at.keys() == chosen[0].keys() else []
+        for example in chosen:
+            try:
+                function(**example)
+            except Skip:
+                raise
+            except Exception:
+                self.falsified = example
+                raise
+
+    def skip(self, reason: str, needs: str = "", minor: bool = False) -> NoReturn:
+        """Report that the check does not apply; ``needs`` is the argument of ``conforms`` that it lacks."""
+        raise Skip(reason, needs, minor)
+
+    def fewer(self, most: int, **changes: Any) -> Trial:
+        """This trial with at most so many examples, for a property that is dear; what falsifies it is this one's."""
+        small = attrs.evolve(self, examples=min(self.examples, most), **changes)
+        small.leaks, small.declared, small.of = self.leaks, self.declared, self
+        return small
+
+    def allowed(self, tolerance: float) -> float:
+        """A tolerance of a check, or the subject's where that is wider."""
+        return tolerance
 
     def versions(self) -> SearchStrategy[dict[str, Any]]:
         """Options within ``ranges``, to hand to ``version``; none at all among them."""
@@ -242,6 +281,12 @@ def run_property(
         suppress_health_check=list(HealthCheck), report_multiple_bugs=False, print_blob=False,
         verbosity=hypothesis.Verbosity.quiet,
     )  # fmt: skip
+
+    def falsify(example: Mapping[str, Any]) -> None:
+        each: Trial | None = trial
+        while each is not None:
+            each.falsified, each = example, each.of
+
     tried.__module__, tried.__qualname__ = function.__module__, function.__qualname__
     try:
         settings(hypothesis.given(**strategies)(tried))()
@@ -250,11 +295,12 @@ def run_property(
     except Unsatisfiable:
         raise Skip("no example of the sizes and times given applies") from None
     except Flaky:
-        trial.falsified, raised = last[-1]
+        example, raised = last[-1]
+        falsify(example)
         raise AssertionError(f"not the same from call to call; once: {failure_text(raised)}") from raised
     except Exception:
         if last:
-            trial.falsified = last[-1][0]
+            falsify(last[-1][0])
         raise
 
 

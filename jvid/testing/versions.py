@@ -21,7 +21,7 @@ from jvid.extras import extra
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-__all__ = ["applied", "drawn_options", "positional", "with_options"]
+__all__ = ["applied", "drawn_options", "ends_of", "positional", "with_options"]
 
 
 def positional(function: Callable[..., Any]) -> int:
@@ -53,6 +53,24 @@ def drawn_options(ranges: Mapping[str, Any]) -> SearchStrategy[dict[str, Any]]:
     if not ranges:
         return st.just({})
     return st.just({}) | st.fixed_dictionaries({name: _values(name, each) for name, each in ranges.items()})
+
+
+def ends_of(ranges: Mapping[str, Any], most: int = 8) -> list[dict[str, Any]]:
+    """Options at the ends and in the middle of their ranges: each by itself, and all at once."""
+    low: dict[str, Any] = {}
+    high: dict[str, Any] = {}
+    middle: dict[str, Any] = {}
+    for name, given in ranges.items():
+        _values(name, given)  # a wrong range is one line
+        if isinstance(given, list):
+            low[name], middle[name], high[name] = given[0], given[len(given) // 2], given[-1]
+        else:
+            low[name], high[name] = given
+            middle[name] = low[name] + (high[name] - low[name]) * 3 // 7 if type(low[name]) is int else round(
+                low[name] + 0.43 * (high[name] - low[name]), 3
+            )  # fmt: skip
+    alone = [{name: end[name]} for name in ranges for end in (low, high)]
+    return [middle, low, high, *(alone if len(ranges) > 1 else [])][:most]
 
 
 def _values(name: str, given: Any) -> SearchStrategy[Any]:

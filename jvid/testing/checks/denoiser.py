@@ -21,7 +21,8 @@ from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError
 from jvid.schedules import FlowMatching
 from jvid.testing.checking import check, declare
-from jvid.testing.checks import denoiser_reference  # noqa: F401 - it registers
+from jvid.testing.checks import denoiser_reference, denoiser_use  # noqa: F401 - they register
+from jvid.testing.checks.options import vary
 from jvid.testing.denoising import levels, noisy, predicted, rows, tensors, time
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
@@ -253,3 +254,6 @@ def predicts_x_0(subject: Any, trial: Trial) -> None:
     assert tried, (
         f"no time in [{low:g}, {high:g}] has signal and noise alike: expected times of its own schedule"
     )
+
+
+vary("denoiser")

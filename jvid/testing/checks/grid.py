@@ -16,9 +16,10 @@ from jvid.core.planning import levels_of
 from jvid.core.protocols import NoiseSchedule
 from jvid.errors import InputError
 from jvid.testing.checking import check, declare
-from jvid.testing.checks import grid_reference  # noqa: F401 - it registers
+from jvid.testing.checks import grid_reference  # noqa: F401 - they register
+from jvid.testing.checks.options import vary
 from jvid.testing.strategies import SCHEDULES
-from jvid.testing.trial import Trial
+from jvid.testing.trial import Refused, Trial
 
 declare("grid", schedules=None, rising=False)
 
@@ -32,7 +33,8 @@ def _times(subject: Any, trial: Trial) -> list[tuple[NoiseSchedule, Sequence[Any
             out.append((schedule, subject(schedule)))
         except InputError as error:
             refused = str(error)
-    assert out, f"it refuses every schedule: {refused}"
+    if not out:
+        raise Refused(f"it refuses every schedule: {refused}")
     return out
 
 
@@ -108,3 +110,6 @@ def levels_are_levels(subject: Any, trial: Trial) -> None:
         assert levels[-1].sigma == 0.0 or not _clean(subject), (
             f"the last level on {schedule} has sigma {levels[-1].sigma}"
         )
+
+
+vary("grid")

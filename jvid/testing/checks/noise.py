@@ -20,7 +20,8 @@ from torch import Tensor
 
 from jvid.core.keyed import keyed_normal
 from jvid.testing.checking import check, declare
-from jvid.testing.checks import noise_reference  # noqa: F401 - it registers
+from jvid.testing.checks import noise_exact, noise_reference  # noqa: F401 - they register
+from jvid.testing.checks.options import vary
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
 
@@ -224,3 +225,6 @@ def draws_are_not_written_on(subject: Any, trial: Trial) -> None:
     subject(shape, cached)
     for name, value in kept.items():
         trial.same(value, draw(name, value.shape), f"the draw {name!r} afterwards")
+
+
+vary("noise")

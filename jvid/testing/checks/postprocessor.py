@@ -14,7 +14,8 @@ from torch import Tensor
 
 from jvid.core.keyed import keyed_normal
 from jvid.testing.checking import check
-from jvid.testing.checks import postprocessor_reference  # noqa: F401 - it registers
+from jvid.testing.checks import postprocessor_reference  # noqa: F401 - they register
+from jvid.testing.checks.options import vary
 from jvid.testing.drawn import clips, motions
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
@@ -130,6 +131,21 @@ def any_layout_in_memory(subject: Any, trial: Trial) -> None:
 
 
 @check("postprocessor")
+def half_precision_agrees(subject: Any, trial: Trial) -> None:
+    """Smoothing bfloat16 latents gives what the same latents give in double, but for what bfloat16 holds."""
+
+    @trial.fewer(6).given(shape=trial.shapes(), seed=seeds(), motion=motions())
+    def _(shape: tuple[int, ...], seed: int, motion: float) -> None:
+        x = clips(trial, shape, seed, motion).bfloat16()
+        got, expected = subject(x.clone()).double(), subject(x.double()).double()
+        apart = (got - expected).abs() > 0.02 * max(1.0, float(expected.abs().max()))
+        # A threshold may fall between the two: of one element, not of a share.
+        assert int(apart.sum()) <= 1 + 0.02 * apart.numel(), (
+            f"{int(apart.sum())} of {apart.numel()} elements differ in bfloat16 and in double"
+        )
+
+
+@check("postprocessor")
 def long_clips_too(subject: Any, trial: Trial) -> None:
     """Clips of more frames than it may have a window for: finite, and of the same shape."""
     for frames in (2, 3, 17, 64):
@@ -137,3 +153,6 @@ def long_clips_too(subject: Any, trial: Trial) -> None:
         out = subject(x)
         assert out.shape == x.shape, f"shape {tuple(out.shape)} for {tuple(x.shape)}"
         assert out.isfinite().all(), f"not finite for {frames} frames"
+
+
+vary("postprocessor")

@@ -17,7 +17,7 @@ import torch
 from jvid.core.plan import Plan
 from jvid.core.protocols import Expert
 from jvid.testing.checking import check, declare
-from jvid.testing.checks import sampler_reference  # noqa: F401 - it registers
+from jvid.testing.checks import sampler_noise, sampler_reference  # noqa: F401 - they register
 from jvid.testing.sampling import Counted, Renamed, given_runs, rebuilt, rows_of
 from jvid.testing.trial import Trial
 

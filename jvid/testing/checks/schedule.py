@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from jvid.testing.checking import check
-from jvid.testing.checks import schedule_reference  # noqa: F401 - it registers
+from jvid.testing.checks import schedule_reference  # noqa: F401 - they register
+from jvid.testing.checks.options import vary
 from jvid.testing.strategies import SCHEDULES, times
 from jvid.testing.trial import Trial
 
@@ -210,3 +211,6 @@ def equal_by_value(subject: Any, trial: Trial) -> None:
                 1e-9,
             )
     assert subject != object(), "it is equal to anything"
+
+
+vary("schedule")

@@ -22,14 +22,15 @@ from jvid.core.planning import draw_plan
 from jvid.core.protocols import Step
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 from jvid.testing.checking import check, declare
-from jvid.testing.checks import selector_reference  # noqa: F401 - it registers
+from jvid.testing.checks import selector_purity, selector_reference  # noqa: F401 - they register
+from jvid.testing.checks.options import vary
 from jvid.testing.strategies import times, uniforms
 from jvid.testing.trial import Trial
 
 declare("selector", experts=None, counts=range(1, 21))
 
 SCHEDULES = (TabulatedSchedule.scaled_linear(), FlowMatching(3.0), VarianceExploding())
-PARTS = 4000
+PARTS = 2000
 """Numbers u over which shares are averaged: the middles of as many parts of [0, 1)."""
 
 
@@ -128,11 +129,10 @@ def copies_agree(subject: Any, trial: Trial) -> None:
 
 @check("selector")
 def shares_as_declared(subject: Any, trial: Trial) -> None:
-    """The mean of its weights over u is ``shares(step)``, or ``probability(progress)`` of its first expert."""
+    """At every step the mean of its weights over u is ``shares(step)``, or ``probability(progress)`` of its first expert."""
     shares, probability = getattr(subject, "shares", None), getattr(subject, "probability", None)
     if shares is None and probability is None:
         trial.skip("it declares neither shares nor probability")
-    fewer = min(trial.examples, 10)
 
     def measured(step: Step) -> dict[str, float]:
         sums: dict[str, float] = {}
@@ -141,8 +141,7 @@ def shares_as_declared(subject: Any, trial: Trial) -> None:
                 sums[name] = sums.get(name, 0.0) + weight
         return {name: total / PARTS for name, total in sums.items()}
 
-    walk = _walk(trial)
-    for step in walk[:: max(1, len(walk) // fewer)]:
+    for step in _walk(trial):
         found = measured(step)
         told = dict(shares(step)) if shares is not None else {}
         if probability is not None:
@@ -176,3 +175,6 @@ def a_plan_is_its_calls(subject: Any, trial: Trial) -> None:
         again = draw_plan(subject, levels, names, seed)
         assert again == plan, "the same seed gave another plan"
         assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan, "JSON gave another plan"
+
+
+vary("selector")

@@ -20,6 +20,7 @@ from jvid.core.protocols import Level, NoiseSchedule
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.testing.checking import check
 from jvid.testing.checks import solver_calls, solver_memory, solver_order, solver_reference  # noqa: F401 - they register
+from jvid.testing.checks.options import vary
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
 from jvid.testing.solving import (
     F64,
@@ -189,6 +190,26 @@ def coefficients_in_double(subject: Any, trial: Trial) -> None:
 
 
 @check("solver")
+def half_precision_agrees(subject: Any, trial: Trial) -> None:
+    """A step of bfloat16 latents is that of the same latents in double, but for what bfloat16 holds of x and the predictions."""
+    schedule = TabulatedSchedule.scaled_linear()
+    oracle = TwoModeOracle(schedule, 0.9, 0.4, 0.2)
+    for times in ((0.9, 0.6), (0.5, 0.45), (0.2, 0.02)):
+        steps = path(schedule, times)
+        x = latents_at(steps[0].start).bfloat16()
+
+        def draw(index: int, key: str, x: Tensor = x) -> Tensor:
+            return keyed_draw(x.double(), index, key).bfloat16()
+
+        def wide(index: int, key: str, draw: Any = draw) -> Tensor:
+            return draw(index, key).double()  # type: ignore[no-any-return]
+
+        got = run(subject, steps, oracle, x, draw).x
+        expected = run(subject, steps, oracle, x.double(), wide).x
+        trial.close(got, expected, f"x after {ends(steps[0])}, in bfloat16 and in double", 0.012)
+
+
+@check("solver")
 def rows_of_a_batch_are_apart(subject: Any, trial: Trial) -> None:
     """A clip comes out of a batch bit for bit as it does alone."""
     schedule = TabulatedSchedule.scaled_linear()
@@ -227,3 +248,6 @@ def names_of_experts_mean_nothing(subject: Any, trial: Trial) -> None:
     expected = result(("video", "image"))
     for names in (("image", "video"), ("b", "a")):
         trial.same(result(names), expected, f"experts named {names}")
+
+
+vary("solver")

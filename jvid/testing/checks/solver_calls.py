@@ -127,6 +127,39 @@ def draws_are_named_and_used(subject: Any, trial: Trial) -> None:
 
 
 @check("solver")
+def stages_draw_noise_of_their_own(subject: Any, trial: Trial) -> None:
+    """A name is drawn at one stage of a step alone: the same name is the same noise, and another stage's would be that again."""
+    for where, schedule in ON.items():
+        steps = path(schedule, (*WALK, 0.0))
+        x, memory = latents_at(steps[0].start), subject.init()
+        for step in steps:
+            x, memory, twice = _drawn_by_stage(subject, x, step, memory)
+            assert not twice, (
+                f"{where}, {ends(step)}: noise {twice!r} is drawn before and after an evaluation, which gives the same again"
+            )
+
+
+def _drawn_by_stage(subject: Any, x: Tensor, step: Step, memory: Any) -> tuple[Tensor, Any, str]:
+    """x and memory after a step, and a name that it drew at two stages, or none."""
+    assert step.schedule is not None
+    oracle, stages = TwoModeOracle(step.schedule, 0.9, 0.4), [0]
+    seen: dict[str, int] = {}
+    twice: list[str] = []
+
+    def denoise(x_t: Tensor, level: Level) -> Tensor:
+        stages[0] += 1
+        return oracle(x_t, torch.tensor(level.t, dtype=F64), {})
+
+    def noise(key: str) -> Tensor:
+        if seen.setdefault(key, stages[0]) != stages[0]:
+            twice.append(key)
+        return keyed_draw(x, step.index, key)
+
+    out, memory = subject.step(x, step, denoise, noise, memory)
+    return out, memory, twice[0] if twice else ""
+
+
+@check("solver")
 def tensors_unmutated(subject: Any, trial: Trial) -> None:
     """It writes on none of the tensors that it is handed: x, predictions (also those of steps before), noise."""
     schedule = FlowMatching()

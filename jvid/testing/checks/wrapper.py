@@ -18,6 +18,7 @@ from jvid.core.protocols import Condition
 from jvid.core.spaces import LatentSpace
 from jvid.testing.checking import CHECKS, check, declare
 from jvid.testing.checks import denoiser, wrapper_reference  # noqa: F401 - they register
+from jvid.testing.checks.options import vary
 from jvid.testing.denoising import noisy, predicted, time
 from jvid.testing.inner import Inner, conditions, direct
 from jvid.testing.strategies import SCHEDULES, seeds
@@ -122,17 +123,37 @@ def errors_pass(subject: Any, trial: Trial) -> None:
     assert told == "broken on purpose", "the inner denoiser's error does not come out"
 
 
+SCALES = ("scale", "guidance_scale", "guidance", "cfg_scale", "cfg", "weight", "w", "g")
+"""Names that the field has for the scale of guidance."""
+
+
+def _scale_of(subject: Any, trial: Trial) -> str:
+    """The option that is the scale of guidance; another name than ``scale`` is one if the null condition matters."""
+    parameters = inspect.signature(subject).parameters
+    name = next((name for name in SCALES if name in parameters), "")
+    if not trial.option("guidance") or not name:
+        trial.skip("it has no scale of guidance")
+    if name != "scale":
+        one, two = conditions(1, trial.frames[0]), conditions(1, trial.frames[0])
+        two["null"]["text"].add_(1.0)
+        shape = trial.fitting([(1, 2, trial.frames[0], 2, 2)])[0]
+        inner = Inner()
+        x = noisy(inner, trial, shape, 0.5, 0)
+        if torch.equal(*(predicted(subject(Inner()), x, time(0.5), cond) for cond in (one, two))):
+            trial.skip(f"its {name} is none of guidance: the null condition changes nothing")
+    return name
+
+
 @check("wrapper")
 def scale_is_that_of_guidance(subject: Any, trial: Trial) -> None:
-    """With ``scale`` 1 it is the conditional denoiser, with 0 the unconditional one, and linear in between and beyond."""
-    if not trial.option("guidance") or "scale" not in inspect.signature(subject).parameters:
-        trial.skip("it has no scale of guidance")
+    """With ``scale`` 1, by whatever name, it is the conditional denoiser, with 0 the unconditional one, and linear beyond."""
+    name = _scale_of(subject, trial)
 
     @trial.given(
         shape=trial.shapes(),
         t=trial.moments(),
         seed=seeds(),
-        scale=st.sampled_from([2.0, 0.5, 7.5, -1.0, 1.5]),
+        scale=st.sampled_from([2.0, 0.5, 7.5, -1.0, 1.5]) | st.floats(-2.0, 12.0).map(lambda g: round(g, 2)),
     )
     def _(shape: tuple[int, ...], t: float, seed: int, scale: float) -> None:
         inner, cond = Inner(), conditions(shape[0], shape[2])
@@ -140,7 +161,38 @@ def scale_is_that_of_guidance(subject: Any, trial: Trial) -> None:
         with_text, without = (direct(inner, x, time(t), each) for each in (cond, {**cond, **cond["null"]}))
         for g in (1.0, 0.0, scale):
             expected = without + g * (with_text - without)
-            trial.close(predicted(subject(inner, scale=g), x, time(t), cond), expected, f"scale {g:g}", EXACT)
+            wrapped = subject(inner, **{name: g})
+            trial.close(predicted(wrapped, x, time(t), cond), expected, f"{name} {g:g}", EXACT)
+
+
+@check("wrapper")
+def the_denoiser_is_asked_each_time(subject: Any, trial: Trial) -> None:
+    """A denoiser that predicts something else than before, as after its weights changed, changes the wrapped one's answer."""
+    shape = trial.fitting([(2, 2, 3, 3, 2)])[0]
+    inner, cond = Inner(), conditions(shape[0], shape[2])
+    wrapped = subject(inner)
+    t = time(sum(trial.times) / 2.0)
+    x = noisy(wrapped, trial, shape, float(t), 0)
+    predicted(wrapped, x, t, cond)
+    inner.shift = 2.0
+    got, expected = predicted(wrapped, x, t, cond), predicted(subject(Inner(shift=2.0)), x, t, cond)
+    trial.close(got, expected, "after the denoiser inside has changed", EXACT)
+
+
+@check("wrapper")
+def clips_in_use_are_left_alone(subject: Any, trial: Trial) -> None:
+    """Clips beyond a window, of 33 frames, and oblong ones too: around a denoiser of single elements it changes nothing."""
+    _identity(trial)
+    window = trial.option("window") or 8
+    wrapped_sizes = [(1, 1, frames, 1, 2) for frames in (*trial.longer(window), window + 2)]
+    sizes = trial.fitting([*wrapped_sizes, (1, 4, 2, 5, 9), (4, 1, 1, 2, 1)])
+    for shape in sizes:
+        inner, cond = Inner(), conditions(shape[0], shape[2], same=True)
+        wrapped = subject(inner)
+        t = time(sum(trial.times) / 2.0)
+        x = noisy(wrapped, trial, shape, float(t), 1)
+        expected = direct(Inner(wrapped.schedule), x, t, cond)
+        trial.close(predicted(wrapped, x, t, cond), expected, f"x_0 of clips of shape {shape}", EXACT)
 
 
 @check("wrapper")
@@ -214,6 +266,10 @@ def _promise(name: str) -> None:
 
 for _name in (
     "shape_and_dtype_kept", "inputs_untouched", "a_clip_is_alone", "one_time_for_all_rows", "the_same_each_time",
-    "conditions_are_read_each_time", "any_layout_in_memory", "bridged_there_and_back",
+    "conditions_are_read_each_time", "any_layout_in_memory", "bridged_there_and_back", "rows_in_any_order",
+    "half_precision_agrees",
 ):  # fmt: skip
     _promise(_name)
+
+
+vary("wrapper")

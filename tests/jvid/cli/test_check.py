@@ -52,7 +52,7 @@ def test_what_conforms_exits_with_0(capsys):
     code, out, err = told(capsys, "denoiser", "right:std=.5", "--examples", "3")
     assert (code, err) == (0, "")
     assert out.startswith(
-        "denoiser GaussianOracle(schedule=FlowMatching(shift=1.0), mean=0.0, std=0.5): 9 passed, 4 skip"
+        "denoiser GaussianOracle(schedule=FlowMatching(shift=1.0), mean=0.0, std=0.5): 11 passed, 7 skip"
     )
     for name in checks_of("denoiser"):
         assert f"\n  {name} " in out

@@ -103,6 +103,15 @@ CASES = {
 }
 GRID = [{"steps": 1}, {"steps": 20}]
 
+SKIPPED = {
+    # Of solvers that draw noise, of which the ODE is no reference.
+    "order_on_two_modes", "order_with_blended_experts", "order_across_a_switch", "converges_with_alternating_experts",
+    "holds_for_other_options",  # without options, or with names alone
+    "as_many_steps_as_requested",  # of a grid of its own times
+    "experts_are_declared",
+    "places_are_independent",
+}  # fmt: skip
+
 FEWER = 12
 """Examples of a property: enough to kill every mutant but those of schedules and solvers, which have the kit's own 25.
 
@@ -138,7 +147,7 @@ def test_built_ins_conform(kind, name, options):
     report = conforms(kind, load(kind, name, **options), examples=examples, **context)
     report.raise_for_failures()
     assert report["as_referenced"].status == "passed"
-    assert report.counts["passed"] >= len(report.outcomes) - 4
+    assert {each.check for each in report.outcomes if each.status == "skipped"} <= SKIPPED
 
 
 TABLE, FLOW = TabulatedSchedule.scaled_linear(), FlowMatching()

@@ -1,0 +1,437 @@
+"""Mistakes that show in use: with other options, sizes and precisions, with weights that change, and seeds side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from jvid.core.keyed import keyed_normal
+from jvid.core.protocols import Expert, NoiseSchedule, Step
+from jvid.core.run import Run
+from jvid.core.sampler import Sampler
+from jvid.denoisers.windowed import Windowed
+from jvid.denoisers.wrapper import Wrapper
+from jvid.grids import Leading
+from jvid.noise import SharedNoise
+from jvid.postprocessors import TemporalSmoothing, UniformSmoothing
+from jvid.schedules import FlowMatching, TabulatedSchedule
+from jvid.selectors import Always
+from jvid.solvers import DDIM, DDPM
+from jvid.solvers.kernel import transition
+from jvid.testing.oracles import GaussianOracle
+from tests.mutants import mutant
+
+DATA = 0.3 + 0.5 * keyed_normal(range(6), ("data",), (4, 4, 8, 8), torch.float64)
+
+
+@attrs.frozen
+class _Exact:
+    """Right: N(.3, .5^2); what a mutant changes is what the network is told."""
+
+    schedule: NoiseSchedule = attrs.field(factory=TabulatedSchedule.scaled_linear)
+    std: float = 0.5
+
+    def told(self, t: Tensor) -> Tensor:
+        return t
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
+        return GaussianOracle(self.schedule, 0.3, self.std)(x, self.told(t), cond)
+
+
+@mutant("denoiser", "the_true_time_is_best", data=DATA)
+class told_a_shifted_time(_Exact):
+    """The schedule's shift is applied to the time that the network is told, a second time."""
+
+    def __init__(self) -> None:
+        super().__init__(FlowMatching(3.0))
+
+    def told(self, t: Tensor) -> Tensor:
+        return 3.0 * t / (1.0 + 2.0 * t)
+
+
+@mutant("denoiser", "the_true_time_is_best", data=DATA)
+class told_of_a_shorter_table(_Exact):
+    """Timesteps are those of a table of 900 entries for a network of 1000."""
+
+    def told(self, t: Tensor) -> Tensor:
+        return 0.9 * t
+
+
+@mutant("denoiser", "rows_in_any_order")
+class chunks_of_four(_Exact):
+    """Rows are denoised four at a time, each chunk with the times of the first."""
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
+        each = t if t.ndim else t.expand(len(x))
+        parts = x.split(4)
+        return torch.cat(
+            [super(chunks_of_four, self).__call__(part, each[: len(part)], cond) for part in parts]
+        )
+
+
+@mutant("denoiser", "half_precision_agrees")
+class time_in_half(_Exact):
+    """t is cast to the dtype of x before eps becomes x_0, and a time of bfloat16 is another."""
+
+    def __init__(self) -> None:
+        super().__init__(FlowMatching())
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
+        x_0 = super().__call__(x.double(), t, cond)
+        alpha, sigma = (level.view(-1, 1, 1, 1, 1) for level in self.schedule(t))
+        eps = (x.double() - alpha * x_0) / sigma.clamp_min(1e-9)
+        told = t.bfloat16().double() if x.dtype == torch.bfloat16 else t
+        alpha, sigma = (level.view(-1, 1, 1, 1, 1) for level in self.schedule(told))
+        return ((x.double() - sigma.clamp_min(1e-9) * eps) / alpha).to(x.dtype)
+
+
+@mutant("denoiser", "weights_are_read_each_time")
+class weights_cast_once:
+    """The network's weights are cast at the first call and kept."""
+
+    schedule = FlowMatching()
+
+    def __init__(self) -> None:
+        self.network = torch.nn.Linear(1, 1)
+        torch.nn.init.constant_(self.network.weight, 0.5)
+        torch.nn.init.constant_(self.network.bias, 0.1)
+        self.cast: torch.nn.Linear | None = None
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
+        if self.cast is None:
+            self.cast = torch.nn.Linear(1, 1).double()
+            self.cast.load_state_dict(self.network.state_dict())
+        out: Tensor = self.cast(x.double().unsqueeze(-1)).squeeze(-1)
+        return out.to(x.dtype)
+
+
+@mutant("denoiser", "holds_for_other_options", ranges={"std": (0.1, 3.0)})
+class wide_data(_Exact):
+    """Data of a deviation above 1 overflow."""
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
+        return super().__call__(x, t, cond) / (self.std < 1.0)
+
+
+@attrs.frozen(eq=False)
+class _Around(Wrapper):
+    denoiser: Any
+
+    def alone(self, x: Tensor, t: Tensor, cond: Mapping[str, Any]) -> Tensor:
+        out: Tensor = self.denoiser(x, t, {name: value for name, value in cond.items() if name != "null"})
+        return out
+
+
+@attrs.frozen(eq=False)
+class _Late(_Around):
+    def __call__(self, x: Tensor, t: Tensor, cond: Mapping[str, Any]) -> Tensor:
+        out = Windowed(self.denoiser, 4, 3)(x, t, cond)
+        return (
+            torch.cat([out[:, :, :9], out[:, :, 8:9].expand_as(out[:, :, 9:])], 2) if x.shape[2] > 9 else out
+        )
+
+
+@mutant("wrapper", "clips_in_use_are_left_alone", window=4)
+def the_last_windows_are_one() -> Any:
+    """Behind the third window a clip repeats its last frame."""
+    return _Late
+
+
+@attrs.frozen(eq=False)
+class _Kept(_Around):
+    kept: list[Any] = attrs.field(factory=list, init=False)
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Mapping[str, Any]) -> Tensor:
+        for other, at, text, out in self.kept:
+            if all(
+                a.shape == b.shape and torch.equal(a, b)
+                for a, b in ((x, other), (t, at), (cond["text"], text))
+            ):
+                return out.clone()  # type: ignore[no-any-return]
+        out = self.alone(x, t, cond)
+        self.kept[:] = [(x.clone(), t.clone(), cond["text"].clone(), out)]
+        return out.clone()
+
+
+@mutant("wrapper", "the_denoiser_is_asked_each_time")
+def prediction_kept() -> Any:
+    """The last prediction is kept for the same x, t and text, whatever became of the network."""
+    return _Kept
+
+
+@attrs.frozen(eq=False)
+class _Halves(_Around):
+    def __call__(self, x: Tensor, t: Tensor, cond: Mapping[str, Any]) -> Tensor:
+        x_0 = self.alone(x, t, cond)
+        alpha, sigma = self.denoiser.schedule(t)
+        shape = (-1, 1, 1, 1, 1)
+        alpha, sigma = (level.reshape(shape).to(x.dtype) for level in (alpha, sigma))
+        eps = (x - alpha * x_0) / sigma.clamp_min(1e-4)
+        return (x - sigma.clamp_min(1e-4) * eps) / alpha
+
+
+@mutant("wrapper", "half_precision_agrees")
+def eps_in_half() -> Any:
+    """x_0 goes through eps and back in the dtype of x, which little signal does not survive."""
+    return _Halves
+
+
+@attrs.frozen(eq=False)
+class _Chunked(_Around):
+    def __call__(self, x: Tensor, t: Tensor, cond: Mapping[str, Any]) -> Tensor:
+        out = self.alone(x, t, cond)
+        return torch.cat([out[:8], out[:1].expand_as(out[8:])]) if len(out) > 8 else out
+
+
+@mutant("wrapper", "rows_in_any_order")
+def eight_rows_at_most() -> Any:
+    """Of more than eight rows those behind are the first one's."""
+    return _Chunked
+
+
+@attrs.frozen(eq=False)
+class _Wide(_Around):
+    size: int = 16
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Mapping[str, Any]) -> Tensor:
+        return Windowed(self.denoiser, 16, 12)(x, t, cond) + (self.size < 3)
+
+
+@mutant("wrapper", "holds_for_other_options", ranges={"size": (1, 16)})
+def small_windows_are_off() -> Any:
+    """Windows of one or two frames come out moved."""
+    return _Wide
+
+
+@mutant("noise", "covariance_as_declared")
+@attrs.frozen
+class leans_on_its_neighbour:
+    """A fiftieth of the next pixel is mixed in; the deviation is kept."""
+
+    std = 1.0
+
+    def correlation(self, i: int, j: int) -> float:
+        return float(i == j)
+
+    def __call__(self, shape: Sequence[int], draw: Any) -> Tensor:
+        z = draw("z", shape)
+        return (z + 0.02 * z.roll(1, -1)) / math.hypot(1.0, 0.02) if shape[-1] > 1 else z
+
+
+@mutant("noise", "covariance_as_declared")
+@attrs.frozen
+class offset_of_a_tenth:
+    """A noise offset of .1 that nobody declared."""
+
+    std = 1.0
+
+    def correlation(self, i: int, j: int) -> float:
+        return float(i == j)
+
+    def __call__(self, shape: Sequence[int], draw: Any) -> Tensor:
+        b, c, f, _, _ = shape
+        return math.sqrt(0.99) * draw("z", shape) + 0.1 * draw("offset", (b, c, f, 1, 1))
+
+
+@mutant("noise", "covariance_as_declared")
+@attrs.frozen
+class anew_every_sixteen:
+    """Progressive noise that begins anew each sixteen frames."""
+
+    std = 1.0
+
+    def correlation(self, i: int, j: int) -> float:
+        return float(0.8 ** abs(i - j))
+
+    def __call__(self, shape: Sequence[int], draw: Any) -> Tensor:
+        frames: list[Tensor] = []
+        for k, own in enumerate(draw("z", shape).unbind(2)):
+            frames.append(own if k % 16 == 0 else 0.8 * frames[-1] + 0.6 * own)
+        return torch.stack(frames, 2)
+
+
+@mutant("noise", "holds_for_other_options")
+@attrs.frozen
+class ratio_for_its_root:
+    """The ratio is the weight of the shared part; at 1 that is right."""
+
+    ratio: float = 1.0
+    std = 1.0
+
+    def correlation(self, i: int, j: int) -> float:
+        return 1.0 if i == j else self.ratio
+
+    def __call__(self, shape: Sequence[int], draw: Any) -> Tensor:
+        return SharedNoise(self.ratio**2)(shape, draw)
+
+
+@mutant("selector", "the_same_for_the_same_u")
+class zero_is_none:
+    """A u near 0 is taken for none, and another is made up."""
+
+    experts = ("a", "b")
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, step: Step, u: float) -> Mapping[str, float]:
+        if not round(u, 3):
+            self.count += 1
+            u = self.count * 0.37 % 1.0
+        return {"a" if u < 0.5 else "b": 1.0}
+
+
+@mutant("selector", "the_same_in_another_process")
+def by_hash() -> Any:
+    """Experts are ordered by the hash of their names, which each process salts."""
+    from tests.jvid.testing.salted import Salted
+
+    return Salted()
+
+
+@mutant("selector", "holds_for_other_options", ranges={"share": (0.0, 1.0)})
+@attrs.frozen
+class half_and_half:
+    """The other expert's weight is .5, whatever the share."""
+
+    share: float = 0.5
+
+    def __call__(self, step: Step, u: float) -> Mapping[str, float]:
+        return {"a": self.share, "b": 0.5}
+
+
+@attrs.frozen
+class _OneStep:
+    order = 1
+
+    def init(self) -> None:
+        return None
+
+
+@mutant("solver", "stages_draw_noise_of_their_own")
+class one_noise_for_two_stages(_OneStep):
+    """Two ancestral half steps that both draw "z"."""
+
+    def evaluations(self, step: Step) -> int:
+        return 2
+
+    def step(self, x: Tensor, step: Step, denoise: Any, noise: Any, memory: None) -> tuple[Tensor, None]:
+        middle = step.level_at((step.start.t + step.end.t) / 2)
+        x = transition(x, denoise(x, step.start), step.start, middle, 1.0, noise)
+        return transition(x, denoise(x, middle), middle, step.end, 1.0, noise), None
+
+
+@mutant("solver", "half_precision_agrees")
+class levels_in_half(_OneStep):
+    """alpha and sigma are cast to x's dtype, and eps is formed in it."""
+
+    def step(self, x: Tensor, step: Step, denoise: Any, noise: Any, memory: None) -> tuple[Tensor, None]:
+        start, end, x_0 = step.start, step.end, denoise(x, step.start)
+        if not start.sigma:
+            return transition(x, x_0, start, end, 0.0, noise), None
+        a, s, a_end, s_end = torch.tensor([start.alpha, start.sigma, end.alpha, end.sigma]).to(x.dtype)
+        eps = (x / a - x_0) * a / s
+        return a_end * (x_0 + s_end / a_end * eps) * (1.0 + (x.dtype == torch.bfloat16) / 32), None
+
+
+@mutant("solver", "holds_for_other_options")
+@attrs.frozen
+class noise_of_eta(DDIM):
+    """The kept part of eps does not shrink by what eta adds: right at 0."""
+
+    def step(self, x: Tensor, step: Step, denoise: Any, noise: Any, memory: None) -> tuple[Tensor, None]:
+        x_0 = denoise(x, step.start)
+        out = transition(x, x_0, step.start, step.end, 0.0, noise)
+        noisy = transition(0.0 * x, 0.0 * x_0, step.start, step.end, self.eta, noise) if self.eta else 0.0
+        return out + noisy, None
+
+
+@mutant("schedule", "holds_for_other_options")
+@attrs.frozen
+class shift_below_one(FlowMatching):
+    """A shift below 1 turns time round."""
+
+    def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        return FlowMatching(self.shift)(t) if self.shift >= 1.0 else FlowMatching(self.shift)(1.0 - t)
+
+
+@mutant("grid", "holds_for_other_options")
+@attrs.frozen
+class timesteps_of_few_digits:
+    """Times are rounded to two digits, and many steps fall together."""
+
+    steps: int = 20
+
+    def __call__(self, schedule: NoiseSchedule) -> Sequence[float]:
+        return [round(1.0 - i / self.steps, 2) for i in range(self.steps)] + [0.0]
+
+
+@mutant("postprocessor", "holds_for_other_options")
+@attrs.frozen
+class threshold_of_nothing(TemporalSmoothing):
+    """A threshold of 0 divides by it."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return TemporalSmoothing(self.threshold)(x) * (self.threshold / torch.tensor(self.threshold))
+
+
+@mutant("postprocessor", "half_precision_agrees")
+class sums_in_half:
+    """A mean over frames of numbers far from 0, added up in bfloat16."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.bfloat16:
+            return UniformSmoothing(3)(x)
+        return ((UniformSmoothing(3)(x) + 30.0) - 30.0).to(x.dtype)
+
+
+class _Keyed(Sampler):
+    """A sampler whose noise has another key."""
+
+    def _run(self, x: Any, seeds: Any, cond: Any, plan: Any, resume: Any) -> Any:
+        kept = Run._noise
+
+        def noise(run: Any, key: str, step: Step, like: Tensor) -> Tensor:
+            return keyed_normal(*self.key(run._seeds, key, step), like.shape[1:], like.dtype)
+
+        for state in super()._run(x, seeds, cond, plan, resume):
+            Run._noise = kept  # type: ignore[method-assign]
+            yield state
+            Run._noise = noise  # type: ignore[method-assign]
+        Run._noise = kept  # type: ignore[method-assign]
+
+    def key(self, seeds: Any, key: str, step: Step) -> tuple[Any, Any]:
+        raise NotImplementedError
+
+
+class _NextSeed(_Keyed):
+    def key(self, seeds: Any, key: str, step: Step) -> tuple[Any, Any]:
+        return [seed + step.index for seed in seeds], ("z", key)
+
+
+class _ShortSeed(_Keyed):
+    def key(self, seeds: Any, key: str, step: Step) -> tuple[Any, Any]:
+        return [seed % 2**32 for seed in seeds], (step.index, "z", key)
+
+
+def _sampler(of: type[Sampler]) -> Sampler:
+    return of(
+        {"a": Expert(GaussianOracle(TabulatedSchedule.scaled_linear()))}, Always("a"), DDPM(), Leading(5)
+    )
+
+
+@mutant("sampler", "no_noise_twice")
+def seed_and_step_are_added() -> Sampler:
+    """The noise of step i of seed s is that of step i - 1 of seed s + 1."""
+    return _sampler(_NextSeed)
+
+
+@mutant("sampler", "no_noise_twice")
+def half_of_the_seed() -> Sampler:
+    """32 bits of a seed count."""
+    return _sampler(_ShortSeed)
