@@ -220,7 +220,7 @@ def _limited(scheduler: Any) -> float | None:
         own.__dict__["_step_index"] = 5
         x_0 = own.convert_model_output(zeros.repeat(1, 2, 1, 1) if learned else zeros, sample=large)
     else:
-        given = {
+        given: dict[str, Any] = {
             name: None
             for name, each in inspect.signature(own.step).parameters.items()
             if each.default is each.empty
