@@ -325,8 +325,8 @@ def test_a_class_that_was_not_compared_is_named_in_the_clip(tmp_path: Path) -> N
 
 
 def test_what_is_no_pipeline_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "ConsisIDPipeline"}))
-    with pytest.raises(InputError, match="ConsisIDPipeline, which was never compared"):
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "AmusedPipeline"}))
+    with pytest.raises(InputError, match="AmusedPipeline, which was never compared"):
         jvid.load("ensemble", str(tmp_path))
     with pytest.raises(
         InputError, match="expert 'height' is 32: expected a folder, a pipeline or a denoiser"
