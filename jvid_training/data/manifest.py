@@ -135,7 +135,9 @@ def _check_numbers(head: _Head) -> None:
     if not channels or len(head.std) != channels or not finite:
         raise ValueError("mean and std are no numbers of the same channels")
     if min(head.std) <= 0:
-        raise InputError(f"std {min(head.std):g} of a channel: expected above 0; the codec has a channel that is constant")
+        raise InputError(
+            f"std {min(head.std):g} of a channel: expected above 0; the codec has a channel that is constant"
+        )
     if not (head.frames >= 1 and 0 < head.fps < math.inf):
         raise ValueError(f"frames {head.frames}, fps {head.fps}")
 

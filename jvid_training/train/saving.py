@@ -92,8 +92,10 @@ class Saver:
         if self._sharded:
             self._save_parts(step, document, keep)
         elif self._ranks.rank == 0:
-            groups = [_copied(tensors) for tensors in self._tensors().values()]
-            self._background.submit(partial(save_checkpoint, self._out, step, *groups, document, keep))
+            model, ema, moments = (_copied(tensors) for tensors in self._tensors().values())
+            self._background.submit(
+                partial(save_checkpoint, self._out, step, model, ema, moments, document, keep)
+            )
 
     def _save_parts(self, step: int, document: dict[str, Any], keep: int) -> None:
         ending = ExitStack()
