@@ -127,7 +127,7 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
 def model_output(scheduler: Any, output: Tensor, sample: Tensor) -> Tensor:
     """A model's output without the variance that it has learned beside it, which follows in further channels."""
     learned = scheduler.config.get("variance_type") in ("learned", "learned_range")
-    two = output.ndim == sample.ndim and output.shape[1] == 2 * sample.shape[1]
+    two = output.ndim == sample.ndim > 1 and output.shape[1] == 2 * sample.shape[1]
     return output[:, : sample.shape[1]] if learned and two else output
 
 
