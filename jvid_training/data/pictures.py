@@ -28,6 +28,10 @@ class Pictures:
     """All images, and all frames of clips, of a split below ``data.root``, drawn with equal weight for each file."""
 
     def __init__(self, data: Data, split: Split = "train") -> None:
+        if data.source != "folder":
+            raise InputError(
+                f"data.source: got {data.source!r}, expected 'folder': an autoencoder learns from files, unpack them"
+            )
         self.data = data
         self.root = data_root(data)
         self.files = [

@@ -17,6 +17,7 @@ from jvid.errors import InputError
 from jvid_training.data.blocks import Block
 from jvid_training.data.latents import encode
 from jvid_training.data.manifest import key_of
+from jvid_training.data.pictures import Pictures
 from jvid_training.data.sources import find_files
 from jvid_training.data.stored import extracted
 from jvid_training.data.tables import value_at
@@ -119,6 +120,11 @@ def test_wrong_tars_are_told_in_one_line(clips: Path, tmp_path: Path) -> None:
     (root / "part.tar").write_bytes(b"no tar" * 200)
     with pytest.raises(InputError, match=r"part\.tar is no whole tar .*: expected an uncompressed tar"):
         find_files(root, data)
+
+
+def test_an_autoencoder_learns_from_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data\.source: got 'webdataset', expected 'folder'"):
+        Pictures(recipe_of(tmp_path, source="webdataset").data)
 
 
 def features(labels: list[str] | None = None) -> dict[bytes, bytes]:
