@@ -82,7 +82,7 @@ def conforms(
             trial.leaks, trial.declared = leaks, frozenset(context)
             outcome = _outcome(each, subject, trial, context, expected.get(name))
             if name in wanted:
-                outcomes.append(outcome)
+                outcomes.append(attrs.evolve(outcome, named=only is not None))
     return Report(kind, _text(subject), outcomes)
 
 
@@ -95,7 +95,7 @@ def _outcome(
         with watched(lambda what: trial.leaks.append(f"{what} ({check.name})")):
             check.run(subject, trial)
     except Skip as reason:
-        return Outcome(check.name, "skipped", str(reason))
+        return Outcome(check.name, "skipped", str(reason), needs=reason.needs)
     except Exception as error:
         if excuse is not None:
             return Outcome(check.name, "expected failure", excuse)

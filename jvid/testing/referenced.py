@@ -68,7 +68,7 @@ class Comparison:
         known = two.isfinite()
         if not bool(known.any()):
             return False
-        allowed = tolerance * max(1.0, float(two[known].abs().max()))
+        allowed = self.trial.allowed(tolerance) * max(1.0, float(two[known].abs().max()))
         apart = (one[known] - two[known]).abs()
         worst = (
             int(apart.argmax()) if bool(apart.isfinite().all()) else int((~apart.isfinite()).int().argmax())

@@ -41,17 +41,23 @@ class Outcome:
         status: what it came to.
         detail: why it failed, was skipped or was expected to fail; one line.
         reproduce: a line to paste that runs the failing example alone; empty where nothing failed.
+        needs: the argument of ``conforms`` for want of which it was skipped; empty if none would help.
+        named: whether the check was asked for by name, and so may not be skipped.
     """
 
     check: str
     status: Status
     detail: str = ""
     reproduce: str = ""
+    needs: str = ""
+    named: bool = False
 
     @property
     def ok(self) -> bool:
-        """Neither failed nor passed against expectation."""
-        return self.status not in ("failed", "unexpected pass")
+        """Neither failed nor passed against expectation, nor skipped although it was named."""
+        return self.status not in ("failed", "unexpected pass") and not (
+            self.named and self.status == "skipped"
+        )
 
 
 @attrs.frozen
@@ -70,7 +76,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Nothing failed, and nothing passed that was expected to fail."""
+        """Nothing failed, nothing passed that was expected to fail, and no check that was named was skipped."""
         return all(outcome.ok for outcome in self.outcomes)
 
     @property
@@ -103,9 +109,11 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """One line: kind, subject and the counts."""
+        """One line: kind, subject, the counts, and what is not declared, so that checks were skipped."""
         counted = ", ".join(f"{count} {status}" for status, count in self.counts.items())
-        return f"{self.kind} {self.subject}: {counted or 'no check'}"
+        wanting = list(dict.fromkeys(outcome.needs for outcome in self.outcomes if outcome.needs))
+        told = f" (not declared: {', '.join(wanting)})" if wanting else ""
+        return f"{self.kind} {self.subject}: {counted or 'no check'}{told}"
 
     def __rich__(self) -> Table:
         with extra("cli"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from jvid.core.conditions import PerFrame
 from jvid.core.protocols import Condition, Denoiser, Selector, Step
 from jvid.denoisers.wrapper import Wrapper
 from jvid.testing.strategies import seeds
-from jvid.testing.trial import Trial
+from jvid.testing.trial import Skip, Trial
 
 __all__ = ["Counted", "Recorded", "Renamed", "given_runs", "rebuilt", "rows_of"]
 
@@ -76,9 +77,25 @@ class Recorded:
 
 
 def rebuilt(subject: Any, **changes: Any) -> Any:
-    """A sampler of the same class and parts but for these."""
-    parts = {field.name: getattr(subject, field.name) for field in attrs.fields(type(subject)) if field.init}
-    return type(subject)(**(parts | changes))
+    """A sampler of the same class and parts but for these: of an attrs class, or one whose arguments are its attributes.
+
+    Raises:
+        Skip: it is neither, so that its parts cannot be replaced.
+    """
+    kind = type(subject)
+    if attrs.has(kind):
+        named = [field.name for field in attrs.fields(kind) if field.init]
+    else:
+        plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        named = [each.name for each in inspect.signature(kind).parameters.values() if each.kind in plain]
+    missing = [name for name in (*named, *changes) if not hasattr(subject, name)]
+    if missing or not set(changes) <= set(named):
+        lacking = ", ".join(missing or sorted(set(changes) - set(named)))
+        raise Skip(
+            f"its parts cannot be replaced: expected arguments that are its attributes, lacking {lacking}"
+        )
+    parts = {name: getattr(subject, name) for name in named}
+    return kind(**(parts | changes))
 
 
 def rows_of(cond: Condition, b: int, rows: Sequence[int]) -> dict[str, Any]:

@@ -48,9 +48,15 @@ def shapes(
     channels: Collection[int] = range(1, 5),
     frames: Collection[int] = range(1, 6),
     sides: Collection[int] = range(1, 8),
+    heights: Collection[int] = (),
+    widths: Collection[int] = (),
 ) -> SearchStrategy[tuple[int, int, int, int, int]]:
-    """Shapes ``(b, c, f, h, w)``: odd sizes and single frames among them; h and w differ as a rule."""
-    axes = [st.sampled_from(sorted(values)) for values in (batch, channels, frames, sides, sides)]
+    """Shapes ``(b, c, f, h, w)``: odd sizes and single frames among them; h and w differ as a rule.
+
+    ``heights`` and ``widths`` are those of h and w where they are not ``sides``.
+    """
+    each = (batch, channels, frames, heights or sides, widths or sides)
+    axes = [st.sampled_from(sorted(values)) for values in each]
     return st.tuples(*axes)
 
 

@@ -41,12 +41,11 @@ class Skip(Exception):
     Args:
         reason: one line.
         needs: the argument of ``conforms`` that it lacks; "" where none would make it apply.
-        minor: whether most subjects have none, so that a report's first line leaves it out.
     """
 
-    def __init__(self, reason: str, needs: str = "", minor: bool = False) -> None:
+    def __init__(self, reason: str, needs: str = "") -> None:
         super().__init__(reason)
-        self.needs = "" if minor else needs
+        self.needs = needs
 
 
 def _values(given: int | Collection[int]) -> tuple[int, ...]:
@@ -54,6 +53,10 @@ def _values(given: int | Collection[int]) -> tuple[int, ...]:
     if not values or values[0] < 1:
         raise InputError(f"sizes {given!r}: expected whole numbers, at least 1")
     return values
+
+
+def _own_values(given: int | Collection[int]) -> tuple[int, ...]:
+    return () if given == () else _values(given)
 
 
 def _dtypes(given: Any) -> tuple[torch.dtype, ...]:
@@ -83,6 +86,7 @@ class Trial:
     Attributes:
         examples: how many a property is tried on.
         batch, channels, frames, sides: sizes that the subject takes, each a number or several.
+        heights, widths: of latents, where they are not ``sides``.
         times: lowest and highest t to ask at.
         cond: ``(b, f) -> condition``, what a denoiser is called with.
         dtype: of latents, one or several; the last is the one for values, the others for dtypes alone.
@@ -99,6 +103,8 @@ class Trial:
     channels: Sequence[int] = attrs.field(default=range(1, 5), converter=_values)
     frames: Sequence[int] = attrs.field(default=range(1, 6), converter=_values)
     sides: Sequence[int] = attrs.field(default=range(1, 8), converter=_values)
+    heights: Sequence[int] = attrs.field(default=(), converter=_own_values)
+    widths: Sequence[int] = attrs.field(default=(), converter=_own_values)
     times: tuple[float, float] = (0.0, 1.0)
     cond: Callable[[int, int], Condition] = _no_condition
     dtype: Sequence[torch.dtype] = attrs.field(default=("float32", "float64"), converter=_dtypes)
@@ -143,9 +149,9 @@ class Trial:
                 self.falsified = example
                 raise
 
-    def skip(self, reason: str, needs: str = "", minor: bool = False) -> NoReturn:
+    def skip(self, reason: str, needs: str = "") -> NoReturn:
         """Report that the check does not apply; ``needs`` is the argument of ``conforms`` that it lacks."""
-        raise Skip(reason, needs, minor)
+        raise Skip(reason, needs)
 
     def fewer(self, most: int, **changes: Any) -> Trial:
         """This trial with at most so many examples, for a property that is dear; what falsifies it is this one's."""
@@ -154,8 +160,8 @@ class Trial:
         return small
 
     def allowed(self, tolerance: float) -> float:
-        """A tolerance of a check, or the subject's where that is wider."""
-        return tolerance
+        """A tolerance of a check, or the subject's where that is declared and wider."""
+        return max(tolerance, self.tolerance) if "tolerance" in self.declared else tolerance
 
     def versions(self) -> SearchStrategy[dict[str, Any]]:
         """Options within ``ranges``, to hand to ``version``; none at all among them."""
@@ -172,7 +178,7 @@ class Trial:
             Skip: none is declared.
         """
         if self.reference is None:
-            self.skip("it has no reference: conforms(..., reference=function)")
+            self.skip("it has no reference: conforms(..., reference=function)", "reference")
         bound = functools.partial(self.reference, **options) if options else self.reference
         return functools.partial(applied, bound)
 
@@ -180,7 +186,8 @@ class Trial:
         """Shapes ``(b, c, f, h, w)`` of the sizes that the subject takes; ``frames=(4,)`` and so on override."""
         from jvid.testing import strategies
 
-        own = {name: getattr(self, name) for name in ("batch", "channels", "frames", "sides")}
+        names = ("batch", "channels", "frames", "sides", "heights", "widths")
+        own = {name: getattr(self, name) for name in names}
         return strategies.shapes(**{**own, **sizes})
 
     def longer(self, window: int) -> tuple[int, ...]:
@@ -191,9 +198,10 @@ class Trial:
 
     def fitting(self, shapes: Iterable[Sequence[int]]) -> list[tuple[int, ...]]:
         """Shapes ``(b, c, f, h, w)``, the sizes that are declared replaced by the nearest one that the subject takes."""
-        names = ("batch", "channels", "frames", "sides", "sides")
+        names = ("batch", "channels", "frames", "heights", "widths")
 
         def nearest(name: str, size: int) -> int:
+            name = "sides" if name in ("heights", "widths") and not getattr(self, name) else name
             own = getattr(self, name)
             return min(own, key=lambda each: abs(each - size)) if name in self.declared else size
 
@@ -223,17 +231,23 @@ class Trial:
             return
         one, two = got.detach().double(), expected.detach().double()
         scale = max(1.0, float(two.abs().max()))
-        allowed = (self.tolerance if tolerance is None else tolerance) * scale
+        allowed = (self.tolerance if tolerance is None else self.allowed(tolerance)) * scale
         apart = float((one - two).abs().max())
         # Written so that NaN fails.
         assert apart <= allowed, f"{what}: {apart:.3g} apart, expected at most {allowed:.1g}"
 
-    def same(self, got: torch.Tensor, expected: torch.Tensor, what: str) -> None:
-        """Assert that two tensors are equal bit for bit, dtype included."""
+    def untouched(self, got: torch.Tensor, expected: torch.Tensor, what: str) -> None:
+        """Assert that a tensor is what it was, bit for bit whatever is declared."""
         import torch
 
         assert got.dtype == expected.dtype, f"{what}: {got.dtype}, expected {expected.dtype}"
         assert torch.equal(got, expected), f"{what}: {_apart(got, expected)}"
+
+    def same(self, got: torch.Tensor, expected: torch.Tensor, what: str) -> None:
+        """Assert that two tensors are equal, dtype included: bit for bit unless a ``tolerance`` is declared."""
+        if "tolerance" in self.declared and got.dtype == expected.dtype:
+            return self.close(got, expected, what)
+        return self.untouched(got, expected, what)
 
 
 def _apart(one: torch.Tensor, two: torch.Tensor) -> str:

@@ -76,7 +76,7 @@ def inputs_untouched(subject: Any, trial: Trial) -> None:
             f"the condition held {sorted(before)}, afterwards {sorted(after)}"
         )
         for name, value in after.items():
-            trial.same(value, before[name], f"{name} after the call")
+            trial.untouched(value, before[name], f"{name} after the call")
 
 
 @check("denoiser")
@@ -133,7 +133,7 @@ def the_same_each_time(subject: Any, trial: Trial) -> None:
 def conditions_are_read_each_time(subject: Any, trial: Trial) -> None:
     """Nothing of another condition is left over: not of one of the same size before, nor of one that was edited in place."""
     if not any(value.is_floating_point() for _, value in tensors("", trial.cond(1, trial.frames[0]))):
-        trial.skip("it is given no condition of numbers: conforms(..., cond=lambda b, f: {...})")
+        trial.skip("it is given no condition of numbers: conforms(..., cond=lambda b, f: {...})", "cond")
 
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
@@ -205,12 +205,13 @@ class _On:
 @check("denoiser")
 def a_missing_condition_is_named(subject: Any, trial: Trial) -> None:
     """Without a condition that it needs, it raises an ``InputError`` that names the condition."""
-    b, c, f, h = (sizes[0] for sizes in (trial.batch, trial.channels, trial.frames, trial.sides))
+    b, c, f = (sizes[0] for sizes in (trial.batch, trial.channels, trial.frames))
+    h, w = (sizes[0] for sizes in (trial.heights or trial.sides, trial.widths or trial.sides))
     cond = trial.cond(b, f)
     if not cond:
-        trial.skip("it is given no condition: conforms(..., cond=lambda b, f: {...})")
+        trial.skip("it is given no condition: conforms(..., cond=lambda b, f: {...})", "cond")
     t = sum(trial.times) / 2.0
-    x = noisy(subject, trial, (b, c, f, h, h), t, 0)
+    x = noisy(subject, trial, (b, c, f, h, w), t, 0)
     for name in cond:
         fewer = {key: value for key, value in cond.items() if key != name}
         try:
@@ -230,7 +231,7 @@ def predicts_x_0(subject: Any, trial: Trial) -> None:
     """On noised data it comes nearer to x_0 than the noisy latents and the data's mean do, where signal and noise are alike."""
     data = trial.option("data")
     if data is None:
-        trial.skip("no data to measure predictions with: conforms(..., data=latents)")
+        trial.skip("no data to measure predictions with: conforms(..., data=latents)", "data")
     x_0 = data.double()
     b, _, f = x_0.shape[:3]
     mean, variance = x_0.mean(), float(x_0.var(correction=0))

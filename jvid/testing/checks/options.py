@@ -61,9 +61,7 @@ def vary(kind: str) -> None:
         """What the checks of values promise holds for other options too, drawn from ``ranges``."""
         ranges = trial.ranges if "ranges" in trial.declared else named_ranges(kind, subject)
         if not ranges:
-            trial.skip(
-                "no ranges of its options: conforms(..., ranges={name: (low, high)})", "ranges", minor=True
-            )
+            trial.skip("no ranges of its options: conforms(..., ranges={name: (low, high)})", "ranges")
 
         def holds(options: dict[str, Any]) -> None:
             try:

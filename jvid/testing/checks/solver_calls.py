@@ -21,7 +21,9 @@ from jvid.testing.solving import F64, ON, WALK, ends, keyed_draw, latents_at, pa
 from jvid.testing.strategies import SCHEDULES, grids
 from jvid.testing.trial import Trial
 
-declare("solver", beyond=False)  # beyond=True: it may evaluate at levels outside of its step, as churn does
+# beyond=True: it may evaluate at levels outside of its step, as churn does; exponential=False: an integrator of first order in
+# another variable, which is exact in the limit of short steps alone.
+declare("solver", beyond=False, exponential=True)
 
 
 @check("solver")

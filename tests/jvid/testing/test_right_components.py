@@ -1,0 +1,139 @@
+"""Right but unusual components pass once they declare their limits, and a report states what it could not check."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+import torch
+
+from jvid.core.protocols import Expert
+from jvid.core.sampler import Sampler
+from jvid.grids import Leading
+from jvid.schedules import FlowMatching, TabulatedSchedule
+from jvid.selectors import Always
+from jvid.solvers import DDPM
+from jvid.solvers.kernel import transition
+from jvid.testing import GaussianOracle, conforms
+
+CHECKED = ("exact_where_x_0_is_known", "rises_from_the_clean_end", "same_on_any_scale")
+
+
+class HeunInT:
+    """Heun on dx / dt = alpha' x_0 + sigma' eps, slopes of the schedule by differences; the kernel's step at the ends."""
+
+    order = 2
+
+    def init(self):
+        return None
+
+    def at_an_end(self, step):
+        return 0.0 in (step.start.sigma, step.end.sigma, step.start.alpha, step.end.alpha)
+
+    def slope(self, x, x_0, level, step):
+        low, high = max(level.t - 1e-4, 0.0), min(level.t + 1e-4, 1.0)
+        one, two = step.level_at(low), step.level_at(high)
+        eps = (x - level.alpha * x_0) / level.sigma
+        return ((two.alpha - one.alpha) * x_0 + (two.sigma - one.sigma) * eps) / (high - low)
+
+    def step(self, x, step, denoise, noise, memory):
+        x_0 = denoise(x, step.start)
+        if self.at_an_end(step):
+            return transition(x, x_0, step.start, step.end, 0.0, noise), None
+        length = step.end.t - step.start.t
+        first = self.slope(x, x_0, step.start, step)
+        euler = x + length * first
+        if self.order == 1:
+            return euler, None
+        second = self.slope(euler, denoise(euler, step.end), step.end, step)
+        return x + length * (first + second) / 2, None
+
+
+class EulerInT(HeunInT):
+    """Its first order."""
+
+    order = 1
+
+
+def test_integrators_that_are_not_exponential_are_exact_in_the_limit():
+    conforms("solver", HeunInT(), only=CHECKED).raise_for_failures()
+    conforms("solver", EulerInT(), only=CHECKED, exponential=False).raise_for_failures()
+    assert not conforms("solver", EulerInT(), only=CHECKED).ok
+
+
+class Drifting(HeunInT):
+    """Wrong: a slope that is a tenth too steep does not come to x_0."""
+
+    def slope(self, x, x_0, level, step):
+        return 1.1 * super().slope(x, x_0, level, step)
+
+
+def test_one_that_does_not_converge_still_fails():
+    assert not conforms("solver", Drifting(), only="exact_where_x_0_is_known").ok
+
+
+@attrs.frozen
+class OfOneSize:
+    """Takes clips of 3x5 alone."""
+
+    schedule = FlowMatching()
+
+    def __call__(self, x, t, cond):
+        assert x.shape[-2:] == (3, 5)
+        return GaussianOracle(self.schedule, 0.3, 0.5)(x, t, cond)
+
+
+def test_height_and_width_are_declared_apart():
+    report = conforms("denoiser", OfOneSize(), heights=3, widths=5, examples=3).raise_for_failures()
+    assert report.counts["passed"] >= 11
+
+
+@attrs.frozen
+class Jittery:
+    """Sums in another order each time, as kernels without an order do."""
+
+    schedule = FlowMatching()
+    calls: list = attrs.field(factory=list)
+
+    def __call__(self, x, t, cond):
+        self.calls.append(1)
+        return GaussianOracle(self.schedule, 0.3, 0.5)(x, t, cond) + 1e-5 * (len(self.calls) % 7)
+
+
+def test_a_declared_tolerance_reaches_every_check():
+    conforms("denoiser", Jittery(), tolerance=1e-3, examples=3).raise_for_failures()
+    assert not conforms("denoiser", Jittery(), examples=3).ok
+
+
+class Plain:
+    """A sampler that is no attrs class."""
+
+    def __init__(self, experts, selector, solver, grid, postprocessors=()):
+        self.inner = Sampler(experts, selector, solver, grid, postprocessors=postprocessors)
+        self.experts, self.selector, self.solver, self.grid = experts, selector, solver, grid
+        self.postprocessors = self.inner.postprocessors
+        self.plan, self.trace = self.inner.plan, self.inner.trace
+
+    def __call__(self, *arguments, **options):
+        return self.inner(*arguments, **options)
+
+
+def test_a_sampler_may_be_any_class():
+    experts = {"a": Expert(GaussianOracle(TabulatedSchedule.scaled_linear(), 0.3, 0.5))}
+    report = conforms("sampler", Plain(experts, Always("a"), DDPM(), Leading(4)), frames=2, examples=1)
+    report.raise_for_failures()
+    assert {each.check for each in report.outcomes if each.status == "skipped"} == {"as_referenced"}
+
+
+def test_the_first_line_tells_what_is_not_declared():
+    report = conforms("denoiser", GaussianOracle(FlowMatching()), examples=2)
+    assert str(report).splitlines()[0].endswith("(not declared: data, cond, ranges, reference)")
+    assert report.ok
+
+
+def test_a_named_check_that_is_skipped_is_not_ok():
+    report = conforms("denoiser", GaussianOracle(FlowMatching()), only="predicts_x_0")
+    assert not report.ok
+    with pytest.raises(AssertionError, match="predicts_x_0: skipped: no data to measure predictions with"):
+        report.raise_for_failures()
+    data = torch.randn(4, 2, 2, 4, 4, generator=torch.Generator().manual_seed(0)).double()
+    assert conforms("denoiser", GaussianOracle(FlowMatching()), only="predicts_x_0", data=data).ok
