@@ -19,7 +19,7 @@ import attrs
 from jvid.errors import JvidError, one_line
 from jvid.refusals import OUT_OF_MEMORY, refused, system_error
 
-__all__ = ["Failure", "failure"]
+__all__ = ["CommandFailure", "failure"]
 
 _REPORT = (
     "this is a fault of jvid or of a plugin, not yours: please report it with the lines above and the output of "
@@ -30,14 +30,14 @@ _LONGEST = 1200
 
 
 @attrs.frozen
-class Failure:
+class CommandFailure:
     """How a command ended: its exit code, and what is printed on stderr."""
 
     code: int
     message: str
 
 
-def failure(error: BaseException, given: Sequence[str]) -> Failure:
+def failure(error: BaseException, given: Sequence[str]) -> CommandFailure:
     """The exit code of an exception and its text.
 
     Args:
@@ -54,16 +54,16 @@ def failure(error: BaseException, given: Sequence[str]) -> Failure:
     note = annotation(error)
     behind = f"; {note}" if note else ""
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return Failure(130, "jvid: interrupted")
+        return CommandFailure(130, "jvid: interrupted")
     if isinstance(error, JvidError):
         return _told(f"{error}{behind}")
     if isinstance(error, usage_error):
         return _told(_with_value(error, given))
     if isinstance(error, SystemExit):
-        return Failure(1, f"jvid: error: {' '.join(str(error.code).split())}")
+        return CommandFailure(1, f"jvid: error: {' '.join(str(error.code).split())}")
     number = system_error(error)
     if isinstance(error, BrokenPipeError) or number == errno.EPIPE:
-        return Failure(1, "")
+        return CommandFailure(1, "")
     if number == OUT_OF_MEMORY:
         return _told(
             f"not enough memory ({one_line(error, first=True)[:160]}): fewer or smaller clips need less{behind}"
@@ -74,14 +74,14 @@ def failure(error: BaseException, given: Sequence[str]) -> Failure:
         where = f"{error.filename!r}: " if error.filename else ""
         return _told(f"{where}{reason}; give a path that can be used, or mend that")
     lines = "".join(traceback.format_exception(error)).rstrip()
-    return Failure(1, f"{lines}\njvid: {_REPORT}")
+    return CommandFailure(1, f"{lines}\njvid: {_REPORT}")
 
 
-def _told(message: str) -> Failure:
+def _told(message: str) -> CommandFailure:
     line = " ".join(message.split())
     if len(line) > _LONGEST:  # a value that is quoted may be of any length
         line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
-    return Failure(2, f"jvid: error: {line}")
+    return CommandFailure(2, f"jvid: error: {line}")
 
 
 def _with_value(error: Any, given: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jvid.errors import InputError
 from jvid.extras import extra
-from jvid.media.streams import Picture, Stream, check_pixels
+from jvid.media.streams import Picture, StreamTimes, check_pixels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,7 +34,7 @@ def decoded(path: Path) -> Iterator[Picture]:
             yield Picture(None, None, None, lambda: np.asarray(shown))
             return
         # FFmpeg's GIF decoder has the same rule for short delays; WebP it does not animate.
-        stream, time = Stream((), 1e-3, None), 0.0
+        stream, time = StreamTimes((), 1e-3, None), 0.0
         for frame in ImageSequence.Iterator(image):
             shown = _shown(frame)
             milliseconds = frame.info.get("duration", 0)  # of a WebP it is there once the frame is loaded

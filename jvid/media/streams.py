@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from jvid.media.timeline import Timeline
 
-__all__ = ["MOST_PIXELS", "Picture", "Stream", "check_pixels", "decoded"]
+__all__ = ["MOST_PIXELS", "Picture", "StreamTimes", "check_pixels", "decoded"]
 
 MOST_PIXELS = 1 << 25
 """Of a picture: 8192x4096."""
@@ -27,7 +27,7 @@ _HIGH_DEFINITION = 576
 
 
 @attrs.frozen
-class Stream:
+class StreamTimes:
     """What a stream declares of its times.
 
     Args:
@@ -65,7 +65,7 @@ class Picture:
         convert: makes its pixels.
     """
 
-    stream: Stream | None
+    stream: StreamTimes | None
     time: float | None
     duration: float | None
     convert: Callable[[], np.ndarray] | None
@@ -97,7 +97,7 @@ def decoded(path: Path) -> Iterator[Picture]:
         video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         tick = float(video.time_base or 0) or 1e-6
         rates = (video.average_rate, video.guessed_rate, video.base_rate)
-        stream = Stream(tuple(float(rate) for rate in rates if rate), tick, _seconds(container, video))
+        stream = StreamTimes(tuple(float(rate) for rate in rates if rate), tick, _seconds(container, video))
         look: _Look | None = None
         for frame in _woven(_frames(container, video)):
             check_pixels(frame.width, frame.height)

@@ -13,10 +13,9 @@ the one that is encoded and the one that is decoded meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import cattrs
@@ -32,11 +31,10 @@ from jvid_training.data.rates import cut
 from jvid_training.data.sequences import Sequence
 from jvid_training.data.shards import RowWriter, Shards
 from jvid_training.data.stored import extracted
+from jvid_training.jobs.background import ahead
 from jvid_training.recipe import Data
 
 __all__ = ["Alone", "Block", "BlockEncoder", "BlockRecord", "encode_block", "read_block"]
-
-T = TypeVar("T")
 
 
 @attrs.frozen
@@ -103,7 +101,7 @@ def encode_block(
     """
     record = BlockRecord([], {}, [], {})
     with _Rows(folder, block.name) as rows:
-        for file, sequence, frames in _ahead(_decoded(block.files, data, encoder.rate)):
+        for file, sequence, frames in ahead(_decoded(block.files, data, encoder.rate)):
             if sequence is None:
                 record.clips.setdefault(file.name, frames)
                 advance(file.name)
@@ -195,16 +193,6 @@ def _decoded(files: Iterable[ClipFile], data: Data, rate: int) -> Iterator[tuple
             yield file, None, str(error)
         else:
             yield file, None, None
-
-
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, of which a thread makes the next while one is used."""
-    with ThreadPoolExecutor(1) as thread:
-        end = object()
-        waiting = thread.submit(next, items, end)
-        while (item := waiting.result()) is not end:
-            waiting = thread.submit(next, items, end)
-            yield item  # type: ignore[misc]
 
 
 def _sums(latents: np.ndarray) -> np.ndarray:

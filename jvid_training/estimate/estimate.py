@@ -27,14 +27,14 @@ from jvid_training.recipe import Recipe
 from jvid_training.train.networks import accelerated
 from jvid_training.train.objectives import Objective
 
-__all__ = ["UTILISATION", "Estimate", "Hours", "Memory", "estimate"]
+__all__ = ["UTILISATION", "DeviceMemory", "Estimate", "Hours", "estimate"]
 
 UTILISATION = 0.3
 """Of a GPU's peak, where none is stated. The paper's runs reached .02 to .16."""
 
 
 @attrs.frozen
-class Memory:
+class DeviceMemory:
     """Bytes on each device. ``peak`` is the most at a time: gradients grow while activations go."""
 
     weights: int
@@ -83,8 +83,8 @@ class Estimate:
     unused: tuple[str, ...]
     batch: Mapping[str, tuple[int, ...]]
     cost: StepCost
-    memory: Memory
-    other: Memory | None
+    memory: DeviceMemory
+    other: DeviceMemory | None
     again: int
     utilisation: float
     hours: tuple[Hours, ...]
@@ -176,7 +176,9 @@ def estimate(
     return attrs.evolve(found, hours=tuple(_hours(found, gpu) for gpu in gpus))
 
 
-def _memory(network: nn.Module, parameters: Mapping[str, Tensor], cost: StepCost, processes: int) -> Memory:
+def _memory(
+    network: nn.Module, parameters: Mapping[str, Tensor], cost: StepCost, processes: int
+) -> DeviceMemory:
     weights = _bytes(parameters.values()) + _bytes(network.buffers())
     stepped = [each for name, each in parameters.items() if each.requires_grad and name not in cost.unused]
     counter = torch.float32.itemsize
@@ -184,7 +186,7 @@ def _memory(network: nn.Module, parameters: Mapping[str, Tensor], cost: StepCost
     average = _bytes(parameters.values())
     buckets = cost.gradients if processes > 1 else 0
     peak = weights + moments + average + buckets + cost.peak
-    return Memory(weights, cost.gradients, buckets, moments, average, cost.activations, peak)
+    return DeviceMemory(weights, cost.gradients, buckets, moments, average, cost.activations, peak)
 
 
 def _bytes(tensors: Any) -> int:

@@ -9,7 +9,7 @@ import attrs
 
 from jvid.machine.memory import format_bytes
 from jvid_training.estimate.dry_run import DryRun
-from jvid_training.estimate.estimate import Estimate, Memory
+from jvid_training.estimate.estimate import DeviceMemory, Estimate
 
 __all__ = ["lines_of", "plain"]
 
@@ -57,7 +57,7 @@ def lines_of(estimate: Estimate) -> Iterator[str]:
         yield f"{'assumed':<20}{sentence}"
 
 
-def _row(name: str, memory: Memory) -> str:
+def _row(name: str, memory: DeviceMemory) -> str:
     values = (getattr(memory, column) for column in _COLUMNS)
     return f"{name:<20}" + "".join(f"{format_bytes(value) if value else '-':>13}" for value in values)
 

@@ -1,12 +1,17 @@
-"""One piece of work at a time in a thread; its error is raised where the next one is given, or at the end."""
+"""Work in a thread of its own: one piece at a time, or the next item while one is used.
+
+The error of a piece of work is raised where the next one is given, or at the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["Background"]
+__all__ = ["Background", "ahead"]
+
+T = TypeVar("T")
 
 
 class Background:
@@ -35,3 +40,13 @@ class Background:
     def close(self) -> None:
         """Until the work has ended, whatever becomes of it."""
         self._threads.shutdown()
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, of which a thread makes the next while one is used."""
+    with ThreadPoolExecutor(1) as thread:
+        end = object()
+        waiting = thread.submit(next, items, end)
+        while (item := waiting.result()) is not end:
+            waiting = thread.submit(next, items, end)
+            yield item  # type: ignore[misc]

@@ -85,7 +85,7 @@ class Ranks:
 
 
 def world_size() -> int:
-    """Processes of this job; of several, what says which is which has to be there.
+    """Processes of this job; of several, what distinguishes them has to be set.
 
     Raises:
         InputError: a variable that torchrun sets is absent, or no number that can be.

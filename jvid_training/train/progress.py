@@ -25,7 +25,7 @@ class Progress:
     figures: Mapping[str, float] = attrs.field(factory=dict)
     """Other figures on held-out actors, by name (`jvid_training.train.objectives.Measures`)."""
     watched: Mapping[str, float] = attrs.field(factory=dict)
-    """Averages since the last logged step, by name (`jvid_training.train.watch.Watch`)."""
+    """Averages since the last logged step, by name (`jvid_training.train.watch.StepWatch`)."""
 
     @property
     def minutes_left(self) -> float:

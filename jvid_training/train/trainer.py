@@ -37,7 +37,7 @@ from jvid_training.train.progress import Progress
 from jvid_training.train.saving import Saver
 from jvid_training.train.setup import accelerator_of, ranks_of, set_up
 from jvid_training.train.trackers import log_picture
-from jvid_training.train.watch import Watch
+from jvid_training.train.watch import StepWatch
 
 __all__ = ["Ending", "Progress", "TrainingError", "run_recipe", "train"]
 
@@ -94,7 +94,7 @@ class _Run:
         self.batches, self.precision = self.setup.batches, self.setup.precision
         self.guard = Guard(recipe, self.batches)
         self.journal = Journal(self.out, accelerator, progress)
-        self.watch = Watch(self.batches.objective, accelerator)
+        self.watch = StepWatch(self.batches.objective, accelerator)
         shown = recipe.training.samples_every > 0
         self.previews = Previews(recipe, self.batches, self.setup.text) if shown else None
         self.bare = self.setup.network.to(accelerator.device)

@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-__all__ = ["BANDS", "NORM", "Timed", "Watch", "band_names"]
+__all__ = ["BANDS", "NORM", "StepWatch", "Timed", "band_names"]
 
 BANDS = 10
 NORM = "grad_norm"
@@ -35,7 +35,7 @@ def band_names(count: int = BANDS) -> tuple[str, ...]:
     return tuple(f"loss_t/{k / count:.1f}-{(k + 1) / count:.1f}" for k in range(count))
 
 
-class Watch:
+class StepWatch:
     """Averages over steps, and over processes.
 
     Args:

@@ -1,4 +1,4 @@
-"""Checks of a denoiser in use: batches of several sizes, half precision, weights that change, the time that it is told."""
+"""Checks of a denoiser in use: batches of several sizes, half precision, weights that change, the time that it gets."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ SIGMAS = 6.0
 
 @check("denoiser")
 def the_true_time_is_best(subject: Any, trial: Trial) -> None:
-    """On noised data its predictions are best at the level's own time: it is told the time that it was trained with."""
+    """On noised data its predictions are best at the level's own time: the time that it gets is that of its training."""
     data = trial.option("data")
     if data is None:
         trial.skip("no data to measure predictions with: conforms(..., data=latents)", "data")
@@ -144,7 +144,7 @@ def _mean(values: Tensor) -> tuple[float, float]:
 
 
 def _gains(subject: Any, trial: Trial, x_0: Tensor) -> dict[float, Tensor]:
-    """By offset of the time that is told: how much less the square error of each element is, relative to the mean."""
+    """By offset of the time that it gets: how much less the square error of each element is, relative to the mean."""
     cond = trial.cond(len(x_0), x_0.shape[2])
     low, high = trial.times
     variance = float(x_0.var(correction=0))

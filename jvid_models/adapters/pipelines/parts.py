@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Parts"]
+__all__ = ["StackedParts"]
 
 Given = dict[str, Any]
 Step = Callable[[Tensor, Any, Tensor], Tensor]
 
 
-class Parts:
+class StackedParts:
     """The parts of one turn.
 
     Args:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from jvid.extras import extra
 from jvid_models.adapters.pipelines.manner import Manner
-from jvid_models.adapters.pipelines.parts import Parts
+from jvid_models.adapters.pipelines.parts import StackedParts
 
 with extra("models"):
     from diffusers.utils.outputs import BaseOutput
@@ -97,7 +97,7 @@ def probe_of(scheduler: Any, drive: Drive) -> Any:
         )
         return _answer(given, latents)
 
-    parts = Parts(
+    parts = StackedParts(
         drive.manner.parts,
         lambda output, timestep, sample: drive.step(probe, StepCall(output, timestep, sample, False)),
     )

@@ -21,7 +21,7 @@ from jvid_training.train.curves import plot_curves
 from jvid_training.train.networks import build_network
 from jvid_training.train.objectives import PredictNoise
 from jvid_training.train.trainer import train
-from jvid_training.train.watch import BANDS, Watch, band_names
+from jvid_training.train.watch import BANDS, StepWatch, band_names
 from tests.training_tools import prepare
 
 
@@ -34,7 +34,7 @@ def test_bands_are_means_of_the_losses_at_their_levels() -> None:
     random = np.random.default_rng(3)
     t, losses = random.random((4, 3, 7)), random.random((4, 3, 7))
     t[0, 0, 0], t[0, 0, 1] = 0.0, 1.0  # both ends have a band
-    watch = Watch(OfTimes(), Accelerator(cpu=True))
+    watch = StepWatch(OfTimes(), Accelerator(cpu=True))
     for one, other in zip(t, losses, strict=True):
         watch.add_losses(torch.tensor(other), {"t": torch.tensor(one)})
     band = np.minimum((t * BANDS).astype(int), BANDS - 1)
@@ -46,7 +46,7 @@ def test_bands_are_means_of_the_losses_at_their_levels() -> None:
 
 
 def test_losses_that_are_not_finite_have_no_band() -> None:
-    watch = Watch(OfTimes(), Accelerator(cpu=True))
+    watch = StepWatch(OfTimes(), Accelerator(cpu=True))
     watch.add_losses(torch.tensor([1.0, float("nan"), 3.0]), {"t": torch.tensor([0.05, 0.05, 0.95])})
     watch.add_norm(torch.tensor(2.0))
     watch.add_norm(float("inf"))
@@ -59,7 +59,7 @@ def test_losses_that_are_not_finite_have_no_band() -> None:
 
 
 def test_an_objective_without_levels_has_no_bands() -> None:
-    watch = Watch(object(), Accelerator(cpu=True))
+    watch = StepWatch(object(), Accelerator(cpu=True))
     watch.add_losses(torch.ones(2), {})
     watch.add_norm(None)
     assert watch.take() == {}

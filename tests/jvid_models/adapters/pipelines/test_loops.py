@@ -13,7 +13,7 @@ from benchmarks.published.comparison import compare, run_of
 from jvid.errors import InputError
 from jvid_models.adapters.pipelines import setting
 from jvid_models.adapters.pipelines.loops import loop_of, preparing, priors_of
-from jvid_models.adapters.pipelines.parts import Parts
+from jvid_models.adapters.pipelines.parts import StackedParts
 from tests.jvid_models.adapters.pipelines.toys import ToyDecoder, ToyNetwork, ToyPipeline, toy
 
 CALL = {"prompt": "a red cat"}
@@ -232,7 +232,7 @@ def test_copies_of_the_scheduler_for_each_frame_are_one_step():
 
 def test_parts_are_stepped_together():
     latents = torch.arange(6.0).reshape(3, 2)
-    parts = Parts(3, lambda output, timestep, sample: sample + 10 * output)
+    parts = StackedParts(3, lambda output, timestep, sample: sample + 10 * output)
     for i in range(3):
         latents[i] = parts.step(torch.full((2,), float(i)), 0, latents[i])
     assert latents.tolist() == [[0, 1], [12, 13], [24, 25]]
