@@ -60,6 +60,7 @@ def accelerator_of(recipe: Recipe) -> Accelerator:
     # Autocast and the scale of fp16 are `Precision`'s: accelerate has no fp16 on the CPU, and one precision a process.
     return Accelerator(
         mixed_precision="no",
+        dynamo_backend="no",  # `Parallel` compiles, also with the backend that accelerate is launched with
         cpu=cpu_job(),
         log_with=check_trackers(recipe.training.trackers),
         project_dir=str(Path(recipe.out) / "logs"),
