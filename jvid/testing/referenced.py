@@ -18,7 +18,7 @@ from jvid.core.protocols import Denoiser, Level, Step
 from jvid.errors import one_line
 from jvid.testing.trial import Trial
 
-__all__ = ["EXACT", "Comparison", "Past", "stated", "transitions"]
+__all__ = ["EXACT", "Past", "ReferenceComparison", "stated", "transitions"]
 
 EXACT = 1e-8
 """How far values in double precision may be from the reference's, relative to the largest."""
@@ -42,7 +42,7 @@ def stated(equation: Callable[..., Any], *arguments: Any) -> Any:
 
 
 @attrs.define(eq=False)
-class Comparison:
+class ReferenceComparison:
     """Comparisons with a reference, and how many of its numbers were finite.
 
     Attributes:

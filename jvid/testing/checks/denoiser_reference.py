@@ -6,7 +6,7 @@ from typing import Any
 
 from jvid.testing.checking import check
 from jvid.testing.denoising import noisy, predicted, time
-from jvid.testing.referenced import Comparison, stated
+from jvid.testing.referenced import ReferenceComparison, stated
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
 
@@ -15,7 +15,7 @@ from jvid.testing.trial import Trial
 def as_referenced(subject: Any, trial: Trial) -> None:
     """x_0 is the reference's, for any latents, time and condition; also for other options."""
     trial.equation()
-    compared = Comparison(trial)
+    compared = ReferenceComparison(trial)
 
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds(), options=trial.versions())
     def _(shape: tuple[int, ...], t: float, seed: int, options: dict[str, Any]) -> None:

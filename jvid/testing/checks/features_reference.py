@@ -8,7 +8,7 @@ from typing import Any
 from jvid.core.metric_values import rows_of
 from jvid.testing.checking import check
 from jvid.testing.drawn import drawn_clips
-from jvid.testing.referenced import Comparison, stated
+from jvid.testing.referenced import ReferenceComparison, stated
 from jvid.testing.samples import drawn_frames
 from jvid.testing.trial import Trial
 
@@ -17,7 +17,7 @@ from jvid.testing.trial import Trial
 def as_referenced(subject: Any, trial: Trial) -> None:
     """Its rows are the reference's, each output that the reference gives; also for other options."""
     trial.equation()
-    compared = Comparison(trial)
+    compared = ReferenceComparison(trial)
 
     @trial.given(clips=drawn_clips(trial), options=trial.versions())
     def _(clips: tuple[int, int, int, int], options: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jvid.errors import InputError
 from jvid.testing.checking import check
-from jvid.testing.referenced import Comparison, stated
+from jvid.testing.referenced import ReferenceComparison, stated
 from jvid.testing.strategies import SCHEDULES
 from jvid.testing.trial import Trial
 
@@ -17,7 +17,7 @@ from jvid.testing.trial import Trial
 def as_referenced(subject: Any, trial: Trial) -> None:
     """Its times are the reference's on any schedule; also for other options."""
     trial.equation()
-    compared = Comparison(trial)
+    compared = ReferenceComparison(trial)
     schedules = list(trial.option("schedules") or SCHEDULES)
 
     @trial.given(on=st.integers(0, len(schedules) - 1), options=trial.versions())

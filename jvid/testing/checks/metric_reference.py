@@ -9,7 +9,7 @@ import numpy as np
 from jvid.core.metrics import Score
 from jvid.testing.checking import check
 from jvid.testing.drawn import drawn_samples, drawn_sizes, value_of_metric
-from jvid.testing.referenced import Comparison, stated
+from jvid.testing.referenced import ReferenceComparison, stated
 from jvid.testing.trial import Trial
 
 
@@ -17,7 +17,7 @@ from jvid.testing.trial import Trial
 def as_referenced(subject: Any, trial: Trial) -> None:
     """Its value is the reference's: a number, or one for each clip; also for other options."""
     trial.equation()
-    compared = Comparison(trial)
+    compared = ReferenceComparison(trial)
     found = []
 
     @trial.given(sizes=drawn_sizes(trial), options=trial.versions())

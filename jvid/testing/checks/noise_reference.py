@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jvid.testing.checking import check
 from jvid.testing.covariance import covariance
-from jvid.testing.referenced import Comparison, stated
+from jvid.testing.referenced import ReferenceComparison, stated
 from jvid.testing.trial import Trial
 
 SHAPES = ((1, 1, 5, 1, 2), (2, 2, 3, 1, 2), (1, 1, 11, 1, 1), (1, 2, 1, 2, 3))
@@ -20,7 +20,7 @@ SHAPES = ((1, 1, 5, 1, 2), (2, 2, 3, 1, 2), (1, 1, 11, 1, 1), (1, 2, 1, 2, 3))
 def as_referenced(subject: Any, trial: Trial) -> None:
     """The covariance of any two elements of a batch is the reference's; also for other options."""
     trial.equation()
-    compared = Comparison(trial)
+    compared = ReferenceComparison(trial)
 
     @trial.given(shape=st.sampled_from(trial.fitting(SHAPES)), options=trial.versions())
     def _(shape: tuple[int, ...], options: dict[str, Any]) -> None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import inspect
-import subprocess
-import sys
 import warnings
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -24,6 +22,7 @@ from jvid.plugins.options import parameters
 from jvid.plugins.registrar import Component
 from jvid.plugins.registry import Registry
 from jvid.testing.checking import check, declare
+from jvid.testing.interpreters import run_script
 from jvid.testing.trial import Trial
 
 declare("plugin", options={}, unbuilt=("pair", "command"))
@@ -102,7 +101,7 @@ def importing_is_light(subject: Any, trial: Trial) -> None:
     name = _module_name(subject)
     if name is None:
         trial.skip("it is no module")
-    done = subprocess.run([sys.executable, "-c", SCRIPT, name], capture_output=True, text=True, timeout=120)
+    done = run_script(SCRIPT, name)
     last = (done.stderr.strip().splitlines() or ["no message"])[-1]
     assert done.returncode == 0, f"a process that imports {name} fails: {last}"
     heavy = (done.stdout.strip().splitlines() or [""])[-1]

@@ -6,7 +6,7 @@ from typing import Any
 
 from jvid.testing.checking import check
 from jvid.testing.drawn import clips, motions
-from jvid.testing.referenced import Comparison, stated
+from jvid.testing.referenced import ReferenceComparison, stated
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
 
@@ -15,7 +15,7 @@ from jvid.testing.trial import Trial
 def as_referenced(subject: Any, trial: Trial) -> None:
     """Latents come out as the reference's, long clips too; also for other options."""
     trial.equation()
-    compared = Comparison(trial)
+    compared = ReferenceComparison(trial)
     shapes = trial.shapes() | trial.shapes(batch=trial.batch[:1], frames=trial.longer(17))
 
     @trial.given(shape=shapes, seed=seeds(), motion=motions(), options=trial.versions())

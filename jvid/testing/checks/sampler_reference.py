@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jvid.core.protocols import Level, Step
 from jvid.testing.checking import check
-from jvid.testing.referenced import Comparison, stated
+from jvid.testing.referenced import ReferenceComparison, stated
 from jvid.testing.sampling import Recorded, given_runs, rebuilt
 from jvid.testing.trial import Trial
 
@@ -25,7 +25,7 @@ F64 = torch.float64
 def as_referenced(subject: Any, trial: Trial) -> None:
     """The latents of a run from given ones are the reference's, given the same predictions and noise."""
     equation = trial.equation()
-    compared = Comparison(trial)
+    compared = ReferenceComparison(trial)
 
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
         cond = trial.cond(1, shape[1])

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from jvid.testing.checking import check
-from jvid.testing.referenced import Comparison, stated
+from jvid.testing.referenced import ReferenceComparison, stated
 from jvid.testing.strategies import times
 from jvid.testing.trial import Trial
 
@@ -19,7 +19,7 @@ F64 = torch.float64
 def as_referenced(subject: Any, trial: Trial) -> None:
     """alpha and sigma are the reference's at any t, and ``time_at`` finds its levels again; also for other options."""
     trial.equation()
-    compared = Comparison(trial)
+    compared = ReferenceComparison(trial)
 
     @trial.given(t=times(), options=trial.versions())
     def _(t: float, options: dict[str, Any]) -> None:

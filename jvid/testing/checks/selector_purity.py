@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-import subprocess
-import sys
 from typing import Any
 
 from jvid.core.levels import level_at
 from jvid.core.protocols import Step
 from jvid.schedules import TabulatedSchedule
 from jvid.testing.checking import check
+from jvid.testing.interpreters import NotTransferable, answers
 from jvid.testing.trial import Trial
 
 EDGES = (0.0, 2.0**-53, 1e-9, 1e-6, 4e-5, 4e-4, 0.999, 1.0 - 1e-9, 1.0 - 2.0**-53)
-
-SCRIPT = """
-import pickle, sys
-sys.path[:] = pickle.loads(bytes.fromhex(sys.argv[1]))
-try:
-    selector, questions = pickle.load(sys.stdin.buffer)
-except Exception as error:
-    print(type(error).__name__, error, file=sys.stderr)
-    sys.exit(3)
-answers = [dict(selector(step, u)) for step, u in questions]
-sys.stdout.buffer.write(pickle.dumps(answers))
-"""
 
 
 def _steps(trial: Trial, most: int = 5) -> list[Step]:
@@ -53,21 +38,13 @@ def the_same_in_another_process(subject: Any, trial: Trial) -> None:
     """In a process of its own, which hashes text otherwise, the same step and u give the same weights."""
     questions = [(step, u) for step in _steps(trial, 12) for u in (0.1, 0.4, 0.6, 0.9)]
     expected = [dict(subject(step, u)) for step, u in questions]
-    try:
-        data = pickle.dumps((subject, questions))
-    except Exception as error:
-        trial.skip(f"it is not pickled: {error}")
     # Two seeds of the hash: one may put names in the order of this process.
-    for seed in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, pickle.dumps(sys.path).hex()], input=data, capture_output=True, timeout=300,
-            env={**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
-        if done.returncode == 3:
-            trial.skip(f"another process cannot import it: {last}")
-        assert done.returncode == 0, f"in another process it raises {last}"
-        for (step, u), one, two in zip(questions, expected, pickle.loads(done.stdout), strict=True):
+    for seed in (1, 2):
+        try:
+            found = answers(seed, subject, questions)
+        except NotTransferable as error:
+            trial.skip(str(error))
+        for (step, u), one, two in zip(questions, expected, found, strict=True):
             assert one == two, (
                 f"step {step.index} of {step.count} with u {u}: {one}, in another process {two}"
             )

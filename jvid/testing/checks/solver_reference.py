@@ -13,7 +13,7 @@ from torch import Tensor
 from jvid.core.protocols import NoiseSchedule, Step
 from jvid.testing.checking import check
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
-from jvid.testing.referenced import Comparison, transitions
+from jvid.testing.referenced import ReferenceComparison, transitions
 from jvid.testing.solving import ON, ends, keyed_draw, latents_at, path, run
 from jvid.testing.trial import Trial
 
@@ -37,7 +37,7 @@ def _times(walk: tuple[int, float, float, float]) -> list[float]:
 def as_referenced(subject: Any, trial: Trial) -> None:
     """x after each step of falling noise is the reference's, given the same predictions and noise; also for other options."""
     trial.equation()
-    compared = Comparison(trial)
+    compared = ReferenceComparison(trial)
 
     @trial.given(
         where=st.sampled_from(sorted(ON)), walk=WALKS, modes=st.booleans(), single=st.booleans(),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jvid.testing.checking import check
 from jvid.testing.denoising import noisy, predicted, time
 from jvid.testing.inner import Inner, conditions
-from jvid.testing.referenced import Comparison, stated
+from jvid.testing.referenced import ReferenceComparison, stated
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
 
@@ -18,7 +18,7 @@ from jvid.testing.trial import Trial
 def as_referenced(subject: Any, trial: Trial) -> None:
     """x_0 is the reference's around a denoiser that sees its condition, for any latents and time; also for other options."""
     trial.equation()
-    compared = Comparison(trial)
+    compared = ReferenceComparison(trial)
     window = trial.option("window") or 4
     longer = trial.shapes() | trial.shapes(batch=trial.batch[:1], frames=trial.longer(window))
 

@@ -1,0 +1,98 @@
+"""Other interpreters: what a component answers in one that hashes text otherwise, and what a script prints in a new one.
+
+An interpreter that answers is started once for each hash seed and kept, since importing torch takes seconds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+__all__ = ["NotTransferable", "answers", "run_script"]
+
+_SERVER = """
+import json, pickle, sys
+out, sys.stdout = sys.stdout, sys.stderr  # a component may print
+for line in sys.stdin:
+    path, data = json.loads(line)
+    sys.path[:] = path
+    try:
+        subject, questions = pickle.loads(bytes.fromhex(data))
+    except Exception as error:
+        answer = {"foreign": f"{type(error).__name__}: {error}"}
+    else:
+        try:
+            answer = {"answers": [{k: float(v) for k, v in subject(*each).items()} for each in questions]}
+        except Exception as error:
+            answer = {"raised": f"{type(error).__name__}: {error}"}
+    print(json.dumps(answer), file=out, flush=True)
+"""
+
+
+class NotTransferable(Exception):
+    """Another interpreter cannot have the component: it cannot be pickled here, or not imported there."""
+
+
+def answers(seed: int, subject: Any, questions: Sequence[tuple[Any, ...]]) -> list[dict[str, float]]:
+    """``dict(subject(*each))`` for each of the questions, in an interpreter of this hash seed.
+
+    Raises:
+        NotTransferable: the subject cannot be brought there.
+        AssertionError: it raises there.
+    """
+    try:
+        data = pickle.dumps((subject, questions)).hex()
+    except Exception as error:
+        raise NotTransferable(f"it is not pickled: {error}") from None
+    process = _server(seed, os.getpid())
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(json.dumps([sys.path, data]) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+    except BrokenPipeError:
+        line = ""
+    if not line:
+        _server.cache_clear()
+        raise AssertionError("another process ends without an answer")
+    answer = json.loads(line)
+    if "foreign" in answer:
+        raise NotTransferable(f"another process cannot import it: {answer['foreign']}")
+    assert "raised" not in answer, f"in another process it raises {answer['raised']}"
+    found: list[dict[str, float]] = answer["answers"]
+    return found
+
+
+def run_script(script: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """A script in a new interpreter, with its output."""
+    return subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, timeout=120)
+
+
+@cache
+def _server(seed: int, parent: int) -> subprocess.Popen[str]:
+    """The interpreter of a hash seed; ``parent`` is the process that asks, as a fork has to start its own."""
+    environment = {**os.environ, "PYTHONHASHSEED": str(seed), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    )
+    atexit.register(_end, process, parent)
+    return process
+
+
+def _end(process: subprocess.Popen[str], parent: int) -> None:
+    if os.getpid() == parent:
+        process.kill()
+        process.wait()
