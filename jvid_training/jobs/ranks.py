@@ -85,12 +85,17 @@ class Ranks:
 
 
 def world_size() -> int:
-    """Processes of this job; of several, what distinguishes them has to be set.
+    """The number of processes of this job.
 
     Raises:
-        InputError: a variable that torchrun sets is absent, or no number that can be.
+        InputError: ``WORLD_SIZE`` is no whole number of 1 or more.
     """
-    world = _number("WORLD_SIZE", 1, None, 1)
+    return _number("WORLD_SIZE", 1, None, 1)
+
+
+def _checked_size() -> int:
+    """`world_size`; of several, what distinguishes them has to be set, else they would wait for each other for ever."""
+    world = world_size()
     if world > 1:
         _number("RANK", 0, world - 1)
         _number("LOCAL_RANK", 0, world - 1, 0)
@@ -121,7 +126,7 @@ def first_process() -> bool:
     Raises:
         InputError: as `ranks`.
     """
-    return world_size() < 2 or int(os.environ["RANK"]) == 0
+    return _checked_size() < 2 or int(os.environ["RANK"]) == 0
 
 
 @contextmanager
@@ -131,7 +136,7 @@ def ranks(device: str) -> Iterator[Ranks]:
     Raises:
         InputError: a variable that torchrun sets, such as RANK, is absent or no number that can be.
     """
-    if world_size() < 2:
+    if _checked_size() < 2:
         yield Ranks()
         return
     import torch.distributed as dist
