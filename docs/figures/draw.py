@@ -51,7 +51,8 @@ ROOMS: Mapping[str, tuple[float, float, str]] = {
     "leftovers": (-1.0, 12, GREY),
     "refusals": (0.4, 12, GREY),
     "extras": (6.4, 12, GREY),
-    "errors": (3.4, 13, GREY),
+    "limits": (0.4, 13, GREY),
+    "errors": (3.4, 14, GREY),
 }
 """Where each room is drawn, and its colour: people, names, mathematics, ground."""
 
