@@ -16,6 +16,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from tests.garbage import keep_from_forks
+
 settings.register_profile(
     "jvid",
     deadline=None,
@@ -26,6 +28,7 @@ settings.register_profile(
 settings.load_profile("jvid")
 torch.set_num_threads(1)
 gc.disable()  # until all tests are collected, below
+keep_from_forks()
 
 
 def pytest_collection_finish() -> None:

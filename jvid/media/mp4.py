@@ -37,7 +37,8 @@ def write(part: Path, frames: Frames, text: str, fps: float, look: Look) -> None
         stream.options = {"crf": "14", "preset": "medium"}
         for image in look.images(clip):
             pixels = np.pad(np.asarray(image), pad, mode="edge")
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            container.mux(stream.encode(frame.reformat(format=stream.pix_fmt, threads=1)))
         container.mux(stream.encode(None))
 
 

@@ -226,6 +226,7 @@ class _Look:
             height=self.height,
             format="rgba" if alpha else "rgb24",
             src_colorspace=_matrix(frame),
+            threads=1,  # a frame keeps its scaler, whose threads a fork lacks
         ).to_ndarray()
         if alpha:
             shown = (shown[..., :3] * (shown[..., 3:].astype(np.uint16)) + 127) // 255

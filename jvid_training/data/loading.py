@@ -9,7 +9,9 @@ step than the next begins anew at that step.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -102,7 +104,8 @@ class Loader:
             return
         if step != self._next or self._batches is None:
             self.close()
-            self._batches = iter(self._from(step))
+            with _forking():
+                self._batches = iter(self._from(step))
         self._next = step + 1
         for _ in range(self._parts):
             yield self._received(self._batches)
@@ -163,3 +166,18 @@ class _Made(Dataset[Any]):
             return self._make(*key)
         except JvidError as error:
             return error
+
+
+@contextmanager
+def _forking() -> Iterator[None]:
+    """Within the block processes are forked, which never collect what is garbage here.
+
+    Finalizers of FFmpeg's scalers and decoders wait for their threads, and a fork has none of them.
+    """
+    frozen = gc.get_freeze_count()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        if not frozen:
+            gc.unfreeze()

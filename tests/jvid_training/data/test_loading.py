@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -19,6 +20,7 @@ from jvid_training.data.windows import Windows, first_uniform, generator
 from jvid_training.train.objectives import objective_of
 from jvid_training.train.tasks import text_of
 from jvid_training.train.trainer import train
+from tests import garbage
 from tests.training_tools import prepare
 
 
@@ -44,6 +46,31 @@ def raises(step: int, part: int) -> dict[str, Tensor]:
     if step == 2:
         raise InputError("shard-00000 is damaged: encode again")
     return numbered(step, part)
+
+
+def collects(step: int, part: int) -> dict[str, Tensor]:
+    gc.collect()
+    return numbered(step, part)
+
+
+class Threaded:
+    """Garbage of the process that made it; its finalizer must not run in another, as that of FFmpeg's scalers must not."""
+
+    def __init__(self) -> None:
+        self.itself, self.process = self, os.getpid()
+
+    def __del__(self) -> None:
+        if os.getpid() != self.process:
+            os._exit(9)
+
+
+def test_workers_leave_the_garbage_of_their_parent_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(garbage, "kept", False)
+    gc.unfreeze()
+    Threaded()
+    loader = Loader(collects, 1, 1)
+    assert taken(loader, [0, 1]) == taken(Loader(numbered, 1), [0, 1])
+    loader.close()
 
 
 def dies(step: int, part: int) -> dict[str, Tensor]:
