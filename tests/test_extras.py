@@ -30,8 +30,13 @@ BRINGS = {
 }
 """Imported names with the extra that brings them."""
 
-ENTERED = {"jvid/cli/": "cli", "jvid/testing/checks/": "testing", "jvid/testing/sampling.py": "testing"}
-"""What is imported within ``extra`` as a whole: by ``jvid.cli.main``, by ``checks_of``."""
+ENTERED = {
+    "jvid/cli/": "cli",
+    "jvid/media/streams.py": "media",
+    "jvid/testing/checks/": "testing",
+    "jvid/testing/sampling.py": "testing",
+}
+"""What is imported within ``extra`` as a whole: by ``jvid.cli.main``, behind `containers.reading`, by ``checks_of``."""
 
 
 def unguarded(tree: ast.Module, within: str | None = None) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from jvid.errors import InputError, JvidError, one_line
+from jvid.errors import InputError, JvidError, MissingDependencyError, one_line
 from jvid.media import stills, streams
 from jvid.media.streams import Picture
 from jvid.refusals import refusal
@@ -68,6 +68,8 @@ def pictures(path: str | Path) -> Iterator[Picture]:
         for picture in (stills if path.suffix.lower() in _PILLOW else streams).decoded(path):
             found += 1
             yield picture
+    except MissingDependencyError:  # no fault of the clip
+        raise
     except JvidError as error:
         raise ClipError(f"{_named(path)}: {error}") from error
     except MemoryError as error:

@@ -56,7 +56,8 @@ def still(path: Path) -> Image:
 
 def _shown(image: Any) -> Image:
     """A picture as it is shown: turned, and over black where it is transparent."""
-    from PIL import Image, ImageOps
+    with extra("media"):
+        from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(image)
     if not image.has_transparency_data:

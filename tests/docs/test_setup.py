@@ -77,9 +77,9 @@ def modules_imported(source: str) -> set[str]:
     [
         ("jvid", ("cli", "media", "testing")),
         ("jvid_models", ("models",)),
-        ("jvid_training", ("cli", "media", "models", "training", "evaluation")),
+        ("jvid_training", ("cli", "media", "models", "training", "evaluation", "datasets")),
         ("tests", ("cli", "media", "models", "training", "evaluation", "testing", "test")),
-        ("benchmarks", ("cli", "media", "models", "testing", "test")),
+        ("benchmarks", ("cli", "media", "models", "training", "testing", "test")),
     ],
 )
 def test_what_a_package_imports_is_declared(folder: str, extras: tuple[str, ...]) -> None:

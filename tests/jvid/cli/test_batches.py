@@ -65,11 +65,11 @@ def clip_takes(monkeypatch: pytest.MonkeyPatch, clip: int, free: int, held: int)
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ([], [4, 3]),  # half of 1000 holds 5; two batches are needed, and they are even
+        ([], [4, 3]),  # half of 1 GB holds 5; two batches are needed, and they are even
         (["--batch", "auto"], [4, 3]),
         (["--memory", ".35"], [3, 2, 2]),
-        (["--memory", "1200B"], [7]),  # for the process: 500 are taken
-        (["--memory", "800B"], [3, 2, 2]),
+        (["--memory", "1200MB"], [7]),  # for the process: 500 MB are taken
+        (["--memory", "800MB"], [3, 2, 2]),
         (["--memory", "0.05"], [1] * 7),
         (["--batch", "5"], [5, 2]),
         (["--batch", "1"], [1] * 7),
@@ -79,7 +79,7 @@ def test_batches_are_as_large_as_the_memory_allows(
     options: list[str], expected: list[int], sizes: list[int], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    clip_takes(monkeypatch, clip=100, free=1000, held=500)
+    clip_takes(monkeypatch, clip=100_000_000, free=10**9, held=500_000_000)
     assert sample(WAVE, "--num", "7", "-o", "a.safetensors", *options) == 0
     assert sizes == [size for size in expected for _ in range(STEPS)]
     said = capsys.readouterr()

@@ -213,7 +213,12 @@ def test_the_command_line_tells_it_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_of_nobodys_component_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_nobodys_component_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(toy, "encode", lambda prompts: 1 / 0)
-    with using(toy.toy_registry()), pytest.raises(ZeroDivisionError):
-        main(["sample", "a person waving", "-o", "a.png", "--ensemble", "toy"])
+    with using(toy.toy_registry()):
+        assert main(["sample", "a person waving", "-o", "a.png", "--ensemble", "toy"]) == 1
+    printed = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in printed
+    assert "ZeroDivisionError: division by zero" in printed
