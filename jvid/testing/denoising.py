@@ -12,7 +12,7 @@ from jvid.core.conditions import PerFrame, map_condition
 from jvid.core.protocols import Condition
 from jvid.testing.trial import Trial
 
-__all__ = ["levels", "noisy", "predicted", "rows", "tensors", "time"]
+__all__ = ["condition_of", "levels", "noisy", "predicted", "rows", "tensors", "time"]
 
 F64 = torch.float64
 
@@ -33,6 +33,45 @@ def noisy(subject: Any, trial: Trial, shape: tuple[int, ...], t: float, seed: in
 def time(t: float | list[float]) -> Tensor:
     """t as a sampler hands it over."""
     return torch.tensor(t, dtype=F64)
+
+
+def condition_of(trial: Trial, b: int, f: int) -> Condition:
+    """The condition of b clips of f frames; where it is made for fewer than a check wants, its rows and frames are repeated."""
+    known_b = b if b in trial.batch else max(trial.batch)
+    known_f = f if f in trial.frames else max(trial.frames)
+    if (known_b, known_f) == (b, f):
+        return trial.cond(b, f)
+    try:
+        cond = trial.cond(b, f)
+    except Exception:  # a list of fewer texts raises anything; what is wrong at any size raises again below
+        pass
+    else:
+        if _fits(cond, b, f):
+            return cond
+    clips, frames = [k % known_b for k in range(b)], [k % known_f for k in range(f)]
+
+    def of_clips(value: Tensor) -> Tensor:
+        return value[clips] if value.shape[0] == known_b else value
+
+    def of_frames(value: Tensor) -> PerFrame:
+        return PerFrame(of_clips(value)[:, frames] if value.shape[1] == known_f else of_clips(value))
+
+    return map_condition(
+        trial.cond(known_b, known_f), lambda name, v: of_clips(v), lambda name, v: of_frames(v)
+    )
+
+
+def _fits(cond: Condition, b: int, f: int) -> bool:
+    """Each tensor is of one row or b, and each ``PerFrame`` of f frames."""
+    wrong: list[str] = []
+
+    def see(name: str, value: Tensor, frames: int = f) -> Tensor:
+        if value.shape[0] not in (1, b) or frames != f:
+            wrong.append(name)
+        return value
+
+    map_condition(cond, see, lambda name, v: see(name, v, v.shape[1]))
+    return not wrong
 
 
 def rows(cond: Condition, part: slice, b: int) -> Condition:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
 from torch import Tensor
 
 from jvid.core.metric_values import value_of
 from jvid.core.metrics import FeatureNetwork, Resampling, Score
+from jvid.extras import extra
 from jvid.plugins.registry import load
 from jvid.testing.samples import DrawnClips, drawn_frames
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
+
+with extra("testing"):
+    from hypothesis import strategies as st
 
 __all__ = [
     "CLIPS", "RESAMPLING", "clips", "drawn_clips", "drawn_samples", "drawn_sizes", "motions", "networks_of", "value_of_metric",

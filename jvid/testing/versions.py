@@ -74,7 +74,8 @@ def ends_of(ranges: Mapping[str, Any], most: int = 8) -> list[dict[str, Any]]:
 
 
 def _values(name: str, given: Any) -> SearchStrategy[Any]:
-    from hypothesis import strategies as st
+    with extra("testing"):
+        from hypothesis import strategies as st
 
     if isinstance(given, tuple) and len(given) == 2 and all(type(each) in (int, float) for each in given):
         low, high = given
@@ -97,7 +98,8 @@ def with_options(subject: Any, factory: Callable[..., Any] | None, options: Mapp
     """
     if not options:
         return subject
-    from hypothesis import reject
+    with extra("testing"):
+        from hypothesis import reject
 
     try:
         if factory is not None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jvid.core.protocols import Condition
 from jvid.schedules import TabulatedSchedule
-from tests.mutants import denoiser_values  # noqa: F401 - it registers
+from tests.mutants import denoiser_use, denoiser_values  # noqa: F401 - they register
 from tests.mutants.denoiser_bases import Grey, wrong
 
 

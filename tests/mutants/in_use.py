@@ -1,4 +1,4 @@
-"""Mistakes that show in use: with other options, sizes and precisions, with weights that change, and seeds side by side."""
+"""Mistakes of the other kinds that show in use: with other options, lengths and precisions, and seeds side by side."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from jvid.core.keyed import keyed_normal
 from jvid.core.protocols import Expert, NoiseSchedule, Step
 from jvid.core.run import Run
 from jvid.core.sampler import Sampler
-from jvid.denoisers.windowed import Windowed
-from jvid.denoisers.wrapper import Wrapper
 from jvid.grids import Leading
 from jvid.noise import SharedNoise
 from jvid.postprocessors import TemporalSmoothing, UniformSmoothing
@@ -25,187 +23,6 @@ from jvid.solvers import DDIM, DDPM
 from jvid.solvers.kernel import transition
 from jvid.testing.oracles import GaussianOracle
 from tests.mutants import mutant
-
-DATA = 0.3 + 0.5 * keyed_normal(range(6), ("data",), (4, 4, 8, 8), torch.float64)
-
-
-@attrs.frozen
-class _Exact:
-    """Right: N(.3, .5^2); what a mutant changes is what the network is told."""
-
-    schedule: NoiseSchedule = attrs.field(factory=TabulatedSchedule.scaled_linear)
-    std: float = 0.5
-
-    def told(self, t: Tensor) -> Tensor:
-        return t
-
-    def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
-        return GaussianOracle(self.schedule, 0.3, self.std)(x, self.told(t), cond)
-
-
-@mutant("denoiser", "the_true_time_is_best", data=DATA)
-class told_a_shifted_time(_Exact):
-    """The schedule's shift is applied to the time that the network is told, a second time."""
-
-    def __init__(self) -> None:
-        super().__init__(FlowMatching(3.0))
-
-    def told(self, t: Tensor) -> Tensor:
-        return 3.0 * t / (1.0 + 2.0 * t)
-
-
-@mutant("denoiser", "the_true_time_is_best", data=DATA)
-class told_of_a_shorter_table(_Exact):
-    """Timesteps are those of a table of 900 entries for a network of 1000."""
-
-    def told(self, t: Tensor) -> Tensor:
-        return 0.9 * t
-
-
-@mutant("denoiser", "rows_in_any_order")
-class chunks_of_four(_Exact):
-    """Rows are denoised four at a time, each chunk with the times of the first."""
-
-    def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
-        each = t if t.ndim else t.expand(len(x))
-        parts = x.split(4)
-        return torch.cat(
-            [super(chunks_of_four, self).__call__(part, each[: len(part)], cond) for part in parts]
-        )
-
-
-@mutant("denoiser", "half_precision_agrees")
-class time_in_half(_Exact):
-    """t is cast to the dtype of x before eps becomes x_0, and a time of bfloat16 is another."""
-
-    def __init__(self) -> None:
-        super().__init__(FlowMatching())
-
-    def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
-        x_0 = super().__call__(x.double(), t, cond)
-        alpha, sigma = (level.view(-1, 1, 1, 1, 1) for level in self.schedule(t))
-        eps = (x.double() - alpha * x_0) / sigma.clamp_min(1e-9)
-        told = t.bfloat16().double() if x.dtype == torch.bfloat16 else t
-        alpha, sigma = (level.view(-1, 1, 1, 1, 1) for level in self.schedule(told))
-        return ((x.double() - sigma.clamp_min(1e-9) * eps) / alpha).to(x.dtype)
-
-
-@mutant("denoiser", "weights_are_read_each_time")
-class weights_cast_once:
-    """The network's weights are cast at the first call and kept."""
-
-    schedule = FlowMatching()
-
-    def __init__(self) -> None:
-        self.network = torch.nn.Linear(1, 1)
-        torch.nn.init.constant_(self.network.weight, 0.5)
-        torch.nn.init.constant_(self.network.bias, 0.1)
-        self.cast: torch.nn.Linear | None = None
-
-    def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
-        if self.cast is None:
-            self.cast = torch.nn.Linear(1, 1).double()
-            self.cast.load_state_dict(self.network.state_dict())
-        out: Tensor = self.cast(x.double().unsqueeze(-1)).squeeze(-1)
-        return out.to(x.dtype)
-
-
-@mutant("denoiser", "holds_for_other_options", ranges={"std": (0.1, 3.0)})
-class wide_data(_Exact):
-    """Data of a deviation above 1 overflow."""
-
-    def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
-        return super().__call__(x, t, cond) / (self.std < 1.0)
-
-
-@attrs.frozen(eq=False)
-class _Around(Wrapper):
-    denoiser: Any
-
-    def alone(self, x: Tensor, t: Tensor, cond: Mapping[str, Any]) -> Tensor:
-        out: Tensor = self.denoiser(x, t, {name: value for name, value in cond.items() if name != "null"})
-        return out
-
-
-@attrs.frozen(eq=False)
-class _Late(_Around):
-    def __call__(self, x: Tensor, t: Tensor, cond: Mapping[str, Any]) -> Tensor:
-        out = Windowed(self.denoiser, 4, 3)(x, t, cond)
-        return (
-            torch.cat([out[:, :, :9], out[:, :, 8:9].expand_as(out[:, :, 9:])], 2) if x.shape[2] > 9 else out
-        )
-
-
-@mutant("wrapper", "clips_in_use_are_left_alone", window=4)
-def the_last_windows_are_one() -> Any:
-    """Behind the third window a clip repeats its last frame."""
-    return _Late
-
-
-@attrs.frozen(eq=False)
-class _Kept(_Around):
-    kept: list[Any] = attrs.field(factory=list, init=False)
-
-    def __call__(self, x: Tensor, t: Tensor, cond: Mapping[str, Any]) -> Tensor:
-        for other, at, text, out in self.kept:
-            if all(
-                a.shape == b.shape and torch.equal(a, b)
-                for a, b in ((x, other), (t, at), (cond["text"], text))
-            ):
-                return out.clone()  # type: ignore[no-any-return]
-        out = self.alone(x, t, cond)
-        self.kept[:] = [(x.clone(), t.clone(), cond["text"].clone(), out)]
-        return out.clone()
-
-
-@mutant("wrapper", "the_denoiser_is_asked_each_time")
-def prediction_kept() -> Any:
-    """The last prediction is kept for the same x, t and text, whatever became of the network."""
-    return _Kept
-
-
-@attrs.frozen(eq=False)
-class _Halves(_Around):
-    def __call__(self, x: Tensor, t: Tensor, cond: Mapping[str, Any]) -> Tensor:
-        x_0 = self.alone(x, t, cond)
-        alpha, sigma = self.denoiser.schedule(t)
-        shape = (-1, 1, 1, 1, 1)
-        alpha, sigma = (level.reshape(shape).to(x.dtype) for level in (alpha, sigma))
-        eps = (x - alpha * x_0) / sigma.clamp_min(1e-4)
-        return (x - sigma.clamp_min(1e-4) * eps) / alpha
-
-
-@mutant("wrapper", "half_precision_agrees")
-def eps_in_half() -> Any:
-    """x_0 goes through eps and back in the dtype of x, which little signal does not survive."""
-    return _Halves
-
-
-@attrs.frozen(eq=False)
-class _Chunked(_Around):
-    def __call__(self, x: Tensor, t: Tensor, cond: Mapping[str, Any]) -> Tensor:
-        out = self.alone(x, t, cond)
-        return torch.cat([out[:8], out[:1].expand_as(out[8:])]) if len(out) > 8 else out
-
-
-@mutant("wrapper", "rows_in_any_order")
-def eight_rows_at_most() -> Any:
-    """Of more than eight rows those behind are the first one's."""
-    return _Chunked
-
-
-@attrs.frozen(eq=False)
-class _Wide(_Around):
-    size: int = 16
-
-    def __call__(self, x: Tensor, t: Tensor, cond: Mapping[str, Any]) -> Tensor:
-        return Windowed(self.denoiser, 16, 12)(x, t, cond) + (self.size < 3)
-
-
-@mutant("wrapper", "holds_for_other_options", ranges={"size": (1, 16)})
-def small_windows_are_off() -> Any:
-    """Windows of one or two frames come out moved."""
-    return _Wide
 
 
 @mutant("noise", "covariance_as_declared")
@@ -393,13 +210,13 @@ class sums_in_half:
 class _Keyed(Sampler):
     """A sampler whose noise has another key."""
 
-    def _run(self, x: Any, seeds: Any, cond: Any, plan: Any, resume: Any) -> Any:
+    def _run(self, *given: Any) -> Any:
         kept = Run._noise
 
         def noise(run: Any, key: str, step: Step, like: Tensor) -> Tensor:
             return keyed_normal(*self.key(run._seeds, key, step), like.shape[1:], like.dtype)
 
-        for state in super()._run(x, seeds, cond, plan, resume):
+        for state in super()._run(*given):
             Run._noise = kept  # type: ignore[method-assign]
             yield state
             Run._noise = noise  # type: ignore[method-assign]

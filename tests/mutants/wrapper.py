@@ -10,7 +10,7 @@ from torch import Tensor
 from jvid.core.conditions import PerFrame, map_condition
 from jvid.core.protocols import Condition, Denoiser
 from jvid.schedules import FlowMatching, TabulatedSchedule
-from tests.mutants import wrapper_calls  # noqa: F401 - it registers
+from tests.mutants import wrapper_calls, wrapper_use  # noqa: F401 - they register
 from tests.mutants.wrapper_bases import Frames, Guide, Passing, Windows, wrong
 
 WINDOWS: dict[str, Any] = {"window": 4, "frames": (1, 3, 4, 7, 9)}

@@ -16,7 +16,7 @@ from jvid.core.protocols import Condition
 from jvid.errors import InputError
 from jvid.testing.altered import halved, parameters_of
 from jvid.testing.checking import check
-from jvid.testing.denoising import levels, noisy, predicted, time
+from jvid.testing.denoising import condition_of, levels, noisy, predicted, time
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
 
@@ -44,7 +44,7 @@ def rows_in_any_order(subject: Any, trial: Trial) -> None:
     @few.given(shape=st.sampled_from(sizes), seed=seeds(), turn=st.permutations(range(sizes[0][0])))
     def _(shape: tuple[int, ...], seed: int, turn: list[int]) -> None:
         b = shape[0]
-        x, cond = noisy(subject, trial, shape, sum(trial.times) / 2.0, seed), trial.cond(b, shape[2])
+        x, cond = noisy(subject, trial, shape, sum(trial.times) / 2.0, seed), condition_of(trial, b, shape[2])
         low, high = trial.times
         each = [low + (high - low) * (k + 0.5) / b for k in range(b)]
         whole = predicted(subject, x, time(each), cond)

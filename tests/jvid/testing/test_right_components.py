@@ -6,6 +6,7 @@ import attrs
 import pytest
 import torch
 
+from jvid.core.conditions import PerFrame
 from jvid.core.protocols import Expert
 from jvid.core.sampler import Sampler
 from jvid.grids import Leading
@@ -102,6 +103,53 @@ class Jittery:
 def test_a_declared_tolerance_reaches_every_check():
     conforms("denoiser", Jittery(), tolerance=1e-3, examples=3).raise_for_failures()
     assert not conforms("denoiser", Jittery(), examples=3).ok
+
+
+class Conditioned:
+    """Adds the text of each clip, and the move of each frame."""
+
+    schedule = FlowMatching()
+
+    def __call__(self, x, t, cond):
+        own = cond["text"].view(-1, 1, 1, 1, 1)
+        if "move" in cond:
+            own = own + cond["move"].tensor[:, None, :, None, None]
+        return GaussianOracle(self.schedule, 0.3, 0.5)(x, t, cond) + own.to(x)
+
+
+class OfTheFirstTexts(Conditioned):
+    """Wrong: clips behind the fourth get the first text."""
+
+    def __call__(self, x, t, cond):
+        text = torch.cat([cond["text"][:4], cond["text"][:1].expand_as(cond["text"][4:])])
+        return super().__call__(x, t, {**cond, "text": text})
+
+
+TEXTS, MOVES = torch.linspace(0.1, 0.9, 4).double(), torch.linspace(-0.5, 0.5, 4 * 6).view(4, 6).double()
+
+
+@pytest.mark.parametrize(
+    "cond",
+    [
+        lambda b, f: {"text": TEXTS[:b]},
+        lambda b, f: {"text": torch.stack([TEXTS[k] for k in range(b)])},
+        lambda b, f: {"text": TEXTS[:b], "move": PerFrame(MOVES[:b, :f])},
+    ],
+    ids=["cut", "raises", "per-frame"],
+)
+def test_a_condition_may_be_made_for_few_clips_of_few_frames(cond):
+    only = "rows_in_any_order"
+    conforms("denoiser", Conditioned(), cond=cond, only=only).raise_for_failures()
+    report = conforms("denoiser", OfTheFirstTexts(), cond=cond, only=only)
+    assert report[only].status == "failed", report
+    assert "rows [" in report[only].detail
+
+
+def test_a_condition_that_is_broken_at_any_size_is_told():
+    report = conforms(
+        "denoiser", Conditioned(), cond=lambda b, f: {"text": TEXTS[9]}, only="rows_in_any_order"
+    )
+    assert report["rows_in_any_order"].detail.startswith("IndexError")
 
 
 class Plain:
