@@ -26,8 +26,12 @@ __all__ = ["ClipCodec", "takes_clips"]
 
 
 def takes_clips(autoencoder: nn.Module) -> bool:
-    """Whether an autoencoder convolves over time."""
-    return any(isinstance(module, nn.Conv3d) for module in autoencoder.modules())
+    """Whether an autoencoder's encoder convolves over time.
+
+    Stable Video Diffusion's encodes frame by frame, and its decoder alone convolves over time.
+    """
+    encoder = getattr(autoencoder, "encoder", autoencoder)
+    return any(isinstance(module, nn.Conv3d) for module in encoder.modules())
 
 
 class ClipCodec:

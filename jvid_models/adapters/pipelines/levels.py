@@ -8,7 +8,8 @@ Three values are of the run where the declaration has others. A table is the sch
 equalled to 1e-5; the declared one is in float64 where it can be, so that a config and a scheduler have one value. A flow's t is
 its sigma, for the shift is in the times; a network of flow matching alone has the shift in its schedule. Exploding sigmas
 reach as far as those that are visited. A class that is not known is read by what it has, since its visits confirm it; without
-a run it is refused. Thresholds and scales that are not understood are refused here alone: they are of a step, not of levels.
+a run it is refused. Scales that are not understood are refused here alone, and thresholds of x_0 are the scheduler's own: both
+are of a step, not of levels.
 """
 
 from __future__ import annotations

@@ -263,7 +263,7 @@ def test_a_folder_of_a_newer_format_is_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     for document, words in (
-        ({"format": 99}, "ensemble.json is of format 99: this version reads 1 to 3; update jvid"),
+        ({"format": 99}, "ensemble.json is of format 99: this version reads 1 to 4; update jvid"),
         ({"format": 2, "name": "mine"}, "ensemble.json lacks experts, decoder"),
     ):
         (folder / "ensemble.json").write_text(json.dumps(document))

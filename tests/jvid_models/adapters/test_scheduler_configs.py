@@ -227,8 +227,6 @@ def test_flow_sigmas_of_multistep_solvers(kind):
         KarrasVeScheduler(),
         diffusers.ScoreSdeVeScheduler(),
         diffusers.CMStochasticIterativeScheduler(),
-        diffusers.DDPMWuerstchenScheduler(),
-        diffusers.SCMScheduler(),
         diffusers.RePaintScheduler(),
     ],
     ids=lambda scheduler: type(scheduler).__name__,

@@ -12,6 +12,7 @@ from jvid.core.conditions import PerFrame
 from jvid.core.keyed import keyed_normal
 from jvid.core.protocols import Expert
 from jvid.core.sampler import Sampler
+from jvid.core.state import streams_of
 from jvid.denoisers.framewise import Framewise
 from jvid.denoisers.guided import Guided
 from jvid.errors import InputError, MissingDependencyError
@@ -146,7 +147,7 @@ def test_one_row_of_text_serves_a_batch(video):
     torch.testing.assert_close(one, three)
 
 
-def ddpm_by_hand(unet, x, text, null, guidance, seeds, steps):
+def ddpm_by_hand(unet, x, text, null, guidance, streams, steps):
     """A plain diffusers loop in float64, frames folded for an image UNet, with the sampler's noise."""
     scheduler = diffusers.DDPMScheduler(**SCHEDULER, clip_sample=False)
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
@@ -175,17 +176,17 @@ def ddpm_by_hand(unet, x, text, null, guidance, seeds, steps):
             drawn = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
             mean = mean - deviation * drawn
         if previous >= 0:
-            mean = mean + deviation * sampler_noise(seeds, index, x)
+            mean = mean + deviation * sampler_noise(streams, index, x)
         x = mean
     return x
 
 
-def sampler_noise(seeds, index, like):
+def sampler_noise(streams, index, like):
     """What `IndependentNoise` makes of the keyed draws of step ``index``, without the sampler."""
     from jvid.noise import IndependentNoise
 
     def draw(name, shape):
-        return keyed_normal(seeds, (index, "z", name), shape[1:], like.dtype, like.device)
+        return keyed_normal(streams, (index, "z", name), shape[1:], like.dtype, like.device)
 
     return IndependentNoise()(tuple(like.shape), draw)
 
@@ -204,7 +205,7 @@ def test_a_whole_run_equals_a_diffusers_loop(kind, image, video):
     x = torch.randn(2, 4, 3, 8, 8, dtype=torch.float64)
     cond = {"text": text, "null": {"text": null}}
     got = sampler(seeds=seeds, x=x, cond=cond, dtype=torch.float64)
-    by_hand = ddpm_by_hand(unet, x, text, null, 2.0, seeds, 10)
+    by_hand = ddpm_by_hand(unet, x, text, null, 2.0, streams_of(x, seeds), 10)
     # diffusers embeds timesteps in float32, as our timesteps are: the rest is float64.
     assert ((got - by_hand).norm() / by_hand.norm()).item() < 1e-9
 

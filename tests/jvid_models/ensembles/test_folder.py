@@ -127,8 +127,8 @@ def test_a_folder_of_a_newer_format_is_refused_in_one_line(folder, name):
     if name == "pair.json":
         as_format_1(folder)
     values = json.loads((folder / name).read_text())
-    (folder / name).write_text(json.dumps(values | {"format": 4}))
-    with pytest.raises(InputError, match=rf"{name} is of format 4: .*(update jvid|export)") as caught:
+    (folder / name).write_text(json.dumps(values | {"format": 5}))
+    with pytest.raises(InputError, match=rf"{name} is of format 5: .*(update jvid|export)") as caught:
         load_ensemble(folder)
     assert "\n" not in str(caught.value)
 

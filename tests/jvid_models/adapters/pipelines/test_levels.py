@@ -174,7 +174,6 @@ def test_a_class_that_is_not_known_is_read_by_what_it_has_and_its_visits() -> No
 @pytest.mark.parametrize(
     ("scheduler", "message"),
     [
-        (diffusers.DDIMScheduler(**SD, thresholding=True), "DDIMScheduler thresholds x_0"),
         (diffusers.EulerDiscreteScheduler(**SD, use_karras_sigmas=True, sigma_max=700.0), "sigma 700, above the 14.6"),
         (diffusers.EDMEulerScheduler(prediction_type="sample"), "prediction_type 'sample' of an EDM scheduler"),
         (diffusers.UniPCMultistepScheduler(prediction_type="flow_prediction"), "UniPC.* without use_flow_sigmas"),
@@ -195,6 +194,22 @@ def test_a_clip_of_x_0_is_the_steps_own() -> None:
     with pytest.raises(InputError, match="clips x_0 to 2"):
         found.denoiser(lambda x, t, cond: x)
     assert levels_of_scheduler(scheduler).kind == OutputKind("eps")
+
+
+def test_thresholds_of_x_0_are_the_steps_own() -> None:
+    scheduler = diffusers.DDIMScheduler(**SD, clip_sample=True, thresholding=True, sample_max_value=2.0)
+    found = visited_levels(scheduler, visits_of(scheduler))
+    # It thresholds in the place of the clip.
+    assert (found.thresholds, found.kind) == (True, OutputKind("eps"))
+    generator = torch.Generator().manual_seed(0)
+    x, output = (torch.randn(2, 4, 3, 3, generator=generator) for _ in range(2))
+    n = int(scheduler.timesteps[2])
+    own = scheduler.step(output, n, x).pred_original_sample
+    torch.testing.assert_close(found.x_0(scheduler, x, output, (n + 1) / 1000), own, rtol=1e-4, atol=1e-5)
+    plain = diffusers.DDIMScheduler(**SD, clip_sample=False)
+    unlimited = visited_levels(plain, visits_of(plain))
+    assert not unlimited.thresholds
+    assert float((unlimited.x_0(plain, x, output, (n + 1) / 1000) - own).abs().max()) > 0.1
 
 
 def test_no_sigmas_of_a_flow_are_refused() -> None:
