@@ -31,8 +31,9 @@ from jvid_training.train.autoencoding import Autoencode
 from jvid_training.train.batches import Batches
 from jvid_training.train.checkpoints import last_whole
 from jvid_training.train.compatible import changes_of
+from jvid_training.train.joint import Jointly
 from jvid_training.train.networks import TextConditioned, build_network, conditioned, unet_of
-from jvid_training.train.objectives import Objective, Reconstruct
+from jvid_training.train.objectives import Objective, PredictNoise, Reconstruct, in_memory
 from jvid_training.train.parameters import fix, start_from
 from jvid_training.train.previews import Previews
 from jvid_training.train.tasks import Sources, objective_of, sources_of, text_of
@@ -91,11 +92,16 @@ def dry_run(
     except JvidError as error:
         problem = str(error)
     parts.network.to("meta")
+    # The run's own objective would look up embeddings that the network does not take, which is the problem.
+    if in_memory(parts.text) and not _takes(parts.network, parts.text):
+        parts.objective = None
     assumed: list[str] = []
     shapes = _shapes(recipe, parts, assumed)
     objective = _objective(recipe, parts, assumed)
+    table = objective.table(torch.device("meta")) if isinstance(objective, PredictNoise | Jointly) else None
+    held = () if table is None else (table,)
     found = estimate(
-        recipe, parts.network, objective, shapes, gpus or gpus_named(), utilisation, processes, assumed
+        recipe, parts.network, objective, shapes, gpus or gpus_named(), utilisation, processes, assumed, held
     )
     return DryRun(found, problem)
 
@@ -154,11 +160,18 @@ def _shapes(recipe: Recipe, parts: _Parts, assumed: list[str]) -> Shapes:
     width = None if isinstance(parts.network, TextConditioned) else network.config.cross_attention_dim
     if isinstance(parts.text, Words):
         return Shapes(channels, factor, parts.text.vocabulary.rows([""]).shape[1], width)
+    if in_memory(parts.text) and parts.objective is not None:
+        return Shapes(channels, factor, None)
     if parts.text is not None:
         return Shapes(channels, factor, parts.text.embeddings.shape[1], width)
     tokens = recipe.text.options.get("tokens", _CLIP_TOKENS)
     assumed.append(f"prompts of {tokens} tokens")
     return Shapes(channels, factor, tokens, width)
+
+
+def _takes(network: nn.Module, text: EmbeddingTable) -> bool:
+    """Whether a UNet takes the embeddings of a table."""
+    return bool(unet_of(network).config.cross_attention_dim == text.embeddings.shape[-1])
 
 
 def _factor(recipe: Recipe, parts: _Parts, assumed: list[str]) -> int:

@@ -4,7 +4,7 @@ weights          4 bytes of each parameter, and the buffers
 gradients        4 bytes of each parameter that is trained; once more in the buckets that several processes exchange
 moments          8 bytes of each parameter that gets gradients, and the optimiser's counters
 moving average   4 bytes of each parameter
-activations      of a forward and backward pass on the meta device (`jvid_training.estimate.step`)
+activations      of a forward and backward pass on the meta device (`jvid_training.estimate.step`), and the table of prompts
 
 GPU-hours = steps x operations of a step / (peak of the GPU x utilisation) / 3600
 """
@@ -115,6 +115,7 @@ def estimate(
     utilisation: float = UTILISATION,
     processes: int = 1,
     assumed: Sequence[str] = (),
+    held: Sequence[Tensor] = (),
 ) -> Estimate:
     """Estimate a run.
 
@@ -127,6 +128,7 @@ def estimate(
         utilisation: share of a GPU's peak, in (0, 1].
         processes: that share a step's batch.
         assumed: sentences for `Estimate.assumed`.
+        held: meta tensors that a device holds beside the network: the table of prompts.
 
     Raises:
         InputError: a share out of range, a batch that the processes cannot share, or a network that does not run.
@@ -137,7 +139,7 @@ def estimate(
     size = max(training.batch // (processes * training.accumulate), 1)
     batches = batches_of(recipe, shapes, size)
     parameters = dict(network.named_parameters())
-    unet = recipe.kind in ("image", "video")
+    unet, dtype = recipe.kind in ("image", "video"), DTYPES[training.precision]
 
     def costs(checkpointing: bool) -> StepCost:
         # A run resolves gradients of one dtype, that of the weights.
@@ -146,9 +148,7 @@ def estimate(
             [
                 (
                     share,
-                    cost_of(
-                        run, parameters, objective, batch, DTYPES[training.precision], training.accumulate > 1
-                    ),
+                    cost_of(run, parameters, objective, batch, dtype, training.accumulate > 1, held),
                 )
                 for share, batch in batches
             ]

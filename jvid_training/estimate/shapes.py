@@ -22,13 +22,13 @@ class Shapes:
     Attributes:
         channels: of the latents.
         factor: how many times smaller than a frame's the latents' sides are.
-        tokens: of a prompt.
-        width: of a token's embedding; None where the network takes numbers of tokens.
+        tokens: of a prompt; None where a batch holds rows of the table of prompts.
+        width: of a token's embedding; None where a batch holds numbers of tokens, or rows.
     """
 
     channels: int
     factor: int
-    tokens: int = 1
+    tokens: int | None = 1
     width: int | None = None
 
 
@@ -73,10 +73,11 @@ def batches_of(recipe: Recipe, shapes: Shapes, size: int) -> list[tuple[float, d
 
 def _noisy(lead: tuple[int, ...], shapes: Shapes, frames: int, side: int) -> dict[str, Any]:
     x = (*lead, shapes.channels, frames, side, side)
+    prompt = lead if shapes.tokens is None else (*lead, shapes.tokens)
     text = (
-        torch.empty(*lead, shapes.tokens, dtype=torch.int64, device=_META)
+        torch.empty(prompt, dtype=torch.int64, device=_META)
         if shapes.width is None
-        else _floats(*lead, shapes.tokens, shapes.width)
+        else _floats(*prompt, shapes.width)
     )
     n = torch.empty(lead, dtype=torch.int64, device=_META)
     return {"x": _floats(*x), "target": _floats(*x), "n": n, "text": text}

@@ -29,7 +29,8 @@ class StepCost:
     Attributes:
         forward: operations; a multiply-add is two.
         backward: operations, those of layers that are computed again included.
-        activations: bytes at the end of the forward pass: what the backward pass needs, the batch, weights in lower precision.
+        activations: bytes at the end of the forward pass: what the backward pass needs, the batch, weights in lower precision,
+            and what is held throughout.
         gradients: bytes of all gradients.
         peak: the most bytes at a time beside weights, moments and moving average: activations, gradients so far, and what
             operations need for a moment.
@@ -51,6 +52,7 @@ def cost_of(
     batch: Mapping[str, Tensor],
     dtype: torch.dtype | None = None,
     accumulated: bool = False,
+    held: Sequence[Tensor] = (),
 ) -> StepCost:
     """The cost of a step of a network on the meta device.
 
@@ -61,12 +63,13 @@ def cost_of(
         batch: meta tensors.
         dtype: of mixed precision; None computes in the weights' own.
         accumulated: whether gradients of an earlier part are there.
+        held: meta tensors that are there throughout, beside the network's.
     """
     trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
     for parameter in trained.values():
         parameter.grad = None
     meter, gpu = Meter([*parameters.values(), *network.buffers()]), GpuStep(dtype)
-    meter.hold(batch.values())
+    meter.hold([*batch.values(), *held])
     with gpu, meter:
         loss = objective.loss(network, dict(batch)).mean()
         gpu.forget()
@@ -78,7 +81,7 @@ def cost_of(
     peak = meter.peak
     if accumulated:
         # The second part adds to gradients that are there: all of them beside its activations.
-        peak = _second_part(network, parameters, objective, batch, dtype) + size
+        peak = _second_part(network, parameters, objective, batch, dtype, held) + size
     for parameter in trained.values():
         parameter.grad = None
     unused = tuple(name for name in trained if name not in gradients)
@@ -91,11 +94,12 @@ def _second_part(
     objective: Objective,
     batch: Mapping[str, Tensor],
     dtype: torch.dtype | None,
+    held: Sequence[Tensor],
 ) -> int:
     """The peak of a part whose gradients are there before, without those."""
-    held = [parameter.grad for parameter in parameters.values() if parameter.grad is not None]
-    meter, gpu = Meter([*parameters.values(), *network.buffers(), *held]), GpuStep(dtype)
-    meter.hold(batch.values())
+    gradients = [parameter.grad for parameter in parameters.values() if parameter.grad is not None]
+    meter, gpu = Meter([*parameters.values(), *network.buffers(), *gradients]), GpuStep(dtype)
+    meter.hold([*batch.values(), *held])
     with gpu, meter:
         loss = objective.loss(network, dict(batch)).mean()
         gpu.forget()

@@ -96,6 +96,10 @@ class Jointly:
         flat = {name: values.flatten(0, 1) for name, values in batch.items()}
         return self.clips.loss(network, flat).unflatten(0, batch["n"].shape)
 
+    def table(self, device: torch.device) -> Tensor | None:
+        """That of `PredictNoise.table`."""
+        return self.clips.table(device)
+
     def times(self, batch: Mapping[str, Tensor]) -> Tensor:
         """t of each loss."""
         return self.clips.times(batch)

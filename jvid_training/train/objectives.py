@@ -64,7 +64,7 @@ class Measures(Protocol):
         ...
 
 
-def _in_memory(text: EmbeddingTable | Words) -> TypeGuard[EmbeddingTable]:
+def in_memory(text: object) -> TypeGuard[EmbeddingTable]:
     """Whether an encoder is a table that a device can hold."""
     return isinstance(text, EmbeddingTable) and not isinstance(text, StoredTable)
 
@@ -106,17 +106,22 @@ class PredictNoise:
         """What a sample holds of a prompt; rows of a table are embedded where the network is, and not copied there."""
         if isinstance(self.text, Words) and self.text.trained:
             return self.text.vocabulary.rows([prompt])[0]
-        if _in_memory(self.text):
+        if in_memory(self.text):
             return torch.tensor(self.text.row(prompt))
         return self.text.embed([prompt])[0]
 
     def embedded(self, text: Tensor) -> Tensor:
         """What the network takes of the ``text`` of a batch."""
-        if not _in_memory(self.text):
-            return text
-        if text.device not in self._tables:
-            self._tables[text.device] = self.text.embeddings.to(text.device, torch.float32)
-        return self._tables[text.device][text]
+        table = self.table(text.device)
+        return text if table is None else table[text]
+
+    def table(self, device: torch.device) -> Tensor | None:
+        """The embeddings of all prompts ``(n, tokens, width)``, which the device holds from then on; None without a table."""
+        if not in_memory(self.text):
+            return None
+        if device not in self._tables:
+            self._tables[device] = self.text.embeddings.to(device, torch.float32)
+        return self._tables[device]
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Mean squared error of eps, per sample."""

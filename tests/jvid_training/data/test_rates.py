@@ -21,14 +21,14 @@ RATE, FRAMES = 3, 7
 
 
 class Sums:
-    """A codec over time: each latent frame is the sum of all pixels up to its last frame, and the number of frames."""
+    """A codec over time: each latent frame is the sum of all pixels up to its last frame, by colour and over all."""
 
     rate = RATE
 
     def encode(self, video: Tensor) -> Tensor:
         assert video.shape[2] == FRAMES, "a window at a time"
         sums = torch.nn.functional.avg_pool3d(video, (1, 8, 8)).cumsum(2)[:, :, ::RATE]
-        return torch.cat([sums, torch.full_like(sums[:, :1], video.shape[2])], 1)
+        return torch.cat([sums, sums.sum(1, keepdim=True)], 1)
 
 
 def test_windows_are_sequences_of_the_length_of_their_latents(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_hours_follow_from_operations_and_the_peak(found: Estimate) -> None:
     assert a100.hours == pytest.approx(found.run / (19.5e12 * 0.5) / 3600)
     assert v100.hours == pytest.approx(found.run / (15.7e12 * 0.5) / 3600)
     assert a100.fits
-    assert found.batch["text"] == (4, 3, 16)
+    assert found.batch["text"] == (4,), "rows of the table of prompts"
     assert found.assumed == ()
 
 
@@ -117,6 +117,11 @@ def test_data_that_are_not_there_leave_an_estimate(tmp_path: Path, found: Estima
     assert run.problem is not None
     assert "run `jvid encode RECIPE` first" in run.problem
     assert run.estimate.step == found.step
+    prompts = 1 + 2 * len(recipe.data.prefixes)
+    table, rows = prompts * 3 * 16 * 4, 4 * 8
+    assert found.cost.activations == run.estimate.cost.activations + table + rows
+    # The peak is at the end of the backward pass, when the embeddings that were looked up are gone.
+    assert found.cost.peak == run.estimate.cost.peak + table + rows - 4 * 3 * 16 * 4
     assert "prompts of 3 tokens" in run.estimate.assumed
 
 

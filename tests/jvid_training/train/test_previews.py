@@ -27,6 +27,7 @@ from jvid_models.text import EmbeddingTable
 from jvid_training.export import Part, export_runs, read_run
 from jvid_training.recipe import Recipe, Samples
 from jvid_training.train import previews, trainer
+from jvid_training.train.setup import accelerator_of
 from jvid_training.train.trainer import train
 from tests.training_tools import prepare, tiny_runs
 
@@ -174,7 +175,8 @@ def test_a_sheet_that_fails_is_a_warning(tmp_path: Path, monkeypatch: pytest.Mon
         JvidWarning, match="no samples at step 2, the run goes on: RuntimeError: out of memory"
     ):
         assert train(recipe).name == "final"
-    run = trainer._Run(attrs.evolve(recipe, out=str(tmp_path / "again")), lambda progress: None)
+    again = attrs.evolve(recipe, out=str(tmp_path / "again"))
+    run = trainer._Run(again, lambda progress: None, accelerator_of(again))
     assert run.bare.training
     run.preview(run.previews)
     assert run.bare.training

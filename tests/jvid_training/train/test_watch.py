@@ -73,7 +73,7 @@ def test_a_run_logs_them(tmp_path: Path) -> None:
     logged = json.loads((tmp_path / "run/log.jsonl").read_text())
 
     table = EmbeddingTable.load(tmp_path / "prompts.safetensors")
-    objective = PredictNoise(recipe, TabulatedSchedule.scaled_linear(), 1000, table)
+    objective = PredictNoise.of(recipe, TabulatedSchedule.scaled_linear(), table)
     windows = Windows(tmp_path / "latents")
     samples = [objective.sample(windows, 0, 0, place, 4) for place in range(4)]
     batch = {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
