@@ -49,16 +49,27 @@ def make_manifest(folder: Path) -> None:
     shards = {
         f"{name}.{kind}": "0" * 64 for name in sequences.names["shard"] for kind in ("latents", "frames")
     }
-    head = {
-        "key": {},
-        "mean": (0.0,) * 4,
-        "std": (1.0,) * 4,
-        "skipped": {},
-        "fps": 10.0,
-        "frames": 16,
-        "holdout": ("g24",),
-    }
-    save_manifest(folder, Manifest(**head, shards=shards, sequences=sequences))  # type: ignore[arg-type]
+    save_as_manifest(folder, shards, sequences, holdout=("g24",))
+
+
+def save_as_manifest(
+    folder: Path, shards: dict[str, str], sequences: Sequences, holdout: tuple[str, ...] = ()
+) -> None:
+    mean, std = (0.0,) * 4, (1.0,) * 4
+    save_manifest(
+        folder,
+        Manifest(
+            key={},
+            mean=mean,
+            std=std,
+            skipped={},
+            fps=10.0,
+            frames=16,
+            holdout=holdout,
+            shards=shards,
+            sequences=sequences,
+        ),
+    )
 
 
 def resident() -> int:
@@ -140,16 +151,7 @@ def make_rows(folder: Path, clips: int = 512) -> None:
                 Sequence(f"{clip}/{shard}-{k}.avi", clip, "g08", 0, False, FRAMES * k, FRAMES, name)
             )
         shards[f"{name}.latents"] = writer.close()
-    head = {
-        "key": {},
-        "mean": (0.0,) * 4,
-        "std": (1.0,) * 4,
-        "skipped": {},
-        "fps": 10.0,
-        "frames": 16,
-        "holdout": (),
-    }
-    save_manifest(folder, Manifest(**head, shards=shards, sequences=Sequences.of(sequences)))  # type: ignore[arg-type]
+    save_as_manifest(folder, shards, Sequences.of(sequences))
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])

@@ -33,7 +33,7 @@ from jvid_training.train.parameters import trained
 from jvid_training.train.precision import Precision
 from jvid_training.train.saving import Saver
 from jvid_training.train.trainer import _Run
-from jvid_training.train.watch import Watch
+from jvid_training.train.watch import StepWatch
 
 BATCH = {"image": 16, "video": 1}
 FRAMES, SIDE, TOKENS, TEXT = 16, 8, 77, 768
@@ -94,7 +94,7 @@ def trainer_of(recipe: Recipe) -> Any:
     parallel = Parallel(recipe, network, accelerator, ranks, precision)
     return SimpleNamespace(
         recipe=recipe, step=0, accelerator=accelerator, ranks=ranks, batches=batches, precision=precision,
-        watch=Watch(batches.objective, accelerator),
+        watch=StepWatch(batches.objective, accelerator),
         guard=Guard(recipe, batches), parallel=parallel, optimizer=optimizer_of(recipe.optimiser, network),
         average=Average(trained(network), recipe.training.ema), network=network,
     )  # fmt: skip
@@ -132,7 +132,7 @@ def test_one_training_step(benchmark, kind, precision):
         pytest.skip("this processor has no instructions for bf16")
     recipe = recipe_of(kind, precision=precision)
     ours, plain = trainer_of(recipe), Plain(recipe)
-    with threads(1) as told:
+    with threads(1) as shown:
         first = _Run._one_step(ours), plain.step()
         error = abs(first[0] - first[1])
         assert error < (1e-5 if precision == "no" else 2e-2), first
@@ -145,7 +145,7 @@ def test_one_training_step(benchmark, kind, precision):
     rate = {side: BATCH[kind] / seconds for side, seconds in medians.items()}
     claim(
         benchmark, f"{rate['plain']:.2f}/s", f"{rate['ours']:.2f}/s", rate["ours"] / rate["plain"], SPEED[precision],
-        figure=f"training, 64 wide, {kind}, {'float32' if precision == 'no' else precision}, {told}",
+        figure=f"training, 64 wide, {kind}, {'float32' if precision == 'no' else precision}, {shown}",
         remarks=f"samples per processor second; losses differ by {error:.1e}",
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ import attrs
 from jvid.errors import InputError
 from jvid.refusals import parse_json, read_text, unreadable
 
-__all__ = ["METADATA", "Captioned", "captions_in", "read_lines", "read_metadata"]
+__all__ = ["METADATA", "Captioned", "captions_in", "read_lines", "read_metadata", "texts_of"]
 
 METADATA = ("metadata.jsonl", "metadata.csv")
 """Names of files of metadata; the first that is there is read."""
@@ -79,6 +79,18 @@ def captions_in(path: str | Path) -> list[str]:
     return list(dict.fromkeys(read_lines(path)))
 
 
+def texts_of(value: Any) -> tuple[str, ...]:
+    """A caption or a list of captions, without the white space around each.
+
+    Raises:
+        ValueError: it is neither, or a list of none.
+    """
+    texts = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not texts or not all(isinstance(each, str) and each.strip() for each in texts):
+        raise ValueError(f"text {value!r}, expected a caption or a list of captions")
+    return tuple(each.strip() for each in texts)
+
+
 def _text(path: Path) -> str:
     try:
         return read_text(path).removeprefix("\ufeff")
@@ -121,12 +133,13 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _entry(folder: Path, where: str, row: dict[str, Any]) -> Captioned:
     if missing := [key for key in ("file_name", "text") if key not in row]:
         raise InputError(f"{where}: no key {' and '.join(missing)}, expected file_name and text")
-    name, text = row["file_name"], row["text"]
-    captions = tuple(text) if isinstance(text, list) else (text,)
-    if not captions or not all(isinstance(each, str) and each.strip() for each in captions):
-        raise InputError(f"{where}: text {text!r}, expected a caption or a list of captions")
+    name = row["file_name"]
+    try:
+        captions = texts_of(row["text"])
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from None
     relative = PurePosixPath(name) if isinstance(name, str) else None
     if relative is None or not relative.name or relative.is_absolute() or ".." in relative.parts:
         raise InputError(f"{where}: file_name {name!r}, expected a path below the folder of the metadata")
     attributes = {key: value for key, value in row.items() if key not in ("file_name", "text")}
-    return Captioned(folder / relative, tuple(each.strip() for each in captions), attributes, where)
+    return Captioned(folder / relative, captions, attributes, where)

@@ -22,10 +22,10 @@ from jvid_models.adapters.encoder_outputs import latents_of
 from jvid_models.adapters.movable import movable
 from jvid_models.adapters.space_configs import space_of_autoencoder
 
-__all__ = ["ClipCodec", "takes_clips"]
+__all__ = ["ClipCodec"]
 
 
-def takes_clips(autoencoder: nn.Module) -> bool:
+def _takes_clips(autoencoder: nn.Module) -> bool:
     """Whether an autoencoder's encoder convolves over time.
 
     Stable Video Diffusion's encodes frame by frame, and its decoder alone convolves over time.
@@ -45,7 +45,7 @@ class ClipCodec:
     """
 
     def __init__(self, autoencoder: Any) -> None:
-        if not takes_clips(autoencoder):
+        if not _takes_clips(autoencoder):
             raise InputError(
                 f"{type(autoencoder).__name__} encodes neither clips nor frames as jvid knows them: expected another autoencoder"
             )
@@ -56,6 +56,8 @@ class ClipCodec:
             self.space.frames,
             self.space.channels,
         )
+        # LTX's from 0.9.1 on: its decoder denoises from a time, which is 0 in the pipelines unless they are called with another.
+        self._takes_a_time = bool(getattr(autoencoder.config, "timestep_conditioning", False))
         self.frames = FrameRule(self.rate, int(self.rate > 1))
         self._scaling, self._shift = (self._column(value) for value in (self.space.scaling, self.space.shift))
 
@@ -95,8 +97,10 @@ class ClipCodec:
             )
         arrive(self.autoencoder)
         weight = next(self.autoencoder.parameters())
-        raw = latents.float() / self._scaling.to(latents) + self._shift.to(latents)
-        parts = [self.autoencoder.decode(clip[None].to(weight.device, weight.dtype)).sample for clip in raw]
+        raw = latents.float()
+        raw = raw / self._scaling.to(raw) + self._shift.to(raw)
+        given = {"temb": weight.new_zeros(1)} if self._takes_a_time else {}
+        parts = [self.autoencoder.decode(clip[None].to(weight), **given).sample for clip in raw]
         return torch.cat(parts).float().clamp_(-1.0, 1.0).to(latents.device)
 
     def _column(self, value: float | tuple[float, ...]) -> Tensor:

@@ -41,7 +41,7 @@ with extra("models"):
     import diffusers
     from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderTiny
 
-__all__ = ["CLASSES", "ImageCodec", "autoencoder", "autoencoder_kl", "factor_of", "latents_of", "taesd"]
+__all__ = ["CLASSES", "ImageCodec", "autoencoder", "autoencoder_kl", "factor_of", "taesd"]
 
 CLASSES: dict[str, Any] = {each.__name__: each for each in (AutoencoderKL, AutoencoderTiny, AutoencoderDC)}
 """The image autoencoders of diffusers that a codec is made of, by name."""

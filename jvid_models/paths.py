@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jvid.errors import MissingDependencyError
 
-__all__ = ["shared_file", "shared_root"]
+__all__ = ["below_shared", "shared_file", "shared_root"]
 
 
 def shared_root() -> Path:
@@ -21,6 +21,11 @@ def shared_root() -> Path:
         return Path(chosen).expanduser()
     root = Path(__file__).resolve().parents[1]
     return (root.parent if (root / "pyproject.toml").is_file() else Path.cwd()) / "shared"
+
+
+def below_shared(path: str | Path) -> Path:
+    """A path as it is where it is absolute, else inside `shared_root`; it need not exist."""
+    return shared_root() / path
 
 
 def shared_file(relative: str) -> Path:

@@ -21,7 +21,7 @@ from jvid.files import read_json
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["find_variant", "load_saved", "read_config", "read_tensors"]
+__all__ = ["find_variant", "load_saved", "read_config", "read_tensors", "weight_files"]
 
 _ENDINGS = re.compile(r"(?:\.([^.]+))?\.safetensors|\.safetensors\.index(?:\.([^.]+))?\.json")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
@@ -105,17 +105,10 @@ def read_tensors(folder: Path, names: Collection[str], stem: str) -> dict[str, T
     Raises:
         InputError: files that are not there or cannot be read, or that lack a tensor; it names them.
     """
-    variant = find_variant(folder, stem=stem)
-    end = f".{variant}" if variant else ""
-    index = folder / f"{stem}.safetensors.index{end}.json"
-    whole = folder / f"{stem}{end}.safetensors"
-    places: dict[str, Any] = dict.fromkeys(names, whole.name)
-    if not whole.is_file() and index.is_file():
-        places = read_json(index, "JSON as diffusers writes it", "fetch the folder again").get(
-            "weight_map", {}
-        )
+    stored, shards = _stored(folder, stem)
+    places = shards or dict.fromkeys(names, stored.name)
     if lacking := [name for name in names if name not in places]:
-        raise InputError(f"{index} lacks {', '.join(sorted(lacking)[:SHOWN])}: fetch the folder again")
+        raise InputError(f"{stored} lacks {', '.join(sorted(lacking)[:SHOWN])}: fetch the folder again")
     found: dict[str, Tensor] = {}
     for file in dict.fromkeys(places[name] for name in names):
         try:
@@ -125,4 +118,36 @@ def read_tensors(folder: Path, names: Collection[str], stem: str) -> dict[str, T
             raise InputError(
                 f"cannot read {folder / file}: {one_line(error, first=True)}; fetch the folder again"
             ) from None
+    return found
+
+
+def weight_files(folder: Path, stem: str = "diffusion_pytorch_model") -> list[Path]:
+    """The files of the weights in ``folder``: the whole one, or the shards that its index names.
+
+    Raises:
+        InputError: there are none, the index cannot be read, or there are several variants.
+    """
+    stored, shards = _stored(folder, stem)
+    return [folder / name for name in sorted(set(shards.values()))] or [stored]
+
+
+def _stored(folder: Path, stem: str) -> tuple[Path, dict[str, str]]:
+    """The whole file of the weights, or the index of shards and the shard of each tensor."""
+    variant = find_variant(folder, stem=stem)
+    end = f".{variant}" if variant else ""
+    whole = folder / f"{stem}{end}.safetensors"
+    index = folder / f"{stem}.safetensors.index{end}.json"
+    if whole.is_file():
+        return whole, {}
+    if not index.is_file():
+        raise InputError(
+            f"cannot read weights in {folder}: expected {whole.name} or {index.name}; fetch the folder again"
+        )
+    return index, read_json(index, "the index of shards", "fetch the folder again", _shards_of)
+
+
+def _shards_of(index: dict[str, Any]) -> dict[str, str]:
+    found = {str(name): str(file) for name, file in index["weight_map"].items()}
+    if not found:
+        raise ValueError("an empty weight_map")
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import attrs
 import typer
@@ -60,7 +60,7 @@ def encode(
         typer.Option(
             "--batch",
             min=1,
-            help="Frames that the autoencoder gets at a time (default: 1 on a processor, 32 on a GPU).",
+            help="Frames that the autoencoder gets at a time (default: the codec's own chunk, 32 on a GPU where that is 1).",
         ),
     ] = None,
     text: Annotated[
@@ -69,16 +69,16 @@ def encode(
 ) -> None:
     """Encode the recipe's clips into latents, once, ahead of training."""
     from jvid.cli.progress import progress_bar
+    from jvid_models.paths import below_shared
     from jvid_training.data.checks import some
     from jvid_training.data.clips import passed_over
     from jvid_training.data.encoding import encode_recipe
-    from jvid_training.data.pictures import data_root
     from jvid_training.jobs.ranks import first_process
     from jvid_training.recipe import load_recipe
 
     chosen = load_recipe(recipe, settings or ())
     data = chosen.data
-    root = data_root(data)
+    root = below_shared(data.root)
     with progress_bar("clips") as bar:
         manifest = encode_recipe(chosen, workers, device, batch, bar.update)
     if not first_process():
@@ -267,7 +267,7 @@ def export(
         ),
     ] = None,
     layout: Annotated[
-        str,
+        Literal["files", "diffusers"],
         typer.Option(
             "--layout",
             help="files: one for each network; diffusers: a folder for each, which diffusers loads alone.",
@@ -291,9 +291,7 @@ def export(
     ] = None,
 ) -> None:
     """Put the weights of finished runs together into an ensemble, or export an autoencoder or a LoRA."""
-    if layout not in ("files", "diffusers"):
-        raise InputError(f"--layout {layout!r}: expected files or diffusers")
-    beside = bool(parts or expert or decoder or strategy)
+    beside = bool(parts or expert or decoder or strategy or layout != "files")
     if lora is not None:
         _export_lora(lora, out, beside or autoencoder is not None)
         return
@@ -303,7 +301,7 @@ def export(
     from jvid_training.export import export_runs
 
     experts, latest = _parts(parts or [], expert or [], decoder)
-    made = export_runs(experts, latest, out, strategy, layout)  # type: ignore[arg-type]
+    made = export_runs(experts, latest, out, strategy, layout)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file()) / 1e6
     typer.echo(
         f"{out}: ensemble {made.name} of {', '.join(made.experts)}, {size:.1f} MB, {len(made.prompts)} prompts"
@@ -315,7 +313,7 @@ def _export_lora(run: Path, out: Path, beside: bool) -> None:
     from jvid_training.published.export import export_lora
 
     if beside:
-        raise InputError("--lora beside other exports: it is exported alone, leave them out")
+        raise InputError("--lora beside other options: it is exported alone, leave them out")
     check_file(out, (".safetensors",))  # before anything is loaded
     export_lora(read_published(run, "image", "video"), out)
     typer.echo(f"{out}: LoRA, {out.stat().st_size / 1e6:.1f} MB")
@@ -325,7 +323,7 @@ def _export_autoencoder(run: Path, out: Path, beside: bool) -> None:
     from jvid_training.autoencoder_folder import export_autoencoder
 
     if beside:
-        raise InputError("--autoencoder beside parts of an ensemble: it is exported alone, leave them out")
+        raise InputError("--autoencoder beside other options: it is exported alone, leave them out")
     codec = export_autoencoder(run, out)
     size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
     typer.echo(

@@ -18,6 +18,7 @@ from jvid.ensemble import Composition, Ensemble
 from jvid.errors import InputError, JvidError
 from jvid.files import check_folder, read_json
 from jvid.strategy import EVERY, Strategy
+from jvid_models.adapters.pipelines.folders import is_pipeline_folder
 from jvid_models.diffusion_pipeline.folder import DOCUMENT
 from jvid_models.ensembles.folder import EnsembleFolder, is_ensemble_folder
 from jvid_models.networks.autoencoder import Autoencoder, is_autoencoder_folder
@@ -26,14 +27,9 @@ from jvid_models.weights import read_weights
 from jvid_models.words import Words
 from jvid_training.data.manifest import Manifest, key_of, load_manifest
 from jvid_training.data.prompts import load_text
-from jvid_training.published.export import (
-    TrainedModel,
-    export_pipelines,
-    is_pipeline_folder,
-    trained_model,
-)
+from jvid_training.published.export import TrainedModel, export_pipelines, trained_model
 from jvid_training.recipe import Recipe, structure_recipe
-from jvid_training.train.checkpoints import checkpoints, verify
+from jvid_training.train.checkpoints import MARKER, averages, checkpoints, verify
 from jvid_training.train.joint import manifests_of
 from jvid_training.train.networks import build_network, conditioned, unet_of
 
@@ -77,9 +73,8 @@ class Part:
             return True
         if self.is_ensemble:
             return False
-        described, _ = _places(self.folder, self.kinds)
         return read_json(
-            described,
+            _described(self.folder, self.kinds),
             "what `jvid train` wrote",
             "train again",
             lambda found: structure_recipe(found["recipe"], "recipe").published is not None,
@@ -131,7 +126,14 @@ def read_published(folder: Path, *kinds: str) -> TrainedModel:
 
 def _read_weights(folder: Path, kinds: tuple[str, ...]) -> tuple[Recipe, Any, dict[str, Tensor]]:
     """Recipe, vocabulary and averaged weights of ``final/``, or of the last checkpoint."""
-    described, weights = _places(folder, kinds)
+    described = _described(folder, kinds)
+    if described.name == MARKER:
+        weights = averages(described.parent)
+    else:
+        verify(
+            described.parent, "run", "delete it, and `jvid train` writes it again from the last checkpoint"
+        )
+        weights = read_weights(described.parent / "model.safetensors")
     recipe, vocabulary = read_json(
         described,
         "what `jvid train` wrote",
@@ -140,21 +142,16 @@ def _read_weights(folder: Path, kinds: tuple[str, ...]) -> tuple[Recipe, Any, di
     )
     if recipe.kind not in kinds:
         raise InputError(f"{folder} is a run of kind {recipe.kind}: expected {' or '.join(kinds)}")
-    found: dict[str, Tensor] = {}
-    for path in weights:
-        found |= read_weights(path)
-    return recipe, vocabulary, found
+    return recipe, vocabulary, weights
 
 
-def _places(folder: Path, kinds: tuple[str, ...]) -> tuple[Path, list[Path]]:
-    """What describes a run, and its weights: later files have the averages of what was trained."""
-    final = folder / "final"
-    if (final / "run.json").is_file():
-        verify(final, "run", "delete it, and `jvid train` writes it again from the last checkpoint")
-        return final / "run.json", [final / "model.safetensors"]
+def _described(folder: Path, kinds: tuple[str, ...]) -> Path:
+    """The file that describes a run: of ``final/``, or of its last checkpoint."""
+    final = folder / "final" / "run.json"
+    if final.is_file():
+        return final
     if found := checkpoints(folder):
-        verify(found[-1], "checkpoint", "delete it and resume the run")
-        return found[-1] / "state.json", [found[-1] / "model.safetensors", found[-1] / "ema.safetensors"]
+        return found[-1] / MARKER
     raise InputError(
         f"no run in {folder}: expected the `out` folder of its {' or '.join(kinds)} recipe, after `jvid train`"
     )
@@ -180,10 +177,14 @@ def export_runs(
         layout: as of `jvid_models.ensembles.export.export_ensemble`; published models always are pipelines of diffusers.
 
     Raises:
-        InputError: parts that do not belong together, no run among them, or a folder that holds anything but an export.
+        InputError: parts that do not belong together, no run among them, an expert of what is no ensemble, or a folder that
+            holds anything but an export.
     """
     from jvid_models.ensembles.export import ExportedExpert, check_target, export_ensemble
 
+    for name, part in {**experts, **({} if decoder is None else {"decoder": decoder})}.items():
+        if part.expert and not part.is_ensemble:
+            raise InputError(f"{name}: {part.folder} is no ensemble: leave #{part.expert} out")
     if any(part.is_published for part in experts.values()):
         return _export_published(experts, decoder, out, strategy)
     if decoder is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any
 
 from jvid.errors import InputError
@@ -21,7 +22,7 @@ def changed(document: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]
     Raises:
         InputError: a setting of another form, or a path through a value that is no table.
     """
-    found = _copy(document)
+    found = deepcopy(document)
     for setting in settings:
         path, equals, value = setting.partition("=")
         keys = _keys(path)
@@ -61,7 +62,3 @@ def _value(text: str) -> Any:
         return text
     # A line feed in the text would make further keys.
     return parsed["value"] if len(parsed) == 1 else text
-
-
-def _copy(table: dict[str, Any]) -> dict[str, Any]:
-    return {key: _copy(value) if isinstance(value, dict) else value for key, value in table.items()}

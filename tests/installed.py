@@ -71,11 +71,11 @@ def fork(*words: str, path: Path | None = None, **environment: str) -> subproces
         if child == 0:
             _become(words, path or ROOT, _environment(path, environment), out.fileno(), err.fileno())
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        told = []
+        printed = []
         for file in (out, err):
             file.seek(0)
-            told.append(file.read().decode())
-    return subprocess.CompletedProcess([sys.executable, *words], code, *told)
+            printed.append(file.read().decode())
+    return subprocess.CompletedProcess([sys.executable, *words], code, *printed)
 
 
 def _become(

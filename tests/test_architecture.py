@@ -202,7 +202,7 @@ ONCE = {
     "concurrent.futures": {"jvid_training/jobs/background.py"},
     "subprocess": {"jvid_training/jobs/pool.py", "jvid/testing/interpreters.py"},
 }
-"""Modules that are the means of a mechanism, with the files that have it; the kit asks other interpreters."""
+"""Modules that are the means of a mechanism, with the files that have it; the kit runs other interpreters."""
 
 
 @pytest.mark.parametrize("module", ONCE)

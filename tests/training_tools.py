@@ -137,31 +137,26 @@ def rows_of(folder: Path, sequence: Sequence, kind: str) -> np.ndarray:
 
 def as_format_1(folder: Path) -> None:
     """Turn an encoding into the one that jvid 0.1 left: sequences in the manifest, ``.npy`` shards without digests."""
-    newer = ("bucket",)
     rows = [cattrs.unstructure(each) for each in load_manifest(folder).sequences]
-    plain = [{name: value for name, value in row.items() if name not in newer} for row in rows]
     manifest = json.loads((folder / "manifest.json").read_text())
     for name in ("index", "shards"):
         del manifest[name]
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 1, "sequences": plain}))
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 1, "sequences": rows}))
     (folder / "index.safetensors").unlink()
     for path in folder.glob("shard-*.safetensors"):
         np.save(path.with_suffix(".npy"), load_file(path)["rows"])
         path.unlink()
     for path in folder.glob("shard-*.json"):
         block = json.loads(path.read_text())
-        kept = [
-            {name: value for name, value in row.items() if name not in newer} for row in block["sequences"]
-        ]
-        path.write_text(json.dumps({"sequences": kept, "clips": block["clips"]}))
+        path.write_text(json.dumps({"sequences": block["sequences"], "clips": block["clips"]}))
 
 
 @contextmanager
-def few_held_out_samples() -> Iterator[None]:
-    """Losses on held-out actors are means over six samples within the block, for fixtures of a module that train."""
+def few_held_out_samples(count: int = 6) -> Iterator[None]:
+    """Losses on held-out actors are means over so many samples within the block; six are one batch of four and a part of one."""
     with pytest.MonkeyPatch.context() as patch:
         for kind in held_out.VALIDATION_SAMPLES:
-            patch.setitem(held_out.VALIDATION_SAMPLES, kind, 6)
+            patch.setitem(held_out.VALIDATION_SAMPLES, kind, count)
         yield
 
 

@@ -16,7 +16,8 @@ from attrs import frozen
 
 from benchmarks.published import tiny
 from benchmarks.published.comparison import compare, prepared_run
-from jvid.errors import InputError, JvidError
+from jvid.errors import JvidError
+from jvid_models.adapters.pipelines.call import UnstatedSteps
 
 __all__ = ["BOUND", "Finding", "census", "equal_classes", "finding"]
 
@@ -56,9 +57,7 @@ def finding(name: str) -> Finding:
     try:
         try:
             found = compare(prepared_run(name))
-        except InputError as error:
-            if "num_inference_steps" not in str(error):
-                raise
+        except UnstatedSteps:
             found = compare(prepared_run(name, stated=True))
     except JvidError as error:
         return Finding(name, "refused", str(error))

@@ -30,7 +30,7 @@ from jvid_models.adapters.pipelines.loops import loop_of, preparing
 from jvid_models.adapters.pipelines.probe import Departure, model_output
 from jvid_models.adapters.pipelines.replaced import replaced
 
-__all__ = ["Comparison", "Run", "compare", "prepared_run", "run_of", "with_first_order"]
+__all__ = ["ClassComparison", "Run", "compare", "prepared_run", "run_of", "with_first_order"]
 
 STEPS = 4
 RESERVED = ("prompt", "num_inference_steps", "sigmas")
@@ -82,7 +82,7 @@ class Run:
 
 
 @frozen
-class Comparison:
+class ClassComparison:
     """What one comparison found.
 
     Attributes:
@@ -91,7 +91,7 @@ class Comparison:
         shifted: the same with times 3 % off; a control.
         prompt: the same with another prompt; a control. None for a pipeline without prompts.
         streams: whether the pipeline's run waits in a thread.
-        stated: whether it is told the number of steps.
+        stated: whether the number of steps is an argument.
         seconds: of one evaluation without its networks, on the CPU.
     """
 
@@ -144,7 +144,7 @@ def with_first_order(pipe: Any) -> None:
 
 
 def prepared_run(name: str, steps: int = STEPS, stated: bool = False) -> Run:
-    """The tiny pipeline of a class or variant, its stock run, and its denoiser; ``stated``: told the number of steps."""
+    """The tiny pipeline of a class or variant, its stock run, and its denoiser, whose options state its steps if ``stated``."""
     tiny = build(name)
     if hasattr(loop_of(tiny.pipe), "scheduler"):
         with_first_order(loop_of(tiny.pipe))
@@ -168,7 +168,7 @@ def run_of(pipe: Any, arguments: Mapping[str, Any], steps: int = STEPS, stated: 
     return Run(denoiser, prompt, first, stock, grid, turns)
 
 
-def compare(run: Run) -> Comparison:
+def compare(run: Run) -> ClassComparison:
     """Compare a prepared run, with its controls."""
     error = run.error(run.sampled())
     clock = run.denoiser.setting.levels.clock
@@ -176,7 +176,7 @@ def compare(run: Run) -> Comparison:
     if clock.of_a_table:  # some pipelines take entries of their table alone
         off = tuple(round(t * clock.T) / clock.T for t in off)
     takes = "prompt" in run.denoiser.call.parameters
-    return Comparison(
+    return ClassComparison(
         error,
         run.evaluation_error(),
         run.error(run.sampled(grid=off)),

@@ -27,8 +27,8 @@ to DDIM on the same levels, without clipping, and DDIM's "linspace" spacing to "
 that it does not visit. [Pipelines](pipelines.md) says which schedulers have a solver that equals them.
 *equal* is below {bound:g}; with times 3 % off and with another prompt results differ by what the columns *3 % off* and *prompt*
 have. `python -m benchmarks.published --write` writes this page, and with names of classes their rows alone; classes that need
-a package (sentencepiece, opencv-python-headless) are compared where it is installed. *Steps stated*: a run that is told its
-number of steps. Noise that a scheduler's own step draws is left out (Wuerstchen, SCM, learned variances).
+a package (sentencepiece, opencv-python-headless) are compared where it is installed. *Steps stated*: a run whose number
+of steps is an argument. Noise that a scheduler's own step draws is left out (Wuerstchen, SCM, learned variances).
 
 {tally}
 
@@ -77,7 +77,7 @@ def markdown(findings: Sequence[Finding], overheads: str) -> str:
     tally = (
         f"{len(classes)} classes: {len(built)} are built here, {len(equal)} of these are equal "
         f"({len(equal) / max(len(built), 1):.0%}). "
-        f"With variants: {counts['equal']} equal, {counts['refused']} refused, {counts['differs']} that differ, "
+        f"With variants: {counts['equal']} equal, {counts['refused']} refused, {counts['differs']} different, "
         f"{counts['not built']} not built."
     )
     return TEXT.format(

@@ -36,7 +36,7 @@ def main(args: Sequence[str] | None = None) -> int:
         try:
             # Not by the group's own `main`, which takes an EOFError of a component for an interrupt.
             with command().make_context("jvid", given or ["--help"]) as context:
-                command().invoke(context)
+                code = command().invoke(context)
         except typer.Exit as ended:
             return ended.exit_code
         except SystemExit as ended:
@@ -46,7 +46,7 @@ def main(args: Sequence[str] | None = None) -> int:
         except (Exception, KeyboardInterrupt) as error:
             found = failure(error, given)
         else:
-            return 0
+            return code if isinstance(code, int) else 0
     if found.message:
         print(found.message, file=sys.stderr)
     return found.code

@@ -2,7 +2,8 @@
 
 a user's         an error of jvid, of the options                      one line, 2
 a component's    whatever a plugin raises in a run; the line names it   one line, 2
-the system's     no space, no memory, no permission, a closed pipe      one line, 2
+the system's     no space, no memory, no permission                     one line, 2
+a reader's       what it prints is read no further: jvid names | head   no line, 1
 an interrupt     Ctrl-C                                                 one line, 130
 our own          everything else                                        the traceback, where to report it, 1
 """
@@ -56,28 +57,28 @@ def failure(error: BaseException, given: Sequence[str]) -> CommandFailure:
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return CommandFailure(130, "jvid: interrupted")
     if isinstance(error, JvidError):
-        return _told(f"{error}{behind}")
+        return _error_line(f"{error}{behind}")
     if isinstance(error, usage_error):
-        return _told(_with_value(error, given))
+        return _error_line(_with_value(error, given))
     if isinstance(error, SystemExit):
         return CommandFailure(1, f"jvid: error: {' '.join(str(error.code).split())}")
     number = system_error(error)
-    if isinstance(error, BrokenPipeError) or number == errno.EPIPE:
+    if not note and (isinstance(error, BrokenPipeError) or number == errno.EPIPE):
         return CommandFailure(1, "")
     if number == OUT_OF_MEMORY:
-        return _told(
+        return _error_line(
             f"not enough memory ({one_line(error, first=True)[:160]}): fewer or smaller clips need less{behind}"
         )
     if note:
-        return _told(f"{one_line(error, typed=True)}{behind}")
+        return _error_line(f"{one_line(error, typed=True)}{behind}")
     if isinstance(error, OSError) and (reason := refused(error)):
         where = f"{error.filename!r}: " if error.filename else ""
-        return _told(f"{where}{reason}; give a path that can be used, or mend that")
+        return _error_line(f"{where}{reason}; give a path that can be used, or mend that")
     lines = "".join(traceback.format_exception(error)).rstrip()
     return CommandFailure(1, f"{lines}\njvid: {_REPORT}")
 
 
-def _told(message: str) -> CommandFailure:
+def _error_line(message: str) -> CommandFailure:
     line = " ".join(message.split())
     if len(line) > _LONGEST:  # a value that is quoted may be of any length
         line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"

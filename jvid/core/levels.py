@@ -44,16 +44,22 @@ def require_latents(x: Tensor, who: str) -> None:
 
 def require_prediction(x_0: Any, x: Tensor, who: str) -> Tensor:
     """x_0, if it has the shape and the dtype of x; a wrapper that computes with it would hide that it has not."""
-    if not isinstance(x_0, Tensor) or x_0.shape != x.shape or x_0.dtype != x.dtype:
-        got, expected = (
-            f"shape {tuple(each.shape)} in {str(each.dtype).removeprefix('torch.')}"
-            if isinstance(each, Tensor)
-            else f"a value of type {type(each).__name__}"
-            for each in (x_0, x)
-        )
-        raise InputError(f"{who} got {got} of its denoiser: expected x_0 like its input, {expected}")
+    if not is_like(x_0, x):
+        raise InputError(f"{who} got {form(x_0)} of its denoiser: expected x_0 like its input, {form(x)}")
     found: Tensor = x_0
     return found
+
+
+def is_like(got: Any, x: Tensor) -> bool:
+    """Whether a value is a tensor of the shape and the dtype of x."""
+    return isinstance(got, Tensor) and got.shape == x.shape and got.dtype == x.dtype
+
+
+def form(x: Any) -> str:
+    """Shape and dtype of a tensor, or the type of another value, as errors name them."""
+    if not isinstance(x, Tensor):
+        return f"a value of type {type(x).__name__}"
+    return f"shape {tuple(x.shape)} in {str(x.dtype).removeprefix('torch.')}"
 
 
 _MOST = 4096

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from jvid.core.conditions import PerExpert, for_expert
 from jvid.core.keyed import keyed_normal
+from jvid.core.levels import form, is_like
 from jvid.core.protocols import Level, Step
 from jvid.core.provenance import annotate, origin
 from jvid.errors import InputError, NonFiniteError, PluginError
@@ -36,7 +37,7 @@ class Run:
         denoisers: by name, on the reference schedule.
         noises: noise samplers by name; None is independent noise.
         solver: whose steps are taken.
-        seeds: that the noise is keyed by, one a clip.
+        streams: that the noise is keyed by, one a clip.
         cond: of the batch, one for all experts or one for each.
         calls: evaluations of each expert so far; counted on.
         seconds: spent in them so far; counted on.
@@ -51,13 +52,13 @@ class Run:
         denoisers: Mapping[str, Denoiser],
         noises: Mapping[str, NoiseSampler | None],
         solver: Solver[Any],
-        seeds: tuple[int, ...],
+        streams: tuple[int, ...],
         cond: Condition | PerExpert,
         calls: dict[str, int],
         seconds: dict[str, float],
     ) -> None:
         self._denoisers, self._noises, self._solver = denoisers, noises, solver
-        self._seeds = seeds
+        self._streams = streams
         self._cond = cond
         self.calls, self.seconds = calls, seconds
         self._reported: Exception | None = None
@@ -90,9 +91,9 @@ class Run:
             if error is not self._reported:
                 annotate(error, f"the solver {_at(step, step.start)}", self._solver)
             raise
-        if not _is_like(out, x):
+        if not is_like(out, x):
             who = f"solver {origin(self._solver)} {_at(step, step.start)}"
-            raise InputError(f"{who} returned {_form(out)}: expected x like its input, {_form(x)}")
+            raise InputError(f"{who} returned {form(out)}: expected x like its input, {form(x)}")
         if not _is_finite(out):
             who = f"solver {origin(self._solver)} {_at(step, step.start)}"
             raise NonFiniteError(f"{who} returned NaN or infinity for x, from predictions that were finite")
@@ -116,10 +117,10 @@ class Run:
             except Exception as error:
                 annotate(error, f"expert {name!r} {_at(step, level)}", self._denoisers[name])
                 raise
-            if not _is_like(x_0, x):
+            if not is_like(x_0, x):
                 who = f"expert {name!r} at step {step.index + 1} of {step.count}"
                 self._reported = InputError(
-                    f"{who} returned {_form(x_0)}: expected x_0 like its input, {_form(x)}"
+                    f"{who} returned {form(x_0)}: expected x_0 like its input, {form(x)}"
                 )
                 raise self._reported
             if not _is_finite(x_0):
@@ -141,11 +142,11 @@ class Run:
         sampler = self._noises[expert] or _independent
 
         def draw(name: str, shape: Sequence[int]) -> Tensor:
-            if shape[0] != len(self._seeds):
+            if shape[0] != len(self._streams):
                 raise InputError(
-                    f"draw {name!r} of shape {tuple(shape)}: expected it to lead with {len(self._seeds)}"
+                    f"draw {name!r} of shape {tuple(shape)}: expected it to lead with {len(self._streams)}"
                 )
-            return keyed_normal(self._seeds, (step.index, key, name), shape[1:], like.dtype, like.device)
+            return keyed_normal(self._streams, (step.index, key, name), shape[1:], like.dtype, like.device)
 
         try:
             z: Any = sampler(tuple(like.shape), draw)
@@ -156,7 +157,7 @@ class Run:
             annotate(error, f"the noise of expert {expert!r} {_at(step, step.start)}", sampler)
             raise
         if not isinstance(z, Tensor) or z.shape != like.shape:
-            self._reported = InputError(f"noise of expert {expert!r} has {_form(z)}: expected {_form(like)}")
+            self._reported = InputError(f"noise of expert {expert!r} has {form(z)}: expected {form(like)}")
             raise self._reported
         return z
 
@@ -174,8 +175,8 @@ def checked(out: Any, x: Tensor, who: str) -> Tensor:
         InputError: another shape or dtype, or no tensor.
         NonFiniteError: NaN or infinity.
     """
-    if not _is_like(out, x):
-        raise InputError(f"{who} returned {_form(out)}: expected latents like its input, {_form(x)}")
+    if not is_like(out, x):
+        raise InputError(f"{who} returned {form(out)}: expected latents like its input, {form(x)}")
     if not _is_finite(out):
         raise NonFiniteError(f"{who} returned NaN or infinity, from latents that were finite")
     found: Tensor = out
@@ -185,10 +186,6 @@ def checked(out: Any, x: Tensor, who: str) -> Tensor:
 def _independent(shape: Sequence[int], draw: Draw) -> Tensor:
     """The noise of an expert without a sampler: N(0, 1) at each element."""
     return draw("independent", shape)
-
-
-def _is_like(got: Any, x: Tensor) -> bool:
-    return isinstance(got, Tensor) and got.shape == x.shape and got.dtype == x.dtype
 
 
 def _is_finite(x: Tensor) -> bool:
@@ -202,9 +199,3 @@ def _level(level: Level) -> str:
 
 def _at(step: Step, level: Level) -> str:
     return f"at step {step.index + 1} of {step.count}, {_level(level)}"
-
-
-def _form(x: Any) -> str:
-    if not isinstance(x, Tensor):
-        return f"a value of type {type(x).__name__}"
-    return f"shape {tuple(x.shape)} in {str(x.dtype).removeprefix('torch.')}"

@@ -6,7 +6,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid.core.levels import check_interval, require_latents
+from jvid.core.levels import check_interval, require_latents, require_prediction
 from jvid.core.protocols import Condition, Denoiser, LatentPostprocessor
 from jvid.denoisers.wrapper import Wrapper
 
@@ -27,7 +27,7 @@ class Corrected(Wrapper):
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype."""
         require_latents(x, "Corrected")
-        x_0 = self.denoiser(x, t, cond)
+        x_0 = require_prediction(self.denoiser(x, t, cond), x, "Corrected")
         if self.interval is None:
             return self.postprocessor(x_0)
         inside = (t >= self.interval[0]) & (t <= self.interval[1])

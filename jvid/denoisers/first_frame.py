@@ -17,7 +17,7 @@ from torch import Tensor
 
 from jvid.core.conditions import PerFrame, map_condition
 from jvid.core.evaluations import evaluations_of
-from jvid.core.levels import require_latents
+from jvid.core.levels import require_latents, require_prediction
 from jvid.core.protocols import Condition, Denoiser, Evaluation
 from jvid.denoisers.memo import Memo
 from jvid.denoisers.wrapper import Wrapper
@@ -49,7 +49,10 @@ class FirstFrame(Wrapper):
             {"cond": cond},
             lambda: map_condition(cond, lambda _, value: value, lambda _, value: PerFrame(value[:, :1])),
         )
-        return torch.cat([self.denoiser(x[:, :, :1], t, first), self.others(x, t, cond)[:, :, 1:]], 2)
+        picture = x[:, :, :1]
+        head = require_prediction(self.denoiser(picture, t, first), picture, "FirstFrame")
+        others = require_prediction(self.others(x, t, cond), x, "FirstFrame")
+        return torch.cat([head, others[:, :, 1:]], 2)
 
     def evaluations(self, t: float, frames: int) -> Sequence[Evaluation]:
         """Those of the picture's denoiser with one frame, and those of the others."""

@@ -16,11 +16,10 @@ from torch import Tensor
 
 from jvid.core.conditions import fold_frames
 from jvid.core.evaluations import evaluations_of
-from jvid.core.levels import require_latents
+from jvid.core.levels import require_latents, require_prediction
 from jvid.core.protocols import Condition, Denoiser, Evaluation
 from jvid.denoisers.memo import Memo
 from jvid.denoisers.wrapper import Wrapper
-from jvid.errors import InputError
 
 __all__ = ["Framewise"]
 
@@ -46,12 +45,7 @@ class Framewise(Wrapper):
         times = t.repeat_interleave(f) if t.ndim else t
         # The same tensors at each step of a run: what is kept for them further inside is found again.
         folded = self._folded({"cond": cond, "rows": b, "frames": f}, lambda: fold_frames(cond, b, f))
-        x_0 = self.denoiser(frames, times, folded)
-        if x_0.shape != frames.shape:
-            raise InputError(
-                f"the denoiser of frames returned shape {tuple(x_0.shape)} for frames of shape {tuple(frames.shape)}; "
-                "expected the same shape"
-            )
+        x_0 = require_prediction(self.denoiser(frames, times, folded), frames, "Framewise")
         return rearrange(x_0, "(b f) c 1 h w -> b c f h w", f=f)
 
     def evaluations(self, t: float, frames: int) -> Sequence[Evaluation]:

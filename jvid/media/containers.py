@@ -17,7 +17,7 @@ from jvid.refusals import openable
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
 
-__all__ = ["reading", "writing"]
+__all__ = ["check_regular", "reading", "writing"]
 
 _FORMATS = "asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,swf,webm,yuv4mpegpipe"
 
@@ -32,11 +32,16 @@ def reading(path: Path) -> InputContainer:
     with extra("media"):
         import av
 
-    if path.exists() and not path.is_file():
-        raise InputError(f"{str(path)!r} is no regular file: expected a clip")
+    check_regular(path)
     openable(path)  # FFmpeg has its own errors for a file that cannot be opened
     options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
     return av.open(_named(path), options=options, metadata_errors="replace")
+
+
+def check_regular(path: Path) -> None:
+    """Raise `InputError` for what is there and no regular file: it could have no end."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{str(path)!r} is no regular file: expected a picture or a clip")
 
 
 def writing(path: Path, **options: Any) -> OutputContainer:

@@ -14,7 +14,7 @@ from typing import Any
 from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
 from jvid.media.arrays import mapped_array
-from jvid.media.clips import CLIPS, whole_clip
+from jvid.media.clips import CLIPS, IMAGES, whole_clip
 from jvid.media.stills import still
 from jvid.refusals import refusal
 
@@ -53,10 +53,6 @@ def read_given(path: str | Path) -> Any:
         raise InputError(f"cannot read {str(path)!r}: {one_line(error, typed=True)}; is it whole?") from error
 
 
-def _picture(path: Path) -> Any:
-    return still(path)
-
-
 def _clip(path: Path) -> list[Any]:
     with extra("media"):
         from PIL import Image
@@ -81,7 +77,7 @@ def _array(path: Path) -> Any:
 
 
 _READERS: dict[str, Callable[[Path], Any]] = {
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".webp"), _picture),
+    **dict.fromkeys(sorted(IMAGES), still),
     **dict.fromkeys(sorted(CLIPS), _clip),
     ".safetensors": _tensor,
     ".npy": _array,

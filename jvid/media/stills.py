@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jvid.errors import InputError
 from jvid.extras import extra
+from jvid.media.containers import check_regular
 from jvid.media.streams import Picture, StreamTimes, check_pixels
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def decoded(path: Path) -> Iterator[Picture]:
     with extra("media"):
         from PIL import Image, ImageSequence
 
-    _check_regular(path)
+    check_regular(path)
     with Image.open(path) as image:
         check_pixels(image.width, image.height)
         if getattr(image, "n_frames", 1) == 1:
@@ -48,7 +48,7 @@ def still(path: Path) -> Image:
     with extra("media"):
         from PIL import Image
 
-    _check_regular(path)
+    check_regular(path)
     with Image.open(path) as image:
         check_pixels(image.width, image.height)
         return _shown(image)
@@ -64,8 +64,3 @@ def _shown(image: Any) -> Image:
         return image.convert("RGB")  # type: ignore[no-any-return]
     black = Image.new("RGBA", image.size, (0, 0, 0, 255))
     return Image.alpha_composite(black, image.convert("RGBA")).convert("RGB")
-
-
-def _check_regular(path: Path) -> None:
-    if path.exists() and not path.is_file():
-        raise InputError(f"{str(path)!r} is no regular file: expected a picture or a clip")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from jvid.machine.memory import MemoryLimit
     from jvid.pipeline.record import Record
 
-__all__ = ["Batching", "bytes_per_clip", "check_fits", "even_batches", "max_batch_size"]
+__all__ = ["Batching", "bytes_per_clip", "check_latents_fit", "even_batches", "max_batch_size"]
 
 _LATENTS = 16
 """Float32 latents of a clip beside the network: x, x_0, a solver's memory, noise in float64, a state."""
@@ -66,7 +66,7 @@ def even_batches(count: int, largest: int) -> tuple[int, ...]:
     return (size + 1,) * more + (size,) * (batches - more)
 
 
-def check_fits(shape: Sequence[int], device: torch.device | str = "cpu") -> None:
+def check_latents_fit(shape: Sequence[int], device: torch.device | str = "cpu") -> None:
     """Refuse clips of ``(c, f, h, w)`` of which not even the latents of one fit, before any are made.
 
     Raises:

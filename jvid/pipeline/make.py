@@ -10,7 +10,7 @@ import attrs
 
 from jvid.ensemble.compose import Composition
 from jvid.machine.device import check_device
-from jvid.pipeline.batches import Batching, bytes_per_clip, check_fits
+from jvid.pipeline.batches import Batching, bytes_per_clip, check_latents_fit
 from jvid.pipeline.record import BatchRecord, Clip
 from jvid.pipeline.replay import replayed
 
@@ -79,12 +79,12 @@ def make(
         strategy, plan = replayed(strategy, plan, ensemble)
     composition = Composition(strategy, ensemble)
     composition.check()
+    shape = ensemble.latents(frames)
+    check_latents_fit(shape, device)
     mates = [clip for batch in batching.repeated for clip in batch.clips]
     first: Any = None
     for prompt in dict.fromkeys(clip.prompt for clip in mates or clips):
         first = composition.condition([prompt or ""])
-    shape = ensemble.latents(frames)
-    check_fits(shape, device)
     sampler = composition.sampler(shape[1])
     if decoding:
         _ = ensemble.codec  # it loads at its first use, which would be after the long part

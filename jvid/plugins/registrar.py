@@ -72,8 +72,12 @@ class Reference:
     ranges: Mapping[str, Any] = attrs.field(factory=dict, converter=_read_only, hash=False)
 
     def function(self) -> Callable[..., Any]:
-        """The function itself; a lazy target is imported now. Raises what importing raises."""
-        return self.target if callable(self.target) else _attribute(self.target)
+        """The function itself; a lazy target is imported now.
+
+        Raises:
+            MissingDependencyError, PluginError: as of ``Component.factory``.
+        """
+        return _imported(f"the reference {self.target!r}", self.target)
 
 
 @attrs.frozen
@@ -111,23 +115,26 @@ class Component:
             MissingDependencyError: a package that it needs is not there.
             PluginError: its target fails to import, or is not there.
         """
-        if not isinstance(self.target, str):
-            return self.target
-        try:
-            return _attribute(self.target)
-        except (KeyboardInterrupt, MemoryError):
-            raise
-        except MissingDependencyError as error:
-            raise MissingDependencyError(f"{self}: {error}") from error
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"{self} cannot be imported: {one_line(error, typed=True)}"
-            ) from error
-        except BaseException as error:
-            raise PluginError(f"{self} cannot be imported: {one_line(error, typed=True)}") from error
+        return _imported(self, self.target)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.qualified} ({self.distribution})"
+
+
+def _imported(who: object, target: str | Callable[..., Any]) -> Callable[..., Any]:
+    """A target itself, imported where it is lazy; what importing it raises is one line with ``who``."""
+    if not isinstance(target, str):
+        return target
+    try:
+        return _attribute(target)
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except MissingDependencyError as error:
+        raise MissingDependencyError(f"{who}: {error}") from error
+    except ImportError as error:
+        raise MissingDependencyError(f"{who} cannot be imported: {one_line(error, typed=True)}") from error
+    except BaseException as error:
+        raise PluginError(f"{who} cannot be imported: {one_line(error, typed=True)}") from error
 
 
 def _attribute(target: str) -> Callable[..., Any]:
@@ -226,14 +233,7 @@ class Registrar:
         checked = _checked_target(f"{kind} {name!r}", target)
         if not help and isinstance(target, type | FunctionType):
             help = (target.__doc__ or "").strip().partition("\n\n")[0]
-        return Component(
-            kind,
-            self.plugin,
-            name,
-            checked,
-            " ".join(help.split()),
-            self.distribution,
-        )
+        return Component(kind, self.plugin, name, checked, " ".join(help.split()), self.distribution)
 
     def reference(
         self,

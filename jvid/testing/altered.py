@@ -48,11 +48,14 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 @contextmanager
 def halved(parameters: list[torch.nn.Parameter]) -> Iterator[None]:
-    """Half of each weight within the block: through ``data``, which leaves no version behind, and without a copy."""
+    """Half of each weight within the block, then what it was, bit for bit; through ``data``, which leaves no version behind."""
+    kept = [each.data.clone() for each in parameters]  # half of a small weight in float16 is rounded
+    altered: list[torch.nn.Parameter] = []
     try:
         for each in parameters:
             each.data.mul_(0.5)
+            altered.append(each)
         yield
     finally:
-        for each in parameters:
-            each.data.mul_(2.0)
+        for each, before in zip(altered, kept, strict=False):
+            each.data.copy_(before)

@@ -5,15 +5,36 @@ z = J d,  d ~ N(0, I)   =>   Cov(z) = J J^T
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["covariance"]
+from jvid.testing.trial import Trial
+
+__all__ = ["MOST", "covariance", "shapes_of_few"]
 
 F64 = torch.float64
+MOST = 512
+"""Elements of noise whose covariance is read off: it holds the square of their number, and takes a call for each draw."""
+
+
+def shapes_of_few(trial: Trial, shapes: Iterable[Sequence[int]]) -> list[tuple[int, ...]]:
+    """Shapes ``(b c f h w)`` of the sizes that the sampler takes, at most ``MOST`` elements each.
+
+    Raises:
+        Skip: the sizes that are declared make all of them larger.
+    """
+    fitting = trial.fitting(shapes)
+    few = [shape for shape in fitting if math.prod(shape) <= MOST]
+    if not few:
+        least = min(map(math.prod, fitting))
+        trial.skip(
+            f"noise of the sizes declared has {least} elements at least: covariances are of {MOST} at most"
+        )
+    return few
 
 
 def covariance(sampler: Any, shape: Sequence[int]) -> Tensor:

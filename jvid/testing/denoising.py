@@ -1,8 +1,8 @@
-"""Helpers of the checks of denoisers and wrappers: latents at a level, predictions, parts of a condition."""
+"""Helpers of the checks of denoisers, wrappers and samplers: latents at a level, predictions, parts of a condition."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -74,11 +74,12 @@ def _fits(cond: Condition, b: int, f: int) -> bool:
     return not wrong
 
 
-def rows(cond: Condition, part: slice, b: int) -> Condition:
-    """The condition of some clips of a batch of b."""
+def rows(cond: Condition, part: slice | Sequence[int], b: int) -> Condition:
+    """The condition of some clips of a batch of b: a slice of them, or their indices."""
+    chosen = part if isinstance(part, slice) else list(part)
 
     def cut(value: Tensor) -> Tensor:
-        return value[part] if value.shape[0] == b else value
+        return value[chosen] if value.shape[0] == b else value
 
     return map_condition(cond, lambda name, v: cut(v), lambda name, v: PerFrame(cut(v)))
 

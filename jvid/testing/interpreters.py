@@ -78,7 +78,7 @@ def run_script(script: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 @cache
 def _server(seed: int, parent: int) -> subprocess.Popen[str]:
-    """The interpreter of a hash seed; ``parent`` is the process that asks, as a fork has to start its own."""
+    """The interpreter of a hash seed; ``parent`` is the process that uses it, as a fork has to start its own."""
     environment = {**os.environ, "PYTHONHASHSEED": str(seed), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER],

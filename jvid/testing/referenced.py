@@ -69,14 +69,13 @@ class ReferenceComparison:
         if not bool(known.any()):
             return False
         allowed = self.trial.allowed(tolerance) * max(1.0, float(two[known].abs().max()))
-        apart = (one[known] - two[known]).abs()
-        worst = (
-            int(apart.argmax()) if bool(apart.isfinite().all()) else int((~apart.isfinite()).int().argmax())
-        )
+        apart = torch.where(known, (one - two).abs(), 0.0).flatten()
+        wrong = ~apart.isfinite()
+        worst = int(wrong.int().argmax() if bool(wrong.any()) else apart.argmax())
         # Written so that NaN fails.
         where = f" at element {worst}" if one.numel() > 1 else ""
         assert float(apart[worst]) <= allowed, (
-            f"{what}{where} is {float(one[known][worst]):.9g}, by the reference {float(two[known][worst]):.9g}"
+            f"{what}{where} is {float(one.flatten()[worst]):.9g}, by the reference {float(two.flatten()[worst]):.9g}"
         )
         self.numbers += int(known.sum())
         return bool(known.all())

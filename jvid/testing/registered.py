@@ -48,7 +48,11 @@ def registered(kind: str, name: str, /, **options: Any) -> Any:
 
 
 def declared_reference(kind: str, name: str, /, **options: Any) -> dict[str, Any]:
-    """``reference``, ``ranges`` and ``factory`` for ``conforms``, as the component's plugin declares them; else empty."""
+    """``reference``, ``ranges`` and ``factory`` for ``conforms``, as the component's plugin declares them; else empty.
+
+    Raises:
+        UnknownNameError, MissingDependencyError, PluginError: as of ``jvid.load``, or the reference cannot be imported.
+    """
     declared = current().find(kind, name).reference if kind in REFERENCED else None
     if declared is None:
         return {}

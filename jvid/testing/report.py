@@ -42,7 +42,7 @@ class Outcome:
         detail: why it failed, was skipped or was expected to fail; one line.
         reproduce: a line to paste that runs the failing example alone; empty where nothing failed.
         needs: the argument of ``conforms`` for want of which it was skipped; empty if none would help.
-        named: whether the check was asked for by name, and so may not be skipped.
+        named: whether the check was requested by name, and so may not be skipped.
     """
 
     check: str
@@ -112,8 +112,8 @@ class Report:
         """One line: kind, subject, the counts, and what is not declared, so that checks were skipped."""
         counted = ", ".join(f"{count} {status}" for status, count in self.counts.items())
         wanting = list(dict.fromkeys(outcome.needs for outcome in self.outcomes if outcome.needs))
-        told = f" (not declared: {', '.join(wanting)})" if wanting else ""
-        return f"{self.kind} {self.subject}: {counted or 'no check'}{told}"
+        missing = f" (not declared: {', '.join(wanting)})" if wanting else ""
+        return f"{self.kind} {self.subject}: {counted or 'no check'}{missing}"
 
     def __rich__(self) -> Table:
         with extra("cli"):

@@ -1,22 +1,21 @@
-"""Helpers of the checks of samplers: counted and renamed experts, a rebuilt sampler, clips of a batch."""
+"""Helpers of the checks of samplers: counted and renamed experts, a rebuilt sampler."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jvid.core.conditions import PerFrame
 from jvid.core.protocols import Condition, Denoiser, Selector, Step
 from jvid.denoisers.wrapper import Wrapper
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Skip, Trial
 
-__all__ = ["Counted", "Recorded", "Renamed", "given_runs", "rebuilt", "rows_of"]
+__all__ = ["Counted", "Recorded", "Renamed", "given_runs", "rebuilt"]
 
 MOST = 4
 """Examples of a property that takes whole runs."""
@@ -96,19 +95,6 @@ def rebuilt(subject: Any, **changes: Any) -> Any:
         )
     parts = {name: getattr(subject, name) for name in named}
     return kind(**(parts | changes))
-
-
-def rows_of(cond: Condition, b: int, rows: Sequence[int]) -> dict[str, Any]:
-    """The condition of some clips of a batch of b."""
-
-    def of(value: Any) -> Any:
-        if isinstance(value, PerFrame):
-            return PerFrame(value.tensor[list(rows)]) if value.tensor.shape[0] == b else value
-        if isinstance(value, Tensor) and value.ndim and value.shape[0] == b:
-            return value[list(rows)]
-        return rows_of(value, b, rows) if isinstance(value, Mapping) else value
-
-    return {name: of(value) for name, value in cond.items()}
 
 
 def given_runs(trial: Trial, check: Callable[[tuple[int, ...], int, int], None]) -> None:

@@ -1,4 +1,4 @@
-"""Helpers of the checks of solvers: recorded runs, exact moments, a reference for the ODE.
+"""Helpers of the checks of solvers and selectors: steps of a walk, recorded runs, exact moments, a reference for the ODE.
 
 Seen by a solver with a Gaussian oracle, everything is affine: the last x is c + p x_T + sum_k q_k z_k, element by
 element. One run over elements (0; x_T = 1; z_1 = 1; z_2 = 1; ...) reads off all the coefficients, so mean and variance of a
@@ -24,7 +24,7 @@ from jvid.core.protocols import Denoiser, Level, NoiseSchedule, Step
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 
 __all__ = [
-    "F64", "ON", "WALK", "SolverRun", "Twin", "draws", "ends", "even", "keyed_draw", "latents_at", "moments", "path",
+    "F64", "ON", "WALK", "SolverRun", "Twin", "draws", "ends", "even", "even_walk", "keyed_draw", "latents_at", "moments", "path",
     "reference", "run",
 ]  # fmt: skip
 
@@ -90,6 +90,14 @@ def path(schedule: NoiseSchedule, times: Sequence[float], who: Who = _one) -> li
         switched = bool(steps) and steps[-1].weights.keys() != weights.keys()
         steps.append(Step(index, len(levels) - 1, start, end, weights, switched, schedule))
     return steps
+
+
+def even_walk(schedule: NoiseSchedule, count: int, most: int | None = None) -> list[Step]:
+    """The steps of a plan of ``count`` even ones, as a selector sees them, without weights; at most ``most``, spread over it."""
+    steps = [attrs.evolve(step, weights={}) for step in path(schedule, even(1.0, 0.0, count))]
+    if most is None or count <= most:
+        return steps
+    return [steps[k * (count - 1) // (most - 1)] for k in range(most)]
 
 
 def ends(step: Step) -> str:

@@ -167,9 +167,9 @@ class Trial:
         """Options within ``ranges``, to hand to ``version``; none at all among them."""
         return drawn_options(self.ranges)
 
-    def version(self, subject: Any, options: Mapping[str, Any]) -> Any:
-        """The subject with options drawn from ``versions``."""
-        return with_options(subject, self.factory, options)
+    def version(self, subject: Any, options: Mapping[str, Any], around: Any = None) -> Any:
+        """The subject with options drawn from ``versions``; a wrapper is made ``around`` a denoiser once, to see it refuse."""
+        return with_options(subject, self.factory, options, around)
 
     def equation(self, options: Mapping[str, Any] = MappingProxyType({})) -> Callable[..., Any]:
         """The reference of the subject with these options; it takes its arguments by position, the last may be left out.

@@ -89,8 +89,16 @@ def _values(name: str, given: Any) -> SearchStrategy[Any]:
     raise InputError(f"ranges[{name!r}] = {given!r}: expected (low, high) or a list of values")
 
 
-def with_options(subject: Any, factory: Callable[..., Any] | None, options: Mapping[str, Any]) -> Any:
+def with_options(
+    subject: Any, factory: Callable[..., Any] | None, options: Mapping[str, Any], around: Any = None
+) -> Any:
     """The subject built with options; itself without any.
+
+    Args:
+        subject: a component, or the factory of a wrapper.
+        factory: builds it with options, by keyword.
+        options: by name.
+        around: a denoiser that a wrapper is made around once, as most refuse their options only then; None for other kinds.
 
     Raises:
         InputError: no factory, and no class whose fields could be replaced.
@@ -99,19 +107,28 @@ def with_options(subject: Any, factory: Callable[..., Any] | None, options: Mapp
     if not options:
         return subject
     with extra("testing"):
-        from hypothesis import reject
+        from hypothesis.errors import UnsatisfiedAssumption
 
+    build = _rebuilding(subject) if factory is None else factory
+    if build is None:
+        raise InputError(
+            f"options {', '.join(options)} of a {type(subject).__name__}: expected a factory, conforms(..., factory=...)"
+        )
     try:
-        if factory is not None:
-            return factory(**options)
-        if attrs.has(type(subject)):
-            return attrs.evolve(subject, **options)
-        if dataclasses.is_dataclass(subject) and not isinstance(subject, type):
-            return dataclasses.replace(subject, **options)
-        if isinstance(subject, (type, functools.partial)) or inspect.isroutine(subject):
-            return functools.partial(subject, **options)  # of a wrapper, the subject is the factory
-    except (InputError, ValueError):
-        reject()
-    raise InputError(
-        f"options {', '.join(options)} of a {type(subject).__name__}: expected a factory, conforms(..., factory=...)"
-    )
+        made = build(**options)
+        if around is not None:
+            made(around)
+    except (InputError, ValueError) as error:
+        raise UnsatisfiedAssumption(f"options {dict(options)} are refused") from error
+    return made
+
+
+def _rebuilding(subject: Any) -> Callable[..., Any] | None:
+    """What makes a subject anew with other options; None where nothing is known that would."""
+    if attrs.has(type(subject)):
+        return functools.partial(attrs.evolve, subject)
+    if dataclasses.is_dataclass(subject) and not isinstance(subject, type):
+        return functools.partial(dataclasses.replace, subject)
+    if isinstance(subject, (type, functools.partial)) or inspect.isroutine(subject):
+        return functools.partial(functools.partial, subject)  # of a wrapper, the subject is the factory
+    return None

@@ -13,6 +13,7 @@ from jvid.files import read_json
 from jvid.plugins.choice import Choice
 from jvid.strategy import Strategy
 from jvid_models.adapters.pipelines import from_pipeline
+from jvid_models.adapters.pipelines.folders import is_pipeline_folder
 from jvid_models.adapters.pipelines.load import read_pipeline
 from jvid_models.adapters.precision import precision
 from jvid_models.diffusion_pipeline.experts import Experts, experts_of
@@ -47,7 +48,7 @@ def read_folder(
     root, dtype = Path(path), dtype or torch_dtype or "float32"
     place: dict[str, Any] = {"device": device, "dtype": precision(dtype), "weights": weights}
     if not (root / DOCUMENT).is_file():
-        if not (root / "model_index.json").is_file():
+        if not is_pipeline_folder(root):
             raise MissingDependencyError(
                 f"no {root / DOCUMENT}: expected a local folder that JVIDPipeline.save_pretrained wrote, or of one pipeline"
             )
@@ -56,7 +57,7 @@ def read_folder(
     experts = document["experts"]
     for name, described in experts.items():  # before any is loaded
         folder = described["folder"]
-        if not is_name(folder) or not (root / folder / "model_index.json").is_file():
+        if not is_name(folder) or not is_pipeline_folder(root / folder):
             raise InputError(f"{root}: expert {name!r} has no folder {folder!r} in it: {_REMEDY}")
     pipes: dict[str, Any] = {}
     sources: dict[str, PipelineExpert] = {}

@@ -17,6 +17,7 @@ from jvid.ensemble import Ensemble, Member
 from jvid.errors import InputError, located
 from jvid.plugins.choice import Choice
 from jvid_models.adapters.pipelines import PipelineDenoiser, from_folder, from_pipeline
+from jvid_models.adapters.pipelines.folders import is_pipeline_folder
 from jvid_models.adapters.pipelines.shared import SharedParts
 from jvid_models.adapters.precision import precision
 from jvid_models.ensembles.native import own_wrappers, pipeline_of
@@ -82,7 +83,7 @@ def source_of(
     with located(f"expert {name!r}"):
         if isinstance(given, PipelineExpert):
             return given
-        if isinstance(given, str | Path) and (Path(given) / "model_index.json").is_file():
+        if isinstance(given, str | Path) and is_pipeline_folder(given):
             device, dtype = place.get("device", "cpu"), precision(place.get("dtype", "float32"))
             read = from_folder(given, shared, device=device, dtype=dtype, adaptable=True, **further)
             return PipelineExpert(read, **own)

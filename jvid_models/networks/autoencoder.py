@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from jvid.errors import InputError
 from jvid.files import read_json
-from jvid_models.codecs import CLASSES, autoencoder, factor_of, latents_of
+from jvid_models.adapters.encoder_outputs import latents_of
+from jvid_models.codecs import CLASSES, autoencoder, factor_of
 
 __all__ = ["Autoencoder", "is_autoencoder_folder"]
 

@@ -12,18 +12,17 @@ A member is read by its place in the file, so that tars are not unpacked; compre
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jvid.errors import InputError, one_line
-from jvid.refusals import unreadable
-from jvid_models.captions import Captioned
+from jvid.refusals import parse_json, unreadable
+from jvid_models.captions import Captioned, texts_of
 from jvid_training.data.clips import MEDIA, Stored
 
-__all__ = ["archived", "caption_texts", "is_archive"]
+__all__ = ["archived", "is_archive"]
 
 _TEXTS = frozenset({".txt", ".json", ".cls"})
 
@@ -76,10 +75,10 @@ def _sample(
     where = f"{path}, {name}"
     try:
         texts, attributes = _described(parts, captions)
+        if ".cls" in parts:
+            attributes = {"label": parts[".cls"].decode().strip(), **attributes}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{where}: {one_line(error)}") from None
-    if ".cls" in parts:
-        attributes = {"label": parts[".cls"].decode().strip(), **attributes}
     yield Captioned(Path(name), texts, attributes, where), stored
 
 
@@ -90,22 +89,20 @@ def _described(parts: dict[str, Any], captions: str) -> tuple[tuple[str, ...], d
         if ".txt" not in parts:
             raise ValueError("no .txt of the same key, expected a caption a line")
         found = tuple(line.strip() for line in parts[".txt"].decode("utf-8-sig").split("\n") if line.strip())
-        attributes = json.loads(parts[".json"]) if ".json" in parts else {}
+        if not found:
+            raise ValueError("no caption, expected text")
+        attributes = _metadata(parts) if ".json" in parts else {}
     else:
         if ".json" not in parts:
             raise ValueError("no .json of the same key, expected its metadata")
-        attributes = json.loads(parts[".json"])
-        if not isinstance(attributes, dict):
-            raise ValueError(f"a JSON {type(attributes).__name__}, expected an object")
-        found = caption_texts(attributes.pop("text", None) or attributes.pop("caption", None))
-    if not found:
-        raise ValueError("no caption, expected text")
+        attributes = _metadata(parts)
+        text = attributes.pop("text", None)
+        found = texts_of(text or attributes.pop("caption", text))
     return found, attributes
 
 
-def caption_texts(value: Any) -> tuple[str, ...]:
-    """A caption or a list of captions. Raises ValueError where it is neither."""
-    texts = tuple(value) if isinstance(value, list | tuple) else (value,)
-    if not all(isinstance(text, str) and text.strip() for text in texts):
-        raise ValueError(f"text {value!r}, expected a caption or a list of captions")
-    return tuple(text.strip() for text in texts)
+def _metadata(parts: dict[str, Any]) -> dict[str, Any]:
+    found = parse_json(parts[".json"])
+    if not isinstance(found, dict):
+        raise ValueError(f"a JSON {type(found).__name__}, expected an object")
+    return found

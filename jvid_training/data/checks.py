@@ -62,7 +62,7 @@ def check_captions(manifest: Manifest, files: list[ClipFile]) -> None:
         {name: _stated(each[name]) for name in sorted(each) if name not in manifest.skipped}
         for each in (known, {file.name: file for file in files})
     )
-    check_same(then, now, "the clips have other captions than their latents", REMEDY)
+    check_same(then, now, "the clips have other captions or splits than their latents", REMEDY)
 
 
 def _stated(clip: ClipFile | Sequence) -> dict[str, Any]:

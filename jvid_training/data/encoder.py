@@ -66,7 +66,7 @@ def encoder_of(codec: Any, device: str = "cpu", batch: int | None = None) -> Fra
     Args:
         codec: with ``encode``; with ``chunk`` it encodes each frame by itself, so many at a time.
         device: such as "cuda:1".
-        batch: frames that the autoencoder gets at a time; 1 on a processor and 32 elsewhere if None.
+        batch: frames that the autoencoder gets at a time; the codec's ``chunk`` if None, or 32 on a GPU where that is 1.
 
     Raises:
         InputError: a batch out of range, or of a codec that takes clips whole.
@@ -79,7 +79,9 @@ def encoder_of(codec: Any, device: str = "cpu", batch: int | None = None) -> Fra
         if batch is not None:
             raise InputError(f"--batch {batch}: {type(codec).__name__} encodes whole clips, leave it out")
         return FrameEncoder(codec.encode, device, rate=int(getattr(codec, "rate", 1)))
-    if batch is not None or device != "cpu":
+    if batch is not None:
+        codec.chunk = batch
+    elif device != "cpu" and codec.chunk == 1:
         # On a processor one frame at a time is as fast, and its bits do not depend on the others.
-        codec.chunk = batch or _GPU_BATCH
+        codec.chunk = _GPU_BATCH
     return FrameEncoder(codec.encode, device, -(-_STRETCH // codec.chunk) * codec.chunk)

@@ -8,14 +8,15 @@ from typing import Any
 import jvid
 from jvid.errors import InputError
 from jvid.machine.device import prepare
+from jvid_models.paths import below_shared
 from jvid_training.data.blocks import Alone, BlockEncoder
 from jvid_training.data.checks import check_size
 from jvid_training.data.encoder import encoder_of
 from jvid_training.data.latents import encode
 from jvid_training.data.manifest import Manifest
-from jvid_training.data.pictures import data_root
 from jvid_training.data.workers import EncodingWorkers
 from jvid_training.jobs.ranks import device_of, ranks
+from jvid_training.jobs.together import together
 from jvid_training.recipe import Recipe
 
 __all__ = ["encode_recipe"]
@@ -34,16 +35,16 @@ def encode_recipe(
         recipe: with its data and codec.
         workers: processes of this machine for each process of the job; 1 encodes in the process itself.
         device: such as "cuda"; processes of one machine take its GPUs in turn.
-        batch: frames that the autoencoder gets at a time; 1 on a processor and 32 elsewhere if None.
+        batch: frames that the autoencoder gets at a time; the codec's ``chunk`` if None, or 32 on a GPU where that is 1.
         advance: called in the main process with the numbers of finished and of all clips, and the last one's name.
 
     Raises:
         InputError: as `jvid_training.data.latents.encode`, and a codec that does not fit the frames.
-        JvidError: a worker died. What is finished stays.
+        JvidError: a worker died, or another process of the job has ended. What is finished stays.
     """
     if workers < 1:
         raise InputError(f"--workers {workers}: expected 1 or more")
-    with ranks(device) as job:
+    with ranks(device) as job, together(job):
         own = device_of(device, job.local)
         prepare(own)
         codec: Any = jvid.load("codec", recipe.codec.name, **recipe.codec.options)
@@ -53,4 +54,4 @@ def encode_recipe(
         if workers > 1:
             through = EncodingWorkers(workers, recipe.codec, device, batch, job.local * workers)
         quiet = (lambda done, total, clip: None) if job.rank else advance
-        return encode(recipe.data, recipe.codec, data_root(recipe.data), through, quiet, job)
+        return encode(recipe.data, recipe.codec, below_shared(recipe.data.root), through, quiet, job)

@@ -11,7 +11,7 @@ sequences of the manifest are in the order of the clips' names, whoever encoded 
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +32,7 @@ from jvid_training.data.sequences import Sequence as Encoded
 from jvid_training.data.sequences import Sequences
 from jvid_training.data.shards import Shards
 from jvid_training.data.sources import find_files
+from jvid_training.jobs.agreement import check_agreement, digest, is_shared
 from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import CodecChoice, Data
@@ -66,10 +67,11 @@ def encode(
 
     Raises:
         InputError: a folder that another run writes to, an encoding of other settings, a clip that the system refuses to read,
-            processes that do not share a file system, or no clip that can be trained on.
+            processes of other data or that do not share a file system, or no clip that can be trained on.
+        JvidError: a clip that no process has encoded.
     """
     folder, job = Path(data.latents), job or Ranks()
-    if (folder / "manifest.json").is_file():
+    if all(job.gather((folder / "manifest.json").is_file())):
         return _found(folder, data, codec, root)
     files = find_files(root, data)
     with _begun(folder, data, codec, files, job) as missing:
@@ -96,9 +98,14 @@ def _found(folder: Path, data: Data, codec: CodecChoice, root: Path) -> Manifest
     """The finished encoding, if it is the one that a recipe describes."""
     manifest = load_manifest(folder)
     check_encoded(manifest, data, codec)
-    if data.captions != "class" and root.exists():
+    if _is_described(data) and root.exists():
         check_captions(manifest, find_files(root, data))
     return manifest
+
+
+def _is_described(data: Data) -> bool:
+    """Whether files beside the clips say what is in the manifest: captions, or lists."""
+    return data.captions != "class" or bool(data.lists)
 
 
 @contextmanager
@@ -106,33 +113,33 @@ def _begun(
     folder: Path, data: Data, codec: CodecChoice, files: Sequence[ClipFile], job: Ranks
 ) -> Iterator[list[Block] | None]:
     """Lock the folder for all processes of the job; gives the blocks to encode, None where a manifest is there by now."""
-    names = hashlib.sha256("\n".join(file.name for file in files).encode()).hexdigest()
+    names = "\n".join(file.name for file in files)
+    facts = {
+        "the data of the recipe": json.dumps(key_of(data, codec)),
+        f"the clips of {data.root}": names,
+    }
+    check_agreement(job, {name: digest(value.encode()) for name, value in facts.items()})
     lock: Lock | None = None
     begun: Any = None
     try:
         if job.rank == 0:
             try:
                 lock = Lock(make_folder(folder), alone=True).__enter__()
-                begun = _begin(folder, data, codec, files), names
+                begun = _begin(folder, data, codec, files)
                 lock.share()
             except JvidError as error:
                 begun = error
         begun = job.broadcast(begun)
         if isinstance(begun, JvidError):
             raise begun
-        missing, theirs = begun
+        if not is_shared(folder, job):
+            raise InputError(
+                f"the processes do not see one folder at {folder}: give data.latents a folder on a file system that all nodes "
+                "share"
+            )
         if job.rank:
-            if not (folder / "key.json").is_file():
-                raise InputError(
-                    f"process {job.rank} does not see what the first one wrote to {folder}: give data.latents a folder on a "
-                    "file system that all nodes share"
-                )
-            if names != theirs:
-                raise InputError(
-                    f"process {job.rank} finds other clips in {data.root} than the first one: give all nodes the same files"
-                )
             lock = Lock(folder, alone=False).__enter__()
-        yield missing and [Block(number, tuple(files[each] for each in chosen)) for number, chosen in missing]
+        yield begun and [Block(number, tuple(files[each] for each in chosen)) for number, chosen in begun]
     finally:
         if lock is not None:
             lock.__exit__(None, None, None)
@@ -178,6 +185,8 @@ def _finish(folder: Path, data: Data, codec: CodecChoice, files: Sequence[ClipFi
     key = key_of(data, codec)
     place = {file.name: number for number, file in enumerate(files)}
     records = [read_block(path) for path in sorted(folder.glob("shard-*.json"))]
+    if lost := sorted(place.keys() - {clip for record in records for clip in record.clips}):
+        raise JvidError(f"{folder}: no finished shard holds {some(lost)}; the same command encodes the rest")
     rows = [
         (place.get(sequence.clip, len(place)), sequence, sums)
         for record in records
@@ -199,10 +208,10 @@ def _finish(folder: Path, data: Data, codec: CodecChoice, files: Sequence[ClipFi
     frames = min(data.frames, *(sequence.length for _, sequence, _ in rows))
     manifest = Manifest(
         key=key, mean=mean, std=std, skipped=skipped, fps=data.fps, frames=frames, holdout=data.holdout,
-        shards={name: digest for record in records for name, digest in record.shards.items()},
+        shards={name: rows for record in records for name, rows in record.shards.items()},
         sequences=Sequences.of(sequence for _, sequence, _ in rows),
     )  # fmt: skip
-    if data.captions != "class":
+    if _is_described(data):
         check_captions(manifest, list(files))  # shards of an encoding that was interrupted may have others
     save_manifest(folder, manifest)
 

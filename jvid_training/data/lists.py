@@ -14,8 +14,8 @@ from pathlib import Path
 import attrs
 
 from jvid.errors import InputError
-from jvid.refusals import unreadable
-from jvid_models.paths import shared_root
+from jvid.refusals import read_text, unreadable
+from jvid_models.paths import below_shared
 from jvid_training.data.clips import ClipFile
 from jvid_training.recipe import Data
 
@@ -31,7 +31,7 @@ def split_by_lists(files: Sequence[ClipFile], data: Data) -> list[ClipFile]:
     by_name = {file.name: file for file in files}
     split: dict[str, str] = {}
     for name, path in data.lists.items():
-        for number, clip in _lines(_located(path), by_name):
+        for number, clip in _lines(below_shared(path), by_name):
             where = f"{path}, line {number}"
             if clip not in by_name:
                 raise InputError(
@@ -58,14 +58,10 @@ def split_by_lists(files: Sequence[ClipFile], data: Data) -> list[ClipFile]:
     return found
 
 
-def _located(path: str) -> Path:
-    return Path(path) if Path(path).is_absolute() else shared_root() / path
-
-
 def _lines(path: Path, known: dict[str, ClipFile]) -> list[tuple[int, str]]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).removeprefix("\ufeff").splitlines()
+    except (OSError, ValueError) as error:
         raise unreadable(path, error, "expected a list of clips, a path a line; set data.lists") from None
     found = []
     for number, line in enumerate(lines, 1):

@@ -3,13 +3,14 @@
     keys     (step, part), in order, from the step that a run begins or goes on at
     batch    a function of the key alone, whichever process makes it and when
 
-So order and values are the same with any number of workers, and there is no state to save: a loader that is asked for another
-step than the next begins anew at that step.
+So order and values are the same with any number of workers, and there is no state to save: a loader begins anew at a step that
+is not the next one.
 """
 
 from __future__ import annotations
 
 import gc
+import multiprocessing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,8 @@ __all__ = ["Loader", "Share", "stacked"]
 
 Batch = dict[str, Tensor]
 Key = tuple[int, int]
+_START = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+"""How workers start: as copies of this process where the platform can, whatever its default is (`_forking`)."""
 
 
 @attrs.frozen(eq=False)
@@ -56,11 +59,13 @@ class Share:
         """Samples of a part."""
         return self.batch // (self.parts * self.world)
 
-    def __call__(self, step: int, part: int) -> Batch:
+    def places(self, part: int) -> range:
+        """The places in the global batch of the samples of a part."""
         first = (part * self.world + self.rank) * self.size
-        return stacked(
-            self.objective, self.source, self.seed, step, range(first, first + self.size), self.batch
-        )
+        return range(first, first + self.size)
+
+    def __call__(self, step: int, part: int) -> Batch:
+        return stacked(self.objective, self.source, self.seed, step, self.places(part), self.batch)
 
 
 def stacked(objective: Any, source: Any, seed: int, step: int, places: range, batch: int) -> Batch:
@@ -122,6 +127,7 @@ class Loader:
             num_workers=self._workers,
             prefetch_factor=self._ahead,
             pin_memory=self._pin,
+            multiprocessing_context=_START,
         )
 
     def _received(self, batches: Iterator[Any]) -> Batch:

@@ -9,7 +9,6 @@ A manifest of format 1 lists its sequences itself, beside ``.npy`` shards withou
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from pathlib import Path
@@ -17,13 +16,16 @@ from typing import Any, TypeVar
 
 import attrs
 import cattrs
+import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load, save_file
+from safetensors.numpy import load
 
 from jvid.errors import InputError
-from jvid.files import read_json, whole_file, write_json
+from jvid.files import read_json, write_json
 from jvid.refusals import unreadable
+from jvid_models.weights import save_weights
 from jvid_training.data.sequences import Sequence, Sequences
+from jvid_training.jobs.agreement import digest
 from jvid_training.recipe import CodecChoice, Data
 
 __all__ = [
@@ -91,12 +93,11 @@ def is_set(data: Data, name: str) -> bool:
 
 def save_manifest(folder: Path, manifest: Manifest) -> Manifest:
     """Write index and manifest, the manifest last; returns what is read back."""
-    with whole_file(folder / _INDEX) as part:
-        save_file(manifest.sequences.arrays(), str(part))
-        part.chmod(0o644)
-        digest = hashlib.sha256(part.read_bytes()).hexdigest()
+    index = folder / _INDEX
+    arrays = manifest.sequences.arrays()  # some are read-only, which torch does not take
+    save_weights({name: torch.from_numpy(each.copy()) for name, each in arrays.items()}, index)
     head = {field.name: getattr(manifest, field.name) for field in attrs.fields(_Head)}
-    write_json(folder / "manifest.json", {"format": FORMAT, "index": digest, **head})
+    write_json(folder / "manifest.json", {"format": FORMAT, "index": digest(index), **head})
     return load_manifest(folder)
 
 
@@ -111,7 +112,7 @@ def load_manifest(folder: Path) -> Manifest:
         "delete this one file, and `jvid encode` makes it again from the shards",
         lambda document: _manifest(document, folder),
     )
-    return attrs.evolve(manifest, digest=hashlib.sha256(path.read_bytes()).hexdigest())
+    return attrs.evolve(manifest, digest=digest(path))
 
 
 def _manifest(document: dict[str, Any], folder: Path) -> Manifest:
@@ -142,10 +143,10 @@ def _check_numbers(head: _Head) -> None:
         raise ValueError(f"frames {head.frames}, fps {head.fps}")
 
 
-def _index(path: Path, digest: str) -> Sequences:
+def _index(path: Path, expected: str) -> Sequences:
     try:
         content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != digest:
+        if digest(content) != expected:
             raise ValueError("it is not the bytes that were written")
         return Sequences.of_arrays(load(content))
     except (OSError, ValueError, KeyError, SafetensorError, MemoryError) as error:
@@ -174,8 +175,7 @@ def sequence_of(row: dict[str, Any]) -> Sequence:
     if not all(isinstance(caption, str) for caption in captions):
         raise ValueError(f"captions: got {captions!r}, expected texts")
     plain: dict[str, Any] = {name: row[name] for name in _KINDS}
-    attributes, bucket = dict(row.get("attributes", {})), int(row.get("bucket", 0))
-    return Sequence(**plain, captions=tuple(captions), attributes=attributes, bucket=bucket)
+    return Sequence(**plain, captions=tuple(captions), attributes=dict(row.get("attributes", {})))
 
 
 def _structured(document: Any, kind: type[T]) -> T:

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from jvid.errors import InputError
 from jvid.media.clips import pictures
-from jvid_models.paths import shared_root
+from jvid_models.paths import below_shared
 from jvid_training.data.clips import MEDIA, actor_of, files_below
 from jvid_training.data.crop import apply_crop, centre_crop
 from jvid_training.data.windows import Split
 from jvid_training.recipe import Data
 
-__all__ = ["Pictures", "data_root"]
+__all__ = ["Pictures"]
 
 
 class Pictures:
@@ -33,7 +33,7 @@ class Pictures:
                 f"data.source: got {data.source!r}, expected 'folder': an autoencoder learns from files, unpack them"
             )
         self.data = data
-        self.root = data_root(data)
+        self.root = below_shared(data.root)
         self.files = [
             path for path in _media(self.root) if _held_out(path, self.root, data) == (split == "holdout")
         ]
@@ -60,12 +60,6 @@ class Pictures:
         if self.data.flip and random.random() < 0.5:
             picture = picture.flip(-1)
         return picture.contiguous()
-
-
-def data_root(data: Data) -> Path:
-    """The folder of the clips; a relative one is below the shared root."""
-    root = Path(data.root)
-    return root if root.is_absolute() else shared_root() / root
 
 
 def _media(root: Path) -> list[Path]:

@@ -1,9 +1,9 @@
 """The sequences of an encoding as columns: hundreds of thousands of clips in a few bytes each.
 
     clips       name, action, actor, captions, attributes             one row a clip
-    sequences   clip, phase, flip, shard, offset, length, bucket      one row a sequence
+    sequences   clip, phase, flip, shard, offset, length      one row a sequence
 
-Texts are one array of UTF-8 and the ends of each. A row becomes a `Sequence` when it is asked for; a process that only draws
+Texts are one array of UTF-8 and the ends of each. A row becomes a `Sequence` when it is requested; a process that only draws
 windows never makes more than those. On the disk the columns are ``index.safetensors``.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, overload
 import attrs
 import numpy as np
 
-__all__ = ["Sequence", "Sequences", "Texts"]
+__all__ = ["Sequence", "Sequences"]
 
 
 @attrs.frozen
@@ -35,7 +35,6 @@ class Sequence:
     shard: str = ""
     captions: tuple[str, ...] = ()
     attributes: dict[str, Any] = attrs.field(factory=dict, hash=False)
-    bucket: int = 0
 
 
 class Texts(Listed[str]):
@@ -73,7 +72,7 @@ _CLIP = ("action", "actor")
 """Columns of clips that number a list of names."""
 _TEXTS = ("clip", "captions", "attributes")
 """Columns of clips that are texts; the last two are JSON, "" where there is nothing."""
-_OWN = {"phase": np.int32, "flip": np.bool_, "offset": np.int64, "length": np.int32, "bucket": np.int32}
+_OWN = {"phase": np.int32, "flip": np.bool_, "offset": np.int64, "length": np.int32}
 """Columns of sequences that are numbers of their own."""
 
 
@@ -182,7 +181,6 @@ class Sequences(Listed[Sequence]):
             self.names["shard"][columns["shard"][index]],
             _captions(self.texts["captions"][clip]),
             json.loads(attributes) if attributes else {},
-            int(columns["bucket"][index]),
         )
 
     def __eq__(self, other: object) -> bool:

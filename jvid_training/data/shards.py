@@ -175,10 +175,6 @@ class Shards:
                     raise self._damaged(name, f"row {number} is not the bytes that were written", clip)
         return rows
 
-    def digest(self, shard: str, kind: str) -> str:
-        """Of the rows of ``SHARD.KIND``, by their checksums."""
-        return self._opened(f"{shard}.{kind}").digest
-
     def _opened(self, name: str) -> _Open:
         found = self._files.get(name)
         if found is not None:

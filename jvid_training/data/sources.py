@@ -6,7 +6,8 @@
     datasets      a file of Parquet, or a folder with Parquet or Arrow files in it or below it
 
 All give the same `ClipFile`, with the same meaning of ``data.captions``, ``label``, ``holdout_by``, ``actor`` and ``lists``. The
-attribute "split" is the first folder below the root, or what a file's name begins with: train-00000-of-00002.parquet.
+attribute "split" is what a file's name begins with, as of train-00000-of-00002.parquet or test_0.tar, or the first folder below
+the root.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jvid.errors import InputError
-from jvid_models.captions import Captioned
-from jvid_training.data.archives import archived, caption_texts, is_archive
+from jvid_models.captions import Captioned, texts_of
+from jvid_training.data.archives import archived, is_archive
 from jvid_training.data.captions import actor_or_split, labelled
 from jvid_training.data.captions import find_files as find_in_folder
 from jvid_training.data.clips import ClipFile, Stored, files_below
@@ -33,7 +34,7 @@ def find_files(root: Path, data: Data) -> list[ClipFile]:
     """Every clip below ``root`` that a recipe's data names, sorted by name.
 
     Raises:
-        InputError: no clips, a clip without what ``data.captions`` asks for, a name twice, or a list that does not fit.
+        InputError: no clips, a clip without what ``data.captions`` requires, a name twice, or a list that does not fit.
     """
     files = find_in_folder(root, data) if data.source == "folder" else _stored(root, data)
     return split_by_lists(files, data) if data.lists else files
@@ -81,7 +82,7 @@ def _tabled(base: Path, tables: list[Path], data: Data) -> Iterator[ClipFile]:
                 if key is None:
                     raise InputError(f"{where}: no column text or caption, got {', '.join(values)}")
                 try:
-                    captions = caption_texts(values.pop(key))
+                    captions = texts_of(values.pop(key))
                 except ValueError as error:
                     raise InputError(f"{where}: {error}") from None
             plain = {
@@ -94,8 +95,8 @@ def _file(
     path: Path, base: Path, name: str, entry: Captioned, stored: Stored, data: Data, folder: str
 ) -> ClipFile:
     first = path.relative_to(base).parts
-    begins = re.match(r"(train|test|validation|valid|val|dev)\b|_", path.name)
-    split = first[0] if len(first) > 1 else begins[0] if begins else ""
+    begins = re.match(r"(train|test|validation|valid|val|dev)(?![a-z])", path.name)
+    split = begins[0] if begins else first[0] if len(first) > 1 else ""
     attributes: dict[str, Any] = {"split": split, **entry.attributes}
     action = labelled(entry, attributes, data)
     if data.captions == "class" and not action:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +46,18 @@ def extracted(file: ClipFile) -> Iterator[ClipFile]:
         yield attrs.evolve(file, path=content)
         return
     suffix = Path(name).suffix.lower() or _suffix(content)
-    try:
-        with tempfile.TemporaryDirectory(prefix="jvid-") as folder:
+    with ExitStack() as held:
+        try:
+            folder = held.enter_context(
+                tempfile.TemporaryDirectory(prefix="jvid-", ignore_cleanup_errors=True)
+            )
             path = Path(folder) / f"{safe_name(Path(name).stem)}{suffix}"
             path.write_bytes(content)
-            yield attrs.evolve(file, path=path)
-    except OSError as error:
-        raise InputError(
-            f"cannot copy a clip to {tempfile.gettempdir()}: {error.strerror}; set TMPDIR"
-        ) from error
+        except OSError as error:
+            raise InputError(
+                f"cannot copy a clip to {tempfile.gettempdir()}: {error.strerror}; set TMPDIR"
+            ) from error
+        yield attrs.evolve(file, path=path)
 
 
 def _content(file: ClipFile, stored: Stored) -> tuple[bytes | Path, str]:

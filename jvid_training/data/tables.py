@@ -10,7 +10,6 @@ label has its name from the features. Only the columns that describe clips are r
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
@@ -20,7 +19,7 @@ from typing import Any
 
 from jvid.errors import InputError, one_line
 from jvid.extras import extra
-from jvid.refusals import unreadable
+from jvid.refusals import parse_json, unreadable
 from jvid_training.data.clips import Stored
 
 __all__ = ["ENDINGS", "table_rows", "value_at"]
@@ -74,8 +73,10 @@ def _features(schema: Any) -> dict[str, dict[str, Any]]:
     """The features of Hugging Face's library, from the schema's metadata; none where another program wrote it."""
     stated = (schema.metadata or {}).get(b"huggingface")
     try:
-        found = json.loads(stated)["info"]["features"] if stated else {}
+        found = parse_json(stated)["info"]["features"] if stated else {}
     except (ValueError, KeyError, TypeError):
+        return {}
+    if not isinstance(found, dict):
         return {}
     return {name: each for name, each in found.items() if isinstance(each, dict)}
 

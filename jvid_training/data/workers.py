@@ -8,19 +8,17 @@ A worker that is stopped or killed leaves no half block.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 import cattrs
 
-from jvid.errors import JvidError
 from jvid.machine.cores import usable_cores
 from jvid_training.data.blocks import Block, encode_block
 from jvid_training.data.clips import ClipFile
-from jvid_training.jobs.pool import Ended, Pool, Worker
+from jvid_training.jobs.pool import Pool, Worker
 from jvid_training.jobs.ranks import device_of
 from jvid_training.recipe import CodecChoice, Data
 
@@ -48,17 +46,13 @@ class EncodingWorkers:
     def encode_blocks(
         self, blocks: Iterable[Block], data: Data, folder: Path, finished: Callable[[str], None]
     ) -> None:
-        """Encode all blocks; when a process dies or cannot go on, the others finish the blocks that they have at hand.
+        """Encode all blocks.
 
         Raises:
-            JvidError: the error of the first such process, or how it died. What is finished stays.
+            JvidError: as `Pool.hand_out`. What is finished stays.
         """
-        waiting = deque(blocks)
-        count = min(self.count, len(waiting))
-        if not count:
-            return
-        busy = set(range(count))
-        failed: JvidError | None = None
+        tasks = [_plain(block) for block in blocks]
+        count = min(self.count, len(tasks))
         shared = {
             "data": cattrs.unstructure(data),
             "codec": cattrs.unstructure(self.codec),
@@ -67,22 +61,13 @@ class EncodingWorkers:
             "threads": max(1, usable_cores() // self.count),
         }
         each = [{**shared, "device": device_of(self.device, self.first + number)} for number in range(count)]
+
+        def received(number: int, message: Mapping[str, Any]) -> None:
+            if "clip" in message:
+                finished(message["clip"])
+
         with Pool(f"{__name__}:{encode_tasks.__name__}", each) as pool:
-            for number, event in pool:
-                if isinstance(event, Ended):
-                    if number in busy and failed is None:
-                        failed = event.error or JvidError(
-                            f"process {number + 1} of {count} died ({event}): finished shards stay, the same command goes on"
-                        )
-                elif "clip" in event:
-                    finished(event["clip"])
-                elif waiting and failed is None:
-                    pool.send(number, _plain(waiting.popleft()))
-                else:
-                    busy.discard(number)
-                    pool.end(number)
-        if failed is not None:
-            raise failed
+            pool.hand_out(tasks, received, "finished shards")
 
 
 def _plain(block: Block) -> dict[str, Any]:

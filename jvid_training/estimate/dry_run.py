@@ -36,6 +36,7 @@ from jvid_training.train.networks import TextConditioned, build_network, conditi
 from jvid_training.train.objectives import Objective, PredictNoise, Reconstruct, in_memory
 from jvid_training.train.parameters import fix, start_from
 from jvid_training.train.previews import Previews
+from jvid_training.train.setup import check_checkpointing
 from jvid_training.train.tasks import Sources, objective_of, sources_of, text_of
 from jvid_training.train.trackers import check_trackers
 
@@ -109,22 +110,15 @@ def dry_run(
 def _check(recipe: Recipe, processes: int, parts: _Parts) -> None:
     """Check what a run checks, in its order; fills ``parts``."""
     training = recipe.training
-    if training.checkpointing and recipe.kind in ("decoder", "autoencoder"):
-        raise InputError(
-            f"training.checkpointing: only UNets compute layers again, not the {recipe.kind}; leave it out"
-        )
-    shares = processes * training.accumulate
-    if training.batch % shares:
-        raise InputError(
-            f"training.batch: {training.batch} cannot be shared by {processes} processes of {training.accumulate} parts; "
-            f"use a multiple of {shares}"
-        )
     check_trackers(training.trackers)
     _check_out(Path(recipe.out))
+    check_checkpointing(recipe)
     parts.sources = sources_of(recipe)
     text: Any = text_of(recipe, parts.sources)  # of no published model
     parts.text = text
-    parts.objective = objective_of(recipe, parts.text, torch.device("cpu"))
+    cpu = torch.device("cpu")
+    parts.objective = objective_of(recipe, parts.text, cpu)
+    batches = Batches(training, parts.objective, parts.sources, Ranks(world=processes), cpu)
     parts.network = conditioned(parts.network, parts.text)
     if training.init:
         with (
@@ -135,8 +129,7 @@ def _check(recipe: Recipe, processes: int, parts: _Parts) -> None:
             start_from(parts.network, weights, training.new, training.unused, training.init)
     fix(parts.network, training.fixed)
     if training.samples_every:
-        ranks, cpu = Ranks(world=processes), torch.device("cpu")
-        Previews(recipe, Batches(training, parts.objective, parts.sources, ranks, cpu), parts.text)
+        Previews(recipe, batches, parts.text)
     words = parts.text.config if isinstance(parts.text, Words) else None
     last_whole(Path(recipe.out), lambda path, state: changes_of(path, state, to_document(recipe), words))
 

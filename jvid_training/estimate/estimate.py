@@ -20,12 +20,12 @@ from torch import Tensor, nn
 
 from jvid.errors import InputError
 from jvid_training.estimate.gpus import Gpu
-from jvid_training.estimate.precision import DTYPES
 from jvid_training.estimate.shapes import Shapes, batches_of
 from jvid_training.estimate.step import StepCost, cost_of, weighted
 from jvid_training.recipe import Recipe
 from jvid_training.train.networks import accelerated
 from jvid_training.train.objectives import Objective
+from jvid_training.train.precision import DTYPES
 
 __all__ = ["UTILISATION", "DeviceMemory", "Estimate", "Hours", "estimate"]
 
@@ -66,11 +66,11 @@ class Estimate:
         fixed: number of those that keep their values.
         unused: names of parameters that are trained but get no gradient.
         batch: shapes of the parts that a device computes at a time, by name.
-        cost: of such a part, as the recipe says.
-        memory: of a device, as the recipe says.
+        cost: of such a part, by the recipe.
+        memory: of a device, by the recipe.
         other: memory with layers computed again where the recipe does not, or without where it does; None where the network
             cannot.
-        again: operations of a step that layers computed again add, as the recipe says or would say.
+        again: operations of a step that layers computed again add, by the recipe, or by one with ``checkpointing``.
         utilisation: of the peak.
         hours: on named GPUs.
         assumed: what could not be known, in sentences.

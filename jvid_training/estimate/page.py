@@ -39,9 +39,8 @@ def lines_of(estimate: Estimate) -> Iterator[str]:
     if estimate.other is None:
         yield _row("", estimate.memory)
     else:
-        rows = {training.checkpointing: estimate.memory, not training.checkpointing: estimate.other}
-        yield _row("", rows[False])
-        yield _row("  checkpointing", rows[True])
+        for name, needed in _memories(estimate).items():
+            yield _row("" if name == "plain" else f"  {name}", needed)
         share = 100 * estimate.again / (estimate.step - (estimate.again if training.checkpointing else 0))
         yield f"{'':<20}checkpointing computes {share:.0f} % more"
     yield f"{'GPU-hours':<20}at {100 * estimate.utilisation:g} % of the peak, of all GPUs together"
@@ -57,7 +56,14 @@ def lines_of(estimate: Estimate) -> Iterator[str]:
         yield f"{'assumed':<20}{sentence}"
 
 
-def _row(name: str, memory: DeviceMemory) -> str:
+def _memories(estimate: Estimate) -> dict[str, DeviceMemory | None]:
+    """Memory of a device without and with layers computed again; None where the network cannot."""
+    own, other = estimate.memory, estimate.other
+    plain, again = (other, own) if estimate.recipe.training.checkpointing else (own, other)
+    return {"plain": plain, "checkpointing": again}
+
+
+def _row(name: str, memory: DeviceMemory | None) -> str:
     values = (getattr(memory, column) for column in _COLUMNS)
     return f"{name:<20}" + "".join(f"{format_bytes(value) if value else '-':>13}" for value in values)
 
@@ -81,7 +87,6 @@ def plain(run: DryRun) -> dict[str, Any]:
     """A dry run as values of JSON; bytes, operations and hours are numbers."""
     estimate = run.estimate
     training = estimate.recipe.training
-    rows = {training.checkpointing: estimate.memory, not training.checkpointing: estimate.other}
     return {
         "name": estimate.recipe.name,
         "kind": estimate.recipe.kind,
@@ -104,7 +109,7 @@ def plain(run: DryRun) -> dict[str, Any]:
         },
         "memory": {
             name: None if memory is None else attrs.asdict(memory)
-            for name, memory in (("plain", rows[False]), ("checkpointing", rows[True]))
+            for name, memory in _memories(estimate).items()
         },
         "utilisation": estimate.utilisation,
         "gpus": {

@@ -9,7 +9,7 @@ torch's autocast knows no meta device, and its list for processors is not that f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,10 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["DTYPES", "GpuStep"]
+__all__ = ["GpuStep"]
 
-DTYPES: Mapping[str, torch.dtype | None] = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""Recipes' precisions."""
 _LOWER = {
     F.conv1d, F.conv2d, F.conv3d, F.conv_transpose2d, F.conv_transpose3d, F.linear, F.scaled_dot_product_attention,
     torch.conv1d, torch.conv2d, torch.conv3d, torch.matmul, torch.bmm, torch.baddbmm, torch.mm, torch.addmm,

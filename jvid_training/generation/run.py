@@ -7,7 +7,6 @@ accelerate launch  the main process makes the list and broadcasts it; of n proce
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -99,14 +98,14 @@ def generate(
         used = strategy(models) if callable(strategy) else strategy or recommended(models)
 
         def request(before: Spec | None) -> Spec:
-            from jvid.pipeline.batches import check_fits
+            from jvid.pipeline.batches import check_latents_fit, even_batches
             from jvid.pipeline.record import versions
             from jvid_training.generation.ensembles import ensemble_fingerprint, frame_size, resumed
 
-            clips = batch or (before.batch if before else _even(num))
+            clips = batch or (before.batch if before else even_batches(num, _BATCH)[0])
             together = before.micro_batch if before and before.batch == clips else clips
             latents = models.latents(frames or (before.frames if before else None))
-            check_fits(latents, own)
+            check_latents_fit(latents, own)
             spec = Spec(
                 ensemble=source, ensemble_fingerprint=ensemble_fingerprint(models, source), strategy=used,
                 prompts=tuple(prompts) if prompts else usual_prompts(models), num=num, seed=seed, batch=clips,
@@ -168,11 +167,6 @@ def _settled(folder: Path, request: Callable[[Spec | None], Spec]) -> tuple[Spec
     if spec != before:
         write_json(folder / NAME, spec.to_dict())
     return spec, sorted(set(range(spec.batches)) - set(there))
-
-
-def _even(num: int) -> int:
-    """The largest of as few and as even batches as possible."""
-    return math.ceil(num / math.ceil(num / _BATCH))
 
 
 def usual_prompts(ensemble: Ensemble) -> tuple[str, ...]:

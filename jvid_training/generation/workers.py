@@ -8,14 +8,13 @@ A worker that is stopped or killed leaves no half file.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from jvid.errors import JvidError
 from jvid_training.generation.spec import Spec
 from jvid_training.generation.watch import Watch
-from jvid_training.jobs.pool import Ended, Pool, Worker
+from jvid_training.jobs.pool import Pool, Worker
 from jvid_training.jobs.ranks import device_of
 
 __all__ = ["hand_out", "make_batches"]
@@ -26,36 +25,22 @@ def hand_out(
 ) -> None:
     """Have ``processes`` workers make the missing batches.
 
-    When a worker dies or cannot go on, no more batches are handed out; the others finish what they have at hand.
-
     Raises:
-        JvidError: the error of the first such worker, or how it died.
+        JvidError: as `Pool.hand_out`.
     """
-    waiting, busy = deque(missing), set(range(processes))
-    failed: JvidError | None = None
     arguments = [
         {"folder": str(folder), "device": device_of(spec.device, number), "offload": offload}
         for number in range(processes)
     ]
+
+    def received(number: int, message: Mapping[str, Any]) -> None:
+        if "part" in message:
+            watch.step(number, message["part"])
+        elif "done" in message:
+            watch.finished(number)
+
     with Pool(f"{__name__}:{make_batches.__name__}", arguments) as pool:
-        for number, event in pool:
-            if isinstance(event, Ended):
-                if number in busy and failed is None:
-                    failed = event.error or JvidError(
-                        f"process {number + 1} of {processes} died ({event}): finished batches stay, the same command goes on"
-                    )
-            elif "part" in event:
-                watch.step(number, event["part"])
-            else:
-                if "done" in event:
-                    watch.finished(number)
-                if waiting and failed is None:
-                    pool.send(number, waiting.popleft())
-                else:
-                    busy.discard(number)
-                    pool.end(number)
-    if failed is not None:
-        raise failed
+        pool.hand_out(missing, received, "finished batches")
 
 
 def make_batches(worker: Worker, folder: str, device: str, offload: str | None = None) -> None:

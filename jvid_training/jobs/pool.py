@@ -17,7 +17,8 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -103,6 +104,39 @@ class Pool:
         assert stream is not None
         with suppress(OSError):
             stream.close()
+
+    def hand_out(self, tasks: Iterable[Any], received: Callable[[int, Message], None], kept: str) -> None:
+        """Hand tasks out one by one: a worker gets the next with each message that holds ``ready`` or ``done``.
+
+        When a worker dies or cannot go on, no more tasks are handed out; the others finish what they have at hand.
+
+        Args:
+            tasks: values that JSON can hold.
+            received: gets every message, with its worker's number.
+            kept: what stays of the work that is finished, as in "finished batches".
+
+        Raises:
+            JvidError: the error of the first such worker, or how it died.
+        """
+        waiting, busy = deque(tasks), set(range(len(self._workers)))
+        failed: JvidError | None = None
+        for number, event in self:
+            if isinstance(event, Ended):
+                if number in busy and failed is None:
+                    failed = event.error or JvidError(
+                        f"process {number + 1} of {len(self._workers)} died ({event}): {kept} stay, the same command goes on"
+                    )
+                continue
+            received(number, event)
+            if not event.keys() & {"ready", "done"}:
+                continue
+            if waiting and failed is None:
+                self.send(number, waiting.popleft())
+            else:
+                busy.discard(number)
+                self.end(number)
+        if failed is not None:
+            raise failed
 
     def _listen(self, number: int) -> None:
         stream = self._workers[number].stdout

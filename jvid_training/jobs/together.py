@@ -53,7 +53,7 @@ def together(ranks: Ranks) -> Iterator[None]:
     except Exception as error:
         collective = isinstance(error, RuntimeError) and _COLLECTIVE.search(str(error))
         if collective:
-            raise JobError(board.heard() or _SILENT) from error
+            raise JobError(board.message() or _SILENT) from error
         board.publish(one_line(error, typed=True))
         raise
     finally:
@@ -76,7 +76,7 @@ class _Board:
         own = _store(host, 0, first=True) if main else None
         port = ranks.broadcast(0 if own is None else own.port)
         self._store = _store(host, port, first=False) if own is None else own
-        self._message: str | None = None
+        self._found_message: str | None = None
         self._found, self._closed = threading.Event(), threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -88,10 +88,10 @@ class _Board:
             while time.monotonic() < until and self._store.add("read", 0) < self._ranks.world:
                 time.sleep(_EVERY / 5)
 
-    def heard(self) -> str | None:
+    def message(self) -> str | None:
         """The message of another process; None where there is none after a while."""
         self._found.wait(4 * _EVERY)
-        return self._message
+        return self._found_message
 
     def close(self) -> None:
         """End the thread."""
@@ -102,13 +102,13 @@ class _Board:
             while not self._store.check(["message"]):
                 if self._closed.wait(_EVERY):
                     return
-            self._message = self._store.get("message").decode()
+            self._found_message = self._store.get("message").decode()
             self._found.set()
             self._store.add("read", 1)
         except RuntimeError:
             return
         if not self._closed.wait(_STUCK):
-            print(f"jvid: error: {self._message}", file=sys.stderr, flush=True)
+            print(f"jvid: error: {self._found_message}", file=sys.stderr, flush=True)
             os._exit(2)
 
 

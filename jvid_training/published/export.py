@@ -30,7 +30,7 @@ from jvid_training.published.model import PublishedModel, load_model, sizes_of
 from jvid_training.published.network import PublishedNetwork
 from jvid_training.recipe import Recipe
 
-__all__ = ["TrainedModel", "export_lora", "export_pipelines", "is_pipeline_folder", "trained_model"]
+__all__ = ["TrainedModel", "export_lora", "export_pipelines", "trained_model"]
 
 
 @attrs.frozen(eq=False)
@@ -44,11 +44,6 @@ class TrainedModel:
     def model(self) -> PublishedModel:
         """The model."""
         return self.network.model
-
-
-def is_pipeline_folder(folder: Path) -> bool:
-    """Whether a folder holds a pipeline of diffusers."""
-    return (folder / "model_index.json").is_file()
 
 
 def trained_model(recipe: Recipe, weights: Mapping[str, Any]) -> TrainedModel:

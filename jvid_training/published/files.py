@@ -11,9 +11,13 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from jvid.errors import InputError
-from jvid_models.saved import find_variant
+from jvid.extras import extra
+from jvid_models.saved import weight_files
 from jvid_training.data.checks import some
 from jvid_training.train.parameters import matching
+
+with extra("models"):
+    from diffusers import ModelMixin
 
 __all__ = ["check_taken", "mark_of"]
 
@@ -25,10 +29,10 @@ def check_taken(network: nn.Module, folder: Path, unused: Sequence[str]) -> None
     """Refuse files with tensors that the network does not have, unless patterns name them; missing ones are refused as it loads.
 
     Raises:
-        InputError: it names the tensors.
+        InputError: it names the tensors; or there are no files.
     """
     own = set(network.state_dict())
-    stored = [name for path in _weights(folder) for name in _names(path)]
+    stored = [name for path in _weights(network, folder) for name in _names(path)]
     left = matching(stored, unused, "training.unused")
     if extra := [name for name in stored if name not in own | left]:
         raise InputError(
@@ -37,10 +41,14 @@ def check_taken(network: nn.Module, folder: Path, unused: Sequence[str]) -> None
         )
 
 
-def mark_of(folder: Path) -> Tensor:
-    """A mark of the weights in a folder ``(32,)``, uint8, of 4 kB of each MB: adapters belong to these weights."""
+def mark_of(network: nn.Module, folder: Path) -> Tensor:
+    """A mark of a network's weights in a folder ``(32,)``, uint8, of 4 kB of each MB: adapters belong to these weights.
+
+    Raises:
+        InputError: there are none.
+    """
     digest = hashlib.sha256()
-    for path in _weights(folder):
+    for path in _weights(network, folder):
         size = path.stat().st_size
         digest.update(f"{path.name} {size}\n".encode())
         with path.open("rb") as file:
@@ -50,12 +58,9 @@ def mark_of(folder: Path) -> Tensor:
     return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8).clone()
 
 
-def _weights(folder: Path) -> list[Path]:
-    """The files that are loaded: of one variant, whole or in shards."""
-    variant = find_variant(folder)
-    stem = f"diffusion_pytorch_model{f'.{variant}' if variant else ''}"
-    whole = folder / f"{stem}.safetensors"
-    return [whole] if whole.is_file() else sorted(folder.glob(f"{stem}-*-of-*.safetensors"))
+def _weights(network: nn.Module, folder: Path) -> list[Path]:
+    """The files that are loaded; models of transformers have another name for them."""
+    return weight_files(folder, "diffusion_pytorch_model" if isinstance(network, ModelMixin) else "model")
 
 
 def _names(path: Path) -> Iterator[str]:

@@ -25,12 +25,12 @@ from jvid_models.adapters.movable import is_movable
 from jvid_models.adapters.pipelines import PipelineDenoiser, from_pipeline
 from jvid_models.adapters.pipelines.call import PipelineCall
 from jvid_models.adapters.pipelines.guidance import unguided
-from jvid_models.adapters.pipelines.levels import VisitedLevels
+from jvid_models.adapters.pipelines.levels import VisitedLevels, declared_levels
 from jvid_models.adapters.pipelines.load import read_pipeline
+from jvid_models.adapters.pipelines.loops import loop_of
 from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.outputs import evaluated_network
 from jvid_models.adapters.precision import precision
-from jvid_models.adapters.scheduler_configs import levels_of_scheduler
 from jvid_models.ensembles.split import split
 from jvid_training.published.files import check_taken
 from jvid_training.published.prompts import PromptRows
@@ -83,7 +83,7 @@ class PublishedModel:
     @property
     def shift(self) -> float:
         """The shift of times that its scheduler declares: a flow's t is its sigma in `levels`."""
-        declared = levels_of_scheduler(self.denoiser.pipe.scheduler).schedule
+        declared = declared_levels(loop_of(self.denoiser.pipe).scheduler).schedule
         return declared.shift if isinstance(declared, FlowMatching) else 1.0
 
     @property

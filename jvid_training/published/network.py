@@ -8,8 +8,8 @@ others it is the pipeline's own call, row by row. Prompts are encoded without a 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +21,8 @@ from jvid.denoisers.parameterized import Parameterized
 from jvid.ensemble.deferred import made
 from jvid.errors import InputError
 from jvid_models.adapters.pipelines import PipelineDenoiser
-from jvid_models.adapters.pipelines.outputs import KEPT, PipelineOutputs
+from jvid_models.adapters.pipelines.latest import Latest
+from jvid_models.adapters.pipelines.outputs import PipelineOutputs
 from jvid_models.adapters.pipelines.prompts import prompts_of
 from jvid_models.adapters.unet_network import UNetNetwork
 from jvid_models.ensembles.native import native_member
@@ -53,7 +54,7 @@ class PublishedNetwork(nn.Module):
         self.network = model.network
         self.model = model
         self.lora = recipe.lora
-        self._conditions: OrderedDict[str, Condition] = OrderedDict()
+        self._conditions: Latest[str, Condition] = Latest()
         self._outputs = PipelineOutputs(model.denoiser)
         self._native: Any
         self._conditioner: Any
@@ -64,7 +65,7 @@ class PublishedNetwork(nn.Module):
                 parameter.requires_grad_(name not in model.unused)
         else:
             inject(self.network, recipe.lora, model.unused)
-            self.register_buffer("origin", mark_of(model.files))
+            self.register_buffer("origin", mark_of(self.network, model.files))
             hooks: Any = self  # torch has no types for them
             hooks.register_state_dict_post_hook(_only_adapters)
             hooks.register_load_state_dict_pre_hook(_check_origin)
@@ -97,21 +98,20 @@ class PublishedNetwork(nn.Module):
         """Encoders follow the network, which the trainer moves."""
         if device != self._place:
             self.model.denoiser.pipe.to(device)
-            self._conditions.clear()
+            self._conditions.forget()
             self._outputs.forget()
             self._place = device
 
     @torch.no_grad()
     def _condition(self, prompts: list[str]) -> Condition:
-        for prompt in dict.fromkeys(prompts):
-            known = self._conditions.pop(prompt, None)
-            if known is None:
-                given: Mapping[str, Any] = self._conditioner([prompt])
-                known = {name: value for name, value in given.items() if name != "null"}
-            self._conditions[prompt] = known  # the latest is the last
-        rows = [self._conditions[prompt] for prompt in prompts]
-        while len(self._conditions) > KEPT:
-            self._conditions.popitem(last=False)
+        def encoded(prompt: str) -> Condition:
+            given: Mapping[str, Any] = self._conditioner([prompt])
+            return {name: value for name, value in given.items() if name != "null"}
+
+        known = {
+            prompt: self._conditions.of(prompt, partial(encoded, prompt)) for prompt in dict.fromkeys(prompts)
+        }
+        rows = [known[prompt] for prompt in prompts]
         return {name: _together([row[name] for row in rows]) for name in rows[0]}
 
 

@@ -1,6 +1,4 @@
-"""This process's share of the samples of a step.
-
-    place in the global batch = (part x processes + process) x size + row,    part = 0 .. accumulate - 1
+"""This process's share of the samples of a step, with its places in the global batch: `jvid_training.data.loading.Share`.
 
 A sample is a function of the seed, the step and its place alone, so that a batch does not depend on who computes it.
 """
@@ -52,7 +50,7 @@ class Batches:
     @property
     def size(self) -> int:
         """Samples of a part."""
-        return self.training.batch // (self.ranks.world * self.training.accumulate)
+        return self._share.size
 
     def parts(self, step: int) -> Iterator[dict[str, Tensor]]:
         """The parts of this process's share of a training step, one by one."""
@@ -65,9 +63,7 @@ class Batches:
 
     def places(self) -> list[int]:
         """The places in the global batch of this process's samples of a step, in the order of `parts`."""
-        size, ranks = self.size, self.ranks
-        firsts = ((part * ranks.world + ranks.rank) * size for part in range(self.training.accumulate))
-        return [place for first in firsts for place in range(first, first + size)]
+        return [place for part in range(self.training.accumulate) for place in self._share.places(part)]
 
     def described(self, split: Split, step: int, place: int, count: int | None = None) -> tuple[str, bool]:
         """The clip that a sample is of, its number where the source has no names; and whether its values are finite."""
@@ -79,12 +75,22 @@ class Batches:
         return (f"sample {place}" if sequence is None else str(sequence.clip)), finite
 
     @cached_property
-    def _loader(self) -> Loader:
+    def _share(self) -> Share:
         training, ranks = self.training, self.ranks
-        share = Share(
-            self.objective, self.sources["train"], training.seed, training.batch, training.accumulate, ranks.rank, ranks.world
-        )  # fmt: skip
-        return Loader(share, training.accumulate, training.workers, pin=self.device.type == "cuda")
+        return Share(
+            objective=self.objective,
+            source=self.sources["train"],
+            seed=training.seed,
+            batch=training.batch,
+            parts=training.accumulate,
+            rank=ranks.rank,
+            world=ranks.world,
+        )
+
+    @cached_property
+    def _loader(self) -> Loader:
+        training = self.training
+        return Loader(self._share, training.accumulate, training.workers, pin=self.device.type == "cuda")
 
     def _moved(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: values.to(self.device, non_blocking=True) for name, values in batch.items()}

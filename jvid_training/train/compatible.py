@@ -9,8 +9,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from jvid.documents import check_same, differences
-from jvid_training.recipe import structure_recipe, to_document
+from jvid_training.recipe import Optimiser, Samples, structure_recipe, to_document
 
 __all__ = ["MAY_CHANGE", "changes_of"]
 
@@ -19,8 +21,8 @@ MAY_CHANGE = {
         "steps", "checkpoint_every", "log_every", "threads", "workers", "trackers", "accumulate", "checkpointing", "final",
         "precision", "keep", "non_finite", "max_skips", "divergence", "sharding", "compile", "samples_every",
     },
-    "samples": {"prompts", "seed", "steps", "ensemble", "expert", "strategy"},
-    "optimiser": {"lr", "betas", "eps", "weight_decay", "warmup", "decay", "clip"},
+    "samples": {field.name for field in attrs.fields(Samples)},
+    "optimiser": {field.name for field in attrs.fields(Optimiser)},
 }  # fmt: skip
 
 

@@ -31,8 +31,10 @@ def _curve(document: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, flo
         raise ValueError("its recipe has no name")
     if not isinstance(curve, list) or not curve:
         raise ValueError("its curve has no steps")
-    for entry in curve:
-        needed = [entry[name] for name in ("step", "loss", "minutes")] + [entry.get("validation", 0.0)]
+    if not any("loss" in entry for entry in curve):
+        raise ValueError("its curve has no losses")
+    for entry in curve:  # one whose steps were all left out has no loss
+        needed = [entry["step"], entry["minutes"], entry.get("loss", 0.0), entry.get("validation", 0.0)]
         if not all(type(value) in (int, float) and math.isfinite(value) for value in needed):
             raise ValueError("its curve holds something else than numbers")
     return recipe, curve
@@ -51,9 +53,8 @@ def plot_curves(folders: Sequence[Path], out: Path) -> None:
     from matplotlib import pyplot as plt
 
     runs = [read_curve(folder) for folder in folders]
-    rows = [_plot_losses]
-    logged = {name for _, curve in runs for entry in curve for name in entry}
-    rows += [plot for names, plot in _LATER if logged & names]
+    logged = [{name for entry in curve for name in entry} for _, curve in runs]
+    rows = [(names, plot) for names, plot in _ROWS if any(names & each for each in logged)]
     figure, axes = plt.subplots(
         len(rows),
         len(runs),
@@ -62,7 +63,10 @@ def plot_curves(folders: Sequence[Path], out: Path) -> None:
         squeeze=False,
     )
     for column, (recipe, curve) in enumerate(runs):
-        for plot, axis in zip(rows, axes[:, column], strict=True):
+        for (names, plot), axis in zip(rows, axes[:, column], strict=True):
+            if not names & logged[column]:
+                axis.set_axis_off()
+                continue
             plot(axis, recipe, curve)
             axis.set(xlabel="step")
             axis.grid(alpha=0.3, which="both")
@@ -105,13 +109,20 @@ def _plot_norms(axis: Any, recipe: dict[str, Any], curve: list[dict[str, float]]
     steps, norms = _series(curve, NORM)
     axis.plot(steps, norms, color="tab:green", alpha=0.25, linewidth=0.8)
     _plot_mean(axis, steps, norms, color="tab:green")
-    axis.axhline(recipe["optimiser"]["clip"], color="black", linestyle=":", linewidth=0.8)
+    title = "norm of the gradient"
+    if clip := recipe["optimiser"]["clip"]:
+        axis.axhline(clip, color="black", linestyle=":", linewidth=0.8)
+        title += ", and where it is clipped"
     axis.set(yscale="log")
-    axis.set_title("norm of the gradient, and where it is clipped", fontsize=10)
+    axis.set_title(title, fontsize=10)
 
 
-_LATER = ((frozenset(band_names()), _plot_bands), (frozenset({NORM}), _plot_norms))
-"""What not every run logs, by the names that it is logged under."""
+_ROWS = (
+    (frozenset({"loss"}), _plot_losses),
+    (frozenset(band_names()), _plot_bands),
+    (frozenset({NORM}), _plot_norms),
+)
+"""The rows of the picture, by the names that their values are logged under; a run has those of what it logged."""
 
 
 def _series(curve: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:

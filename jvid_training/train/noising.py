@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jvid.core.levels import level_floats
 from jvid.schedules import TabulatedSchedule
 from jvid_models.adapters.scheduler_levels import SchedulerLevels
 from jvid_training.data.windows import first_uniform
@@ -47,7 +48,6 @@ class Noising:
     recipe: Recipe
     levels: SchedulerLevels
     times: Times
-    _known: dict[float, tuple[float, float]] = attrs.field(factory=dict, init=False)
 
     @classmethod
     def of(cls, recipe: Recipe, levels: SchedulerLevels, shift: float = 1.0) -> Noising:
@@ -85,20 +85,10 @@ class Noising:
         if offset := self.recipe.training.offset:
             each = torch.from_numpy(random.standard_normal((len(x_0), 1, 1, 1), np.float32))
             eps = eps + offset * each
-        alpha, sigma = self._level(t)
+        alpha, sigma = level_floats(self.levels.schedule, torch.tensor(t, dtype=torch.float64))
         return Noised(
             alpha * x_0 + sigma * eps,
             self.levels.kind.target(x_0, eps, alpha, sigma),
             t,
             weight_at(self.recipe.noise, self.levels, alpha, sigma),
         )
-
-    def _level(self, t: float) -> tuple[float, float]:
-        """alpha and sigma at t; kept of the entries of a table, which many samples share."""
-        found = self._known.get(t)
-        if found is None:
-            alpha, sigma = map(float, self.levels.schedule(torch.tensor(t, dtype=torch.float64)))
-            found = alpha, sigma
-            if isinstance(self.levels.schedule, TabulatedSchedule):
-                self._known[t] = found
-        return found

@@ -22,7 +22,7 @@ from jvid.strategy import Strategy
 from jvid_training.recipe_published import Noise
 from jvid_training.train.times import Cell, normalised, time_at
 
-__all__ = ["plan_cells", "plans_of"]
+__all__ = ["plan_cells"]
 
 SEEDS = 64
 """Plans whose weights are averaged where a selector declares no shares."""
@@ -34,7 +34,7 @@ def plan_cells(noise: Noise, schedule: NoiseSchedule) -> tuple[Cell, ...]:
     Raises:
         InputError: the strategy has no such expert, never evaluates it, or cannot be planned; in one line.
     """
-    plans, composition = plans_of(noise, schedule)
+    plans, composition = _plans_of(noise, schedule)
     first = plans[0]
     if noise.expert not in first.experts:
         raise InputError(
@@ -50,7 +50,7 @@ def plan_cells(noise: Noise, schedule: NoiseSchedule) -> tuple[Cell, ...]:
     return normalised(cells, f"noise.expert: {noise.from_strategy} never evaluates {noise.expert!r}")
 
 
-def plans_of(noise: Noise, schedule: NoiseSchedule) -> tuple[list[Plan], Composition]:
+def _plans_of(noise: Noise, schedule: NoiseSchedule) -> tuple[list[Plan], Composition]:
     """The plans of ``noise.from_strategy``: one that declares shares, or else `SEEDS` of them.
 
     Without ``noise.ensemble`` the reference schedule is the strategy's, or else ``schedule``.

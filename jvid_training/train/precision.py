@@ -6,15 +6,17 @@ fp16    gradients of  s L,  s as large as they stay finite: halved after an over
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Precision"]
+__all__ = ["DTYPES", "Precision"]
 
-_DTYPES = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES: Mapping[str, torch.dtype | None] = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Recipes' precisions."""
 
 
 class Precision:
@@ -22,7 +24,7 @@ class Precision:
 
     def __init__(self, name: str, device: torch.device) -> None:
         self.name, self._device = name, device.type
-        self.dtype: torch.dtype | None = _DTYPES[name]
+        self.dtype: torch.dtype | None = DTYPES[name]
         self._scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
 
     def autocast(self) -> AbstractContextManager[Any]:

@@ -64,7 +64,7 @@ class Saver:
         self._recipe, self._words, self._ranks = recipe, words, ranks
         self._network, self._average, self._optimizer = network, average, optimizer
         self._out, self._sharded = Path(recipe.out), sharded
-        self._shared = ranks.world == 1 or is_shared(self._out, ranks)
+        self._shared = is_shared(self._out, ranks)
         if sharded:
             self._check_shared("training.sharding")
         # Checkpoints cross the host's network, at the same time as gradients cross the GPUs' own.

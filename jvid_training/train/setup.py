@@ -32,7 +32,7 @@ from jvid_training.train.precision import Precision
 from jvid_training.train.tasks import Sources, objective_of, sources_of, text_of
 from jvid_training.train.trackers import check_trackers
 
-__all__ = ["Setup", "accelerator_of", "ranks_of", "set_up"]
+__all__ = ["Setup", "accelerator_of", "check_checkpointing", "ranks_of", "set_up"]
 
 
 @attrs.frozen(eq=False)
@@ -72,6 +72,18 @@ def ranks_of(accelerator: Accelerator) -> Ranks:
     return Ranks(accelerator.process_index, accelerator.num_processes, accelerator.local_process_index)
 
 
+def check_checkpointing(recipe: Recipe) -> None:
+    """Refuse ``training.checkpointing`` of networks that keep every layer's activations.
+
+    Raises:
+        InputError: of a decoder or an autoencoder.
+    """
+    if recipe.training.checkpointing and recipe.kind in ("decoder", "autoencoder"):
+        raise InputError(
+            f"training.checkpointing: only UNets compute layers again, not the {recipe.kind}; leave it out"
+        )
+
+
 def set_up(recipe: Recipe, accelerator: Accelerator) -> Setup:
     """Make the parts of a run.
 
@@ -82,10 +94,7 @@ def set_up(recipe: Recipe, accelerator: Accelerator) -> Setup:
     training, ranks = recipe.training, ranks_of(accelerator)
     recipes = json.dumps(to_document(recipe)).encode()
     check_agreement(ranks, {"the recipe's keys": digest(recipes)})
-    if training.checkpointing and recipe.kind in ("decoder", "autoencoder"):
-        raise InputError(
-            f"training.checkpointing: only UNets compute layers again, not the {recipe.kind}; leave it out"
-        )
+    check_checkpointing(recipe)
     precision = Precision(computable(training.precision), accelerator.device)
     sources = sources_of(recipe)
     if isinstance(source := sources["train"], Windows):

@@ -8,7 +8,8 @@ safetensors does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,18 +95,18 @@ def moments_like(path: Path, parameters: Mapping[str, nn.Parameter]) -> dict[str
     return found
 
 
-class _plain_errors:
+@contextmanager
+def _plain_errors() -> Iterator[None]:
     """The error of one process, in place of torch's exception that gathers those of all."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        failures: Mapping[int, Any] = getattr(error, "failures", None) or {}
-        for cause, _ in failures.values():
+    _, checkpoint = _library()
+    try:
+        yield
+    except checkpoint.CheckpointException as error:
+        for cause, _ in error.failures.values():
             if isinstance(cause, Exception):
                 raise cause from error
             raise RuntimeError(str(cause)) from error
+        raise
 
 
 def _library() -> tuple[Any, Any]:

@@ -66,8 +66,7 @@ def text_of(recipe: Recipe, sources: Sources) -> EmbeddingTable | Words | Publis
         return None
     if recipe.published is not None:
         manifest = sources["train"].manifest
-        captions = (caption for sequence in manifest.sequences for caption in sequence.captions)
-        sentences = [*sentences_of([manifest], recipe.data), *captions]
+        sentences = [*sentences_of([manifest], recipe.data), *manifest.sequences.captions()]
         model = load_model(recipe, sentences, PartialState(cpu=cpu_job()).device)
         check_latents(model, recipe, sources["train"])
         return model

@@ -136,14 +136,5 @@ def _band(low: float, high: float, by: str, schedule: NoiseSchedule) -> tuple[fl
 
 
 def time_at(schedule: NoiseSchedule, angle: float) -> float:
-    """The time of a schedule at an angle atan2(sigma, alpha).
-
-    Raises:
-        InputError: the schedule has no inverse.
-    """
-    inverse = getattr(schedule, "time_at", None)
-    if inverse is None:
-        raise InputError(
-            f"{type(schedule).__name__} has no time_at: bands by noise and plans of another schedule need it"
-        )
-    return float(inverse(torch.tensor(angle, dtype=torch.float64)))
+    """The time of a schedule at an angle atan2(sigma, alpha)."""
+    return float(schedule.time_at(torch.tensor(angle, dtype=torch.float64)))

@@ -185,9 +185,8 @@ class _Run:
         norm = self.parallel.clip(optimiser.clip or inf)
         self.watch.add_norm(norm)
         accepted = self.guard.accepts(self.step, mean, norm, each, overflow=overflow)
-        if (
-            accepted or self.precision.scaled
-        ):  # the scaler leaves such a step out itself, and takes a lower scale
+        # With a scale of the loss, the scaler leaves such a step out itself and takes a lower scale.
+        if accepted or self.precision.scaled:
             self.precision.step(self.optimizer)
         self.optimizer.zero_grad()
         if accepted:

@@ -32,9 +32,9 @@ class Timed(Protocol):
         ...
 
 
-def band_names(count: int = BANDS) -> tuple[str, ...]:
+def band_names() -> tuple[str, ...]:
     """The names under which bands are logged: ``loss_t/0.0-0.1``."""
-    return tuple(f"loss_t/{k / count:.1f}-{(k + 1) / count:.1f}" for k in range(count))
+    return tuple(f"loss_t/{k / BANDS:.1f}-{(k + 1) / BANDS:.1f}" for k in range(BANDS))
 
 
 class StepWatch:
@@ -51,7 +51,7 @@ class StepWatch:
 
     def _begin(self) -> None:
         self._sums = torch.zeros(2, BANDS, device=self._accelerator.device)
-        self._norms: list[Tensor] = []
+        self._norms: list[float] = []
 
     def add_losses(self, losses: Tensor, batch: Mapping[str, Tensor]) -> None:
         """Take in the losses of a batch; those that are not finite have no band."""
@@ -63,18 +63,16 @@ class StepWatch:
         self._sums[0].index_add_(0, band, values.where(finite, values.new_zeros(())))
         self._sums[1].index_add_(0, band, finite.float())
 
-    def add_norm(self, norm: Tensor | float | None) -> None:
-        """Take in the norm of a step's gradient, which is the same in all processes; None where there is none."""
-        if norm is not None:
-            self._norms.append(torch.as_tensor(norm).detach().float())
+    def add_norm(self, norm: float) -> None:
+        """Take in the norm of a step's gradient, which is the same in all processes; one that is not finite is left out."""
+        if math.isfinite(norm):
+            self._norms.append(norm)
 
     def take(self) -> dict[str, float]:
         """The averages since the last call, by name; all processes have to call it."""
         found: dict[str, float] = {}
         if self._norms:
-            norms = [value for value in torch.stack(self._norms).tolist() if math.isfinite(value)]
-            if norms:
-                found = {NORM: sum(norms) / len(norms), f"{NORM}_max": max(norms)}
+            found = {NORM: sum(self._norms) / len(self._norms), f"{NORM}_max": max(self._norms)}
         if isinstance(self._objective, Timed):
             sums, counts = self._accelerator.reduce(self._sums, "sum").tolist()
             found |= {

@@ -62,13 +62,21 @@ class Cases:
         only: formats whose name begins so, or "options"; all if None.
         bound: each command's memory.
         trained: with runs of training.
+        seconds: after which a command is stopped; None lets it take what it takes.
     """
 
     def __init__(
-        self, folder: Path, seed: int, *, only: str | None = None, bound: bool = True, trained: bool = True
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        only: str | None = None,
+        bound: bool = True,
+        trained: bool = True,
+        seconds: int | None = SECONDS,
     ) -> None:
         self.folder, self.seed, self.only = folder.resolve(), seed, only
-        self.bound, self.trained = bound, trained
+        self.bound, self.trained, self.seconds = bound, trained, seconds
         self.described = ""
         self._held = contextlib.ExitStack()
 
@@ -99,14 +107,14 @@ class Cases:
                 words = command_line(draw)
                 if not self.trained and words[0] == "train":
                     return []
-                return [ran(words, SECONDS, self.untouched, bound=self.bound)]
+                return [ran(words, self.seconds, self.untouched, bound=self.bound)]
         target = draw.choice(targets)
         # A recipe may name any folder for its outputs; nothing else may.
         outside = self.untouched if target.form == "toml" else self.outside
         with self._case(target.part):
             self.described = _change(target, draw)
             chosen = [words for words in target.commands if self.trained or words[0] != "train"]
-            return [ran(list(words), SECONDS, outside, bound=self.bound) for words in chosen]
+            return [ran(list(words), self.seconds, outside, bound=self.bound) for words in chosen]
 
     @contextlib.contextmanager
     def _case(self, parts: str) -> Iterator[None]:

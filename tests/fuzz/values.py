@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["TEXTS", "bytes_of", "json_text", "mutated", "toml_text"]
 
 DEEP = "<nested 100000 times>"
-"""Stands for a nesting that no document in memory can have; `json_text` writes it."""
+"""A placeholder for a nesting that no document in memory can have; `json_text` writes it."""
 NUMBERS: list[Any] = [
     0, -1, 1, 2, 3, 7, 100, 4096, 2**31, 2**32, 2**53 + 1, 2**63, 2**64, -(2**63), 10**18, 10**400, 0.0, -0.0, 0.5, 1.5, -0.5,
     1e-177, 5e-324, 1e300, -1e300, math.inf, -math.inf, math.nan,

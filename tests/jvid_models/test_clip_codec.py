@@ -12,6 +12,7 @@ import jvid
 from benchmarks.published.tiny.components import autoencoders, clip_autoencoders
 from jvid.errors import InputError
 from jvid_models.adapters.space_configs import space_of_autoencoder
+from jvid_models.clip_codec import ClipCodec
 
 MADE = {"wan": clip_autoencoders.wan, "ltx": clip_autoencoders.ltx, "cogvideox": clip_autoencoders.cogvideox}
 
@@ -53,6 +54,24 @@ def test_latents_are_those_of_the_pipelines_and_decode_to_what_they_decode(name:
     torch.testing.assert_close(codec.decode(z[:1]), expected, rtol=1e-3, atol=1e-4)
     # A frame is coded with those before it.
     assert not torch.allclose(codec.encode(video[:, :, rate:]), z[:, :, 1:])
+
+
+def test_a_decoder_that_denoises_gets_the_time_of_the_pipelines() -> None:
+    """LTX 0.9.1: ``decode_timestep`` is 0 in its pipelines, unless another is given."""
+    torch.manual_seed(0)
+    model: Any = clip_autoencoders.ltx(timestep_conditioning=True)().eval()
+    z = torch.randn(2, 8, 2, 1, 1)
+    with torch.no_grad():
+        expected = torch.cat([model.decode(each[None], torch.zeros(1)).sample for each in z])
+        other = model.decode(z[:1], torch.full((1,), 0.5)).sample
+    assert not torch.allclose(other, expected[:1], atol=1e-4)
+    torch.testing.assert_close(ClipCodec(model).decode(z), expected.clamp(-1, 1), rtol=1e-4, atol=1e-5)
+
+
+def test_latents_of_half_precision_are_scaled_in_float32(tmp_path: Path) -> None:
+    _, codec = saved("wan", tmp_path)
+    z = torch.randn(1, 16, 2, 1, 1).bfloat16()
+    assert torch.equal(codec.decode(z), codec.decode(z.float()))
 
 
 def test_wrong_clips_are_one_line(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ def test_experts_of_any_names_by_the_command(runs: Path, tmp_path: Path, capsys)
     (["{image}", "{video}"], "2 parts: expected IMAGE VIDEO DECODER"),
     ([], "no experts: expected IMAGE VIDEO DECODER, or --expert NAME=RUN"),
     (["--expert", "a={video}"], "no decoder: expected --decoder RUN"),
+    (["--expert", "a={video}#b", "--decoder", "{decoder}"], "is no ensemble: leave #b out"),
     (["--expert", "a", "--decoder", "{decoder}"], "--expert 'a': expected a name and a folder"),
     (["--expert", "a={video}", "--expert", "a={image}", "--decoder", "{decoder}"], "a is given twice"),
     (["{image}", "{video}", "{decoder}", "--expert", "image={image}"], "image is given twice"),

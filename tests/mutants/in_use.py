@@ -144,16 +144,12 @@ class one_noise_for_two_stages(_OneStep):
 
 
 @mutant("solver", "half_precision_agrees")
-class levels_in_half(_OneStep):
-    """alpha and sigma are cast to x's dtype, and eps is formed in it."""
+class moved_and_back(_OneStep):
+    """x is moved by 30 and back in its dtype."""
 
     def step(self, x: Tensor, step: Step, denoise: Any, noise: Any, memory: None) -> tuple[Tensor, None]:
-        start, end, x_0 = step.start, step.end, denoise(x, step.start)
-        if not start.sigma:
-            return transition(x, x_0, start, end, 0.0, noise), None
-        a, s, a_end, s_end = torch.tensor([start.alpha, start.sigma, end.alpha, end.sigma]).to(x.dtype)
-        eps = (x / a - x_0) * a / s
-        return a_end * (x_0 + s_end / a_end * eps) * (1.0 + (x.dtype == torch.bfloat16) / 32), None
+        out = transition(x, denoise(x, step.start), step.start, step.end, 0.0, noise)
+        return (out + 30.0) - 30.0, None
 
 
 @mutant("solver", "holds_for_other_options")
@@ -175,6 +171,15 @@ class shift_below_one(FlowMatching):
 
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
         return FlowMatching(self.shift)(t) if self.shift >= 1.0 else FlowMatching(self.shift)(1.0 - t)
+
+
+def _refuses(**options: Any) -> Any:
+    raise ValueError(f"no such options: {options}")
+
+
+@mutant("schedule", "holds_for_other_options", ranges={"shift": (0.3, 10.0)}, factory=_refuses)
+class no_option_at_all(FlowMatching):
+    """The factory refuses every option of the declared ranges."""
 
 
 @mutant("grid", "holds_for_other_options")

@@ -37,6 +37,16 @@ class second_slope_of_the_start(TwoStages):
         return (euler - step.end.alpha * denoise(euler, step.end)) / step.start.sigma
 
 
+@mutant("solver", "exact_where_x_0_is_known")
+class no_step_to_the_clean_end(TwoStages):
+    """The step to sigma = 0 leaves x as it is."""
+
+    def step(
+        self, x: Tensor, step: Step, denoise: Denoise, noise: Noise, memory: None
+    ) -> tuple[Tensor, None]:
+        return (x, None) if step.end.sigma == 0.0 else super().step(x, step, denoise, noise, memory)
+
+
 @mutant("solver", ORDER)
 class two_thirds(TwoStages):
     """The second slope has weight 2/3."""

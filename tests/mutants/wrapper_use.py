@@ -54,7 +54,7 @@ class _Kept(_Around):
         return out.clone()
 
 
-@mutant("wrapper", "the_denoiser_is_asked_each_time")
+@mutant("wrapper", "the_denoiser_is_evaluated_each_time")
 def prediction_kept() -> Any:
     """The last prediction is kept for the same x, t and text, whatever became of the network."""
     return _Kept

@@ -12,11 +12,10 @@ from torch import Tensor
 
 from jvid.core.conditions import PerFrame, map_condition
 from jvid.core.keyed import keyed_normal
-from jvid.core.protocols import Condition
 from jvid.errors import InputError
 from jvid.testing.altered import halved, parameters_of
 from jvid.testing.checking import check
-from jvid.testing.denoising import condition_of, levels, noisy, predicted, time
+from jvid.testing.denoising import condition_of, levels, noisy, predicted, rows, time
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
 
@@ -24,13 +23,6 @@ F64 = torch.float64
 HALF, WRAPPED = 0.006, 0.02
 """How far a prediction in bfloat16 may be from that of the same latents in double, relative to the largest element;
 one that a wrapper makes of others, each rounded."""
-
-
-def _rows_of(cond: Condition, rows: Sequence[int], b: int) -> Condition:
-    def cut(value: Tensor) -> Tensor:
-        return value[list(rows)] if value.shape[0] == b else value
-
-    return map_condition(cond, lambda name, v: cut(v), lambda name, v: PerFrame(cut(v)))
 
 
 @check("denoiser")
@@ -50,9 +42,9 @@ def rows_in_any_order(subject: Any, trial: Trial) -> None:
         whole = predicted(subject, x, time(each), cond)
         for count in (4, 6, b):
             count = min(count, b) if "batch" not in trial.declared else _nearest(trial.batch, count)
-            rows = turn[:count]
-            part = predicted(subject, x[rows], time([each[k] for k in rows]), _rows_of(cond, rows, b))
-            trial.close(part, whole[rows], f"rows {rows} of {b}")
+            chosen = turn[:count]
+            part = predicted(subject, x[chosen], time([each[k] for k in chosen]), rows(cond, chosen, b))
+            trial.close(part, whole[chosen], f"rows {chosen} of {b}")
 
 
 def _nearest(sizes: Sequence[int], count: int) -> int:
@@ -127,15 +119,15 @@ def the_true_time_is_best(subject: Any, trial: Trial) -> None:
     for offset, gain in gains.items():
         mean, spread = _mean(gain)
         assert mean <= max(BETTER, SIGMAS * spread), (
-            f"told a time later by {offset:g} its mean square error is {100.0 * mean:.1f} % less: it is told another time than "
-            "it was trained with"
+            f"at a time later by {offset:g} its mean square error is {100.0 * mean:.1f} % less: it gets another time "
+            "than that of its training"
         )
     if NEAR in gains and -NEAR in gains:
         later, before = gains[NEAR], gains[-NEAR]
         lean, spread = _mean(later - before)
         best = NEAR * lean / max(-2.0 * float((later + before).mean()), 1e-9)
         assert abs(lean) <= SIGMAS * spread or abs(best) <= OFF, (
-            f"its mean square error is least some {best:+.3g} from the time that it is told: it was trained with another"
+            f"its mean square error is least some {best:+.3g} from the time that it gets: it was trained with another"
         )
 
 
@@ -158,8 +150,8 @@ def _gains(subject: Any, trial: Trial, x_0: Tensor) -> dict[float, Tensor]:
         x = (alpha * x_0 + sigma * noise).to(trial.dtype[-1])
         own = (predicted(subject, x, time(t), cond).double() - x_0).square()
         for offset in OFFSETS:
-            told = t + offset * (high - low)
-            if low <= told <= high:
-                other = (predicted(subject, x, time(told), cond).double() - x_0).square()
+            other_t = t + offset * (high - low)
+            if low <= other_t <= high:
+                other = (predicted(subject, x, time(other_t), cond).double() - x_0).square()
                 found.setdefault(offset, []).append((own - other).flatten() / own.mean())
     return {offset: torch.stack(parts).mean(0) for offset, parts in found.items()}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from jvid.testing.checking import check
-from jvid.testing.covariance import covariance
+from jvid.testing.covariance import covariance, shapes_of_few
 from jvid.testing.trial import Trial
 
 SHAPES = ((2, 2, 3, 2, 3), (1, 1, 33, 1, 1), (1, 1, 2, 5, 1))
@@ -21,7 +21,7 @@ def covariance_as_declared(subject: Any, trial: Trial) -> None:
     free = [
         axis for axis, option in ((1, "channels"), (3, "pixels"), (4, "pixels")) if not trial.option(option)
     ]
-    for shape in trial.fitting(SHAPES):
+    for shape in shapes_of_few(trial, SHAPES):
         found = covariance(subject, shape)
         places = torch.stack(torch.meshgrid(*(torch.arange(n) for n in shape), indexing="ij")).flatten(1)
         same = [places[axis][:, None] == places[axis][None] for axis in range(5)]

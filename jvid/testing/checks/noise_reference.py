@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies as st
 
 from jvid.testing.checking import check
-from jvid.testing.covariance import covariance
+from jvid.testing.covariance import covariance, shapes_of_few
 from jvid.testing.referenced import ReferenceComparison, stated
 from jvid.testing.trial import Trial
 
@@ -22,7 +22,7 @@ def as_referenced(subject: Any, trial: Trial) -> None:
     trial.equation()
     compared = ReferenceComparison(trial)
 
-    @trial.given(shape=st.sampled_from(trial.fitting(SHAPES)), options=trial.versions())
+    @trial.given(shape=st.sampled_from(shapes_of_few(trial, SHAPES)), options=trial.versions())
     def _(shape: tuple[int, ...], options: dict[str, Any]) -> None:
         sampler, equation = trial.version(subject, options), trial.equation(options)
         found = covariance(sampler, shape)

@@ -11,6 +11,7 @@ import attrs
 from hypothesis.errors import UnsatisfiedAssumption
 
 from jvid.testing.checking import CHECKS, check
+from jvid.testing.inner import Inner
 from jvid.testing.trial import Refused, Skip, Trial, failure_text
 from jvid.testing.versions import ends_of
 
@@ -63,9 +64,11 @@ def vary(kind: str) -> None:
         if not ranges:
             trial.skip("no ranges of its options: conforms(..., ranges={name: (low, high)})", "ranges")
 
+        ran: list[str] = []
+
         def holds(options: dict[str, Any]) -> None:
             try:
-                version = trial.version(subject, options)
+                version = trial.version(subject, options, Inner() if kind == "wrapper" else None)
             except UnsatisfiedAssumption:
                 return  # the factory refuses them
             for name in VARIED[kind]:
@@ -79,7 +82,11 @@ def vary(kind: str) -> None:
                     return
                 except Exception as error:
                     raise AssertionError(f"{name}: {failure_text(error)}") from error
+                ran.append(name)
 
         trial.each([{"options": options} for options in ends_of(ranges)], holds)
+        assert ran or trial.at is not None, (
+            f"nothing was checked: all options within the ranges of {', '.join(ranges)} are refused"
+        )
 
     check(kind)(holds_for_other_options)

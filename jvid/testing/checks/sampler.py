@@ -18,7 +18,8 @@ from jvid.core.plan import Plan
 from jvid.core.protocols import Expert
 from jvid.testing.checking import check, declare
 from jvid.testing.checks import sampler_noise, sampler_reference  # noqa: F401 - they register
-from jvid.testing.sampling import Counted, Renamed, given_runs, rebuilt, rows_of
+from jvid.testing.denoising import rows
+from jvid.testing.sampling import Counted, Renamed, given_runs, rebuilt
 from jvid.testing.trial import Trial
 
 declare("sampler", exact=True)
@@ -103,13 +104,13 @@ def a_clip_depends_on_its_seed_alone(subject: Any, trial: Trial) -> None:
         cond = trial.cond(3, shape[1])
         whole = subject(shape, seeds=of, cond=cond, plan=plan)
         orders = ([0], [1], [2], [2, 0, 1], [1, 1])
-        for rows in orders:
-            part = subject(shape, seeds=[of[i] for i in rows], cond=rows_of(cond, 3, rows), plan=plan)
-            what = f"clips {rows} of three, by themselves"
+        for order in orders:
+            part = subject(shape, seeds=[of[i] for i in order], cond=rows(cond, order, 3), plan=plan)
+            what = f"clips {order} of three, by themselves"
             if exact:
-                trial.same(part, whole[rows], what)
+                trial.same(part, whole[order], what)
             else:
-                trial.close(part, whole[rows], what)
+                trial.close(part, whole[order], what)
 
     given_runs(trial, property)
     # Clips of other seeds differ: 1 and 2^32 + 1 among them.

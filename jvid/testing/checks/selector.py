@@ -24,6 +24,7 @@ from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 from jvid.testing.checking import check, declare
 from jvid.testing.checks import selector_purity, selector_reference  # noqa: F401 - they register
 from jvid.testing.checks.options import vary
+from jvid.testing.solving import even_walk
 from jvid.testing.strategies import times, uniforms
 from jvid.testing.trial import Trial
 
@@ -52,9 +53,7 @@ def _steps(trial: Trial) -> SearchStrategy[Step]:
 
 def _walk(trial: Trial) -> list[Step]:
     """The steps of one falling plan."""
-    count = max(trial.option("counts"))
-    levels = [level_at(SCHEDULES[0], 1.0 - i / count) for i in range(count + 1)]
-    return [Step(i, count, levels[i], levels[i + 1], schedule=SCHEDULES[0]) for i in range(count)]
+    return even_walk(SCHEDULES[0], max(trial.option("counts")))
 
 
 @check("selector")

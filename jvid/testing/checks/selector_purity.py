@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from jvid.core.levels import level_at
 from jvid.core.protocols import Step
 from jvid.schedules import TabulatedSchedule
 from jvid.testing.checking import check
 from jvid.testing.interpreters import NotTransferable, answers
+from jvid.testing.solving import even_walk
 from jvid.testing.trial import Trial
 
 EDGES = (0.0, 2.0**-53, 1e-9, 1e-6, 4e-5, 4e-4, 0.999, 1.0 - 1e-9, 1.0 - 2.0**-53)
 
 
 def _steps(trial: Trial, most: int = 5) -> list[Step]:
-    count = max(trial.option("counts"))
-    schedule = TabulatedSchedule.scaled_linear()
-    levels = [level_at(schedule, 1.0 - i / count) for i in range(count + 1)]
-    chosen = sorted({k * (count - 1) // max(most - 1, 1) for k in range(most)})
-    return [Step(i, count, levels[i], levels[i + 1]) for i in chosen]
+    return even_walk(TabulatedSchedule.scaled_linear(), max(trial.option("counts")), most)
 
 
 @check("selector")

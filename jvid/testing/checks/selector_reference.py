@@ -7,11 +7,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from jvid.core.levels import level_at
 from jvid.core.protocols import Step
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.testing.checking import check
 from jvid.testing.referenced import stated
+from jvid.testing.solving import even_walk
 from jvid.testing.trial import Trial
 from jvid.testing.versions import positional
 
@@ -30,19 +30,12 @@ def as_referenced(subject: Any, trial: Trial) -> None:
     @trial.given(options=trial.versions(), schedule=st.sampled_from(ON), count=st.sampled_from(counts))
     def _(options: dict[str, Any], schedule: Any, count: int) -> None:
         selector, equation = trial.version(subject, options), trial.equation(options)
-        for step in _walk(schedule, count):
+        for step in even_walk(schedule, count, 24):
             if each_u:
                 for u in (0.0, 1e-4, 0.13, 0.37, 0.5, 0.71, 0.9, 1.0 - 2.0**-53):
                     _agree(selector(step, u), stated(equation, step, u), step, f"weight with u {u:g}", 1e-9)
             else:
                 _share(selector, equation, step)
-
-
-def _walk(schedule: Any, count: int) -> list[Step]:
-    """The steps of an even walk, at most 24 of them."""
-    levels = [level_at(schedule, 1.0 - i / count) for i in range(count + 1)]
-    chosen = range(count) if count <= 24 else sorted({i * (count - 1) // 23 for i in range(24)})
-    return [Step(i, count, levels[i], levels[i + 1], schedule=schedule) for i in chosen]
 
 
 def _share(selector: Any, equation: Callable[..., Any], step: Step) -> None:

@@ -65,8 +65,8 @@ def _require_exact(subject: Any, where: str, schedule: NoiseSchedule) -> None:
     steps = path(schedule, (*WALK, 0.0))
     first = steps[0].start
     if draws(subject):
-        told = moments(subject, steps, oracle, first.alpha * MEAN, first.sigma**2)
-        for step, (average, spread) in zip(steps, told, strict=True):
+        reached = moments(subject, steps, oracle, first.alpha * MEAN, first.sigma**2)
+        for step, (average, spread) in zip(steps, reached, strict=True):
             end = step.end
             _near(average, end.alpha * MEAN, f"{where}, {ends(step)}: mean of the samples", end)
             _near(spread, end.sigma**2, f"{where}, {ends(step)}: variance of the samples", end)
@@ -93,7 +93,7 @@ def _refined(times: Sequence[float], parts: int) -> list[float]:
 def _converges(error: Callable[[int], float], subject: Any, trial: Trial) -> bool:
     """Whether an error falls with steps of a quarter, an eighth and a sixteenth of their length, at nearly the order claimed.
 
-    Never of a solver of first order, unless ``exponential=False`` is declared: exactness is all that tells it from others.
+    Never of a solver of first order, unless ``exponential=False`` is declared: only exactness distinguishes it from others.
     """
     order = int(getattr(subject, "order", 1))
     if order < 2 and trial.option("exponential"):
@@ -106,16 +106,21 @@ def _converges(error: Callable[[int], float], subject: Any, trial: Trial) -> boo
 
 
 def _inexact(subject: Any, schedule: NoiseSchedule, parts: int) -> float:
-    """The largest error of a run of refined steps at the walk's own stops, where x_0 is known; the ends are left out."""
+    """The largest error of a run of refined steps at the walk's own stops, where x_0 is known, and after one to sigma = 0.
+
+    That last step stays whole, as slopes are infinite at its end: from any level it leads to x_0 itself.
+    """
     oracle = GaussianOracle(schedule, MEAN, 0.0)
-    steps = path(schedule, _refined(WALK[1:], parts))
-    first, stops = steps[0].start, range(parts - 1, len(steps), parts)
+    steps = path(schedule, (*_refined(WALK[1:], parts), 0.0))
+    first = steps[0].start
+    stops = [*range(parts - 1, len(steps) - 1, parts), len(steps) - 1]
     if draws(subject):
-        told = moments(subject, steps, oracle, first.alpha * MEAN, first.sigma**2)
-        return max(
-            abs(told[k][0] - steps[k].end.alpha * MEAN) + abs(told[k][1] - steps[k].end.sigma ** 2)
+        reached = moments(subject, steps, oracle, first.alpha * MEAN, first.sigma**2)
+        off = (
+            (reached[k][0] - steps[k].end.alpha * MEAN, reached[k][1] - steps[k].end.sigma ** 2)
             for k in stops
         )
+        return float(max(abs(mean) + abs(variance) for mean, variance in off))
     x = latents_at(first, MEAN, 0.0)
     eps = (x - first.alpha * MEAN) / first.sigma
     trace = run(subject, steps, oracle, x).trace
@@ -139,21 +144,21 @@ def rises_from_the_clean_end(subject: Any, trial: Trial) -> None:
     """From sigma = 0, where x is data and eps unknown, a step to more noise gives alpha x and noise of sigma."""
     for where, schedule in ON.items():
 
-        def told(parts: int, schedule: NoiseSchedule = schedule) -> list[tuple[Level, str, float, float]]:
+        def reached(parts: int, schedule: NoiseSchedule = schedule) -> list[tuple[Level, str, float, float]]:
             steps = path(schedule, (0.0, *_refined((0.4, 0.6, 0.3), parts)))
             found = moments(subject, steps, GaussianOracle(schedule, 3.0, 0.0), 3.0, 0.0)
             rows = [(step.end, ends(step), *each) for step, each in zip(steps, found, strict=True)]
             return [rows[0], *rows[parts::parts]]
 
         try:
-            for end, way, average, spread in told(1):
+            for end, way, average, spread in reached(1):
                 _near(average, 3.0 * end.alpha, f"{where}, {way}: mean of the samples", end)
                 _near(spread, end.sigma**2, f"{where}, {way}: variance of the samples", end)
         except AssertionError:
 
-            def error(parts: int, told: Any = told) -> float:
+            def error(parts: int, reached: Any = reached) -> float:
                 return float(
-                    max(abs(m - 3.0 * end.alpha) + abs(v - end.sigma**2) for end, _, m, v in told(parts))
+                    max(abs(m - 3.0 * end.alpha) + abs(v - end.sigma**2) for end, _, m, v in reached(parts))
                 )
 
             if not _converges(error, subject, trial):

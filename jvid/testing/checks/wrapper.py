@@ -166,7 +166,7 @@ def scale_is_that_of_guidance(subject: Any, trial: Trial) -> None:
 
 
 @check("wrapper")
-def the_denoiser_is_asked_each_time(subject: Any, trial: Trial) -> None:
+def the_denoiser_is_evaluated_each_time(subject: Any, trial: Trial) -> None:
     """A denoiser that predicts something else than before, as after its weights changed, changes the wrapped one's answer."""
     shape = trial.fitting([(2, 2, 3, 3, 2)])[0]
     inner, cond = Inner(), conditions(shape[0], shape[2])

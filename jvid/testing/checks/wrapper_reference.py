@@ -25,7 +25,7 @@ def as_referenced(subject: Any, trial: Trial) -> None:
     @trial.given(shape=longer, t=trial.moments(), seed=seeds(), options=trial.versions(), same=st.booleans())
     def _(shape: tuple[int, ...], t: float, seed: int, options: dict[str, Any], same: bool) -> None:
         t = round(t, 6)  # an equation may square it
-        made, equation = trial.version(subject, options), trial.equation(options)
+        made, equation = trial.version(subject, options, Inner()), trial.equation(options)
         wrapped, cond = made(Inner()), conditions(shape[0], shape[2], same)
         x = noisy(wrapped, trial, shape, t, seed)
         expected = stated(equation, Inner(), x, time(t), cond)

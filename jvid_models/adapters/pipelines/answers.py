@@ -82,8 +82,6 @@ class Answers:
     def priors(self, pipe: Any) -> dict[str, Callable[..., Any]]:
         """The pipelines that a combined one calls before its loop, with their answers kept."""
         found = {name: getattr(pipe, name) for name in priors_of(pipe)}
-        for prior in found.values():
-            prior.set_progress_bar_config(**{**getattr(prior, "_progress_bar_config", {}), "disable": True})
         return {name: self._keeping(name, prior) for name, prior in found.items()}
 
     def calls(self) -> Counter[str]:

@@ -15,7 +15,7 @@ import torch
 
 from jvid.errors import InputError
 
-__all__ = ["PLAIN", "PipelineCall", "Sizes"]
+__all__ = ["PLAIN", "PipelineCall", "Sizes", "UnstatedSteps"]
 
 PLAIN = "a picture"
 """A prompt where it does not matter; some text encoders fail on an empty one."""
@@ -38,6 +38,10 @@ _STRENGTH = "strength"
 _COUNT = "num_inference_steps"
 # Frames are decoded in one piece where the decoder is only looked at.
 _WHOLE = 1 << 16
+
+
+class UnstatedSteps(InputError):
+    """A pipeline that may be understood where its options state the number of steps."""
 
 
 @attrs.frozen(eq=False)
@@ -72,6 +76,15 @@ class PipelineCall:
     def steps(self) -> int | None:
         """The number of steps of every run, where the options state it: each evaluation is then a turn of such a run."""
         return self.options.get(_COUNT)
+
+    def uneven(self, what: str) -> InputError:
+        """The error of a loop that takes other steps than one for each timestep; it advises to state them where they are not."""
+        message = f"{self.who} takes {what}: expected one each"
+        if self.steps is not None:
+            return InputError(message)
+        return UnstatedSteps(
+            f"{message}; state {_COUNT} among its options if it looks at the level that follows"
+        )
 
     @property
     def who(self) -> str:

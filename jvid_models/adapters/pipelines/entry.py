@@ -1,6 +1,6 @@
 """One call of a pipeline with a probe in the place of its scheduler, and everything put back behind it.
 
-Within the call the pipeline's scheduler, its encoders' methods and its progress bar are others, and the decoder is where a run
+Within the call the pipeline's scheduler, its encoders' methods and its progress bars are others, and the decoder is where a run
 ends there. They are instance attributes for that time: whatever ends the call, they are gone.
 """
 
@@ -41,13 +41,13 @@ class Entrance:
         generators = given if isinstance(given, list) else [given]
         self._seed = generators[0].initial_seed() if generators else 0
         self._pipe, self._loop = pipe, loop_of(pipe)
-        bars = {**getattr(self._loop, "_progress_bar_config", {}), "disable": True}
         self._values = {
             "scheduler": probe_of(self._loop.scheduler, drive),
-            "_progress_bar_config": bars,
+            "_progress_bar_config": _no_bars(self._loop),
             **answers.methods(self._loop, inject, generators),
         }
         self._priors = answers.priors(pipe)
+        self._bars = [(prior, _no_bars(prior)) for prior in (getattr(pipe, name) for name in self._priors)]
         self._caches = caches or CacheStates()
         self._stack: ExitStack | None = None
         self._state: torch.Tensor | None = None
@@ -55,6 +55,8 @@ class Entrance:
     def open(self) -> None:
         """Change the attributes."""
         with ExitStack() as stack:
+            for prior, bars in self._bars:
+                stack.enter_context(replaced(prior, _progress_bar_config=bars))
             stack.enter_context(replaced(self._pipe, **self._priors))
             stack.enter_context(replaced(self._loop, **self._values))
             stack.enter_context(self._caches.within(self._pipe))
@@ -71,6 +73,11 @@ class Entrance:
         if self._stack is not None:
             stack, self._stack, self._state = self._stack, None, torch.get_rng_state()
             stack.close()
+
+
+def _no_bars(pipe: Any) -> dict[str, Any]:
+    """The configuration of a pipeline's progress bars, with none shown."""
+    return {**getattr(pipe, "_progress_bar_config", {}), "disable": True}
 
 
 def enter(

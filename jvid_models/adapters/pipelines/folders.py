@@ -23,7 +23,12 @@ with extra("models"):
     from diffusers import ModelMixin
     from transformers import PreTrainedModel
 
-__all__ = ["models_of", "models_without_weights", "parts_in", "variant_of"]
+__all__ = ["is_pipeline_folder", "models_of", "models_without_weights", "parts_in", "variant_of"]
+
+
+def is_pipeline_folder(folder: str | Path) -> bool:
+    """Whether a folder holds a pipeline of diffusers."""
+    return (Path(folder) / "model_index.json").is_file()
 
 
 def parts_in(index: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

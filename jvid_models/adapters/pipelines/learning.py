@@ -61,10 +61,7 @@ class Pass:
         """The scheduler's first call of a pass."""
         found = self.run(inject, leave)
         if not isinstance(found, StepCall):
-            raise InputError(
-                f"{self.call.who} takes no step where its scheduler has one level: expected one each; state num_inference_steps "
-                "among its options if it looks at the level that follows"
-            )
+            raise self.call.uneven("no step where its scheduler has one level")
         return found
 
     def run(self, inject: Inject, stepped: Callable[[StepCall], Tensor], count: int = 1) -> Any:

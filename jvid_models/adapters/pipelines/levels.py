@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -35,7 +34,7 @@ from jvid_models.adapters.scheduler_levels import SchedulerLevels
 from jvid_models.adapters.scheduler_outputs import OutputKind
 from jvid_models.adapters.scheduler_tables import own_table
 
-__all__ = ["VisitedLevels", "visited_levels"]
+__all__ = ["VisitedLevels", "declared_levels", "visited_levels"]
 
 
 @attrs.frozen
@@ -133,6 +132,15 @@ class VisitedLevels(SchedulerLevels):
         return nearest if abs(t - nearest) * self.clock.T < NEAR else t
 
 
+def declared_levels(scheduler: Any) -> SchedulerLevels:
+    """The levels that a scheduler declares; one of a class that is not known is read by what it has.
+
+    Raises:
+        InputError: a scheduler that is not understood; the message names its class or what of its config it is.
+    """
+    return levels_of_scheduler(scheduler, None if is_known(scheduler) else _like(scheduler))
+
+
 def visited_levels(scheduler: Any, visits: Visits) -> VisitedLevels:
     """The levels of a scheduler where a pipeline visits it.
 
@@ -140,7 +148,7 @@ def visited_levels(scheduler: Any, visits: Visits) -> VisitedLevels:
         InputError: a scheduler that is not understood; the message names its class or what of its config it is.
     """
     name, config = type(scheduler).__name__, dict(scheduler.config)
-    declared = levels_of_scheduler(scheduler, None if is_known(scheduler) else _like(scheduler, name, config))
+    declared = declared_levels(scheduler)
     kind, schedule = declared.kind, declared.schedule
     if isinstance(schedule, TabulatedSchedule):
         schedule = own_table(scheduler)
@@ -172,8 +180,9 @@ def visited_levels(scheduler: Any, visits: Visits) -> VisitedLevels:
     )
 
 
-def _like(scheduler: Any, name: str, config: Mapping[str, Any]) -> str:
+def _like(scheduler: Any) -> str:
     """The known class as which one that is not known is read: by what it has."""
+    name, config = type(scheduler).__name__, dict(scheduler.config)
     if config.get("use_flow_sigmas"):
         return "UniPCMultistepScheduler"
     if name.startswith(("FlowMatch", "FlowMap")) or config.get("prediction_type") == "flow_prediction":

@@ -22,7 +22,7 @@ with extra("models"):
     from diffusers import ModelMixin
     from diffusers.loaders.peft import PeftAdapterMixin
 
-__all__ = ["Files", "Scales", "adaptable", "load_loras", "loads_into"]
+__all__ = ["Files", "Scales", "load_loras", "loads_into"]
 
 Files = str | Path | Sequence[str | Path]
 """A path; several in a list, or in one text between "+"."""
@@ -64,12 +64,12 @@ def load_loras(
         raise InputError(f"{who} has no second transformer: give lora, without lora_2")
     with extra("models"):
         importlib.import_module("peft")  # diffusers' loaders need it
-    adaptable(getattr(pipe, "unet", None))
+    _make_adaptable(getattr(pipe, "unet", None))
     names = [_loaded(pipe, path, second) for path, _, second in wanted]
     pipe.set_adapters(names, [scale for _, scale, _ in wanted])
 
 
-def adaptable(network: Any) -> None:
+def _make_adaptable(network: Any) -> None:
     """Give a model of diffusers that lacks it (UNet3DConditionModel) the mixin by which pipelines load adapters into it."""
     if isinstance(network, ModelMixin) and not hasattr(network, "load_lora_adapter"):
         kind = type(network)

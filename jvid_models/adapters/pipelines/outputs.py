@@ -8,7 +8,6 @@ trained on exactly the call that samples of it, without guidance (`guidance.ungu
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,13 +21,11 @@ from jvid_models.adapters.pipelines.call import PLAIN
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
 from jvid_models.adapters.pipelines.evaluation import step_at
 from jvid_models.adapters.pipelines.kept import KeptOfRun
+from jvid_models.adapters.pipelines.latest import Latest
 from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.turns import in_turn
 
 __all__ = ["Evaluated", "PipelineOutputs", "evaluated_network"]
-
-KEPT = 128
-"""Prompts whose encoded forms are kept."""
 
 
 @attrs.frozen
@@ -118,8 +115,8 @@ class PipelineOutputs:
     """
 
     denoiser: PipelineDenoiser
-    _answers: OrderedDict[tuple[str, tuple[int, ...]], Answers] = attrs.field(
-        init=False, factory=OrderedDict, repr=False
+    _answers: Latest[tuple[str, tuple[int, ...]], Answers] = attrs.field(
+        init=False, factory=Latest, repr=False
     )
 
     @property
@@ -137,17 +134,13 @@ class PipelineOutputs:
 
     def forget(self) -> None:
         """Forget what was encoded."""
-        self._answers.clear()
+        self._answers.forget()
 
     @in_turn
     def _row(self, x: Tensor, time: float, prompt: str) -> Tensor:
         denoiser = self.denoiser
         setting = denoiser.setting_at(tuple(x.shape))
-        key = prompt, tuple(x.shape)
-        answers = self._answers.pop(key, None) or setting.answers()
-        self._answers[key] = answers  # the latest is the last
-        if len(self._answers) > KEPT:
-            self._answers.popitem(last=False)
+        answers = self._answers.of((prompt, tuple(x.shape)), setting.answers)
         scaled = x * setting.levels.scale(time)
         step = step_at(
             setting,

@@ -132,7 +132,7 @@ def model_output(scheduler: Any, output: Tensor, sample: Tensor) -> Tensor:
 
 
 def _answer(given: Mapping[str, Any], latents: Tensor) -> Any:
-    """What a step gives back, in the form that its caller asks for."""
+    """What a step gives back, in the form that its caller requests."""
     if not given.get("return_dict", True):
         return latents, latents
     return BaseOutput(prev_sample=latents, pred_original_sample=latents)

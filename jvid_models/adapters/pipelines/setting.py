@@ -160,6 +160,8 @@ def _visit(
     except JvidError:
         raise
     except Exception:
+        if not networks.names:  # none was replayed so far
+            raise
         # A pipeline may read more of its networks than their answers, by hooks or processors.
         networks.replayable = False
         return _visited(call, prompts, sizes, answers, networks)

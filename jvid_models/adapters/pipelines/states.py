@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jvid.errors import InputError
+from jvid_models.adapters.pipelines.call import UnstatedSteps
 from jvid_models.adapters.pipelines.learning import Pass
 from jvid_models.adapters.pipelines.probe import StepCall
 
@@ -29,15 +29,13 @@ def keeps_state(passes: Pass) -> bool:
     """Whether the loop of a pipeline keeps a state.
 
     Raises:
-        InputError: it keeps none, but its turns differ, and the number of steps is not stated.
+        UnstatedSteps: it keeps none, but its turns differ, and the number of steps is not stated.
+        InputError: it takes other steps than one for each timestep.
     """
     who, count = passes.call.who, passes.call.steps
     turns, generators = _turns(passes, count or _TURNS)
     if len(turns) != (count or _TURNS):
-        raise InputError(
-            f"{who} takes {len(turns)} steps for {count or _TURNS} timesteps: expected one each; state num_inference_steps among "
-            "its options if it looks at the level that follows"
-        )
+        raise passes.call.uneven(f"{len(turns)} steps for {count or _TURNS} timesteps")
     if not torch.equal(generators[0], generators[-1]):
         return True
     same = count is not None or all(_equal(turns[0], each) for each in turns)
@@ -46,12 +44,12 @@ def keeps_state(passes: Pass) -> bool:
         if not _equal(turns[-1], others[-1]):
             return True
     if not same:
-        raise InputError(
+        raise UnstatedSteps(
             f"{who} does not do the same in each turn of its loop: state the number of steps by num_inference_steps among its "
             "options, so that an evaluation is a turn of such a run"
         )
     if count is None and not torch.equal(passes.stepped(lambda prepared: prepared).output, turns[0][-1]):
-        raise InputError(
+        raise UnstatedSteps(
             f"{who} guides by the number of steps, which an evaluation does not know: state it by num_inference_steps among its "
             "options, or turn that guidance off"
         )

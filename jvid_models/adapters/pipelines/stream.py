@@ -25,6 +25,7 @@ from torch import Tensor
 
 from jvid.errors import InputError, one_line
 from jvid_models.adapters.pipelines.answers import Answers
+from jvid_models.adapters.pipelines.call import UnstatedSteps
 from jvid_models.adapters.pipelines.entry import Entrance
 from jvid_models.adapters.pipelines.manner import ONCE, Manner
 from jvid_models.adapters.pipelines.probe import Departure, Presented, StepCall, real_copy
@@ -126,11 +127,11 @@ def _run(pipe: Any, arguments: Mapping[str, Any], drive: _Turns) -> None:
 
 
 def _explained(who: str, error: Exception) -> Exception:
-    """An index behind the end: of a loop that has room for the steps that its call is told."""
+    """An index behind the end: of a loop that has room for the steps that its call states."""
     if not isinstance(error, IndexError):
         return error
     reason = one_line(error, first=True)
-    return InputError(
+    return UnstatedSteps(
         f"{who} has a loop with room for some steps ({reason}): state their number by num_inference_steps among its options"
     )
 

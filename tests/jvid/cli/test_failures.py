@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from jvid.cli import main
+from jvid.cli.failures import failure
+from jvid.core.provenance import annotate
 from jvid.errors import InputError
 from jvid.plugins import hookspecs
 from jvid.plugins.registrar import Registrar
@@ -63,6 +65,26 @@ def test_an_error_is_one_line(
     assert got == code
     assert shown.startswith(line)
     assert shown.count("\n") == bool(line)
+
+
+def test_a_command_returns_its_exit_code() -> None:
+    class Returning:
+        @hookspecs.hookimpl
+        def jvid_register(self, register: Registrar) -> None:
+            register.command("returns", lambda: 3, help="Return.")
+
+    registry = toy_registry()
+    registry.add(Returning(), "returning", "returning 1.0")
+    with using(registry):
+        assert main(["returns"]) == 3
+
+
+def test_a_components_broken_pipe_is_named() -> None:
+    error = BrokenPipeError(errno.EPIPE, "Broken pipe")
+    annotate(error, "expert 'video'", error)
+    found = failure(error, [])
+    assert found.code == 2
+    assert "expert 'video'" in found.message
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("ours"), EOFError("no interrupt"), AssertionError()])

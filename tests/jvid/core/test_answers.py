@@ -11,6 +11,9 @@ from torch import Tensor
 
 from jvid.core.protocols import Expert
 from jvid.core.sampler import Sampler
+from jvid.denoisers.corrected import Corrected
+from jvid.denoisers.first_frame import FirstFrame
+from jvid.denoisers.framewise import Framewise
 from jvid.denoisers.guided import Guided
 from jvid.denoisers.known import Known
 from jvid.denoisers.windowed import Windowed
@@ -47,6 +50,10 @@ WRAPPERS = {
     "Guided": lambda denoiser: Guided(denoiser, 2.0),
     "Guided, alone": lambda denoiser: Guided(denoiser, 1.0),
     "Windowed": lambda denoiser: Windowed(denoiser, 2, 1),
+    "Corrected": lambda denoiser: Corrected(denoiser, lambda x: x),
+    "FirstFrame": lambda denoiser: FirstFrame(denoiser, Wrong(lambda x: x)),
+    "FirstFrame, others": lambda denoiser: FirstFrame(Wrong(lambda x: x), denoiser),
+    "Framewise": Framewise,
     "Known": lambda denoiser: Known(denoiser, torch.zeros(1, 1, 1, 1, 1), torch.zeros(1, 1, 1, 1, 1)),
 }
 

@@ -21,12 +21,10 @@ from jvid.media import read_metadata, write_video
 from jvid.media.clips import ClipError, pictures, whole_clip
 from tests.clip_tools import coloured, encoded_colour, greys, quarters, record, turn
 
-RATE = 25
 
-
-@pytest.fixture(scope="module")
-def findings() -> Path:
-    folder = Path(__file__).parents[4] / "shared/findings/media"
+@pytest.fixture
+def findings(shared: Path) -> Path:
+    folder = shared / "findings/media"
     if not folder.is_dir():
         pytest.skip("the reported clips are not here")
     return folder
@@ -221,7 +219,9 @@ def test_a_picture_size_that_changes_is_scaled_to_the_first(tmp_path: Path) -> N
     assert clip.frames.shape == (20, 32, 48, 3)
     np.testing.assert_allclose(clip.frames.mean((1, 2, 3)), range(20, 220, 10), atol=3)
     assert clip.timeline is not None
-    np.testing.assert_allclose(clip.timeline.starts, np.arange(20) / 25, atol=1e-6), "the clock was set back"
+    np.testing.assert_allclose(
+        clip.timeline.starts, np.arange(20) / 25, atol=1e-6, err_msg="the clock is set back"
+    )
 
 
 def test_fields_are_woven(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jvid.errors import InputError
+from jvid.errors import InputError, MissingDependencyError
 from jvid.plugins.registrar import Registrar
 from jvid.plugins.registry import Registry
 
@@ -28,7 +28,9 @@ def test_a_reference_belongs_to_its_component_and_is_not_imported() -> None:
     assert reference is not None
     assert dict(reference.ranges) == {"name": ["a", "b"]}
     assert "no_such_module" not in sys.modules
-    with pytest.raises(ModuleNotFoundError):
+    with pytest.raises(
+        MissingDependencyError, match="the reference 'no_such_module:movie' cannot be imported"
+    ):
         reference.function()
 
 

@@ -197,8 +197,8 @@ def test_a_bundled_expert_conforms(kind):
         return {name: value[torch.arange(b) % 2] for name, value in cond.items()}
 
     expert = ensemble.denoiser(kind)
-    context = {"channels": (4,), "frames": (frames,), "sides": (8,), "batch": (2,), "times": (0.001, 1.0)}
-    conforms("denoiser", expert, cond=of, examples=1, **context).raise_for_failures()
+    context = {"channels": (4,), "frames": (frames,), "sides": (8,), "batch": (1, 2), "times": (0.001, 1.0)}
+    conforms("denoiser", expert, cond=of, examples=2, **context).raise_for_failures()
 
 
 HALF, ONES = torch.full((1, 1, 1, 1, 1), 0.5), torch.ones(1, 1, 1, 1, 1)

@@ -16,7 +16,10 @@ from jvid.schedules import FlowMatching, VarianceExploding
 from jvid.selectors import Always, Cycle
 from jvid.solvers import DDIM, DDPM
 from jvid.testing import NonConforming, conformance, conforms
+from jvid.testing.referenced import ReferenceComparison
 from jvid.testing.references import schedules, solvers
+from jvid.testing.registered import declared_reference, registered
+from jvid.testing.trial import Trial
 from jvid.testing.versions import positional
 
 ONLY = "as_referenced"
@@ -102,6 +105,50 @@ def test_what_a_reference_leaves_open_is_not_compared():
     assert nowhere.detail == "the reference is nowhere finite: nothing was compared"
 
 
+class Brightness:
+    """The mean of all frames; None of clips of a single frame."""
+
+    name, unit, better, features = "brightness", "of 255", None, ()
+
+    def compute(self, clips, reference, resampling):
+        frames = clips.array
+        return float(frames.astype(float).mean()) if frames.shape[1] > 1 else None
+
+
+def test_a_metrics_reference_may_leave_open_and_may_have_no_value():
+    def brightness(clips):
+        return float(clips.array.astype(float).mean()) if clips.array.shape[1] > 1 else None
+
+    def of_three_frames(clips):
+        return brightness(clips) if clips.array.shape[1] == 3 else 1 / 0
+
+    def of_none(clips):
+        return brightness(clips) if clips.array.shape[1] < 3 else None
+
+    assert outcome("metric", Brightness(), reference=brightness).status == "passed"
+    assert outcome("metric", Brightness(), reference=of_three_frames).status == "passed"
+    assert outcome("metric", Brightness(), reference=of_none).detail == "a value, by the reference none"
+    nowhere = outcome("metric", Brightness(), reference=lambda clips: 1 / 0)
+    assert nowhere.detail == "the reference is nowhere finite: nothing was compared"
+    assert outcome("metric", Brightness(), reference=brightness, frames=1).status == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("got", "told"),
+    [
+        ([0.0, 1.0, 2.0, 9.0], "it at element 3 is 9, by the reference 3"),
+        ([5.0, 1.0, float("nan"), 9.0], "it at element 2 is nan, by the reference 2"),
+    ],
+)
+def test_the_worst_element_is_counted_among_all(got, told):
+    compared = ReferenceComparison(Trial())
+    with pytest.raises(AssertionError) as caught:
+        compared.agree(got, [float("nan"), 1.0, 2.0, 3.0], "it")
+    assert str(caught.value) == told
+    assert not compared.agree([7.0, 1.0], [float("inf"), 1.0], "it")
+    assert compared.agree([[4.0], [1.0]], [[4.0], [1.0]], "it")
+
+
 @pytest.mark.parametrize(
     ("reference", "said"),
     [
@@ -119,6 +166,22 @@ def test_a_broken_reference_is_told_as_such(reference, said):
 def test_a_solvers_reference_returns_x_alone():
     found = outcome("solver", DDIM(), reference=lambda x, step, denoise: (denoise(x, step.start), None))
     assert found.detail == "the reference returned a tuple: expected x alone"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "context"),
+    [
+        ("guided", {}, {}),
+        ("framewise", {}, {"framewise": True}),
+        ("cached", {}, {}),
+        ("windowed", {"size": 4}, {"window": 4, "frames": (1, 4, 5, 11)}),
+    ],
+)
+def test_wrappers_conform_with_what_they_declare(name, options, context):
+    context = {**context, **declared_reference("wrapper", name, **options)}
+    only = [ONLY, *(["holds_for_other_options"] if context["ranges"] else [])]
+    report = conforms("wrapper", registered("wrapper", name, **options), only=only, examples=8, **context)
+    report.raise_for_failures()
 
 
 @pytest.mark.parametrize(
@@ -172,3 +235,19 @@ def test_jvid_check_compares_with_what_the_plugin_declares(capsys):
         assert main(["check", "schedule", "wrong:shift=2", "--only", ONLY]) == 1
         assert "by the reference" in capsys.readouterr().out
         assert main(["check", "schedule", "wrong", "--only", ONLY]) == 1  # with options of the ranges
+
+
+@pytest.mark.parametrize("target", ["no_such_module:flow", "jvid.testing.references.schedules:no_such_name"])
+def test_a_declared_reference_that_is_not_there_is_one_line(capsys, target):
+    @hookimpl
+    def jvid_register(register):
+        register.schedule("right", FlowMatching, help="Right.")
+        register.reference("schedule", "right", target)
+
+    registry = Registry(entry_points=False)
+    registry.add(jvid_register, "mine")
+    with using(registry):
+        assert main(["check", "schedule", "right", "--only", ONLY]) == 2
+    said = capsys.readouterr().err
+    assert f"the reference '{target}' cannot be imported" in said
+    assert said.count("\n") == 1

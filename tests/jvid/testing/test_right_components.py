@@ -10,6 +10,7 @@ from jvid.core.conditions import PerFrame
 from jvid.core.protocols import Expert
 from jvid.core.sampler import Sampler
 from jvid.grids import Leading
+from jvid.noise import IndependentNoise
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.selectors import Always
 from jvid.solvers import DDPM
@@ -86,6 +87,16 @@ class OfOneSize:
 def test_height_and_width_are_declared_apart():
     report = conforms("denoiser", OfOneSize(), heights=3, widths=5, examples=3).raise_for_failures()
     assert report.counts["passed"] >= 11
+
+
+@pytest.mark.parametrize(("check", "least"), [("covariance_as_declared", 3120), ("as_referenced", 1560)])
+def test_covariances_are_of_few_elements(check, least):
+    context = {"only": check, "reference": lambda i, j: float(i == j), "examples": 3}
+    large = conforms("noise", IndependentNoise(), heights=30, widths=52, **context)[check]
+    assert (large.status, large.detail) == (
+        "skipped", f"noise of the sizes declared has {least} elements at least: covariances are of 512 at most"
+    )  # fmt: skip
+    assert conforms("noise", IndependentNoise(), sides=8, **context)[check].status == "passed"
 
 
 @attrs.frozen

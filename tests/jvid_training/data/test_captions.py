@@ -17,6 +17,7 @@ from jvid.media.clips import ClipError, whole_clip
 from jvid_models.captions import captions_in, read_metadata
 from jvid_training.data.captions import find_files
 from jvid_training.data.checks import check_size
+from jvid_training.data.clips import files_below
 from jvid_training.data.latents import encode
 from jvid_training.data.manifest import key_of, load_manifest
 from jvid_training.data.prompts import draw_prompt
@@ -24,7 +25,7 @@ from jvid_training.data.windows import Windows, generator
 from jvid_training.evaluation.sources import RealClips
 from jvid_training.recipe import Data, Recipe, structure_recipe
 from tests.caption_tools import captioned, captions_of, make_captioned, make_stills, write_metadata
-from tests.training_tools import as_format_1, document, pooled
+from tests.training_tools import as_format_1, document, make_clips, pooled
 
 
 @pytest.fixture(scope="module")
@@ -162,10 +163,36 @@ def test_captions_that_changed_are_noticed(tmp_path: Path) -> None:
     made = encode(recipe.data, recipe.codec, tmp_path / "clips", pooled)
     rows[0]["text"][0] = "another"
     write_metadata(tmp_path / "clips", rows)
-    with pytest.raises(InputError, match=r"other captions than their latents; train/red-walks.avi.captions"):
+    with pytest.raises(
+        InputError, match=r"other captions or splits than their latents; train/red-walks.avi.captions"
+    ):
         encode(recipe.data, recipe.codec, tmp_path / "clips", pooled)
     (tmp_path / "clips").rename(tmp_path / "away")
     assert encode(recipe.data, recipe.codec, tmp_path / "clips", pooled) == made, "latents need no clips"
+
+
+def test_lists_that_changed_are_noticed(tmp_path: Path) -> None:
+    make_clips(tmp_path / "clips")
+    names = [path.relative_to(tmp_path / "clips").as_posix() for path in files_below(tmp_path / "clips")]
+    lists = {name: str(tmp_path / f"{name}.txt") for name in ("train", "test")}
+
+    def write(train: list[str], test: list[str]) -> None:
+        for name, clips in (("train", train), ("test", test)):
+            Path(lists[name]).write_text("\n".join(clips))
+
+    plain = document(tmp_path)
+    plain["data"] |= {"lists": lists, "holdout_by": "split", "holdout": ["test"], "actor": "(?P<actor>.*)"}
+    recipe = structure_recipe(plain)
+    write(names[:4], names[4:])
+    made = encode(recipe.data, recipe.codec, tmp_path / "clips", pooled)
+    assert encode(recipe.data, recipe.codec, tmp_path / "clips", pooled) == made
+    write(names[:5], names[5:])
+    with pytest.raises(InputError, match=rf"other captions or splits than their latents; {names[4]}"):
+        encode(recipe.data, recipe.codec, tmp_path / "clips", pooled)
+    (tmp_path / "latents/manifest.json").unlink()  # the shards alone
+    with pytest.raises(InputError, match="other captions or splits than their latents"):
+        encode(recipe.data, recipe.codec, tmp_path / "clips", pooled)
+    assert not (tmp_path / "latents/manifest.json").exists()
 
 
 @pytest.mark.parametrize(("line", "message"), [

@@ -347,7 +347,7 @@ def test_a_pattern_that_is_mended_goes_on(tmp_path: Path) -> None:
     assert encode(other, recipe.codec, tmp_path / "clips", pooled).sequences
 
 
-def test_damage_is_told_in_one_line(tmp_path: Path) -> None:
+def test_damage_is_reported_in_one_line(tmp_path: Path) -> None:
     prepare(tmp_path)
     with pytest.raises(InputError, match="no folder of clips at"):
         find_clips(tmp_path / "nowhere", "^(?P<actor>.)")

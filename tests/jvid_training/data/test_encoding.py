@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,14 +15,16 @@ from diffusers import AutoencoderKL
 
 import jvid
 from jvid.errors import InputError, JvidError
+from jvid.files import write_json
 from jvid_models.codecs import ImageCodec
-from jvid_training.data import encoder, latents
+from jvid_training.data import blocks, encoder, latents
 from jvid_training.data import workers as module
+from jvid_training.data.blocks import Alone
 from jvid_training.data.checks import check_same_everywhere
 from jvid_training.data.encoder import FrameEncoder, encoder_of
 from jvid_training.data.encoding import encode_recipe
-from jvid_training.data.manifest import load_manifest
-from jvid_training.jobs import pool
+from jvid_training.data.manifest import key_of, load_manifest
+from jvid_training.jobs import agreement, pool
 from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import ranks
 from jvid_training.recipe import CodecChoice, Recipe, structure_recipe
@@ -95,21 +96,78 @@ def test_processes_of_a_job_write_what_one_writes(
     assert contents(tmp_path) == alone
 
 
-def test_a_folder_that_nodes_do_not_share_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+def test_a_folder_that_nodes_do_not_share_is_refused(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def work() -> int:
         try:
             encode_recipe(into(recipe, tmp_path / os.environ["RANK"]))
         except InputError as error:
             print(error)
-            # The other one waits for this one; a launcher would end it. Its number is in the lock that it holds.
-            os.kill(int((tmp_path / "0/.lock").read_text()), signal.SIGKILL)
+            return 2
+        return 0
+
+    monkeypatch.setattr(agreement, "_PATIENCE", 0.0)
+    for rank in (0, 1):  # what another encoding left is no sign of a folder that both see
+        (tmp_path / f"{rank}").mkdir()
+        write_json(tmp_path / f"{rank}/key.json", key_of(recipe.data, recipe.codec))
+    codes, printed = run_ranks(2, work)
+    assert codes == [2, 2], printed
+    lines = printed.strip().splitlines()
+    assert len(lines) == 2
+    assert all("the processes do not see one folder at" in line for line in lines)
+    assert not (tmp_path / "0/manifest.json").exists()
+
+
+def test_processes_of_other_data_are_refused(recipe: Recipe, tmp_path: Path) -> None:
+    def work() -> int:
+        data = attrs.evolve(recipe.data, latents=str(tmp_path), fps=12.5 + int(os.environ["RANK"]))
+        try:
+            encode_recipe(attrs.evolve(recipe, data=data))
+        except InputError as error:
+            print(error)
             return 2
         return 0
 
     codes, printed = run_ranks(2, work)
-    assert codes == [-signal.SIGKILL, 2], printed
-    assert "process 1 does not see what the first one wrote to" in printed
-    assert not (tmp_path / "0/manifest.json").exists()
+    assert codes == [2, 2], printed
+    assert printed.count("the data of the recipe: process 1 on ") == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_one_process_is_that_of_all(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(block, data, encoder, folder, finished) -> None:
+        raise InputError("a disk is full")
+
+    def work() -> int:
+        if os.environ["RANK"] == "1":
+            monkeypatch.setattr(blocks, "encode_block", fails)
+        try:
+            encode_recipe(into(recipe, tmp_path))
+        except JvidError as error:
+            print(error)
+            return 2
+        return 0
+
+    codes, printed = run_ranks(2, work)
+    assert codes == [2, 2], printed
+    assert sorted(printed.strip().splitlines()) == ["a disk is full", "process 1: a disk is full"]
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def test_clips_that_nobody_encoded_are_named(recipe: Recipe, tmp_path: Path) -> None:
+    class Loses(Alone):
+        def encode_blocks(self, every, data, folder, finished) -> None:
+            super().encode_blocks(list(every)[1:], data, folder, finished)
+
+    data = into(recipe, tmp_path).data
+    encoder = encoder_of(jvid.load("codec", "autoencoder", **recipe.codec.options))
+    with pytest.raises(JvidError, match=r"no finished shard holds stand/ann_stand\.avi; the same command"):
+        latents.encode(data, recipe.codec, Path(data.root), Loses(encoder))
+    whole = latents.encode(data, recipe.codec, Path(data.root), Alone(encoder))
+    assert len(whole.sequences) == 12
 
 
 def test_a_worker_that_dies_costs_its_block_alone(
@@ -172,6 +230,21 @@ def test_frames_in_batches_are_those_of_one_at_a_time(
     with pytest.raises(InputError, match=r"--batch 4: Whole encodes whole clips, leave it out"):
         encoder_of(Whole(), batch=4)
     assert encoder_of(Whole()) == FrameEncoder(Whole.encode)
+
+
+def test_a_gpu_gets_the_frames_at_a_time_that_the_recipe_states(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[str] = []
+    monkeypatch.setattr(ImageCodec, "to", lambda self, device: moved.append(device))
+    for stated, batch, expected in ((1, None, 32), (8, None, 8), (8, 6, 6)):
+        codec = jvid.load("codec", "autoencoder", **recipe.codec.options, chunk=stated)
+        assert encoder_of(codec, "cuda", batch).device == "cuda"
+        assert codec.chunk == expected
+    assert moved == ["cuda"] * 3
+    codec = jvid.load("codec", "autoencoder", **recipe.codec.options, chunk=8)
+    encoder_of(codec)
+    assert codec.chunk == 8
 
 
 class Whole:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -40,6 +41,19 @@ def test_workers_change_neither_order_nor_values(workers: int) -> None:
     assert [key[:2] for key in found] == [[step, part] for step in steps for part in (0, 1)]
     assert found == taken(Loader(numbered, 2), steps)
     loader.close()
+
+
+def test_workers_are_forked_whatever_the_platform_starts_by_default() -> None:
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        loader = Loader(
+            lambda step, part: numbered(step, part), 1, 1
+        )  # which a new interpreter could not get
+        assert [key[:2] for key in taken(loader, [3])] == [[3, 0]]
+        loader.close()
+    finally:
+        multiprocessing.set_start_method(before, force=True)
 
 
 def raises(step: int, part: int) -> dict[str, Tensor]:

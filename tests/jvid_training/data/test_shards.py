@@ -80,7 +80,7 @@ def test_columns_give_the_sequences_back() -> None:
     listed = [
         Sequence("b/ä.avi", "b", "ann", 0, False, 0, 9, "s0", ("a b", "c"), {"hair": "red", "n": 2}),
         Sequence("b/ä.avi", "b", "ann", 1, True, 9, 8, "s0", ("a b", "c"), {"hair": "red", "n": 2}),
-        Sequence("a/x.avi", "a", "bob", 0, False, 0, 7, "s1", bucket=3),
+        Sequence("a/x.avi", "a", "bob", 0, False, 0, 7, "s1"),
     ]
     kept = Sequences.of(listed)
     again = Sequences.of_arrays(kept.arrays())
@@ -155,7 +155,7 @@ def test_statistics_do_not_depend_on_the_shards(tmp_path: Path, monkeypatch: pyt
     ]
 
 
-def test_a_damaged_index_is_told(tmp_path: Path) -> None:
+def test_a_damaged_index_is_reported(tmp_path: Path) -> None:
     prepare(tmp_path)
     index = tmp_path / "latents/index.safetensors"
     content = index.read_bytes()

@@ -97,7 +97,7 @@ def test_tars_are_read_as_folders(clips: Path, tmp_path: Path) -> None:
     assert "source" not in key_of(structure_recipe(document(tmp_path)).data, recipe.codec)["data"]
 
 
-def test_wrong_tars_are_told_in_one_line(clips: Path, tmp_path: Path) -> None:
+def test_wrong_tars_are_reported_in_one_line(clips: Path, tmp_path: Path) -> None:
     clip = (clips / "clips" / CLIPS[0]).read_bytes()
     data = recipe_of(tmp_path, source="webdataset", captions="metadata").data
     root = tmp_path / "stored"
@@ -107,6 +107,13 @@ def test_wrong_tars_are_told_in_one_line(clips: Path, tmp_path: Path) -> None:
         ({"a/x_a.avi": clip}, r"part\.tar, a/x_a\.avi: no \.json of the same key"),
         ({"a/x_a.avi": clip, "a/x_a.json": b"{"}, r"part\.tar, a/x_a\.avi: .*line 1"),
         ({"a/x_a.avi": clip, "a/x_a.json": b'{"text": 3}'}, r"text 3, expected a caption"),
+        ({"a/x_a.avi": clip, "a/x_a.json": b'{"text": []}'}, r"text \[\], expected a caption"),
+        ({"a/x_a.avi": clip, "a/x_a.json": b"{}"}, r"text None, expected a caption"),
+        ({"a/x_a.avi": clip, "a/x_a.json": b'{"a":' * 100_000}, r"a/x_a\.avi: nested too deeply"),
+        (
+            {"a/x_a.avi": clip, "a/x_a.json": b'{"text": "b"}', "a/x_a.cls": b"\xff"},
+            r"a/x_a\.avi: 'utf-8' codec can't decode",
+        ),
         ({"a/x_a.json": b"{}"}, "expected samples with a clip"),
         (
             {"x_a.avi": clip, "x_a.json": b'{"text": "b"}', "y": b"", "x_a.mp4": clip},
@@ -117,9 +124,34 @@ def test_wrong_tars_are_told_in_one_line(clips: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message) as caught:
             find_files(root, data)
         assert "\n" not in str(caught.value)
+    write_tar(root / "part.tar", {"a/x_a.avi": clip, "a/x_a.txt": b"b", "a/x_a.json": b"[1]"})
+    with pytest.raises(InputError, match=r"a/x_a\.avi: a JSON list, expected an object"):
+        find_files(root, attrs.evolve(data, captions="text"))
     (root / "part.tar").write_bytes(b"no tar" * 200)
     with pytest.raises(InputError, match=r"part\.tar is no whole tar .*: expected an uncompressed tar"):
         find_files(root, data)
+
+
+@pytest.mark.parametrize(("path", "split"), [
+    ("train_0.tar", "train"),
+    ("train-00000-of-00002.tar", "train"),
+    ("data/validation.tar", "validation"),
+    ("test/part-0.tar", "test"),
+    ("test/trained.tar", "test"),
+    ("part_train.tar", ""),
+])  # fmt: skip
+def test_the_split_is_what_a_name_begins_with_or_a_folder(path: str, split: str, tmp_path: Path) -> None:
+    write_tar(tmp_path / path, {"walk/ann_walk.avi": b"clip"})
+    (file,) = find_files(tmp_path, recipe_of(tmp_path, source="webdataset").data)
+    assert (file.name, file.attributes) == (f"{path}/walk/ann_walk.avi", {"split": split})
+
+
+def test_an_error_of_who_reads_a_copy_is_its_own(clips: Path, tmp_path: Path) -> None:
+    write_tar(tmp_path / "part.tar", {CLIPS[0]: (clips / "clips" / CLIPS[0]).read_bytes()})
+    (file,) = find_files(tmp_path, recipe_of(tmp_path, source="webdataset").data)
+    with pytest.raises(OSError, match="a disk of the reader"), extracted(file) as local:
+        raise OSError("a disk of the reader")
+    assert not local.path.exists()
 
 
 def test_an_autoencoder_learns_from_a_folder(tmp_path: Path) -> None:
@@ -171,9 +203,7 @@ def test_tables_are_read_as_folders(kind: str, clips: Path, tmp_path: Path) -> N
         assert not manifest.skipped
         assert_same_rows(tmp_path / captions, clips / "latents")
         assert [s.actor for s in manifest.sequences] == ["ann", "bob", "eve"] * 2
-        assert [s.attributes["split"] for s in manifest.sequences] == [
-            "train" if kind == "saved" else "data"
-        ] * 6
+        assert [s.attributes["split"] for s in manifest.sequences] == ["train"] * 6
         if captions == "class":
             assert [s.action for s in manifest.sequences] == ["stand"] * 3 + ["walk"] * 3
         else:

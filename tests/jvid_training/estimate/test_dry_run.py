@@ -82,6 +82,8 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
     "a file of weights that is absent": ("training", {"init": "absent.safetensors"}),
     "a pattern that names no parameter": ("training", {"fixed": ("absent.*",)}),
     "a tracker that is absent": ("training", {"trackers": ("mlflow",)}),
+    "a tracker that is absent, before a batch": ("training", {"trackers": ("mlflow",), "accumulate": 3}),
+    "actors that are absent, before a batch": ("training", {"leave_out": ("nobody",), "accumulate": 3}),
     "actors that are absent": ("training", {"leave_out": ("nobody",)}),
     "stills of a recipe of frames": ("training", {"stills": "stills"}),
     "latents that are absent": ("data", {"latents": "absent"}),

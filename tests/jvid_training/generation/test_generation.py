@@ -310,6 +310,8 @@ def test_folders_and_values_that_will_not_do(tmp_path):
         toy(tmp_path / "set", 4, batch=4, micro_batch=3)
     with pytest.raises(InputError, match="num 0"):
         toy(tmp_path / "set", 0, batch=1)
+    with pytest.raises(InputError, match="0 clips in batches of 8: expected 1 or more"):
+        toy(tmp_path / "set", 0)
     with pytest.raises(InputError, match="processes 0"):
         toy(tmp_path / "set", 1, processes=0)
 

@@ -111,6 +111,8 @@ def test_experts_of_published_models_are_pipelines_of_diffusers(tmp_path, tmp_pa
     assert made.codec.decode(latents).shape == (1, 3, 3, 64, 64)
     with pytest.raises(InputError, match="no strategy for image, video: expected --strategy"):
         export_runs({name: Part(run) for name, run in runs.items()}, None, tmp_path / "other")
+    with pytest.raises(InputError, match=r"^image: .* is no ensemble: leave #low out$"):
+        export_runs({"image": Part(runs["image"], "low")}, None, tmp_path / "other")
     with pytest.raises(InputError, match="a decoder beside a published model"):
         export_runs({"image": Part(runs["image"])}, Part(tmp_path), tmp_path / "other")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,16 @@ from jvid.cli import main
 from jvid.errors import InputError
 from jvid_training.data.manifest import load_manifest
 from jvid_training.recipe import structure_recipe
-from jvid_training.train.held_out import VALIDATION_SAMPLES
 from jvid_training.train.trainer import train
 from tests.caption_tools import make_captioned
 from tests.jvid_training.published.models import saved
-from tests.training_tools import write_recipe
+from tests.training_tools import few_held_out_samples, write_recipe
 
 
 @pytest.fixture(autouse=True)
-def few_held_out_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in VALIDATION_SAMPLES:
-        monkeypatch.setitem(VALIDATION_SAMPLES, kind, 2)
+def short_validations() -> Iterator[None]:
+    with few_held_out_samples(2):
+        yield
 
 
 def document(folder: Path, model: Path, run: str, **training: Any) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from jvid_training.train import held_out
+from tests.training_tools import few_held_out_samples
 
 
 @pytest.fixture(autouse=True)
-def few_held_out_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Losses on held-out actors are means over fewer samples: one batch, and a part of one."""
-    for kind in held_out.VALIDATION_SAMPLES:
-        monkeypatch.setitem(held_out.VALIDATION_SAMPLES, kind, 6)
+def short_validations() -> Iterator[None]:
+    with few_held_out_samples():
+        yield

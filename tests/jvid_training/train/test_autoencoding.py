@@ -23,15 +23,9 @@ from jvid_training.autoencoder_folder import export_autoencoder
 from jvid_training.data.pictures import Pictures
 from jvid_training.data.windows import HELD_OUT_STEP
 from jvid_training.recipe import Recipe, structure_recipe
-from jvid_training.train import held_out
 from jvid_training.train.autoencoding import Autoencode
 from jvid_training.train.trainer import train
-from tests.training_tools import SHUFFLING, walker, write_clip, write_recipe
-
-
-@pytest.fixture(autouse=True)
-def few_held_out_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(held_out.VALIDATION_SAMPLES, "autoencoder", 6)
+from tests.training_tools import SHUFFLING, few_held_out_samples, walker, write_clip, write_recipe
 
 
 def document(folder: Path, network: dict[str, Any] | None = None, **training: Any) -> dict[str, Any]:
@@ -75,8 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> Recipe:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(held_out.VALIDATION_SAMPLES, "autoencoder", 6)
+    with few_held_out_samples():
         recipe = structure_recipe(document(folder, patch=8, latent_noise=0.2))
         train(recipe)
     return recipe

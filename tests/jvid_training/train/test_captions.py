@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,20 @@ from jvid_training.data.prompts import load_text
 from jvid_training.data.windows import Windows, generator
 from jvid_training.export import Part, export_runs, read_run
 from jvid_training.recipe import Recipe, structure_recipe
-from jvid_training.train import held_out
 from jvid_training.train.networks import TextConditioned, accelerated, bare, build_network, conditioned
 from jvid_training.train.objectives import PredictNoise, objective_of
 from jvid_training.train.parameters import start_from
 from jvid_training.train.trainer import train
 from tests.caption_tools import captioned, captions_of, make_captioned, make_stills
-from tests.training_tools import pooled
+from tests.training_tools import few_held_out_samples, pooled
 
 LEARNT = {"width": 16, "layers": 1, "heads": 2, "trained": True}
 
 
 @pytest.fixture(autouse=True)
-def few_held_out_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in held_out.VALIDATION_SAMPLES:
-        monkeypatch.setitem(held_out.VALIDATION_SAMPLES, kind, 2)
+def short_validations() -> Iterator[None]:
+    with few_held_out_samples(2):
+        yield
 
 
 def recipe_of(folder: Path, kind: str, run: str, options: dict[str, Any], **training: Any) -> Recipe:
@@ -51,9 +51,7 @@ def runs(tmp_path_factory) -> Path:
     """An image and a video run with trained words, one with fixed words, one on stills, and a decoder."""
     folder = tmp_path_factory.mktemp("captioned-runs")
     make_captioned(folder / "clips")
-    with pytest.MonkeyPatch.context() as patch:
-        for kind in held_out.VALIDATION_SAMPLES:
-            patch.setitem(held_out.VALIDATION_SAMPLES, kind, 2)
+    with few_held_out_samples(2):
         first = recipe_of(folder, "image", "image", LEARNT, steps=2)
         encode(first.data, first.codec, folder / "clips", pooled)
         train(first)

@@ -17,14 +17,15 @@ from jvid.errors import InputError, JvidWarning
 from jvid_training.data.windows import Windows, generator
 from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import Recipe, structure_recipe
-from jvid_training.train import guard, held_out
+from jvid_training.train import guard
 from jvid_training.train.batches import Batches
 from jvid_training.train.checkpoints import best, checkpoints, save_checkpoint
+from jvid_training.train.curves import plot_curves
 from jvid_training.train.guard import Guard, TrainingError, not_finite
 from jvid_training.train.objectives import PredictNoise
 from jvid_training.train.trainer import train
 from tests.forks import run_ranks
-from tests.training_tools import document, prepare, write_recipe
+from tests.training_tools import document, few_held_out_samples, prepare, write_recipe
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,8 @@ def test_steps_are_left_out_by_policy_and_recorded(tmp_path: Path, data: Path, m
     assert [each["step"] for each in run["skipped"]] == [1, 2]
     assert clip_at(recipe, data, 1, 1) in run["skipped"][0]["clips"]
     assert ["loss" in entry for entry in run["curve"]] == [True, False, False, True]
+    plot_curves([tmp_path / "run"], tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").is_file()
     assert not not_finite(load_file(final / "model.safetensors"))
     with pytest.raises(
         TrainingError, match=r"in the 1 steps before, which were left out \(training.max_skips\)"
@@ -224,13 +227,13 @@ def test_what_is_not_finite_is_named() -> None:
     assert not_finite({}) == []
 
 
-def test_held_out_samples_are_shared_and_counted_once(tmp_path: Path, data: Path, monkeypatch) -> None:
+def test_held_out_samples_are_shared_and_counted_once(tmp_path: Path, data: Path) -> None:
     """Seven samples over two processes of two: the last round has one left, for one process."""
     recipe = run_in(tmp_path, data, "image", steps=1)
-    monkeypatch.setitem(held_out.VALIDATION_SAMPLES, "image", 7)
-    one = json.loads((train(recipe) / "run.json").read_text())["curve"][-1]["validation"]
-    two = document(data, steps=1) | {"out": str(tmp_path / "two")}
-    codes, printed = run_ranks(2, lambda: main(["train", str(write_recipe(tmp_path / "recipe.toml", two))]))
+    path = write_recipe(tmp_path / "r.toml", document(data, steps=1) | {"out": str(tmp_path / "two")})
+    with few_held_out_samples(7):
+        one = json.loads((train(recipe) / "run.json").read_text())["curve"][-1]["validation"]
+        codes, printed = run_ranks(2, lambda: main(["train", str(path)]))
     assert codes == [0, 0], printed
     found = json.loads((tmp_path / "two/final/run.json").read_text())["curve"][-1]["validation"]
     assert found == pytest.approx(one, rel=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,19 @@ from jvid_training.data.manifest import load_manifest
 from jvid_training.data.windows import HELD_OUT_STEP, Windows
 from jvid_training.export import read_run
 from jvid_training.recipe import Recipe, structure_recipe
-from jvid_training.train import held_out
 from jvid_training.train.checkpoints import checkpoints
 from jvid_training.train.joint import Jointly, manifests_of
 from jvid_training.train.objectives import PredictNoise
 from jvid_training.train.tasks import objective_of, text_of
 from jvid_training.train.trainer import train
 from tests.caption_tools import captioned, make_captioned, make_stills
-from tests.training_tools import pooled
+from tests.training_tools import few_held_out_samples, pooled
 
 
 @pytest.fixture(autouse=True)
-def few_held_out_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(held_out.VALIDATION_SAMPLES, "video", 2)
+def short_validations() -> Iterator[None]:
+    with few_held_out_samples(2):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_a_step_of_stills_is_of_single_frames_each_with_its_own_noise_and_time(r
     assert all(torch.equal(of_clips[name], expected[name]) for name in expected)
 
 
-def test_the_loss_of_stills_is_the_mean_over_its_frames(recipe: Recipe) -> None:
+def test_each_frame_of_stills_has_its_own_loss(recipe: Recipe) -> None:
     task, windows = objective(recipe)
     _, stills = steps_of(task, 40)
     samples = [task.sample(windows, 0, stills[0], place, 2) for place in range(2)]

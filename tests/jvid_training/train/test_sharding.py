@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import nn
 
 from jvid.cli import main
 from jvid_models.fast import AcceleratedUNet
+from jvid_training.export import Part, read_run
 from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train.checkpoints import averages, checkpoints
@@ -94,6 +96,12 @@ def test_a_sharded_network_takes_the_steps_of_one(tmp_path: Path, data: Path) ->
     assert names - {name for name in names if name.startswith("shard-")} == {"state.json", "manifest.json"}
     ended, saved = load_file(out / "final/model.safetensors"), averages(last)
     assert all(torch.equal(ended[name], saved[name]) for name in ended | saved)
+    # A run that was stopped is read from its parts.
+    shutil.copytree(last, tmp_path / "stopped" / last.name)
+    stopped = read_run(tmp_path / "stopped", "image").network.state_dict()
+    assert stopped.keys() == saved.keys()
+    assert all(torch.equal(stopped[name], saved[name]) for name in saved)
+    assert not Part(tmp_path / "stopped").is_published
 
     # One process goes on from the parts of two, and ends as an unbroken run of one does.
     train(recipe_in(out, data, sharding="full", steps=6, checkpoint_every=6))
@@ -125,7 +133,7 @@ def test_blocks_are_the_outermost_lists(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_compiled_network_has_plain_names(tmp_path: Path, monkeypatch) -> None:
-    """As ``accelerate launch --dynamo_backend eager`` asks; a UNet's own forward is compiled, not the fast one."""
+    """As ``accelerate launch --dynamo_backend eager`` requests; a UNet's own forward is compiled, not the fast one."""
     network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     x, names = torch.randn(5, 3), list(network.state_dict())
     plain = network(x)

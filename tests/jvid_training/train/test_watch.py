@@ -48,7 +48,7 @@ def test_bands_are_means_of_the_losses_at_their_levels() -> None:
 def test_losses_that_are_not_finite_have_no_band() -> None:
     watch = StepWatch(OfTimes(), Accelerator(cpu=True))
     watch.add_losses(torch.tensor([1.0, float("nan"), 3.0]), {"t": torch.tensor([0.05, 0.05, 0.95])})
-    watch.add_norm(torch.tensor(2.0))
+    watch.add_norm(2.0)
     watch.add_norm(float("inf"))
     assert watch.take() == {
         "loss_t/0.0-0.1": 1.0,
@@ -61,7 +61,6 @@ def test_losses_that_are_not_finite_have_no_band() -> None:
 def test_an_objective_without_levels_has_no_bands() -> None:
     watch = StepWatch(object(), Accelerator(cpu=True))
     watch.add_losses(torch.ones(2), {})
-    watch.add_norm(None)
     assert watch.take() == {}
 
 

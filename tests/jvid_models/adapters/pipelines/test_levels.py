@@ -11,7 +11,7 @@ import torch
 
 from jvid.errors import InputError
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
-from jvid_models.adapters.pipelines.levels import VisitedLevels, visited_levels
+from jvid_models.adapters.pipelines.levels import VisitedLevels, declared_levels, visited_levels
 from jvid_models.adapters.pipelines.visits import Visits
 from jvid_models.adapters.scheduler_clocks import Clock
 from jvid_models.adapters.scheduler_configs import levels_of_scheduler
@@ -251,3 +251,10 @@ def test_exploding_sigmas_hold_all_that_are_visited() -> None:
     assert isinstance(found, VisitedLevels)
     assert found.schedule == VarianceExploding(0.01, 100.0)
     assert found.times(more)[0] == 1.0
+
+
+def test_a_class_that_is_not_known_declares_what_it_is_read_as() -> None:
+    helios = diffusers.HeliosScheduler(stages=1, stage_range=[0, 1], gamma=1.0)
+    assert declared_levels(helios).schedule == FlowMatching()
+    known = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
+    assert declared_levels(known).schedule == FlowMatching(3.0)

@@ -12,6 +12,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from benchmarks.published.comparison import compare, run_of
 from jvid.errors import InputError
 from jvid_models.adapters.pipelines import setting
+from jvid_models.adapters.pipelines.call import UnstatedSteps
 from jvid_models.adapters.pipelines.loops import loop_of, preparing, priors_of
 from jvid_models.adapters.pipelines.parts import StackedParts
 from tests.jvid_models.adapters.pipelines.toys import ToyDecoder, ToyNetwork, ToyPipeline, toy
@@ -149,11 +150,12 @@ def test_the_loop_of_a_chain_is_that_of_its_decoder_and_the_prior_runs_once_a_co
     assert priors_of(pipe) == ("prior_pipe",)
     run = assert_equal(pipe)
     assert pipe.prior_pipe is prior
-    assert "scheduler" not in pipe.decoder_pipe.__dict__ or pipe.decoder_pipe.scheduler is pipe.scheduler
+    assert pipe.decoder_pipe.scheduler is pipe.scheduler
     before = prior.calls
     run.sampled()
     run.denoiser.grid(7)
     assert prior.calls == before + 1
+    assert "_progress_bar_config" not in vars(prior), "its progress bars are shown again"
 
 
 class Pixels(diffusers.DiffusionPipeline):
@@ -270,6 +272,41 @@ def test_an_error_of_a_loop_that_has_no_room_asks_for_the_number_of_steps():
                 latents = self.scheduler.step(output, t, latents).prev_sample
             return (self.vae.decode(latents),)
 
-    with pytest.raises(InputError, match="num_inference_steps"):
+    with pytest.raises(UnstatedSteps, match="num_inference_steps"):
         compare(run_of(Keeping(network(), ToyDecoder(), scheduler()), CALL))
     assert_equal(Keeping(network(), ToyDecoder(), scheduler()), stated=True)
+
+
+class Leaving(ToyPipeline):
+    """One that leaves the last timestep out."""
+
+    @torch.no_grad()
+    def __call__(self, prompt=None, num_inference_steps=10, generator=None, output_type="pt"):
+        text = self.encode_prompt([prompt])
+        self.scheduler.set_timesteps(num_inference_steps)
+        latents = self.prepare_latents(1, 8, generator)
+        for t in self.scheduler.timesteps[:-1]:
+            latents = self.scheduler.step(self.network(latents, t, text), t, latents).prev_sample
+        return (self.vae.decode(latents / 0.2),)
+
+
+def test_the_number_of_steps_is_asked_for_only_where_it_is_not_stated():
+    with pytest.raises(
+        UnstatedSteps, match="steps for 8 timesteps: expected one each; state num_inference_steps"
+    ):
+        run_of(Leaving(network(), ToyDecoder(), scheduler()), CALL)
+    with pytest.raises(InputError, match=r"steps for 4 timesteps: expected one each$") as caught:
+        run_of(Leaving(network(), ToyDecoder(), scheduler()), CALL, stated=True)
+    assert type(caught.value) is InputError
+
+
+def test_a_run_that_fails_in_its_first_turn_is_not_repeated():
+    class Failing(ToyNetwork):
+        def forward(self, x, t, text):
+            self.calls += 1
+            raise RuntimeError("out of memory")
+
+    pipe = ToyPipeline(Failing().eval(), ToyDecoder(), scheduler())
+    with pytest.raises(InputError, match="RuntimeError: out of memory"):
+        run_of(pipe, CALL)
+    assert pipe.network.calls == 1
