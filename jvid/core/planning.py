@@ -21,7 +21,10 @@ from jvid.errors import InputError
 if TYPE_CHECKING:
     from jvid.core.protocols import NoiseSchedule, Selector
 
-__all__ = ["check_names", "describe", "draw_plan", "levels_of", "on_schedule"]
+__all__ = ["SMALLEST", "check_names", "describe", "draw_plan", "levels_of", "on_schedule"]
+
+SMALLEST = 1e-30
+"""The least alpha and sigma above 0: float32 holds their quotients with latents, and float64 their squares."""
 
 
 def check_names(names: Iterable[str], experts: Iterable[str], who: object) -> None:
@@ -37,14 +40,37 @@ def check_names(names: Iterable[str], experts: Iterable[str], who: object) -> No
 def levels_of(
     grid: Sequence[float] | Callable[[NoiseSchedule], Sequence[float]], schedule: NoiseSchedule
 ) -> tuple[Level, ...]:
-    """The levels of a grid on a schedule, in double precision; they need not fall."""
+    """The levels of a grid on a schedule, in double precision; they need not fall.
+
+    Raises:
+        InputError: a grid without times from 0 to 1, fewer than two of them, or a level too small to compute with.
+    """
     import torch
 
-    times = [float(t) for t in (grid(schedule) if callable(grid) else grid)]
+    given: Any = grid(schedule) if callable(grid) and not isinstance(grid, type) else grid
+    try:
+        times = [float(t) for t in given]
+    except (TypeError, ValueError):
+        raise InputError(
+            f"grid {given!r}: expected times from 1 (noise) to 0 (clean), or what gives them, such as Leading(50)"
+        ) from None
     if len(times) < 2 or not all(0.0 <= t <= 1.0 for t in times):
         raise InputError(f"grid {times}: expected at least two times, each from 0 (clean) to 1 (noise)")
     alpha, sigma = schedule(torch.tensor(times, dtype=torch.float64))
-    return tuple(map(Level, times, alpha.tolist(), sigma.tolist()))
+    levels = tuple(map(Level, times, alpha.tolist(), sigma.tolist()))
+    for level in levels:
+        _check_size(level)
+    return levels
+
+
+def _check_size(level: Level) -> None:
+    """Refuse a level of which a solver's coefficients would not be finite, in latents of float32 too."""
+    for name, value in (("alpha", level.alpha), ("sigma", level.sigma)):
+        if value and not SMALLEST <= value <= 1 / SMALLEST:
+            raise InputError(
+                f"{name} is {value:g} at t {level.t:g}: expected 0, or from {SMALLEST:g} to {1 / SMALLEST:g}, so that latents "
+                "can be computed; change the grid"
+            )
 
 
 def describe(selector: Any) -> dict[str, Any]:
@@ -103,7 +129,7 @@ def on_schedule(plan: Plan, schedule: NoiseSchedule) -> Plan:
     """The plan with its steps on ``schedule``: one that was read from a file knows none.
 
     Raises:
-        InputError: its levels are another schedule's; the message names the first of them.
+        InputError: its levels are another schedule's, or too small to compute with; the message names the first of them.
     """
     import torch
 
@@ -120,6 +146,8 @@ def on_schedule(plan: Plan, schedule: NoiseSchedule) -> Plan:
                 f"expected alpha {alpha:.9g}, sigma {sigma:.9g} of {type(schedule).__name__}: replay it with the "
                 "strategy that it was drawn for, or draw another from its seed"
             )
+    for level in levels:
+        _check_size(level)
     return attrs.evolve(plan, steps=tuple(attrs.evolve(step, schedule=schedule) for step in plan.steps))
 
 

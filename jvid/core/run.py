@@ -83,7 +83,12 @@ class Run:
         try:
             # Around the step alone: a generator that yields inside would leak the mode to its caller.
             with torch.no_grad():
-                out, memory = self._solver.step(x, step, denoise, noise, memory)
+                answer: Any = self._solver.step(x, step, denoise, noise, memory)
+            # A tensor of two clips can be taken apart, too.
+            if isinstance(answer, Tensor) or not isinstance(answer, Sequence) or len(answer) != 2:
+                what = "a tensor" if isinstance(answer, Tensor) else form(answer)
+                raise InputError(f"the solver's step returned {what}: expected (x, memory)")
+            out, memory = answer
         except SystemExit as error:
             who = f"solver {origin(self._solver)} {_at(step, step.start)}"
             raise ended(who, error) from error

@@ -23,6 +23,7 @@ from jvid.core.bridged import Bridged
 from jvid.core.conditions import PerExpert
 from jvid.core.fingerprint import check_same, fingerprint
 from jvid.core.keyed import check_seeds
+from jvid.core.members import check_members
 from jvid.core.plan import Plan
 from jvid.core.planning import check_names, draw_plan, levels_of, on_schedule
 from jvid.core.protocols import DeclaresExperts, Expert, Level
@@ -72,8 +73,8 @@ class Sampler:
             than with noise alone.
 
     Raises:
-        InputError: no experts, experts of different latent spaces, a selector that names others, a grid
-            that is not one, or an initial noise of deviation 0.
+        InputError: no experts, a part that is not of its kind (its name or its class, say), experts of different latent
+            spaces, a selector that names others, a grid that is not one, or an initial noise of deviation 0.
     """
 
     experts: Mapping[str, Expert]
@@ -101,12 +102,30 @@ class Sampler:
         same_space: bool = False,
         clean: Tensor | None = None,
     ) -> None:
+        if not isinstance(experts, Mapping):
+            raise InputError(
+                f"experts are a {type(experts).__name__}: expected them by name, {{name: Expert(denoiser)}}"
+            )
         experts = dict(experts)
         if not experts:
             raise InputError("a sampler without experts: expected at least one, by name")
         for name, expert in experts.items():
             if not isinstance(expert, Expert):
                 raise InputError(f"expert {name!r} is a {type(expert).__name__}: wrap it, Expert(denoiser)")
+            check_members("denoiser", expert.denoiser, f"the denoiser of expert {name!r}")
+            if expert.noise is not None:
+                check_members("noise", expert.noise, f"the noise of expert {name!r}")
+        check_members("selector", selector, "the selector")
+        check_members("solver", solver, "the solver")
+        if schedule is not None:
+            check_members("schedule", schedule, "the schedule")
+        if initial is not None:
+            check_members("noise", initial, "the initial noise")
+        if callable(postprocessors):
+            raise InputError("postprocessors are one component: expected a list, postprocessors=[...]")
+        postprocessors = tuple(postprocessors)
+        for postprocessor in postprocessors:
+            check_members("postprocessor", postprocessor, "a postprocessor")
         if isinstance(selector, DeclaresExperts):
             check_names(selector.experts, experts, selector)
         given = {name: expert.denoiser for name, expert in experts.items()}
@@ -120,7 +139,7 @@ class Sampler:
         }
         levels = levels_of(grid, reference)  # a wrong grid is an error here, not at the first run
         check_initial(initial)
-        self.__attrs_init__(experts, selector, solver, grid, reference, tuple(postprocessors), initial, clean)
+        self.__attrs_init__(experts, selector, solver, grid, reference, postprocessors, initial, clean)
         object.__setattr__(self, "_denoisers", denoisers)
         object.__setattr__(self, "_levels", levels)
 
@@ -148,7 +167,7 @@ class Sampler:
         cond: Condition | PerExpert | None = None,
         plan: Plan | int | None = None,
         x: Tensor | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
         device: torch.device | str | None = None,
         resume: State | None = None,
     ) -> Iterator[State]:
@@ -207,7 +226,7 @@ class Sampler:
         cond: Condition | PerExpert | None = None,
         plan: Plan | int | None = None,
         x: Tensor | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
         device: torch.device | str | None = None,
         resume: State | None = None,
     ) -> Tensor:

@@ -70,12 +70,15 @@ class State:
         return self.plan.steps[following] if following < len(self.plan) else None
 
 
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
 def start(
     shape: Sequence[int] | None,
     seeds: Sequence[int],
     level: Level,
     x: Tensor | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     device: torch.device | str | None = None,
     initial: NoiseSampler | None = None,
     clean: Tensor | None = None,
@@ -87,7 +90,7 @@ def start(
         seeds: one a clip.
         level: the first of the plan, that of x.
         x: latents to take as they are.
-        dtype: float32 or float64; x's if it is one of them, else float32.
+        dtype: float32 or float64, or its name; x's if it is one of them, else float32.
         device: x's or the CPU if None.
         initial: shapes the noise; independent if None.
         clean: latents ``(c, f, h, w)`` of a clip that the noise of the level is added to; None is noise alone.
@@ -95,10 +98,11 @@ def start(
     Raises:
         InputError: another dtype, a shape that is not one, an x of another shape, noise of another shape, or a clip of another.
     """
-    if dtype not in (None, torch.float32, torch.float64):
+    if dtype is not None and str(dtype).removeprefix("torch.") not in _DTYPES:
         raise InputError(
             f"dtype {dtype} of latents: expected float32 or float64; experts may compute in less"
         )
+    dtype = None if dtype is None else _DTYPES[str(dtype).removeprefix("torch.")]
     if shape is not None and (len(shape) != 4 or min(shape) < 1):
         raise InputError(f"shape {tuple(shape)}: expected (channels, frames, height, width) of one clip")
     if x is None:

@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jvid.core.members import PROTOCOLS
 from jvid.errors import InputError, UnknownNameError, one_line
 from jvid.plugins.choice import Choice
 from jvid.plugins.options import parameters
-from jvid.plugins.shape import PROTOCOLS
 
 if TYPE_CHECKING:
     from torch import Tensor

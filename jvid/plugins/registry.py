@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
+from jvid.core.members import missing_members
 from jvid.errors import (
     InputError,
     JvidError,
@@ -39,7 +40,6 @@ from jvid.plugins.isolation import LOCK
 from jvid.plugins.options import check_options, fitting, parameters
 from jvid.plugins.parts import Experts, with_parts
 from jvid.plugins.registrar import KINDS, Component
-from jvid.plugins.shape import missing_members
 
 __all__ = ["KINDS", "Component", "Registry", "current", "load", "names", "using"]
 
@@ -256,7 +256,8 @@ class Registry:
         except BaseException as error:
             raise PluginError(f"{component} failed: {one_line(error, typed=True)}") from error
         if wrong := missing_members(component.kind, made):
-            raise PluginError(f"{component} {wrong}")
+            what = "None; expected it to return the component" if made is None else wrong
+            raise PluginError(f"{component} made {what}")
         return made
 
     def _resolve(self, kind: str, name: str) -> tuple[list[Component], list[Failure]]:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from jvid.core.members import missing_members
 from jvid.errors import InputError, MissingDependencyError, PluginError, UnknownNameError
 from jvid.plugins import builtins, hookimpl
 from jvid.plugins.registrar import KINDS, Registrar
 from jvid.plugins.registry import Registry
-from jvid.plugins.shape import missing_members
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.selectors import Always
 from jvid.solvers import DDIM

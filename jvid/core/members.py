@@ -23,8 +23,9 @@ from jvid.core.protocols import (
     Solver,
     TextEncoder,
 )
+from jvid.errors import InputError
 
-__all__ = ["PROTOCOLS", "missing_members"]
+__all__ = ["PROTOCOLS", "check_members", "missing_members"]
 
 PROTOCOLS: Mapping[str, type] = {
     "denoiser": Denoiser,
@@ -60,38 +61,51 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...] | None]] = {
 }
 
 
-def missing_members(kind: str, made: object) -> str | None:
-    """The members that ``made`` lacks to be of ``kind``, as text; None where none is missing."""
+def check_members(kind: str, value: object, who: str) -> None:
+    """Refuse a value that is no component of its kind, such as its name or its class.
+
+    Raises:
+        InputError: it names ``who``, and what is missing.
+    """
+    wrong = missing_members(kind, value)
+    if wrong and isinstance(value, str):
+        name, options, _ = value.partition(":")
+        load = f"jvid.load({kind!r}, {name!r}{', ...' if options else ''})"
+        raise InputError(f"{who} is the text {value!r}: expected a component, such as {load}")
+    if wrong:
+        raise InputError(f"{who} is {wrong}")
+
+
+def missing_members(kind: str, value: object) -> str | None:
+    """What ``value`` is, and the members that it lacks to be of ``kind``; None where none is missing."""
     if kind not in _NEEDS:
         return None
-    if made is None:
-        return "made None; expected it to return the component"
-    if isinstance(made, type):
-        return f"made the class {made.__name__}; expected an object of it: call it"
+    if value is None:
+        return f"None; expected {_wanted(kind) or 'the component'}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}; expected an object of it: call it"
+    got = f"a value of type {type(value).__name__}"
     for name, arguments in _NEEDS[kind].items():
-        if not _has(made, name):
+        if not _has(value, name):
             what = "cannot be called" if name == _CALL else f"has no {name!r}"
-            return f"made a value of type {type(made).__name__} that {what}; expected {_wanted(kind)}"
+            return f"{got} that {what}; expected {_wanted(kind)}"
         if arguments is None:
             continue
-        method = made if name == _CALL else getattr(made, name)
+        method = value if name == _CALL else getattr(value, name)
         if not callable(method) or not _takes(method, len(arguments)):
             shown = "" if name == _CALL else f".{name}"
-            return (
-                f"made a value of type {type(made).__name__} that cannot be called as {shown}({', '.join(arguments)}); "
-                f"expected {_wanted(kind)}"
-            )
+            return f"{got} that cannot be called as {shown}({', '.join(arguments)}); expected {_wanted(kind)}"
     return None
 
 
-def _has(made: object, name: str) -> bool:
+def _has(value: object, name: str) -> bool:
     """Whether the attribute is there; a property is not evaluated for it."""
     if name == _CALL:
-        return callable(made)
+        return callable(value)
     try:
-        inspect.getattr_static(made, name)
+        inspect.getattr_static(value, name)
     except AttributeError:
-        return hasattr(made, name)  # of a __getattr__, as torch's modules have
+        return hasattr(value, name)  # of a __getattr__, as torch's modules have
     return True
 
 
