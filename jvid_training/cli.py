@@ -212,7 +212,7 @@ def sheets(
     models = source.load(device, dtype or "float32", host=stays_on_host(offload))
 
     def changed(strategy: Strategy) -> Strategy:
-        return changes.changed(strategy, models.frame_experts, models.default_wrappers)
+        return changes.changed(strategy, models)
 
     files = make_sheets(
         models,

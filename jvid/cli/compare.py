@@ -98,7 +98,7 @@ def compare(
     source = ensemble.source() or default_source()
     models = source.load(device, dtype or "float32", host=stays_on_host(offload))
     used = {
-        label: changes.changed(strategy, models.frame_experts, models.default_wrappers)
+        label: changes.changed(strategy, models)
         for label, strategy in (stated or _recommended(models)).items()
     }
     check_overlap(changes.overlap, models, frames)

@@ -107,11 +107,7 @@ def plan(
     if models is not None:
         check_overlap(changes.overlap, models, frames)
     base = (stated or paper.strategy()) if models is None else start.of(models, stated)
-    used = (
-        changes.changed(base)
-        if models is None
-        else changes.changed(base, models.frame_experts, models.default_wrappers)
-    )
+    used = changes.changed(base, models)
     if drawn is not None and models is not None:
         used, drawn = replayed(used, drawn, models)
     composition = Composition(used, models)

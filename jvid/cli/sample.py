@@ -160,7 +160,7 @@ def sample(
         conditioned = [name for name, member in models.members.items() if member.conditioner is not None]
         each = ["0"] if len(conditioned) == len(models.members) else [f"{name}=0" for name in conditioned]
         changes = attrs.evolve(changes, guidance=each)
-    used = changes.changed(base, models.frame_experts, models.default_wrappers)
+    used = changes.changed(base, models)
     wanted_frames = frames if frames is not None else record.frames if record else None
     check_overlap(changes.overlap, models, wanted_frames)
 

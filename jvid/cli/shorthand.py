@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jvid.strategy.guidance import Guidance
     from jvid.strategy.strategy import Strategy
 
-__all__ = ["by_expert", "guided", "stacked"]
+__all__ = ["by_expert", "guided", "named_experts", "stacked"]
 
 _FORMS = "expected a number, video=2,image=3, or video:scale=2,low=.2,high=.8,rescale=.5,against=image"
 
@@ -108,6 +108,14 @@ def stacked(base: Strategy, wrappers: Sequence[str], noises: Sequence[str]) -> S
             stated = attrs.evolve(stated, noise=noise[expert])
         base = base.with_expert(expert, stated)
     return base
+
+
+def named_experts(guidance: Sequence[str], stacks: Sequence[str]) -> list[str]:
+    """The experts that texts of ``--guidance``, and of ``--wrapper`` and ``--noise``, name."""
+    from jvid.cli.ensembles import named
+
+    found = [expert for text in guidance for expert, _ in _parsed(text) if expert]
+    return list(dict.fromkeys([*found, *(named(text)[0] for text in stacks)]))
 
 
 def _parsed(text: str) -> list[tuple[str, float | Guidance]]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 
 from jvid.cli.groups import option_of
-from jvid.errors import InputError, located
+from jvid.errors import InputError, JvidWarning, located
 
 if TYPE_CHECKING:
     from jvid.ensemble.ensemble import Ensemble
-    from jvid.plugins.choice import Choice
     from jvid.strategy.strategy import Strategy
 
 __all__ = ["PANEL", "StartOptions", "StrategyOptions", "check_overlap", "labelled"]
@@ -170,23 +170,21 @@ class StrategyOptions:
         ),
     ] = None
 
-    def changed(
-        self,
-        base: Strategy,
-        frame_experts: Sequence[str] = ("image",),
-        defaults: Mapping[str, tuple[Choice, ...]] | None = None,
-    ) -> Strategy:
+    def changed(self, base: Strategy, ensemble: Ensemble | None = None) -> Strategy:
         """``base`` with what the options state.
 
         Args:
             base: the strategy to start from.
-            frame_experts: whose noise ``--gamma`` and ``--ratio`` are without a name.
-            defaults: the ensemble's own wrappers by expert, which ``--guidance`` keeps.
+            ensemble: its experts of frames get ``--gamma`` and ``--ratio`` without a name (``image`` if None), and ``--guidance``
+                keeps its own wrappers.
 
         Raises:
             InputError: a value of another form, or one that is out of range.
+
+        Warns:
+            JvidWarning: options of experts that the selector never chooses.
         """
-        from jvid.cli.shorthand import by_expert, guided, stacked
+        from jvid.cli.shorthand import by_expert, guided, named_experts, stacked
         from jvid.plugins.choice import Choice
         from jvid.strategy.shorthand import with_noise
 
@@ -207,12 +205,40 @@ class StrategyOptions:
         if self.wrapper or self.noise:
             strategy = stacked(strategy, self.wrapper or (), self.noise or ())
         if self.guidance:
-            strategy = guided(strategy, self.guidance, defaults)
+            strategy = guided(strategy, self.guidance, ensemble.default_wrappers if ensemble else None)
+        named = named_experts(self.guidance or (), [*(self.wrapper or ()), *(self.noise or ())])
         for field in ("gamma", "ratio"):
             if (text := getattr(self, field)) is not None:
-                for expert, value in by_expert(field, text, frame_experts):
+                for expert, value in by_expert(
+                    field, text, ensemble.frame_experts if ensemble else ("image",)
+                ):
                     strategy = with_noise(strategy, expert, **{field: value})
+                    named.append(expert)
+        _warn_of_unchosen(strategy, dict.fromkeys(named), ensemble)
         return strategy
+
+
+def _warn_of_unchosen(strategy: Strategy, names: Iterable[str], ensemble: Ensemble | None) -> None:
+    """Warn of options for experts that the selector cannot choose; names that the ensemble does not have are errors later."""
+    from jvid.core.protocols import DeclaresExperts
+    from jvid.ensemble import Composition
+
+    known = [name for name in names if ensemble is None or name in ensemble.experts]
+    if not known:
+        return
+    selector = Composition(strategy, ensemble).selector
+    declared = selector.experts if isinstance(selector, DeclaresExperts) else ()
+    stacks = (choice for each in strategy.experts.values() for choice in each.wrappers or ())
+    others = [
+        value for choice in stacks for value in choice.options.values()
+    ]  # names of other experts among them
+    if declared and (unused := [name for name in known if name not in declared and name not in others]):
+        warnings.warn(
+            f"options of {', '.join(unused)} change nothing: selector {strategy.selector.name} chooses {', '.join(declared)} "
+            "alone; leave them out, or take a selector that names it",
+            JvidWarning,
+            stacklevel=3,
+        )
 
 
 def check_overlap(overlap: int | None, ensemble: Ensemble, frames: int | None) -> None:

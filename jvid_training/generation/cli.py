@@ -125,7 +125,7 @@ def generate(
 
     def strategy(models: Ensemble) -> Strategy:
         check_overlap(changes.overlap, models, frames)
-        return changes.changed(start.of(models, stated), models.frame_experts, models.default_wrappers)
+        return changes.changed(start.of(models, stated), models)
 
     with _progress() as progress:
         made = run(

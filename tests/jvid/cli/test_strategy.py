@@ -209,3 +209,32 @@ def test_what_contradicts_is_one_line(
     assert words in said.err
     assert files() == ["mine.json"]
     assert built == []
+
+
+@pytest.mark.parametrize(
+    ("options", "unused"),
+    [
+        (["--gamma", ".5"], "image"),
+        (["--guidance", "image=3", "--ratio", ".5"], "image"),
+        (["--noise", "image=shared:ratio=.5"], "image"),
+        (["--wrapper", "image=guided:scale=2"], "image"),
+        (["--guidance", "3", "--gamma", "video=.5"], ""),
+        (["--guidance", "video:scale=2,against=image", "--guidance", "image=2"], ""),
+        ([], ""),
+    ],
+)
+@pytest.mark.parametrize("ensemble", ["toy", "none"])
+def test_options_of_an_expert_that_is_never_chosen_are_warned_of(
+    options: list[str], unused: str, ensemble: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(
+            ["plan", "--ensemble", ensemble, "--selector", "always:name=video", "--solver", "ddpm", *options]
+        )
+        == 0
+    )
+    warned = f"jvid: warning: options of {unused} change nothing: selector always chooses video alone; leave them out, "
+    drawn = capsys.readouterr().err
+    assert drawn.startswith(warned) if unused else drawn == ""
+    assert main(["plan", "--ensemble", ensemble, "--paper", "64", *options]) == 0
+    assert capsys.readouterr().err == ""
