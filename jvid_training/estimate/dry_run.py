@@ -32,7 +32,7 @@ from jvid_training.train.batches import Batches
 from jvid_training.train.checkpoints import last_whole
 from jvid_training.train.compatible import changes_of
 from jvid_training.train.joint import Jointly
-from jvid_training.train.networks import TextConditioned, build_network, conditioned, unet_of
+from jvid_training.train.networks import TextConditioned, build_network, conditioned, fitted, unet_of
 from jvid_training.train.objectives import Objective, PredictNoise, Reconstruct, in_memory
 from jvid_training.train.parameters import fix, start_from
 from jvid_training.train.previews import Previews
@@ -116,6 +116,10 @@ def _check(recipe: Recipe, processes: int, parts: _Parts) -> None:
     parts.sources = sources_of(recipe)
     text: Any = text_of(recipe, parts.sources)  # of no published model
     parts.text = text
+    if (whole := fitted(recipe, text)) is not recipe:
+        with torch.device("meta"):
+            parts.network = build_network(whole)
+        recipe = whole
     cpu = torch.device("cpu")
     parts.objective = objective_of(recipe, parts.text, cpu)
     batches = Batches(training, parts.objective, parts.sources, Ranks(world=processes), cpu)

@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 from torch import Tensor, nn
 
 from jvid.errors import InputError
@@ -46,6 +47,17 @@ def network_of(recipe: Recipe, text: EmbeddingTable | Words | PublishedModel | N
     return conditioned(build_network(recipe), text)
 
 
+def fitted(recipe: Recipe, text: EmbeddingTable | Words | PublishedModel | None) -> Recipe:
+    """The recipe, its UNet as wide as the text encoder's embeddings where it states no ``text_width``."""
+    if text is None or isinstance(text, PublishedModel) or "text_width" in recipe.network:
+        return recipe
+    return attrs.evolve(recipe, network={**recipe.network, "text_width": _width_of(text)})
+
+
+def _width_of(text: EmbeddingTable | Words) -> int:
+    return text.width if isinstance(text, Words) else int(text.embeddings.shape[-1])
+
+
 def conditioned(network: nn.Module, text: EmbeddingTable | Words | None) -> nn.Module:
     """The network with the text encoder's, where that is trained.
 
@@ -55,7 +67,7 @@ def conditioned(network: nn.Module, text: EmbeddingTable | Words | None) -> nn.M
     if text is None:
         return network
     unet: Any = network
-    width = text.width if isinstance(text, Words) else text.embeddings.shape[-1]
+    width = _width_of(text)
     if unet.config.cross_attention_dim != width:
         raise InputError(
             f"network.text_width: got {unet.config.cross_attention_dim}, expected the text encoder's {width}"

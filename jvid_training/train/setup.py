@@ -25,7 +25,7 @@ from jvid_training.jobs.ranks import Ranks, cpu_job
 from jvid_training.published.model import PublishedModel
 from jvid_training.recipe import Recipe, to_document
 from jvid_training.train.batches import Batches
-from jvid_training.train.networks import network_of, unet_of
+from jvid_training.train.networks import fitted, network_of, unet_of
 from jvid_training.train.optimisation import computable
 from jvid_training.train.parameters import fix, start_from
 from jvid_training.train.precision import Precision
@@ -102,6 +102,7 @@ def set_up(recipe: Recipe, accelerator: Accelerator) -> Setup:
     # The initial weights are the one thing that torch's global generator decides: first of a text network, then of the UNet.
     set_seed(training.seed)
     text = text_of(recipe, sources)
+    recipe = fitted(recipe, text)
     objective = objective_of(recipe, text, accelerator.device)
     batches = Batches(training, objective, sources, ranks, accelerator.device)
     set_seed(training.seed)

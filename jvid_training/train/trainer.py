@@ -88,8 +88,9 @@ class _Run:
     def __init__(
         self, recipe: Recipe, progress: Callable[[Progress], None], accelerator: Accelerator
     ) -> None:
-        self.recipe, self.out = recipe, Path(recipe.out)
         self.setup = set_up(recipe, accelerator)
+        recipe = self.setup.recipe
+        self.recipe, self.out = recipe, Path(recipe.out)
         self.accelerator, self.ranks = accelerator, self.setup.ranks
         self.batches, self.precision = self.setup.batches, self.setup.precision
         self.guard = Guard(recipe, self.batches)

@@ -23,11 +23,12 @@ from jvid_models.text import EmbeddingTable
 from jvid_training.data.latents import encode
 from jvid_training.data.prompts import draw_prompt
 from jvid_training.data.windows import Windows, generator
+from jvid_training.export import read_run
 from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.signals import TRY_AGAIN
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train import setup, trainer
-from jvid_training.train.checkpoints import checkpoints
+from jvid_training.train.checkpoints import MANIFEST, checkpoints, write_digests
 from jvid_training.train.objectives import PredictNoise
 from jvid_training.train.trainer import TrainingError, train
 from tests.forks import Command, run_ranks
@@ -94,6 +95,26 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
     assert run["steps"] == 4
     assert [entry["step"] for entry in run["curve"]] == [1, 2, 3, 4]
     assert all("validation" in run["curve"][index] for index in (1, 3))
+
+
+def test_a_network_is_as_wide_as_the_text_where_nothing_is_stated(tmp_path: Path) -> None:
+    stated = prepare(tmp_path, steps=2)
+    train(stated)
+    network = {name: value for name, value in stated.network.items() if name != "text_width"}
+    free = attrs.evolve(stated, network=network, out=str(tmp_path / "free"))
+    train(attrs.evolve(free, training=attrs.evolve(free.training, steps=1)))
+    record = checkpoints(tmp_path / "free")[-1] / "state.json"
+    state = json.loads(record.read_text())
+    assert state["recipe"]["network"].pop("text_width") == 16
+    write_json(record, state)  # as runs were recorded that stated nothing before
+    (record.parent / MANIFEST).unlink()
+    write_digests(record.parent)
+    train(free)
+    one, two = (load_file(tmp_path / name / "final/model.safetensors") for name in ("run", "free"))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    export = read_run(tmp_path / "free", "image")
+    assert export.network.config.cross_attention_dim == 16
 
 
 def test_a_run_without_held_out_actors_writes_its_checkpoints_too(tmp_path: Path) -> None:
