@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -97,19 +97,17 @@ class Registry:
         self._tell(failures)
 
     def names(self, kind: str) -> tuple[str, ...]:
-        """The shortest name of each component of a kind: bare where unique, else qualified.
+        """The shortest name that loads each component of a kind.
 
         Raises:
             UnknownNameError: no such kind.
         """
-        found = self.components(kind)
-        bare = [component.name for component in found]
-        return tuple(c.name if bare.count(c.name) == 1 else c.qualified for c in found)
+        return tuple(map(self.shortest, self.components(kind)))
 
     def shortest(self, component: Component) -> str:
-        """The name that loads a registered component: bare while it is unique, else qualified."""
-        bare = [c.name for c in self.components(component.kind)]
-        return component.name if bare.count(component.name) == 1 else component.qualified
+        """The name that loads a registered component: bare while it is unique or a part of jvid, else qualified."""
+        named = [c for c in self.components(component.kind) if c.name == component.name]
+        return component.name if _meant(named) is component else component.qualified
 
     def components(self, kind: str) -> tuple[Component, ...]:
         """The components of a kind, in order of plugins and of registration; nothing is imported for it.
@@ -122,15 +120,15 @@ class Registry:
         return tuple(c for plugin in self.plugins for c in plugin.components if c.kind == kind)
 
     def find(self, kind: str, name: str) -> Component:
-        """The component of a bare or qualified name.
+        """The component of a bare or qualified name; a bare name that a part of jvid has is that part's.
 
         Raises:
             UnknownNameError: no plugin has it (the message lists close matches and broken plugins), or several do.
         """
         found = self.components(kind)
         matches = [c for c in found if name in (c.name, c.qualified)]
-        if len(matches) == 1:
-            return matches[0]
+        if (meant := _meant(matches)) is not None:
+            return meant
         if matches:
             raise UnknownNameError(_ambiguous(kind, name, matches))
         resolved, failures = self._resolve(kind, name)
@@ -354,6 +352,13 @@ def load(kind: str, name: str | Choice, /, **options: Any) -> Any:
 def names(kind: str) -> tuple[str, ...]:
     """The names of a kind in the current registry; see ``Registry.names``."""
     return current().names(kind)
+
+
+def _meant(matches: Sequence[Component]) -> Component | None:
+    """The one component of a name; of several, jvid's own: strategies that were saved with its bare name stay what they are."""
+    own = [component for component in matches if component.distribution.split()[:1] == ["jvid"]]
+    found = matches if len(matches) == 1 else own
+    return found[0] if len(found) == 1 else None
 
 
 def _ambiguous(kind: str, name: str, candidates: Iterable[Component]) -> str:

@@ -69,7 +69,7 @@ add(
 
 @_plugin_mutant("names_are_its_own")
 def takes_a_name(register: Any) -> None:
-    """It registers a ddim of its own: the name is ambiguous for everybody."""
+    """It registers a ddim of its own: the bare name stays the built-in's, and nobody finds it."""
     register.solver("ddim", "jvid.solvers:DDIM", help="Another DDIM.")
 
 

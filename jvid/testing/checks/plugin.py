@@ -110,7 +110,7 @@ def importing_is_light(subject: Any, trial: Trial) -> None:
 
 @check("plugin")
 def names_are_its_own(subject: Any, trial: Trial) -> None:
-    """None of its names is a built-in's: the bare name would be ambiguous for all users."""
+    """None of its names is a built-in's: the bare name would be the built-in's."""
     import jvid.plugins.builtins
 
     if _object(subject) is jvid.plugins.builtins:

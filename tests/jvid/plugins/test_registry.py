@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 import jvid
+from jvid.ensemble import Composition
 from jvid.errors import InputError, MissingDependencyError, PluginError, UnknownNameError
 from jvid.plugins import builtins, discovery, hookimpl
 from jvid.plugins.registrar import KINDS, Registrar
@@ -19,6 +20,7 @@ from jvid.plugins.registry import Registry, current, using
 from jvid.schedules import TabulatedSchedule
 from jvid.selectors import Always, PiecewiseAffine
 from jvid.solvers import DDIM
+from jvid.strategy import Strategy
 from tests.toy import toy_registry
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -149,14 +151,27 @@ def test_wrong_options_name_component_and_option(
 
 
 def test_a_collision_lists_every_candidate(registry: Registry) -> None:
-    registry.add(plugin(always=lambda: Always("theirs")), "cartoon", "cartoon 2.0")
-    assert {"builtin/always", "cartoon/always"} <= set(registry.names("selector"))
+    registry.add(plugin(still=lambda: Always("theirs")), "cartoon", "cartoon 2.0")
+    assert "still" in registry.names("selector")
+    registry.add(plugin(still=lambda: Always("mine")), "comic", "jvid-comic 1.0")
+    assert {"comic/still", "cartoon/still"} <= set(registry.names("selector")) - {"still"}
     with pytest.raises(
-        UnknownNameError, match=r"builtin/always \(jvid test\), cartoon/always \(cartoon 2\.0\)"
+        UnknownNameError, match=r"cartoon/still \(cartoon 2\.0\), comic/still \(jvid-comic 1\.0\)"
     ):
-        registry.load("selector", "always", name="video")
-    assert registry.load("selector", "cartoon/always") == Always("theirs")
+        registry.load("selector", "still")
+    assert registry.load("selector", "cartoon/still") == Always("theirs")
+    assert registry.load("selector", "comic/still") == Always("mine")
+
+
+def test_a_built_in_keeps_its_bare_name(registry: Registry) -> None:
+    """A strategy that was saved with it stays what it is, whatever is installed later."""
+    registry.add(plugin(always=lambda: Always("theirs")), "cartoon", "cartoon 2.0")
+    assert {"always", "cartoon/always"} <= set(registry.names("selector")) - {"builtin/always"}
+    assert registry.load("selector", "always", name="video") == Always("video")
     assert registry.load("selector", "builtin/always", name="video") == Always("video")
+    assert registry.load("selector", "cartoon/always") == Always("theirs")
+    with using(registry):
+        assert Composition(Strategy(selector="always:name=video")).plan().experts == ("video",)
 
 
 def test_the_registrar_decorates_and_takes_lazy_targets(registry: Registry) -> None:
