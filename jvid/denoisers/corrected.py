@@ -8,7 +8,7 @@ from torch import Tensor
 
 from jvid.core.levels import check_interval, require_latents, require_prediction
 from jvid.core.protocols import Condition, Denoiser, LatentPostprocessor
-from jvid.denoisers.wrapper import Wrapper
+from jvid.denoisers.wrapper import Wrapper, check_inner
 
 __all__ = ["Corrected"]
 
@@ -22,6 +22,7 @@ class Corrected(Wrapper):
     interval: tuple[float, float] | None = None
 
     def __attrs_post_init__(self) -> None:
+        check_inner(self.denoiser, "Corrected")
         check_interval("Corrected", self.interval)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:

@@ -20,7 +20,7 @@ from jvid.core.evaluations import evaluations_of
 from jvid.core.levels import require_latents, require_prediction
 from jvid.core.protocols import Condition, Denoiser, Evaluation
 from jvid.denoisers.memo import Memo
-from jvid.denoisers.wrapper import Wrapper
+from jvid.denoisers.wrapper import Wrapper, check_inner
 
 __all__ = ["FirstFrame"]
 
@@ -38,6 +38,8 @@ class FirstFrame(Wrapper):
     _first: Memo[dict[str, Any]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        for each in (self.denoiser, self.others):
+            check_inner(each, "FirstFrame")
         object.__setattr__(self, "_first", Memo())
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:

@@ -19,7 +19,7 @@ from jvid.core.evaluations import evaluations_of
 from jvid.core.levels import require_latents, require_prediction
 from jvid.core.protocols import Condition, Denoiser, Evaluation
 from jvid.denoisers.memo import Memo
-from jvid.denoisers.wrapper import Wrapper
+from jvid.denoisers.wrapper import Wrapper, check_inner
 
 __all__ = ["Framewise"]
 
@@ -35,6 +35,7 @@ class Framewise(Wrapper):
     _folded: Memo[dict[str, Any]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        check_inner(self.denoiser, "Framewise")
         object.__setattr__(self, "_folded", Memo())
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:

@@ -23,7 +23,7 @@ from jvid.core.levels import check_interval, require_latents, require_prediction
 from jvid.core.protocols import Condition, Denoiser, Evaluation
 from jvid.core.spaces import same_space
 from jvid.denoisers.memo import Memo
-from jvid.denoisers.wrapper import Wrapper
+from jvid.denoisers.wrapper import Wrapper, check_inner
 from jvid.errors import InputError
 
 __all__ = ["Guided", "guided", "needs_null"]
@@ -54,6 +54,7 @@ class Guided(Wrapper):
     _kept: Memo[dict[str, Any]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        check_inner(self.denoiser, "Guided")
         object.__setattr__(self, "_kept", Memo())
         check_interval("Guided", self.interval)
         own = float(getattr(self.denoiser, "own_guidance", 1.0))

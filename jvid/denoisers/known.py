@@ -26,6 +26,11 @@ __all__ = ["Known"]
 class Known(Wrapper):
     """``denoiser`` with known latents. It is the outermost wrapper: around ``Guided``, not within.
 
+    What is known comes out exactly. What is not fits it as far as the network learnt to continue a part that is replaced at
+    each step: one that was trained on whole clips alone often shows another person or scene beside a few known frames, since its
+    prediction is not conditioned on them (`Ho et al. 2022 <https://arxiv.org/abs/2204.03458>`_, section 3.1). A model that was
+    trained with known frames, such as one of image to video, follows them.
+
     Args:
         denoiser: predicts the rest.
         mask: broadcasts to ``(b c f h w)``, from 0 (unknown) to 1 (known); between, both are blended.
@@ -34,6 +39,8 @@ class Known(Wrapper):
     Raises:
         InputError: a mask outside [0, 1], or tensors that have not five axes.
     """
+
+    outermost = True
 
     denoiser: Denoiser
     mask: Tensor

@@ -19,7 +19,7 @@ from jvid.core.conditions import PerFrame, map_condition
 from jvid.core.evaluations import evaluations_of
 from jvid.core.levels import require_latents, require_prediction, working_dtype
 from jvid.core.protocols import Condition, Denoiser, Evaluation
-from jvid.denoisers.wrapper import Wrapper
+from jvid.denoisers.wrapper import Wrapper, check_inner
 from jvid.errors import InputError
 
 __all__ = ["Windowed"]
@@ -43,6 +43,7 @@ class Windowed(Wrapper):
         return max(1, 3 * self.size // 4) if type(self.size) is int else 1
 
     def __attrs_post_init__(self) -> None:
+        check_inner(self.denoiser, "Windowed")
         for name in ("size", "stride"):
             value = getattr(self, name)
             if type(value) is not int or value < 1:

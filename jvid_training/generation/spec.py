@@ -159,7 +159,7 @@ class Spec:
         """
         path = folder / NAME
         if not path.exists():
-            raise InputError(f"no set of clips in {folder}: expected a folder of jvid generate")
+            raise InputError(f"no set of clips in {folder}: expected a folder of jvid generate, or of videos")
         spec: Spec = read_json(path, "what jvid generate wrote", "give another folder", cls.from_dict)
         return spec
 

@@ -34,6 +34,7 @@ from jvid import (
     Windowed,
 )
 from jvid.denoisers.cached import cached
+from jvid.denoisers.first_frame import FirstFrame
 from jvid.denoisers.memo import Memo
 from jvid.testing import GaussianOracle
 
@@ -225,6 +226,15 @@ def test_known_refuses_what_does_not_fit():
                   lambda: Known.frames(oracle, torch.zeros(1, 4, 1, 1, 1), [4], 4)):  # fmt: skip
         with pytest.raises(InputError):
             wrong()
+    whole = Known(oracle, torch.ones(1, 1, 1, 1, 1), torch.zeros(1, 1, 1, 1, 1))
+    for around, name in ((lambda d: Guided(d, 2.0), "Guided"), (lambda d: Windowed(d, 2, 1), "Windowed"),
+                         (Framewise, "Framewise"), (lambda d: FirstFrame(oracle, d), "FirstFrame"),
+                         (lambda d: FirstFrame(d, oracle), "FirstFrame"),
+                         (lambda d: Corrected(Cached(d, dict), lambda x: x), "Corrected")):  # fmt: skip
+        with pytest.raises(
+            InputError, match=f"{name} around Known would change what Known keeps: expected Known around"
+        ):
+            around(whole)
     half = Known(oracle, torch.full((1, 1, 1, 1, 1), 0.25), torch.ones(1, 1, 1, 1, 1))
     x = randn(1, 1, 2, 2, 2)
     torch.testing.assert_close(half(x, T, {}), 0.25 + 0.75 * oracle(x, T, {}))
