@@ -17,6 +17,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from tests.garbage import keep_from_forks
+from tests.terminals import Terminal
 
 settings.register_profile(
     "jvid",
@@ -72,3 +73,11 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     built.clear()
     with using(toy_registry()):
         yield
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A pseudo-terminal of 120 columns that commands run on."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    return Terminal(monkeypatch)

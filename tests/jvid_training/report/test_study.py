@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from jvid.cli import main
 from jvid.errors import InputError
 from jvid.plugins.registry import Registry, using
 from jvid_training.report.inputs import read
@@ -24,6 +23,7 @@ from tests.report_tools import (
     toy_study,
     toy_sweep,
 )
+from tests.terminals import Terminal
 from tests.toy import toy_registry
 
 
@@ -122,7 +122,7 @@ def test_broken_json_of_a_study(study: Path, tmp_path: Path, broken: str, messag
     assert "\n" not in str(caught.value)
 
 
-def test_a_sweep_before_any_row_is_confirmed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_before_any_row_is_confirmed(tmp_path: Path, terminal: Terminal) -> None:
     """There is a front, and there are floors; there are no rows, and no clips."""
     searched = toy_sweep(tmp_path / "study")
     content = read([searched])
@@ -134,8 +134,9 @@ def test_a_sweep_before_any_row_is_confirmed(tmp_path: Path, capsys: pytest.Capt
     assert "real clips, in halves" in parsed.text("th")
     assert any("strategies of a search" in text for text in parsed.text("p"))
     with using(Registry()):
-        assert main(["report", str(searched), "-o", str(tmp_path / "page.html")]) == 0
-    assert "strategies of a search, 0.0 MB" in capsys.readouterr().out
+        assert "strategies of a search, 0.0 MB" in terminal.run(
+            "report", searched, "-o", tmp_path / "page.html"
+        )
 
 
 def test_a_study_of_version_0_1(study: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from jvid.ensemble import Source
 from jvid.ensemble.canonical import canonical
 from jvid.errors import InputError
+from jvid.plugins.registry import using
 from jvid.strategy import ExpertStrategy, Strategy
 from jvid.strategy.shorthand import guidance_of, noise_of
 from jvid_training.generation import ClipSet
@@ -21,6 +22,8 @@ from jvid_training.search.rows import ablation, grid, grids
 from jvid_training.search.space import Space
 from jvid_training.search.sweep import known_points, load_front
 from tests.search_tools import Means, Real, call, document, opened, swept, write
+from tests.terminals import Terminal
+from tests.toy import toy_registry
 
 TABLE: dict[str, Any] = {
     "experts": {
@@ -186,12 +189,13 @@ def test_what_is_wrong_names_the_expert(evaluator: Evaluator, space: dict[str, A
     assert "\n" not in str(caught.value)
 
 
-def test_a_sweep_goes_on_where_it_was(tmp_path: Path, toys: None, stubbed: None) -> None:
+def test_a_sweep_goes_on_where_it_was(tmp_path: Path, toys: None, stubbed: None, terminal: Terminal) -> None:
     """Known points first, then trials over the three experts; what it chooses samples with the same experts."""
     path = write(tmp_path, study(tmp_path, sweep={"known": True, "trials": 6}))
     of(study(tmp_path))  # prices
     assert call("sweep", path, "--trials", "3") == 0
-    assert call("sweep", path) == 0
+    with using(toy_registry()):
+        assert "6" in terminal.run("sweep", path)
     front = load_front(tmp_path / "out")
     known = [point["known"] for point in front["points"]]
     assert known == ["strategy", "high alone", "mid alone", "low alone", "", ""]
@@ -214,10 +218,13 @@ def test_a_sweep_goes_on_where_it_was(tmp_path: Path, toys: None, stubbed: None)
     ]
 
 
-def test_an_ablation_and_its_grids(tmp_path: Path, toys: None, stubbed: None, capsys: Any) -> None:
+def test_an_ablation_and_its_grids(
+    tmp_path: Path, toys: None, stubbed: None, capsys: Any, terminal: Terminal
+) -> None:
     path = write(tmp_path, study(tmp_path))
     evaluator = of(study(tmp_path))
-    assert call("ablation", path) == 0
+    with using(toy_registry()):
+        assert "high alone" in terminal.run("ablation", path)
     text = (tmp_path / "out/ablation-4-clips-seed-0.md").read_text()
     assert "Ensemble composed" in text
     assert "as a share of the high model alone" in text
