@@ -62,7 +62,7 @@ class Cases:
         only: formats whose name begins so, or "options"; all if None.
         bound: each command's memory.
         trained: with runs of training.
-        seconds: after which a command is stopped; None lets it take what it takes.
+        seconds: of the processor, after which a command is stopped; None lets it take what it takes.
     """
 
     def __init__(
@@ -90,6 +90,8 @@ class Cases:
         self.untouched = self.folder / "untouched"
         self.untouched.mkdir()
         self.material = material(self.folder / "material", trained=self.trained)
+        for target in TARGETS:
+            assert not self.trained or (self.material / target.file).is_file(), target.file
         return self
 
     def __exit__(self, *_: object) -> None:

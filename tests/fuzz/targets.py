@@ -83,7 +83,7 @@ TARGETS = (
     _target("state", "data", "data/run/checkpoint-00000002/state.json", "json", TRAIN, ["curves", "data/run", "-o",
     "out.png"]),
     _target("digests", "data", "data/run/checkpoint-00000002/manifest.json", "json", TRAIN),
-    _target("moments", "data", "data/run/checkpoint-00000002/optimizer.pt", "bytes", TRAIN),
+    _target("moments", "data", "data/run/checkpoint-00000002/optimizer.safetensors", "header", TRAIN),
     _target("log", "data", "data/run/log.jsonl", "lines", ["curves", "data/run", "-o", "out.png"], TRAIN),
     _target("set", "set data", "set/set.json", "json", GENERATE, SET, ["report", "set", "-o", "out.html"]),
     _target("batch", "set data", "set/batch-00000000.safetensors", "header", GENERATE, SET),
