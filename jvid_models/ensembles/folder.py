@@ -269,8 +269,13 @@ class EnsembleFolder:
         path = self.folder / file
         weights = {name: tensor.float() for name, tensor in named(read_weights(path)).items()}
         # On the meta device no time goes into random weights that are overwritten at once.
-        with torch.device("meta"):
-            network: nn.Module = make()
+        try:
+            with torch.device("meta"):
+                network: nn.Module = make()
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{self.folder} describes no network of {file}: {one_line(error, first=True)[:200]}; {_REMEDY}"
+            ) from None
         try:
             network.load_state_dict(weights, strict=True, assign=True)
         except RuntimeError as error:
@@ -306,8 +311,16 @@ def _read_meta(folder: Path) -> Mapping[str, Any]:
         )
     if missing := [key for key in _KEYS if key not in meta]:
         raise InputError(f"{path} lacks {', '.join(missing)}: {_REMEDY}")
-    for name, described in meta["experts"].items() if isinstance(meta["experts"], Mapping) else ():
-        lacking = [key for key in ("denoises", "network", "weights") if key not in dict(described or {})]
-        if lacking:
+    for key in ("schedule", "latents", "experts", "decoder"):
+        _check_object(path, key, meta[key])
+    for name, described in meta["experts"].items():
+        _check_object(path, f"expert {name!r}", described)
+        if lacking := [key for key in ("denoises", "network", "weights") if key not in described]:
             raise InputError(f"{path}: expert {name!r} lacks {', '.join(lacking)}: {_REMEDY}")
+        _check_object(path, f"the network of expert {name!r}", described["network"])
     return meta
+
+
+def _check_object(path: Path, what: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{path}: {what} is a {type(value).__name__}, expected an object: {_REMEDY}")

@@ -138,6 +138,14 @@ def read_block(path: Path) -> BlockRecord:
                 sums = [_sums(shards.read(s.shard, "latents", s.offset, s.length, s.clip)) for s in sequences]
         if len(sums) != len(sequences):
             raise ValueError("sums: expected one for each sequence")
+        for each in sums:
+            if (
+                each.ndim != 2
+                or each.shape[0] != 2
+                or each.shape != sums[0].shape
+                or not np.isfinite(each).all()
+            ):
+                raise ValueError("sums: expected two finite numbers for each channel")
         return BlockRecord(sequences, dict(document["clips"]), sums, dict(document.get("shards", {})))
 
     record: BlockRecord = read_json(

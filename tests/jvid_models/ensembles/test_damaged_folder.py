@@ -51,6 +51,23 @@ def test_a_damaged_document_is_reported(folder, tmp_path):
     path.write_text(json.dumps(described | {"experts": {"video": {"denoises": "clips"}}}))
     with pytest.raises(InputError, match="expert 'video' lacks network, weights"):
         load_ensemble(folder)
+    for key in ("schedule", "latents", "experts", "decoder"):
+        path.write_text(json.dumps(described | {key: [1]}))
+        with pytest.raises(
+            InputError, match=f"{key} is a list, expected an object: export the ensemble again"
+        ):
+            load_ensemble(folder)
+    image = described["experts"]["image"]
+    for value, words in (
+        [2, "expert 'image' is a int"],
+        [image | {"network": "u"}, "the network of expert 'image' is a str"],
+    ):
+        path.write_text(json.dumps(described | {"experts": {"image": value}}))
+        with pytest.raises(InputError, match=words):
+            load_ensemble(folder)
+    path.write_text(json.dumps(described | {"decoder": {"blocks": 1, "block": 2}}))
+    with pytest.raises(InputError, match=r"describes no network of decoder.safetensors: .*'block'"):
+        _ = load_ensemble(folder).codec
     path.write_text("{")
     with pytest.raises(InputError, match="expected the document of an ensemble"):
         load_ensemble(folder)

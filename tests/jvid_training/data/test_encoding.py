@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -168,6 +169,28 @@ def test_clips_that_nobody_encoded_are_named(recipe: Recipe, tmp_path: Path) -> 
         latents.encode(data, recipe.codec, Path(data.root), Loses(encoder))
     whole = latents.encode(data, recipe.codec, Path(data.root), Alone(encoder))
     assert len(whole.sequences) == 12
+
+
+@pytest.mark.parametrize("sums", [7, [1.0, 2.0], [[1.0], [2.0], [3.0]], [[1.0], [float("nan")]]])
+def test_sums_of_another_form_are_one_line(sums: object, tmp_path: Path) -> None:
+    row = {
+        "clip": "a.avi",
+        "action": "a",
+        "actor": "b",
+        "phase": 0,
+        "flip": False,
+        "offset": 0,
+        "length": 1,
+        "shard": "s",
+    }
+    path = tmp_path / "shard-00000.json"
+    path.write_text(json.dumps({"sequences": [row], "clips": {"a.avi": ""}, "sums": [sums]}))
+    with pytest.raises(
+        InputError,
+        match=r"shard-00000\.json is damaged .*two finite numbers.*: expected what `jvid encode` wrote; delete",
+    ) as caught:
+        blocks.read_block(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_worker_that_dies_costs_its_block_alone(
