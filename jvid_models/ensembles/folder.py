@@ -272,9 +272,9 @@ class EnsembleFolder:
         try:
             with torch.device("meta"):
                 network: nn.Module = make()
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # of options that nobody has checked
             raise InputError(
-                f"{self.folder} describes no network of {file}: {one_line(error, first=True)[:200]}; {_REMEDY}"
+                f"{self.folder} describes no network of {file}: {one_line(error, typed=True)[:200]}; {_REMEDY}"
             ) from None
         try:
             network.load_state_dict(weights, strict=True, assign=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,19 @@ def read_record(folder: Path, batch: int, spec: Spec) -> dict[str, Any]:
             (clip.prompt, clip.seed) for clip in spec.clips(batch)
         ]:
             raise ValueError("it holds other clips")
-    except (SafetensorError, OSError, MemoryError, ValueError, KeyError, TypeError) as error:
+        _check_record(record)
+    except (SafetensorError, OSError, MemoryError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise unreadable(path, error, str(_damaged(path, str(error)))) from error
     return record
+
+
+def _check_record(record: dict[str, Any]) -> None:
+    """Raises ValueError, KeyError or TypeError where a record lacks something, or holds something else than numbers."""
+    if not all(isinstance(clip["digest"], str) for clip in record["clips"]):
+        raise ValueError("a digest is no text")
+    for value in (*record["calls"].values(), *record["seconds"].values(), record["decoding"]):
+        if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
+            raise ValueError(f"{value!r} among its calls and seconds")
 
 
 def read_tensor(folder: Path, batch: int, name: str, record: dict[str, Any]) -> np.ndarray:

@@ -13,6 +13,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 import jvid.core.run
 from jvid.core.keyed import keyed_normal
@@ -204,7 +206,29 @@ def damages():
     def another(path):
         path.write_bytes(batch_path(path.parent, 0).read_bytes())
 
-    return [shorter, longer, empty, another]
+    def recorded(**changes):
+        def change(path):
+            with safe_open(path, "np") as file:
+                record = json.loads(file.metadata()["jvid"])
+            tensors = load_file(path)
+            record |= changes
+            save_file(
+                tensors,
+                path,
+                {"jvid": json.dumps({key: value for key, value in record.items() if value is not None})},
+            )
+
+        change.__name__ = f"recorded_{'_'.join(changes)}_{len(str(changes))}"
+        return change
+
+    records = [
+        {"decoding": None},
+        {"decoding": "long"},
+        {"seconds": {"video": float("nan")}},
+        {"calls": [2]},
+        {"calls": {"video": -1}},
+    ]
+    return [shorter, longer, empty, another, *(recorded(**changes) for changes in records)]
 
 
 @pytest.mark.parametrize("damage", damages(), ids=lambda damage: damage.__name__)
