@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -75,7 +78,7 @@ def _module(part: object) -> str:
 def _distribution(root: str) -> str:
     """Name and version of what installs the top-level package ``root``; the package itself where that is not known."""
     try:
-        found = list(importlib.metadata.packages_distributions().get(root, ()))
+        found = list(_distributions(tuple(map(_stamped, sys.path))).get(root, ()))
         if not found:  # an editable install does not list its files
             found = [
                 point.dist.name
@@ -86,3 +89,17 @@ def _distribution(root: str) -> str:
         return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names) or f"module {root}"
     except Exception:  # whatever is broken there, the error that is reported matters more
         return f"module {root}"
+
+
+@lru_cache(maxsize=4)
+def _distributions(paths: tuple[tuple[str, float], ...]) -> Mapping[str, list[str]]:
+    """Distributions by top-level package. Kept for these folders as they are: each look reads all their records."""
+    return importlib.metadata.packages_distributions()
+
+
+def _stamped(path: str) -> tuple[str, float]:
+    """A folder of the search path and when something was last installed in it."""
+    try:
+        return path, os.stat(path or ".").st_mtime
+    except OSError:
+        return path, 0.0

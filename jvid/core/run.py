@@ -173,17 +173,19 @@ def ended(who: str, error: SystemExit) -> PluginError:
     return PluginError(f"{who} called sys.exit({error.code!r}): expected it to return, or to raise an error")
 
 
-def checked(out: Any, x: Tensor, who: str) -> Tensor:
-    """What a component made of latents x, if it is like them and finite.
+def checked(out: Any, x: Tensor, who: str, component: object) -> Tensor:
+    """What a component made of latents x, if it is like them and finite; ``who`` is its place in the run.
 
     Raises:
         InputError: another shape or dtype, or no tensor.
         NonFiniteError: NaN or infinity.
     """
     if not is_like(out, x):
-        raise InputError(f"{who} returned {form(out)}: expected latents like its input, {form(x)}")
+        named = f"{who}, {origin(component)},"
+        raise InputError(f"{named} returned {form(out)}: expected latents like its input, {form(x)}")
     if not _is_finite(out):
-        raise NonFiniteError(f"{who} returned NaN or infinity, from latents that were finite")
+        named = f"{who}, {origin(component)},"
+        raise NonFiniteError(f"{named} returned NaN or infinity, from latents that were finite")
     found: Tensor = out
     return found
 

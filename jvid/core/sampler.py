@@ -257,7 +257,7 @@ class Sampler:
                 except Exception as error:
                     annotate(error, who, postprocessor)
                     raise
-                x = checked(smoothed, x, f"{who}, {origin(postprocessor)},")
+                x = checked(smoothed, x, who, postprocessor)
         return x
 
     def _same_plan(self, resume: State, plan: Plan | int | None) -> Plan:

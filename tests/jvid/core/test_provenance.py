@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from jvid.cli import main
+from jvid.core import provenance
 from jvid.core.protocols import Expert, Step
 from jvid.core.provenance import annotate, annotation, origin
 from jvid.core.sampler import Sampler
@@ -134,6 +135,32 @@ def test_each_component_is_named() -> None:
     for case, (sampler, pattern) in cases.items():
         note = note_of(sampler, ZeroDivisionError)
         assert matches(pattern, note), (case, note)
+
+
+def test_a_run_that_succeeds_looks_up_no_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first look reads the records of all installed packages."""
+
+    def looked_up(root: str) -> str:
+        raise AssertionError(f"the distribution of {root} is looked up, and nothing failed")
+
+    monkeypatch.setattr(provenance, "_distribution", looked_up)
+    sampler = alone(Framewise(GaussianOracle(SD)), noise=IndependentNoise(), postprocessors=[lambda x: x])
+    assert sampler(SHAPE, seeds=[0]).shape == (1, *SHAPE)
+
+
+def test_a_distribution_that_is_installed_later_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    class Painted:
+        __module__ = "jvid_painted"
+
+    assert origin(Painted()).endswith("Painted of module jvid_painted")
+    lay_out(tmp_path, "jvid-painted", SOURCE)
+    (tmp_path / "jvid_painted-1.2.dist-info/top_level.txt").write_text("jvid_painted")
+    importlib.invalidate_caches()
+    assert origin(Painted()).endswith("Painted of jvid-painted 1.2")
 
 
 def test_a_solver_that_answers_an_error_with_another_is_to_blame_for_that() -> None:
