@@ -1,4 +1,4 @@
-"""What every test shares: one thread, no network, a fixed hypothesis profile, the shared data."""
+"""What every test shares: one thread, no network, no waiting for disks, a fixed hypothesis profile, the shared data."""
 
 from __future__ import annotations
 
@@ -13,23 +13,31 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
-from hypothesis import HealthCheck, settings
 
 from tests.garbage import keep_from_forks
 from tests.terminals import Terminal
 
-settings.register_profile(
-    "jvid",
-    deadline=None,
-    derandomize=True,
-    max_examples=25,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("jvid")
-torch.set_num_threads(1)
+os.fsync = os.fstat  # no test outlives the machine; a closed file is refused by both
 gc.disable()  # until all tests are collected, below
 keep_from_forks()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set up torch and hypothesis in each process that runs tests; what hands them out to others imports neither."""
+    if config.getoption("dist", "no") != "no":
+        return
+    import torch
+    from hypothesis import HealthCheck, settings
+
+    torch.set_num_threads(1)
+    settings.register_profile(
+        "jvid",
+        deadline=None,
+        derandomize=True,
+        max_examples=25,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("jvid")
 
 
 def pytest_collection_finish() -> None:
