@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ast
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.imports import imports_of, named, paths_of
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("jvid", "jvid_models", "jvid_training")
@@ -45,31 +48,18 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(source: str, known: Iterable[str]) -> set[str]:
-    """The files of ``known`` that a source imports, wherever in it; ``from a import b`` is ``a.b`` where that is one."""
-    known, found = set(known), set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, "imports are absolute"
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                found.add(inner if inner in known else str(node.module))
-    return found & known
+def imported(imports: Iterable[tuple[str, ...]], known: Collection[str]) -> set[str]:
+    """The files of ``known`` that these imports name; ``from a import b`` is ``a.b`` where that is one."""
+    return {found[0] for names in imports if (found := [name for name in names if name in known])}
 
 
+@cache
 def graph() -> dict[str, set[str]]:
-    paths = {name_of(path): path for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
-    arrows = {
-        name: imported(path.read_text(encoding="utf-8"), paths) - {name} for name, path in paths.items()
-    }
+    paths = {name_of(path): path for package in PACKAGES for path in paths_of(package)}
+    arrows = {name: imported(imports_of(path), paths) - {name} for name, path in paths.items()}
     # Its lazy table of public names imports nothing: a file that takes the version from there depends on no room.
     arrows["jvid"] = set()
     return arrows
-
-
-GRAPH = graph()
 
 
 def circles(arrows: Mapping[str, Iterable[str]]) -> list[frozenset[str]]:
@@ -118,7 +108,8 @@ def upward(arrows: Mapping[str, Iterable[str]]) -> set[tuple[str, str]]:
 
 def test_imports_are_found_wherever_they_are() -> None:
     source = "import a.b\nfrom a import c, D\nif TYPE_CHECKING:\n    from a.d import E\ndef f():\n    import a.e as e\n"
-    assert imported(source, ["a", "a.b", "a.c", "a.d", "a.e", "a.f"]) == {"a", "a.b", "a.c", "a.d", "a.e"}
+    known = ["a", "a.b", "a.c", "a.d", "a.e", "a.f"]
+    assert imported(named(source), known) == {"a", "a.b", "a.c", "a.d", "a.e"}
 
 
 def test_circles_and_upward_arrows_are_found() -> None:
@@ -132,23 +123,23 @@ def test_circles_and_upward_arrows_are_found() -> None:
 
 
 def test_every_room_has_its_place() -> None:
-    rooms = {name.split(".")[1] for name in GRAPH if name.startswith("jvid.")} - {"__main__"}
+    rooms = {name.split(".")[1] for name in graph() if name.startswith("jvid.")} - {"__main__"}
     assert rooms == {room for layer in LAYERS for room in layer}
 
 
 def test_files_import_each_other_in_no_circle() -> None:
-    assert circles(GRAPH) == []
+    assert circles(graph()) == []
 
 
 def test_rooms_import_downwards_only() -> None:
-    assert upward(GRAPH) == set()
+    assert upward(graph()) == set()
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_packages_import_downwards_only(package: str) -> None:
     reached = {
         other.partition(".")[0]
-        for name, others in GRAPH.items()
+        for name, others in graph().items()
         if name.partition(".")[0] == package
         for other in others
     }
@@ -157,7 +148,7 @@ def test_packages_import_downwards_only(package: str) -> None:
 
 def test_the_root_gives_jvid_its_version_alone() -> None:
     """Inside jvid, a public name comes from its own file, so that the arrows tell all."""
-    for name, others in GRAPH.items():
+    for name, others in graph().items():
         if not name.startswith("jvid.") or "jvid" not in others:
             continue
         tree = ast.parse((ROOT / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8"))
@@ -165,14 +156,14 @@ def test_the_root_gives_jvid_its_version_alone() -> None:
             if isinstance(node, ast.Import):
                 assert "jvid" not in {alias.name for alias in node.names}, name
             elif isinstance(node, ast.ImportFrom) and node.module == "jvid":
-                names = {alias.name for alias in node.names if f"jvid.{alias.name}" not in GRAPH}
+                names = {alias.name for alias in node.names if f"jvid.{alias.name}" not in graph()}
                 assert names <= {"__version__"}, name
 
 
 def test_the_command_line_is_known_to_command_lines_alone() -> None:
     users = {
         name
-        for name, others in GRAPH.items()
+        for name, others in graph().items()
         if not name.startswith("jvid.cli") and any(other.startswith("jvid.cli") for other in others)
     }
     assert all(name == "jvid.__main__" or name.endswith(".cli") for name in users), users
@@ -186,7 +177,7 @@ def test_the_contract_names_the_same_layers() -> None:
 
 
 def test_the_core_depends_on_nothing_but_errors() -> None:
-    users = {name: {o for o in others if not o.startswith("jvid.core")} for name, others in GRAPH.items()}
+    users = {name: {o for o in others if not o.startswith("jvid.core")} for name, others in graph().items()}
     reached = {
         name: others - {"jvid.errors"} for name, others in users.items() if name.startswith("jvid.core")
     }
@@ -210,7 +201,7 @@ def test_a_mechanism_is_in_one_place(module: str) -> None:
     users = {
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
-        for path in (ROOT / package).rglob("*.py")
-        if imported(path.read_text(encoding="utf-8"), [module])
+        for path in paths_of(package)
+        if imported(imports_of(path), [module])
     }
     assert users == ONCE[module]

@@ -9,18 +9,13 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-import pytest
+from tests.imports import paths_of
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("jvid", "jvid_models", "jvid_training")
-TREES = {
-    path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for package in PACKAGES
-    for path in sorted((ROOT / package).rglob("*.py"))
-}
-
 DIALECT = re.compile(
     r"\b(?:told|tells?|asked|asks?|heard|said|says?|stands?|blamed?|nobody)\b", re.IGNORECASE
 )
@@ -72,13 +67,22 @@ def test_flaws_are_found() -> None:
     assert names == ["the module", "A", "A.b"]
 
 
-@pytest.mark.parametrize("file", sorted(TREES))
-def test_public_docstrings_begin_with_a_plain_sentence(file: str) -> None:
-    assert [f"{name} {wrong}" for name, node in public(TREES[file]) if (wrong := flaw(node))] == []
+@cache
+def read() -> tuple[dict[str, list[str]], list[str]]:
+    """Flaws by file, and the names of all classes; each file is parsed once, and its tree goes."""
+    flaws: dict[str, list[str]] = {}
+    classes: list[str] = []
+    for path in (path for package in PACKAGES for path in paths_of(package)):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if found := [f"{name} {wrong}" for name, node in public(tree) if (wrong := flaw(node))]:
+            flaws[path.relative_to(ROOT).as_posix()] = found
+        classes += [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    return flaws, classes
+
+
+def test_public_docstrings_begin_with_a_plain_sentence() -> None:
+    assert read()[0] == {}
 
 
 def test_each_class_name_is_used_once() -> None:
-    names = Counter(
-        node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
-    )
-    assert [name for name, count in names.items() if count > 1] == []
+    assert [name for name, count in Counter(read()[1]).items() if count > 1] == []
