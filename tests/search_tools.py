@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from jvid import cli
 from jvid.files import write_json
@@ -19,6 +20,7 @@ from jvid.plugins.registry import using
 from jvid_training.search.evaluator import Evaluator
 from jvid_training.search.recipe import StudyRecipe, structure_study
 from jvid_training.search.sweep import open_trials, work
+from tests.once import made_once
 from tests.toy import PROMPTS, toy_ensemble, toy_registry
 
 SPACE: dict[str, Any] = {
@@ -132,6 +134,16 @@ def swept(found: dict[str, Any], count: int) -> Evaluator:
     assert recipe.sweep is not None
     work(evaluator, open_trials(evaluator, recipe.sweep), count)
     return evaluator
+
+
+def toy_sweep(factory: pytest.TempPathFactory) -> Path:
+    """The toy study's sweep of five trials, made once for all tests, which write to copies alone."""
+
+    def make(folder: Path) -> None:
+        with using(toy_registry()):
+            swept(document(folder), 5)
+
+    return made_once(factory, "toy-sweep", make)
 
 
 def worker(out: Path, count: int, stop: int | None = None, meet: Barrier | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from jvid_training.search.recipe import load_study, structure_study
 from jvid_training.search.rows import ablation, grid, grids
 from jvid_training.search.space import Space
 from jvid_training.search.sweep import known_points, load_front
-from tests.search_tools import Means, Real, call, document, opened, swept, write
+from tests.search_tools import Means, Real, call, document, opened, toy_sweep, write
 from tests.terminals import Terminal
 from tests.toy import toy_registry
 
@@ -250,12 +251,14 @@ def test_known_points_of_the_papers_experts_are_the_papers(tmp_path: Path, toys:
     assert list(known_points(evaluator, recipe.sweep))[3:] == ["Table 6 at 64"]
 
 
-def test_a_sweep_of_version_0_1_goes_on(tmp_path: Path, toys: None) -> None:
+def test_a_sweep_of_version_0_1_goes_on(
+    tmp_path: Path, toys: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Its settings had the ensemble under "pair", and the strategy in the form of then."""
     from jvid.strategy.legacy import downgraded
     from jvid_training.search.sweep import open_trials
 
-    swept(document(tmp_path), 1)
+    shutil.copytree(toy_sweep(tmp_path_factory), tmp_path, dirs_exist_ok=True)
     recipe, evaluator = opened(document(tmp_path))
     assert recipe.sweep is not None
     trials = open_trials(evaluator, recipe.sweep)
@@ -263,7 +266,7 @@ def test_a_sweep_of_version_0_1_goes_on(tmp_path: Path, toys: None) -> None:
     settings["pair"] = settings.pop("ensemble")
     settings["strategy"] = downgraded(evaluator.base.to_dict(), ("video", "image"))
     trials.study.set_user_attr("settings", settings)
-    assert len(open_trials(evaluator, recipe.sweep).finished()) == 1
+    assert len(open_trials(evaluator, recipe.sweep).finished()) == 5
     trials.study.set_user_attr(
         "settings", {**settings, "strategy": {**settings["strategy"], "guidance": 3.0}}
     )

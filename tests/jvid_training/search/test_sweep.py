@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import re
+import shutil
 import signal
 import sys
 from multiprocessing.process import BaseProcess
@@ -21,13 +22,16 @@ from jvid.documents import plain
 from jvid.ensemble import Composition, Source
 from jvid.ensemble.canonical import canonical
 from jvid.errors import InputError, MissingDependencyError
+from jvid.plugins.registry import Registry, using
 from jvid.strategy.strategy import Strategy
+from jvid_training.jobs import pool
 from jvid_training.search import sweep, trials, workers
 from jvid_training.search.evaluator import Evaluator
 from jvid_training.search.front import front
 from jvid_training.search.recipe import load_study, structure_study
 from jvid_training.search.scores import Scores
-from tests.search_tools import Means, Real, call, document, opened, swept, worker, write
+from tests.forks import Workers
+from tests.search_tools import Means, Real, call, document, opened, swept, toy_sweep, worker, write
 from tests.toy import STRATEGY, toy_ensemble
 
 ROOT = Path(__file__).parents[3]
@@ -38,14 +42,20 @@ def _toys(toys: None) -> None:
     pass
 
 
-def front_of(evaluator: Evaluator) -> dict[str, Any]:
-    return json.loads((evaluator.folder / "front.json").read_text())
+def front_of(study: Evaluator | Path) -> dict[str, Any]:
+    folder = study if isinstance(study, Path) else study.folder
+    return json.loads((folder / "front.json").read_text())
 
 
-def strategies(evaluator: Evaluator) -> list[dict[str, Any]]:
-    return [
-        json.loads(path.read_text())["strategy"] for path in sorted(evaluator.folder.glob("trials/*.json"))
-    ]
+def strategies(study: Evaluator | Path) -> list[dict[str, Any]]:
+    folder = study if isinstance(study, Path) else study.folder
+    return [json.loads(path.read_text())["strategy"] for path in sorted(folder.glob("trials/*.json"))]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep of five trials, the last two of them drawn from what the first three taught."""
+    return toy_sweep(tmp_path_factory)
 
 
 FORK = multiprocessing.get_context("fork")
@@ -58,30 +68,29 @@ def child(out: Path, count: int, stop: int | None = None, meet: Barrier | None =
     return process
 
 
-def test_a_sweep_that_is_gone_on_with_is_the_unbroken_one(tmp_path: Path) -> None:
-    unbroken = swept(document(tmp_path / "a"), 6)
+def test_a_sweep_that_is_gone_on_with_is_the_unbroken_one(tmp_path: Path, unbroken: Path) -> None:
     broken = tmp_path / "b"
     assert len(strategies(swept(document(broken), 2))) == 2
-    again = swept(document(broken), 6)
-    assert len(strategies(again)) == 6
+    again = swept(document(broken), 5)
+    assert len(strategies(again)) == 5
     assert strategies(again) == strategies(unbroken)
     assert [p["values"] for p in front_of(again)["points"]] == [
         p["values"] for p in front_of(unbroken)["points"]
     ]
     # Nothing is left to do, and nothing is done.
-    assert front_of(swept(document(broken), 6)) == front_of(again)
+    assert front_of(swept(document(broken), 5)) == front_of(again)
 
 
-def test_a_killed_worker_loses_nothing_and_changes_nobodys_draws(tmp_path: Path) -> None:
+def test_a_killed_worker_loses_nothing_and_changes_nobodys_draws(tmp_path: Path, unbroken: Path) -> None:
     killed = child(tmp_path / "killed", 4, 3)
-    whole = front_of(swept(document(tmp_path / "whole"), 4))
     killed.join()
     assert killed.exitcode == -signal.SIGKILL
     before = len(list((tmp_path / "killed/trials").iterdir()))
     assert before == 2
     evaluator = swept(document(tmp_path / "killed"), 4)
     assert front_of(evaluator)["trials"] == {"finished": 4, "judged": 4}
-    assert [p["strategy"] for p in front_of(evaluator)["points"]] == [p["strategy"] for p in whole["points"]]
+    whole = front_of(unbroken)["points"][:4]
+    assert [p["strategy"] for p in front_of(evaluator)["points"]] == [p["strategy"] for p in whole]
     # The dead worker's lock is gone, and its trial is there once, with a new number.
     assert [p["number"] for p in front_of(evaluator)["points"]] == [0, 1, 3, 4]
     assert list((tmp_path / "killed/workers").iterdir()) == []
@@ -133,23 +142,22 @@ def test_points_of_the_recipe_are_judged_beside_the_known_ones(tmp_path: Path) -
         swept(document(tmp_path / "c", sweep={"points": {"mine": str(tmp_path / "absent.json")}}), 1)
 
 
-def test_the_front_is_that_of_the_figures(tmp_path: Path) -> None:
-    evaluator = swept(document(tmp_path), 5)
-    points = front_of(evaluator)["points"]
+def test_the_front_is_that_of_the_figures(unbroken: Path) -> None:
+    points = front_of(unbroken)["points"]
     assert [point["front"] for point in points] == front([point["values"] for point in points])
     for point in points:
         scores = Scores.from_dict({name: point[name] for name in ("figures", "clips", "cost", "seconds")})
         assert scores.objectives(["clip", "frame", "cost"]) == point["values"]
         assert scores.clips == 4
     # The clips of trials are not kept, their figures are.
-    assert list((tmp_path / "sets").iterdir()) == []
-    assert len(list((tmp_path / "trials").iterdir())) == 5
+    assert list((unbroken / "sets").iterdir()) == []
+    assert len(list((unbroken / "trials").iterdir())) == 5
 
 
-@pytest.mark.parametrize("sampler", ["nsga-ii", "random"])
-def test_other_samplers(tmp_path: Path, sampler: str) -> None:
+@pytest.mark.parametrize(("sampler", "count"), [("nsga-ii", 4), ("random", 2)])
+def test_other_samplers(tmp_path: Path, sampler: str, count: int) -> None:
     found = document(tmp_path, sweep={"sampler": sampler, "startup": 2})
-    assert len(front_of(swept(found, 5))["points"]) == 5
+    assert len(front_of(swept(found, count))["points"]) == count
 
 
 def test_a_trial_that_is_clearly_worse_on_a_part_is_stopped_there(tmp_path: Path) -> None:
@@ -254,14 +262,14 @@ def test_a_reference_of_other_size_or_rate(tmp_path: Path, real: Real, message: 
         sweep.open_trials(evaluator, recipe.sweep)
 
 
-def test_a_sweep_of_other_settings_is_refused(tmp_path: Path) -> None:
-    swept(document(tmp_path), 1)
+def test_a_sweep_of_other_settings_is_refused(tmp_path: Path, unbroken: Path) -> None:
+    shutil.copytree(unbroken, tmp_path, dirs_exist_ok=True)
     with pytest.raises(
         InputError, match=r"sweep of other settings; num: 4 then, 6 now: give study.out another folder"
     ):
-        swept(document(tmp_path, study={"num": 6}), 2)
+        swept(document(tmp_path, study={"num": 6}), 6)
     # The number of trials is no such setting.
-    assert len(strategies(swept(document(tmp_path, sweep={"trials": 9}), 2))) == 2
+    assert len(strategies(swept(document(tmp_path, sweep={"trials": 9}), 6))) == 6
 
 
 def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,12 +321,14 @@ def test_a_trial_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
     assert asked_for[-1] != asked_for[0]
 
 
-def test_workers_that_get_nowhere_are_told(tmp_path: Path) -> None:
+def test_workers_that_get_nowhere_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers are interpreters of their own, which know the installed ensembles only: "toy" is not among them."""
+    monkeypatch.setattr(pool, "_started", Workers())
     recipe, evaluator = opened(document(tmp_path))
     lines: list[str] = []
     opened_trials = sweep.open_trials(evaluator, recipe.sweep)
-    with pytest.raises(InputError, match="all 2 workers ended with an error, 0 of 2 trials are finished"):
+    nothing = pytest.raises(InputError, match="all 2 workers ended with an error, 0 of 2 trials are finished")
+    with using(Registry(entry_points=False)), nothing:
         workers.run_workers(recipe, evaluator, opened_trials, 2, 2, lines.append)
     assert len(lines) == 2
     for text in lines:
