@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 
+from jvid.plugins.registry import using
 from jvid.strategy import Strategy
 from jvid.strategy.shorthand import guidance_of, noise_of
-from tests.toy import PROMPTS, STRATEGY
+from tests.once import made_once
+from tests.toy import PROMPTS, STRATEGY, toy_registry
 
 
 class Page(HTMLParser):
@@ -71,38 +74,39 @@ def alone(expert: str) -> Strategy:
     return attrs.evolve(STRATEGY, steps=3, selector=f"always:name={expert}")
 
 
-def toy_sets(root: Path) -> list[Path]:
-    """Two strategies, six clips of two prompts each, the second from another seed that overlaps."""
-    from jvid_training.generation import generate
-
-    base = attrs.evolve(STRATEGY, steps=3)
-    for name, strategy, seed in (("mixture", base, 10), ("video only", alone("video"), 12)):
-        generate(root / name, num=6, ensemble="toy", strategy=strategy, prompts=PROMPTS, seed=seed, batch=2)
+def toy_sets(factory: pytest.TempPathFactory) -> list[Path]:
+    """Two strategies, six clips of two prompts each, the second from another seed that overlaps; made once for all tests."""
+    root = made_once(factory, "toy-sets", _make_sets)
     return [root / "mixture", root / "video only"]
 
 
-def toy_study(folder: Path) -> Path:
-    """An ablation, a grid and a sweep of the toy ensemble."""
+def _make_sets(root: Path) -> None:
+    from jvid_training.generation import generate
+
+    base = attrs.evolve(STRATEGY, steps=3)
+    with using(toy_registry()):
+        for name, strategy, seed in (("mixture", base, 10), ("video only", alone("video"), 12)):
+            generate(
+                root / name, num=6, ensemble="toy", strategy=strategy, prompts=PROMPTS, seed=seed, batch=2
+            )
+
+
+def toy_study(factory: pytest.TempPathFactory) -> Path:
+    """An ablation, a grid and a sweep of the toy ensemble; made once for all tests."""
+    return made_once(factory, "toy-study", _make_study)
+
+
+def _make_study(folder: Path) -> None:
     from jvid_training.search.ablation import chosen_rows, grid_rows, make_table
     from jvid_training.search.sweep import open_trials, work
     from tests.search_tools import document, opened
 
-    recipe, evaluator = opened(document(folder, ablation={"values": {"steps": [2, 3]}}))
-    rows = chosen_rows(recipe, evaluator, ["video model", "image model", "mixture", "+ smoothing"])
-    make_table(evaluator, "ablation", rows, 4, 0)
-    make_table(evaluator, "grid-steps", grid_rows(recipe, evaluator, "steps"), 4, 0)
-    work(evaluator, open_trials(evaluator, recipe.sweep), 4)
-    return folder
-
-
-def toy_sweep(folder: Path) -> Path:
-    """A sweep of the toy ensemble alone, of which nothing is confirmed."""
-    from jvid_training.search.sweep import open_trials, work
-    from tests.search_tools import document, opened
-
-    recipe, evaluator = opened(document(folder))
-    work(evaluator, open_trials(evaluator, recipe.sweep), 2)
-    return folder
+    with using(toy_registry()):
+        recipe, evaluator = opened(document(folder, ablation={"values": {"steps": [2, 3]}}))
+        rows = chosen_rows(recipe, evaluator, ["video model", "image model", "mixture", "+ smoothing"])
+        make_table(evaluator, "ablation", rows, 4, 0)
+        make_table(evaluator, "grid-steps", grid_rows(recipe, evaluator, "steps"), 4, 0)
+        work(evaluator, open_trials(evaluator, recipe.sweep), 4)
 
 
 def of_version_0_1(values: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from jvid import paper
 from jvid_models.text import EmbeddingTable
-from jvid_training.data.latents import encode
+from jvid_training.data import latents
 from jvid_training.data.manifest import load_manifest
 from jvid_training.data.sequences import Sequence
 from jvid_training.recipe import Recipe, structure_recipe
@@ -114,9 +114,23 @@ def document(folder: Path, kind: str = "image", **training: Any) -> dict[str, An
     }
 
 
+_made: dict[int, tuple[Path, dict[str, bytes]]] = {}
+"""What ``prepare`` has made for each length of a shard: in which folder, and its files by their paths there."""
+
+
 def prepare(folder: Path, kind: str = "image", **training: Any) -> Recipe:
     """Clips, latents and prompts on disk, and the recipe that uses them."""
     recipe = structure_recipe(document(folder, kind, **training))
+    parts = [folder / name for name in ("clips", "latents", "prompts.safetensors")]
+    fresh = not any(part.exists() for part in parts)
+    if fresh and latents.SHARD_FRAMES in _made:
+        there, files = _made[latents.SHARD_FRAMES]
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if name.endswith(".json"):  # they state the folder of the clips
+                content = content.replace(str(there).encode(), str(folder).encode())
+            (folder / name).write_bytes(content)
+        return recipe
     if not (folder / "clips").exists():
         make_clips(folder / "clips")
         prompts = [
@@ -125,7 +139,13 @@ def prepare(folder: Path, kind: str = "image", **training: Any) -> Recipe:
         ]
         values = np.random.Generator(np.random.Philox(7)).standard_normal((len(prompts), 3, 16), np.float32)
         EmbeddingTable(prompts, torch.from_numpy(values)).save(folder / "prompts.safetensors")
-    encode(recipe.data, recipe.codec, folder / "clips", pooled)
+    latents.encode(recipe.data, recipe.codec, folder / "clips", pooled)
+    if fresh:
+        made = [path for part in parts for path in (part, *part.rglob("*")) if path.is_file()]
+        _made[latents.SHARD_FRAMES] = (
+            folder,
+            {str(path.relative_to(folder)): path.read_bytes() for path in made},
+        )
     return recipe
 
 

@@ -31,7 +31,7 @@ def _toy() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return toy_sets(tmp_path_factory.mktemp("sets"))
+    return toy_sets(tmp_path_factory)
 
 
 THREE = Source(

@@ -13,8 +13,8 @@ from tests.report_tools import Page, toy_study
 
 
 @pytest.fixture
-def study(toys: None, tmp_path: Path) -> Path:
-    return toy_study(tmp_path / "study")
+def study(toys: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_study(tmp_path_factory)
 
 
 def test_the_clips_of_some_rows_with_the_figures_of_all(study: Path) -> None:

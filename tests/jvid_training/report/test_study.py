@@ -21,8 +21,8 @@ from tests.report_tools import (
     of_version_0_1,
     set_of_version_0_1,
     toy_study,
-    toy_sweep,
 )
+from tests.search_tools import toy_sweep
 from tests.terminals import Terminal
 from tests.toy import toy_registry
 
@@ -35,7 +35,7 @@ def _toy() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy_study(tmp_path_factory.mktemp("study"))
+    return toy_study(tmp_path_factory)
 
 
 def test_same_page_for_the_same_content(study: Path) -> None:
@@ -122,9 +122,11 @@ def test_broken_json_of_a_study(study: Path, tmp_path: Path, broken: str, messag
     assert "\n" not in str(caught.value)
 
 
-def test_a_sweep_before_any_row_is_confirmed(tmp_path: Path, terminal: Terminal) -> None:
+def test_a_sweep_before_any_row_is_confirmed(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, terminal: Terminal
+) -> None:
     """There is a front, and there are floors; there are no rows, and no clips."""
-    searched = toy_sweep(tmp_path / "study")
+    searched = toy_sweep(tmp_path_factory)
     content = read([searched])
     assert (content.rows, [front.title for front in content.fronts]) == (
         (),

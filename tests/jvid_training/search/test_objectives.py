@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from jvid_training.report.page import page
 from jvid_training.search.front import clearly_beaten
 from jvid_training.search.objectives import SHORT, SearchObjective
 from tests.evaluation_tools import Means
-from tests.report_tools import toy_sweep
+from tests.search_tools import toy_sweep
 
 
 def metric_of(name: str) -> Any:
@@ -66,9 +67,11 @@ def test_unknown_objectives_and_those_without_a_direction_are_refused() -> None:
         SearchObjective.of("agreement", {"agreement": load("metric", "agreement", features=Means())})
 
 
-def test_a_front_without_labels_is_read_as_it_was(toys: None, tmp_path: Path) -> None:
+def test_a_front_without_labels_is_read_as_it_was(
+    toys: None, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Fronts of earlier versions state the short names alone."""
-    folder = toy_sweep(tmp_path / "study")
+    folder = shutil.copytree(toy_sweep(tmp_path_factory), tmp_path / "study")
     now = page(read([folder]))
     path = folder / "front.json"
     values = json.loads(path.read_text())
