@@ -77,8 +77,14 @@ def _module(part: object) -> str:
 
 def _distribution(root: str) -> str:
     """Name and version of what installs the top-level package ``root``; the package itself where that is not known."""
+    return _found(root, tuple(map(_stamped, sys.path)))
+
+
+# Kept for the folders of the search path as they are: a look reads the records of all that is installed there.
+@lru_cache(maxsize=64)
+def _found(root: str, paths: tuple[tuple[str, float], ...]) -> str:
     try:
-        found = list(_distributions(tuple(map(_stamped, sys.path))).get(root, ()))
+        found = list(_distributions(paths).get(root, ()))
         if not found:  # an editable install does not list its files
             found = [
                 point.dist.name
@@ -93,7 +99,7 @@ def _distribution(root: str) -> str:
 
 @lru_cache(maxsize=4)
 def _distributions(paths: tuple[tuple[str, float], ...]) -> Mapping[str, list[str]]:
-    """Distributions by top-level package. Kept for these folders as they are: each look reads all their records."""
+    """Distributions by top-level package."""
     return importlib.metadata.packages_distributions()
 
 

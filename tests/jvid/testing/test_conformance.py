@@ -117,6 +117,9 @@ What Hypothesis draws depends on what is imported: fewer kill all mutants of sol
 OF_DENOISERS = 8
 """Of denoisers and wrappers, the dearest: six examples kill all their mutants."""
 
+OF_BUILT_INS = {"schedule": 12, "solver": 6, "noise": 6}
+"""Of built-ins, where fewer than ``FEWER`` will do: all mutants of solvers and noise die of five, of schedules of twelve."""
+
 CONTEXT = {
     ("selector", "table"): {"counts": (5,)},
     ("noise", "offset"): {"pixels": False},
@@ -138,7 +141,7 @@ def test_built_ins_conform(kind, name, options):
     if options.get("s_churn"):
         context["beyond"] = True  # churn asks at more noise than the step begins with
     first = kind == "solver" and options == CASES.get((kind, name), [options])[0]
-    examples = 25 if kind == "schedule" or first else FEWER
+    examples = FEWER if first else OF_BUILT_INS.get(kind, FEWER)
     context |= declared_reference(kind, name, **options)
     report = conforms(kind, load(kind, name, **options), examples=examples, **context)
     report.raise_for_failures()
