@@ -219,13 +219,15 @@ class _Keyed(Sampler):
         kept = Run._noise
 
         def noise(run: Any, key: str, step: Step, like: Tensor) -> Tensor:
-            return keyed_normal(*self.key(run._seeds, key, step), like.shape[1:], like.dtype)
+            return keyed_normal(*self.key(run._streams, key, step), like.shape[1:], like.dtype)
 
-        for state in super()._run(*given):
+        try:
+            for state in super()._run(*given):
+                Run._noise = kept  # type: ignore[method-assign]
+                yield state
+                Run._noise = noise  # type: ignore[method-assign]
+        finally:
             Run._noise = kept  # type: ignore[method-assign]
-            yield state
-            Run._noise = noise  # type: ignore[method-assign]
-        Run._noise = kept  # type: ignore[method-assign]
 
     def key(self, seeds: Any, key: str, step: Step) -> tuple[Any, Any]:
         raise NotImplementedError
