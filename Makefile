@@ -27,8 +27,9 @@ demo: $(MODELS) ## set up, then compare two experts and their mixture, and sampl
 	@$(BIN)/jvid plan --ensemble sprites-64 -o demo/plan.png >/dev/null
 	@echo && printf '%s\n' demo/comparison.mp4 demo/comparison.png demo/sprite.mp4 demo/sprite.webp demo/wave.mp4 demo/wave.png demo/plan.png
 
+# Modules are compiled once, also where the environment asks for no bytecode: two workers and what they start import each.
 test: lint ## set up, lint, then run every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 lint: $(DEV) ## ruff, strict mypy, import contracts
 	$(BIN)/ruff check .

@@ -39,12 +39,14 @@ PAIR = ROOT / "jvid_models" / "actions_64"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+@cache
 def blocks(page: Path, *languages: str) -> list[str]:
     return [
         body for language, body in FENCE.findall(page.read_text(encoding="utf-8")) if language in languages
     ]
 
 
+@cache
 def commands() -> list[str]:
     lines = [
         line.strip()
@@ -53,6 +55,11 @@ def commands() -> list[str]:
         for line in block.splitlines()
     ]
     return list(dict.fromkeys(line.removeprefix("$ ") for line in lines if line and not line.startswith("#")))
+
+
+@cache
+def recipes() -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in (ROOT / "recipes").rglob("*.toml")]
 
 
 def needs_pair(text: str) -> bool:
@@ -183,8 +190,7 @@ def test_command(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         told = help_of_module(words[2])
         assert [word for word in words[3:] if word.startswith("-") and f"{word} " not in told] == []
         # A file is there; a folder is written by a recipe or by a command of the pages.
-        recipes = [path.read_text(encoding="utf-8") for path in (ROOT / "recipes").rglob("*.toml")]
-        written = "\n".join([*recipes, *commands(), ""])
+        written = "\n".join([*recipes(), *commands(), ""])
         paths = [word for word in words[3:] if "/" in word]
         made = [path for path in paths if f'out = "{path}"\n' in written or f"-o {path}\n" in written]
         assert [path for path in paths if path not in made and not (ROOT / path).is_file()] == []

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import diffusers
 import pytest
 import torch
@@ -17,6 +14,7 @@ from jvid_models.adapters.scheduler_configs import levels_of_scheduler, schedule
 from jvid_models.adapters.scheduler_levels import SchedulerLevels
 from jvid_models.adapters.scheduler_outputs import OutputKind
 from jvid_models.adapters.scheduler_tables import TABLES
+from tests.installed import fork
 
 SD = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 SVD = {**SD, "prediction_type": "v_prediction", "timestep_type": "continuous", "use_karras_sigmas": True,
@@ -261,11 +259,14 @@ def test_keys_that_are_not_understood_are_named(config, named):
 def test_a_config_that_states_all_needs_no_diffusers():
     code = (
         "import sys\n"
+        "for name in [name for name in sys.modules if name.partition('.')[0] in ('diffusers', 'jvid', 'jvid_models')]:\n"
+        "    del sys.modules[name]\n"
         "from jvid_models.adapters.scheduler_configs import schedule_of\n"
         "for name in ({}, {'_class_name': 'DDIMScheduler'}):\n"
         "    schedule_of({**name, 'beta_schedule': 'scaled_linear', 'beta_start': 0.00085, 'beta_end': 0.012,\n"
         "                 'num_train_timesteps': 1000})\n"
         "assert 'diffusers' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = fork("-c", code)
+    assert done.returncode == 0, done.stderr
     assert isinstance(schedule_of(SD)[0], TabulatedSchedule)

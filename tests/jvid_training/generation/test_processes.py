@@ -24,6 +24,7 @@ from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import cpu_job
 from tests.forks import Workers
 from tests.generation_tools import content, stamps, tiny_ensemble
+from tests.installed import fork
 from tests.once import made_once
 
 ROOT = Path(__file__).parents[3]
@@ -40,12 +41,6 @@ def undisturbed(tiny, tmp_path_factory):
     return content(
         generate(tmp_path_factory.mktemp("sets") / "whole", num=NUM, ensemble=str(tiny), batch=BATCH)
     )
-
-
-@pytest.fixture
-def environment(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 def command(tiny, folder, *more):
@@ -123,7 +118,7 @@ def test_two_processes_make_the_same_bits(tmp_path, tiny, undisturbed, workers):
 
 
 @pytest.mark.slow
-def test_ranks_make_the_same_bits_and_report_once(tmp_path, tiny, undisturbed, environment):
+def test_ranks_make_the_same_bits_and_report_once(tmp_path, tiny, undisturbed):
     """Two ranks of torchrun, three commands in a row: a set, another request for it, and noise that changes nothing."""
     unused = Strategy("piecewise-affine:t_v=.3,t_e=.9,p_e=.5,p_f=.5", "unipc", steps=2)
     with_noise(unused, "image", gamma=0.02).save(tmp_path / "unused.json")
@@ -133,10 +128,8 @@ def test_ranks_make_the_same_bits_and_report_once(tmp_path, tiny, undisturbed, e
         command(tiny, tmp_path / "unused", "--strategy", str(tmp_path / "unused.json")),
     ]
     words = [word for each in commands for word in ("--", *each)][1:]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
-    done = subprocess.run(
-        [*torchrun, "tests.several", *words], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
+    done = fork(*torchrun, "tests.several", *words)  # torchrun itself; its ranks are new interpreters
     assert done.returncode == 0, done.stderr
     assert sorted(re.findall(r"exit code \d", done.stdout)) == ["exit code 0"] * 4 + ["exit code 2"] * 2
     assert done.stdout.count(f"{NUM} clips") == 2  # of two sets
