@@ -28,8 +28,11 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     import torch
     from hypothesis import HealthCheck, settings
+    from hypothesis.internal.conjecture import providers
 
     torch.set_num_threads(1)
+    # Else it draws constants of all files that are imported by then: other examples in each order of the tests.
+    providers._get_local_constants = lambda: providers._local_constants
     settings.register_profile(
         "jvid",
         deadline=None,

@@ -222,13 +222,16 @@ def a_step_of_no_length_is_nothing(subject: Any, trial: Trial) -> None:
 def finite_on_any_walk(subject: Any, trial: Trial) -> None:
     """No NaN or infinity on any walk over any schedule, sigma = 0, alpha = 0 and equal levels among its stops."""
 
-    @trial.given(schedule=st.sampled_from(SCHEDULES), times=grids(2, 7, falling=False))
-    def _(schedule: NoiseSchedule, times: tuple[float, ...]) -> None:
+    def walk(schedule: NoiseSchedule, times: tuple[float, ...]) -> None:
         # Times that no grid has (1e-194) are left out: squares of them are 0.
         steps = path(schedule, [round(t, 6) for t in times])
         out = run(subject, steps, TwoModeOracle(schedule, 0.9, 0.4), latents_at(steps[0].start))
         for step, x in zip(steps, out.trace, strict=True):
             assert x.isfinite().all(), f"not finite after t {step.start.t:g} to {step.end.t:g}"
+
+    # Both ends of each schedule, whatever is drawn.
+    trial.each([{"schedule": each, "times": (1.0, 0.6, 0.6, 0.0, 0.3)} for each in SCHEDULES], walk)
+    trial.given(schedule=st.sampled_from(SCHEDULES), times=grids(2, 7, falling=False))(walk)
 
 
 @check("solver")

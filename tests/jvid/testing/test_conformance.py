@@ -109,13 +109,12 @@ SKIPPED = {
 }  # fmt: skip
 
 FEWER = 12
-"""Examples of a property: enough to kill every mutant but those of schedules and solvers, which have the kit's own 25.
+"""Examples of a property: enough to kill every mutant but those of ``OF_MUTANTS``."""
 
-What Hypothesis draws depends on what is imported: fewer kill all mutants of solvers alone, and not in the whole suite.
-"""
+OF_MUTANTS = {"schedule": 25, "solver": 25, "denoiser": 16, "wrapper": 8}
 
 OF_DENOISERS = 8
-"""Of denoisers and wrappers, the dearest: six examples kill all their mutants."""
+"""Of denoisers and wrappers, the dearest: they kill all mutants of wrappers, and all but one of denoisers."""
 
 OF_BUILT_INS = {"schedule": 12, "solver": 6, "noise": 6}
 """Of built-ins, where fewer than ``FEWER`` will do: all mutants of solvers and noise die of five, of schedules of twelve."""
@@ -347,8 +346,7 @@ def test_the_wrappers_that_mutants_change_conform(factory, context):
 
 @pytest.mark.parametrize("kind", checking.KINDS)
 def test_mutants_are_killed_by_their_checks(kind):
-    examples = {"schedule": 25, "solver": 25, "denoiser": OF_DENOISERS, "wrapper": OF_DENOISERS}
-    found = hunt([kind], examples.get(kind, FEWER))
+    found = hunt([kind], OF_MUTANTS.get(kind, FEWER))
     assert found.ok, str(found)
     # Of what is told, not of an exception on the way; these are the mistake itself.
     raised = {
@@ -356,4 +354,4 @@ def test_mutants_are_killed_by_their_checks(kind):
         for one, detail in found.killed.items()
         if detail.startswith(("AttributeError", "IndexError", "KeyError", "NameError", "TypeError"))
     }
-    assert not raised
+    assert raised <= {"unpicklable"}  # of which that is the mistake
