@@ -10,7 +10,7 @@ is not the next one.
 from __future__ import annotations
 
 import gc
-import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +26,7 @@ __all__ = ["Loader", "Share", "stacked"]
 
 Batch = dict[str, Tensor]
 Key = tuple[int, int]
-_START = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+_START = "fork" if hasattr(os, "fork") else None
 """How workers start: as copies of this process where the platform can, whatever its default is (`_forking`)."""
 
 
