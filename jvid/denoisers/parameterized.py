@@ -41,8 +41,9 @@ def x_0_of(
     if prediction == "v":
         return (alpha * x - sigma * out) / (alpha * alpha + sigma * sigma)
     if prediction == "flow":
-        # In one new tensor: of large latents memory that is touched first costs more than the arithmetic.
-        return (sigma * out).neg_().add_(x).div_(alpha + sigma)
+        # In one new tensor, in few passes: of large latents the memory costs more than the arithmetic.
+        found, total = (-sigma * out).add_(x), alpha + sigma
+        return found if isinstance(total, float) and total == 1.0 else found.div_(total)
     return out
 
 

@@ -3,7 +3,8 @@
     index[i_1, ..., i_n] = offset + sum_a g_a(i_a),     g_a(i) = sum_k digit_k(i) stride_k
 
 Each axis is split into factors with a stride of their own, as packing two by two, tokens and rows of frames do. A view costs one
-copy; a gather by the indices themselves costs many times that.
+copy; a gather by the indices themselves costs many times that. Factors that lie one within the other are one again: where two are
+left, as in tokens of channels, torch copies a transposed matrix by blocks, some times faster than axis by axis.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import torch
 from torch import Tensor
 
 __all__ = ["Strides", "strides_of"]
+
+_BLOCK = 60 * 60
+# Smaller matrices torch does not copy by blocks.
 
 Factor = tuple[int, int]
 """(size, stride)."""
@@ -30,8 +34,8 @@ class Strides:
     offset: int
 
     def gather(self, values: Tensor) -> Tensor:
-        """Values of the other tensor, of any shape -> ``shape``."""
-        return self._view(values.contiguous()).reshape(self.shape)
+        """Values of the other tensor, of any shape -> ``shape``, contiguous: arithmetic with latents that are not costs more."""
+        return _in_order(self._view(values.contiguous())).view(self.shape)
 
     def scatter(self, values: Tensor, into: Tensor) -> None:
         """Write values of ``shape`` into a contiguous tensor, in its dtype and device."""
@@ -51,7 +55,7 @@ def strides_of(index: Tensor) -> Strides | None:
         if found is None:
             return None
         factors.append(found)
-    flat = [factor for each in factors for factor in each]
+    flat = _joined([factor for each in factors for factor in each])
     strides = Strides(
         tuple(index.shape), tuple(size for size, _ in flat), tuple(stride for _, stride in flat), origin
     )
@@ -76,6 +80,27 @@ def _factors(line: Tensor) -> list[Factor] | None:
         return None
     outer = _factors(line[::run])
     return None if outer is None else [*outer, (run, step)]
+
+
+def _joined(factors: list[Factor]) -> list[Factor]:
+    """The same positions in as few factors as they can have, of the same order."""
+    found: list[Factor] = []
+    for size, stride in factors:
+        if size == 1:
+            continue
+        if found and found[-1][1] == size * stride:
+            found[-1] = found[-1][0] * size, stride
+        else:
+            found.append((size, stride))
+    return found or [(1, 0)]
+
+
+def _in_order(view: Tensor) -> Tensor:
+    """A contiguous tensor of the values of a view; transposed matrices in rows are copied one by one."""
+    transposed = view.ndim == 3 and view.stride(1) == 1 and view.stride(2) == view.shape[1]
+    if transposed and view[0].numel() >= _BLOCK:
+        return torch.stack([row.contiguous() for row in view])
+    return view.contiguous()
 
 
 def _line(factors: list[Factor]) -> Tensor:

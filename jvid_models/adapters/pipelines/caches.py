@@ -8,14 +8,15 @@ run nor another expert with the same network meets them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import attrs
+from torch import nn
 
 from jvid.extras import extra
-from jvid_models.adapters.pipelines.networks import modules_of
+from jvid_models.adapters.pipelines.networks import hooked_in
 
 with extra("models"):
     from diffusers.hooks.hooks import StateManager
@@ -37,7 +38,7 @@ class _Place:
 
 def has_caches(network: Any) -> bool:
     """Whether a cache is enabled in a network."""
-    return next(_places([network]), None) is not None
+    return next(_places(hooked_in([network])), None) is not None
 
 
 class CacheStates:
@@ -47,11 +48,14 @@ class CacheStates:
         self._kept: dict[tuple[int, str], tuple[Any, Any]] = {}
 
     @contextmanager
-    def within(self, pipe: Any) -> Iterator[None]:
-        """Within the block the caches of the pipeline's networks have these states; behind it, those from before."""
+    def within(self, hooked: Iterable[nn.Module]) -> Iterator[None]:
+        """Within the block the caches in a pipeline's modules have these states; behind it, those from before.
+
+        ``hooked``: its modules with hooks.
+        """
         before = []
         try:
-            for place in _places(modules_of(pipe).values()):
+            for place in _places(hooked):
                 before.append((place, getattr(place.owner, place.name)))
                 # The owner is kept beside its state: another object may get its address.
                 _, kept = self._kept.get((id(place.owner), place.name), (None, None))
@@ -64,20 +68,19 @@ class CacheStates:
                 setattr(place.owner, place.name, state)
 
 
-def _places(networks: Any) -> Iterator[_Place]:
-    """Where the stateful hooks of some networks hold their states, each once."""
+def _places(hooked: Iterable[nn.Module]) -> Iterator[_Place]:
+    """Where the stateful hooks of some modules hold their states, each once."""
     found: set[int] = set()
-    for network in networks:
-        for module in network.modules():
-            registry = module.__dict__.get("_diffusers_hook")
-            for hook in () if registry is None else registry.hooks.values():
-                if not hook._is_stateful or id(hook) in found:
-                    continue
-                found.add(id(hook))
-                for name, value in vars(hook).items():
-                    if isinstance(value, StateManager):
-                        if id(value) not in found:
-                            found.add(id(value))
-                            yield _Place(value, "_state_cache")
-                    elif name == "state":
-                        yield _Place(hook, name)
+    for module in hooked:
+        registry = module.__dict__.get("_diffusers_hook")
+        for hook in () if registry is None else registry.hooks.values():
+            if not hook._is_stateful or id(hook) in found:
+                continue
+            found.add(id(hook))
+            for name, value in vars(hook).items():
+                if isinstance(value, StateManager):
+                    if id(value) not in found:
+                        found.add(id(value))
+                        yield _Place(value, "_state_cache")
+                elif name == "state":
+                    yield _Place(hook, name)

@@ -11,10 +11,13 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from jvid_models.adapters.pipelines.answers import Answers, Inject
 from jvid_models.adapters.pipelines.caches import CacheStates
+from jvid_models.adapters.pipelines.execution import with_known_device
 from jvid_models.adapters.pipelines.loops import autoencoder_of, has_autoencoder, loop_of
+from jvid_models.adapters.pipelines.networks import hooked_in, modules_of
 from jvid_models.adapters.pipelines.placement import placed
 from jvid_models.adapters.pipelines.probe import Departure, Drive, probe_of
 from jvid_models.adapters.pipelines.replaced import replaced
@@ -49,17 +52,19 @@ class Entrance:
         self._priors = answers.priors(pipe)
         self._bars = [(prior, _no_bars(prior)) for prior in (getattr(pipe, name) for name in self._priors)]
         self._caches = caches or CacheStates()
+        self.hooked: list[nn.Module] = []
         self._stack: ExitStack | None = None
         self._state: torch.Tensor | None = None
 
     def open(self) -> None:
-        """Change the attributes."""
+        """Change the attributes; ``hooked`` are the modules with hooks then."""
+        self.hooked = hooked_in(modules_of(self._pipe).values())
         with ExitStack() as stack:
             for prior, bars in self._bars:
                 stack.enter_context(replaced(prior, _progress_bar_config=bars))
             stack.enter_context(replaced(self._pipe, **self._priors))
             stack.enter_context(replaced(self._loop, **self._values))
-            stack.enter_context(self._caches.within(self._pipe))
+            stack.enter_context(self._caches.within(self.hooked))
             stack.enter_context(placed(self._pipe))
             stack.enter_context(torch.random.fork_rng(devices=[]))
             if self._state is None:
@@ -100,7 +105,7 @@ def enter(
     own = getattr(kind.__call__, "__wrapped__", kind.__call__) if differentiable else kind.__call__
     entrance.open()
     try:
-        return own(pipe, **arguments)
+        return own(with_known_device(pipe, entrance.hooked), **arguments)
     except Departure as departure:
         return departure.value
     finally:

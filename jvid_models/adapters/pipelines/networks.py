@@ -7,7 +7,7 @@ the others get the same answers again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -15,12 +15,33 @@ from torch import Tensor, nn
 
 from jvid_models.adapters.pipelines.replaced import replaced
 
-__all__ = ["PipelineNetworks", "modules_of"]
+__all__ = ["PipelineNetworks", "hooked_in", "modules_of"]
 
 
 def modules_of(pipe: Any) -> dict[str, nn.Module]:
     """The modules of a pipeline by the names of its components."""
     return {name: part for name, part in pipe.components.items() if isinstance(part, nn.Module)}
+
+
+def hooked_in(modules: Iterable[nn.Module]) -> list[nn.Module]:
+    """The modules in these, each once, that have hooks of diffusers or accelerate.
+
+    An evaluation looks for them in thousands of modules. ``modules()`` makes names of all, and ``hasattr`` an error of each.
+    """
+    found: list[nn.Module] = []
+    seen: set[nn.Module] = set()
+    waiting: list[nn.Module | None] = []
+    waiting += reversed([*modules])
+    while waiting:
+        each = waiting.pop()
+        if each is None or each in seen:
+            continue
+        seen.add(each)
+        values = each.__dict__
+        if "_diffusers_hook" in values or "_hf_hook" in values:
+            found.append(each)
+        waiting += reversed(values["_modules"].values())
+    return found
 
 
 class PipelineNetworks:

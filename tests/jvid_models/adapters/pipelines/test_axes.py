@@ -32,11 +32,24 @@ def test_a_reshape_and_permutation_is_found_and_undone(pattern):
     found = strides_of(index)
     assert found is not None
     torch.testing.assert_close(found.gather(tokens), x, rtol=0, atol=0)
+    assert found.gather(tokens).is_contiguous()
     # A gather of a view that is not contiguous is the same, and a scatter undoes it.
     torch.testing.assert_close(found.gather(torch.stack([tokens, tokens], -1)[..., 0]), x, rtol=0, atol=0)
     into = torch.zeros_like(tokens).contiguous()
     found.scatter(x, into)
     torch.testing.assert_close(into, tokens, rtol=0, atol=0)
+
+
+def test_tokens_of_channels_are_a_transposed_matrix_in_each_row():
+    """Large ones, which are copied row by row."""
+    x = torch.randn(2, 64, 3, 5, 7)
+    tokens = rearrange(x, "b c f h w -> b (f h w) c").contiguous()
+    index = rearrange(torch.arange(x.numel()), "(b f h w c) -> b c f h w", b=2, c=64, f=3, h=5)
+    found = strides_of(index)
+    assert found is not None
+    assert (found.sizes, found.strides) == ((2, 64, 105), (64 * 105, 1, 64))
+    torch.testing.assert_close(found.gather(tokens), x, rtol=0, atol=0)
+    assert found.gather(tokens).is_contiguous()
 
 
 def test_a_part_of_a_tensor_is_found_with_its_beginning():
