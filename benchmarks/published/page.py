@@ -36,7 +36,8 @@ Classes that are not equal here are refused, unless `untested=True` is given.
 
 ## What an evaluation costs
 
-CPU time on one core with a network that costs nothing; a *turn* is one of the pipeline's own loop.
+CPU time on one core with a network that costs nothing, in components of as many modules as the published ones have; a *turn* is
+one of the pipeline's own loop. `python -m benchmarks.published.overhead` measures it.
 
 | latents | values | evaluation | turn of the pipeline | learned once |
 | --- | --- | --- | --- | --- |
