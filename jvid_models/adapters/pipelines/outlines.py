@@ -4,7 +4,8 @@
     given values alone                   ->   computed: masks and lengths of tokens, times, positions
 
 What a module returns to its pipeline gets normal values from a generator of its own, so that nothing vanishes or divides by 0.
-Code that looks at a value which depends on weights (a mixture of experts, say) cannot run so.
+Code that looks at a value which depends on weights, as a mixture of experts counts the tokens of each, runs twice, with zeros
+and with ones in its place: where the forms of its answers differ, or it does not run with them, weights are needed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     UnsupportedOperatorException,
 )
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map
 
 from jvid.errors import JvidError
 from jvid_models.adapters.pipelines.networks import modules_of
@@ -58,6 +61,52 @@ def outlined(pipe: Any) -> Iterator[None]:
             yield
     except _NEED_VALUES as error:
         raise NeedsWeights(f"{who} looks at values that depend on its weights") from error
+
+
+class _Assumed(TorchDispatchMode):
+    """Within it an operation that looks at values which are not there finds ``value`` in each place."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._value = value
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        try:
+            return func(*args, **kwargs)
+        except _NEED_VALUES:
+            return func(*tree_map(self._assumed, args), **tree_map(self._assumed, kwargs))
+
+    def _assumed(self, value: Any) -> Any:
+        if not isinstance(value, FakeTensor):
+            return value
+        return torch.full(value.shape, self._value, dtype=value.dtype)
+
+
+def _answer(who: str, own: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """The answer of a module's method on shapes; ``who``: names the module.
+
+    Raises:
+        NeedsWeights: its form depends on values.
+    """
+    try:
+        return own(*args, **kwargs)
+    except _NEED_VALUES as error:
+        answers = []
+        for value in (0, 1):
+            with _Assumed(value):
+                answers.append(own(*args, **kwargs))
+        if _form(answers[0]) != _form(answers[1]):
+            raise NeedsWeights.of(f"{who} answers in a form that depends on values", error) from error
+        return answers[1]
+
+
+def _form(answer: Any) -> Any:
+    """Shapes and dtypes of the tensors of an answer, and where they are in it."""
+    if type(answer).__module__.startswith("diffusers.") and not isinstance(answer, Mapping):  # a distribution
+        answer = vars(answer)
+    leaves, structure = tree_flatten(answer)
+    return structure, [(each.shape, each.dtype) if isinstance(each, Tensor) else each for each in leaves]
 
 
 class _Outlines:
@@ -107,7 +156,7 @@ class _Outlines:
                 return own(*args, **kwargs)
             self._inside = True
             try:
-                return self._valued(own(*args, **kwargs), {})
+                return self._valued(_answer(who, own, args, kwargs), {})
             except JvidError:
                 raise
             except Exception as error:
