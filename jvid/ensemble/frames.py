@@ -1,4 +1,4 @@
-"""The numbers of frames that clips have, in pixels and in latents.
+"""The numbers of frames that clips have, in pixels and in latents, and in a second.
 
 frames = factor * latents + offset        factor 1, offset 0: a latent for each frame
 factor 4, offset 1: a causal autoencoder's 4k + 1 frames, of k + 1 latents
@@ -6,13 +6,15 @@ factor 4, offset 1: a causal autoencoder's 4k + 1 frames, of k + 1 latents
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-from jvid.errors import InputError
+from jvid.errors import InputError, JvidWarning
 
-__all__ = ["FrameRule"]
+__all__ = ["FrameRule", "warn_of_rates"]
 
 
 @attrs.frozen
@@ -64,3 +66,15 @@ class FrameRule:
         if self.factor == 1:
             return "any number"
         return f"{self.factor}k + 1" if self.offset else f"{self.factor}k"
+
+
+def warn_of_rates(fps: float, experts: Mapping[str, float]) -> None:
+    """Warn of experts of clips of another frame rate than that of the ensemble, which was not stated: they disagree on motion."""
+    for name, rate in experts.items():
+        if rate != fps:
+            warnings.warn(
+                f"expert {name!r} makes clips of {rate:g} frames per second, beside {fps:g} of the first expert of clips: "
+                "state the frame rate of the ensemble, fps= or --fps",
+                JvidWarning,
+                stacklevel=4,
+            )

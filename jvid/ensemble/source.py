@@ -23,6 +23,7 @@ import attrs
 from jvid import documents
 from jvid.ensemble.deferred import Deferred
 from jvid.ensemble.ensemble import Ensemble, Member
+from jvid.ensemble.frames import warn_of_rates
 from jvid.ensemble.inputs import InputFile, Inputs, input_files, merged
 from jvid.errors import InputError, UnknownNameError, located
 from jvid.machine.device import check_device
@@ -213,15 +214,22 @@ class Source:
         if base is not None and not attrs.evolve(self, inputs={}).is_composed:
             return base
         members = dict(base.members) if base is not None else {}
-        owners: list[Ensemble] = []
+        owners: dict[str, Ensemble] = {}
         for name, text in self.experts.items():
             found = loader.given(name, given[name]) if name in given else loader.member(name, text)
             members[name], owner = found
             if owner is not None:
-                owners.append(owner)
+                owners[name] = owner
         # A run that changes a clip begins where the model of that clip does, and has its shape.
-        changes = next((each for each in (base, *owners) if each is not None and each.changes_a_clip), None)
-        around = base or changes or _around(owners)
+        changes = next(
+            (each for each in (base, *owners.values()) if each is not None and each.changes_a_clip), None
+        )
+        around = base or changes or _around([*owners.values()])
+        if around is not None and self.fps is None:
+            warn_of_rates(
+                around.fps,
+                {name: each.fps for name, each in owners.items() if members[name].denoises == "clips"},
+            )
         for name, member in members.items():
             chosen = self.text.get(name) or (self.text.get("*") if member.conditioner is None else None)
             if chosen is not None:
