@@ -16,7 +16,7 @@ from jvid.denoisers.guided import Guided
 from jvid.errors import InputError, MissingDependencyError
 from jvid.testing import conforms
 from jvid_models.adapters.pipelines import PipelinePrompts, from_folder, from_pipeline
-from tests.jvid_models.adapters.pipelines.toys import GivenPipeline, toy
+from tests.jvid_models.adapters.pipelines.toys import GivenPipeline, ToyPipeline, toy
 
 HALF = torch.tensor(0.5, dtype=torch.float64)
 
@@ -173,6 +173,22 @@ def test_bad_input(denoiser, tmp_path):
         from_folder(tmp_path)
     with pytest.raises(InputError, match="num_inference_steps=9: expected a grid of so many steps; got 8"):
         denoiser_of(toy(), num_inference_steps=9).grid(8)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NameError("name 'ftfy' is not defined", name="ftfy"),
+        ImportError("No module named 'ftfy'", name="ftfy"),
+    ],
+)
+def test_a_package_that_is_missing_is_named(error, monkeypatch):
+    def encode_prompt(self, prompts):
+        raise error
+
+    monkeypatch.setattr(ToyPipeline, "encode_prompt", encode_prompt)
+    with pytest.raises(MissingDependencyError, match=r"^ToyPipeline needs 'ftfy', .*: pip install ftfy$"):
+        _ = denoiser_of(toy()).shape
 
 
 def test_prompts_are_rows():
