@@ -1,6 +1,7 @@
 """Each class of published models from a saved folder on the command line, against the loaded pipeline in Python.
 
-The latter equals diffusers' own run (`tests.jvid_models.adapters.pipelines.test_equality`).
+The latter equals diffusers' own run (`tests.jvid_models.adapters.pipelines.test_equality`). HunyuanVideo is not among them: the
+tiny one is called with a dictionary, which no option of the command line is.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ PROMPT = "a fox in the snow"
 SLOW = (
     "StableDiffusionPipeline:2", "StableDiffusionXLPipeline", "TextToVideoSDPipeline", "AnimateDiffPipeline",
     "StableVideoDiffusionPipeline", "WanPipeline", "WanPipeline:2.2", "WanImageToVideoPipeline:5b", "LTXPipeline",
-    "LTXImageToVideoPipeline", "LTX2Pipeline", "CogVideoXPipeline", "HunyuanVideoPipeline", "MochiPipeline", "FluxPipeline",
+    "LTXImageToVideoPipeline", "LTX2Pipeline", "CogVideoXPipeline", "MochiPipeline", "FluxPipeline",
     "StableDiffusion3Pipeline", "QwenImagePipeline",
 )  # fmt: skip
 CLASSES = ["StableDiffusionPipeline", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
