@@ -31,12 +31,15 @@ def _curve(document: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, flo
         raise ValueError("its recipe has no name")
     if not isinstance(curve, list) or not curve:
         raise ValueError("its curve has no steps")
-    if not any("loss" in entry for entry in curve):
+    if not any("loss" in entry for entry in curve if isinstance(entry, dict)):
         raise ValueError("its curve has no losses")
     for entry in curve:  # one whose steps were all left out has no loss
-        needed = [entry["step"], entry["minutes"], entry.get("loss", 0.0), entry.get("validation", 0.0)]
-        if not all(type(value) in (int, float) and math.isfinite(value) for value in needed):
+        values = [entry["step"], entry["minutes"], *entry.values()]
+        if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
             raise ValueError("its curve holds something else than numbers")
+    optimiser = recipe.get("optimiser")
+    if not isinstance(optimiser, dict) or type(optimiser.get("clip")) not in (int, float):
+        raise ValueError("its recipe has no optimiser.clip")
     return recipe, curve
 
 

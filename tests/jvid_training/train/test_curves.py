@@ -45,6 +45,10 @@ def test_an_entry_whose_steps_were_left_out_has_no_loss(tmp_path: Path) -> None:
         plot_curves([run_of(tmp_path / "none", [{}, {}])], tmp_path / "none.png")
     with pytest.raises(InputError, match="its curve holds something else than numbers"):
         plot_curves([run_of(tmp_path / "words", [LOGGED, {"loss": "low"}])], tmp_path / "words.png")
+    with pytest.raises(InputError, match="its curve holds something else than numbers"):
+        plot_curves([run_of(tmp_path / "bands", [LOGGED, LOGGED | {NORM: ""}])], tmp_path / "bands.png")
+    with pytest.raises(InputError, match=r"its recipe has no optimiser\.clip"):
+        plot_curves([run_of(tmp_path / "clip", [LOGGED], clip="high")], tmp_path / "clip.png")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("clip", "line"), [(2.5, [2.5, 2.5]), (0.0, None)])
