@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jvid.cli.devices import Device
 from jvid.errors import InputError
 
 __all__ = ["check"]
@@ -41,6 +42,21 @@ def check(
     examples: Annotated[
         int, typer.Option("--examples", metavar="N", min=1, help="Tries of each property.")
     ] = 25,
+    device: Device = "cpu",
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            "--time-limit", metavar="SECONDS", help="Checks that would begin later are skipped, and named."
+        ),
+    ] = None,
+    max_calls: Annotated[
+        int | None,
+        typer.Option(
+            "--max-calls",
+            metavar="N",
+            help="Calls of a network, of a kind that is one: examples are cut to fit, and what is left out is named.",
+        ),
+    ] = None,
 ) -> None:
     """Prove a component: run every check of its kind on it. Exit code 1 where one fails."""
     if kind is None:
@@ -48,7 +64,9 @@ def check(
     elif name is None:
         _checks(kind)
     else:
-        _check(kind, name, only, dict(map(_reason, expect or ())), dict(map(_size, given or ())), examples)
+        sizes = dict(map(_size, given or ()))
+        limits = {"time_limit": time_limit, "max_calls": max_calls, "examples": examples}
+        _check(kind, name, only, dict(map(_reason, expect or ())), sizes, limits, device)
 
 
 def _check(
@@ -57,20 +75,28 @@ def _check(
     only: Sequence[str] | None,
     expected: dict[str, str],
     context: dict[str, Any],
-    examples: int,
+    limits: dict[str, Any],
+    device: str,
 ) -> None:
     from rich.console import Console
 
     from jvid.plugins.choice import Choice
     from jvid.testing import conforms
+    from jvid.testing.altered import modules_of
     from jvid.testing.checking import checks_of
+    from jvid.testing.declared import device_of
     from jvid.testing.registered import declared_reference, registered
 
     checks_of(kind)  # an unknown kind is an error before anything is loaded
     choice = Choice.parse(name)
     subject = registered(kind, choice.name, **choice.options)
     context = {**declared_reference(kind, choice.name, **choice.options), **context}
-    report = conforms(kind, subject, only=only, expected_failures=expected, examples=examples, **context)
+    if device != "cpu":
+        context = {"device": device, **context}
+        device_of(device)
+        for module in modules_of(subject):
+            module.to(device)
+    report = conforms(kind, subject, only=only, expected_failures=expected, **limits, **context)
     if (console := Console()).is_terminal:
         console.print(report)
     else:  # a table is folded to its width, and a line to paste would be too

@@ -8,14 +8,20 @@ from typing import Any
 
 import torch
 
-__all__ = ["halved", "parameters_of"]
+__all__ = ["halved", "modules_of", "parameters_of"]
 
 DEEPEST = 5
 
 
 def parameters_of(subject: Any) -> list[torch.nn.Parameter]:
     """The floating parameters of all modules that a subject is, or has among its attributes."""
-    found: dict[int, torch.nn.Parameter] = {}
+    parameters = (each for module in modules_of(subject) for each in module.parameters())
+    return list({id(each): each for each in parameters if each.is_floating_point()}.values())
+
+
+def modules_of(subject: Any) -> list[torch.nn.Module]:
+    """The outermost modules that a subject is, or has among its attributes."""
+    found: list[torch.nn.Module] = []
     seen: set[int] = set()
 
     def visit(value: Any, depth: int) -> None:
@@ -23,7 +29,7 @@ def parameters_of(subject: Any) -> list[torch.nn.Parameter]:
             return
         seen.add(id(value))
         if isinstance(value, torch.nn.Module):
-            found.update({id(each): each for each in value.parameters() if each.is_floating_point()})
+            found.append(value)
             return
         if isinstance(value, (list, tuple)):
             inner = list(value)
@@ -38,7 +44,7 @@ def parameters_of(subject: Any) -> list[torch.nn.Parameter]:
                 visit(each, depth + 1)
 
     visit(subject, 0)
-    return list(found.values())
+    return found
 
 
 def _slots(kind: type) -> tuple[str, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import attrs
 
 from jvid.errors import InputError
+from jvid.testing.budget import Budget, OutOfCalls
 from jvid.testing.checking import GLOBALS, REFERENCE, Check, checks_of, options_of
 from jvid.testing.report import Outcome, Report
 from jvid.testing.trial import Skip, Trial, example_text, failure_text
@@ -30,6 +32,10 @@ def conforms(
     examples: int = 25,
     only: str | Collection[str] | None = None,
     at: Mapping[str, Any] | None = None,
+    time_limit: float | None = None,
+    max_calls: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    budget: Budget | None = None,
     **context: Any,
 ) -> Report:
     """Run the checks of a kind on a subject.
@@ -41,8 +47,13 @@ def conforms(
         examples: how many each property is tried on; 5 or fewer are not made small when they fail.
         only: the checks to run; all if None.
         at: the example to run alone, as a report's ``reproduce`` says it.
+        time_limit: seconds for the whole report; checks that would begin later are skipped and named in its first line.
+        max_calls: of the network, a denoiser, a feature network or all experts of a sampler; examples are cut to fit, and checks
+            that no call is left for are skipped and named in the first line.
+        clock: gives the seconds that ``time_limit`` is of.
+        budget: both limits of several reports together, in place of the three arguments above.
         context: sizes and conditions that the subject takes (``batch``, ``channels``, ``frames``,
-            ``sides``, ``times``, ``cond``, ``dtype``, ``tolerance``; see ``Trial``), and the kind's own options;
+            ``sides``, ``times``, ``cond``, ``dtype``, ``tolerance``, ``device``; see ``Trial``), and the kind's own options;
             ``reference``, the equation that values are compared with (docs/conformance.md gives its signature for each
             kind), ``factory`` and ``ranges``, other options that the subject is built with.
 
@@ -73,47 +84,76 @@ def conforms(
     settings = {name: value for name, value in context.items() if name in _TRIAL}
     options = own | {name: value for name, value in context.items() if name not in _TRIAL}
     leaks: list[str] = []
+    budget = Budget(time_limit, max_calls, clock) if budget is None else budget
+    called = subject if budget.max_calls is None else _calling(kind, subject, budget)
     outcomes: list[Outcome] = []
     for name, each in checks.items():
         # What changes global state shows in the other checks, so they run for it, too.
         if name in wanted or GLOBALS in wanted:
             count = examples if name in wanted else min(examples, 3)
             trial = Trial(examples=count, options=options, at=at, **settings)
-            trial.leaks, trial.declared = leaks, frozenset(context)
-            outcome = _outcome(each, subject, trial, context, expected.get(name))
+            trial.leaks, trial.declared, trial.budget = leaks, frozenset(context), budget
+            outcome = _outcome(each, called, trial, context, expected.get(name), len(wanted))
             if name in wanted:
                 outcomes.append(attrs.evolve(outcome, named=only is not None))
     return Report(kind, _text(subject), outcomes)
 
 
+def _calling(kind: str, subject: Any, budget: Budget) -> Any:
+    from jvid.testing.calling import calling  # needs hypothesis
+
+    return calling(kind, subject, budget)
+
+
 def _outcome(
-    check: Check, subject: Any, trial: Trial, context: Mapping[str, Any], excuse: str | None
+    check: Check, subject: Any, trial: Trial, context: Mapping[str, Any], excuse: str | None, checks: int
 ) -> Outcome:
     from jvid.testing.globals import watched
 
+    budget = trial.budget
+    if limit := "" if check.name == GLOBALS else budget.begin(checks):
+        given = getattr(budget, limit)
+        return Outcome(check.name, "skipped", f"not begun, {limit}={given:g} was reached before", limit=limit)
     try:
         with watched(lambda what: trial.leaks.append(f"{what} ({check.name})")):
             check.run(subject, trial)
     except Skip as reason:
-        return Outcome(check.name, "skipped", str(reason), needs=reason.needs)
+        return Outcome(check.name, "skipped", str(reason), needs=reason.needs, limit=reason.limit)
+    except OutOfCalls:
+        return Outcome(
+            check.name,
+            "skipped",
+            f"not finished, max_calls={budget.max_calls} was reached",
+            limit="max_calls",
+        )
     except Exception as error:
         if excuse is not None:
             return Outcome(check.name, "expected failure", excuse)
         return Outcome(check.name, "failed", failure_text(error), _reproduce(check, trial, context))
     if excuse is not None:
         return Outcome(check.name, "unexpected pass", f"expected to fail: {excuse}")
-    return Outcome(check.name, "passed")
+    return Outcome(check.name, "passed", _cut(budget))
+
+
+def _cut(budget: Budget) -> str:
+    if budget.cut is None:
+        return ""
+    return f"on {budget.cut[0]} of {budget.cut[1]} examples, by max_calls={budget.max_calls}"
 
 
 def _reproduce(check: Check, trial: Trial, context: Mapping[str, Any]) -> str:
     example = trial.falsified if trial.falsified is not None else trial.at
     at = "" if example is None else f", at={example_text(example)}"
-    plain = (int, float, str, bool, range, tuple, list)
-    given = "".join(
-        f", {name}={value!r}" if isinstance(value, plain) else f", {name}={name}"
-        for name, value in context.items()
-    )
+    given = "".join(f", {name}={_pasted(name, value, trial)}" for name, value in context.items())
     return f'conforms("{check.kind}", subject, only="{check.name}"{at}{given})'
+
+
+def _pasted(name: str, value: Any, trial: Trial) -> str:
+    """A setting as it is pasted: a value as Python writes it, or the name of the variable that holds it."""
+    if name == "device":
+        return repr(str(trial.device))
+    plain = (int, float, str, bool, range, tuple, list)
+    return repr(value) if isinstance(value, plain) else name
 
 
 def _text(subject: Any) -> str:

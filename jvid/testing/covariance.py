@@ -37,7 +37,7 @@ def shapes_of_few(trial: Trial, shapes: Iterable[Sequence[int]]) -> list[tuple[i
     return few
 
 
-def covariance(sampler: Any, shape: Sequence[int]) -> Tensor:
+def covariance(sampler: Any, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
     """Of all elements of noise of a shape ``(b c f h w)``, ``(n n)`` in their order in memory.
 
     Raises:
@@ -47,35 +47,40 @@ def covariance(sampler: Any, shape: Sequence[int]) -> Tensor:
 
     def zeros(name: str, size: Sequence[int]) -> Tensor:
         sizes[name] = tuple(size)
-        return torch.zeros(tuple(size), dtype=F64)
+        return torch.zeros(tuple(size), dtype=F64, device=device)
 
-    base = sampler(shape, zeros).double().flatten()
+    base = sampler(shape, zeros).cpu().double().flatten()
     columns: list[Tensor] = []
     for name, size in sizes.items():
         for k in range(torch.Size(size).numel()):
 
             def unit(other: str, wanted: Sequence[int], name: str = name, k: int = k) -> Tensor:
-                out = torch.zeros(tuple(wanted), dtype=F64)
+                out = torch.zeros(tuple(wanted), dtype=F64, device=device)
                 if other == name:
                     out.view(-1)[k] = 1.0
                 return out
 
-            columns.append(sampler(shape, unit).double().flatten() - base)
+            columns.append(sampler(shape, unit).cpu().double().flatten() - base)
     if not columns:
         return torch.zeros(len(base), len(base), dtype=F64)
     weights = torch.stack(columns, 1)
-    _require_linear(sampler, shape, sizes, weights, base)
+    _require_linear(sampler, shape, sizes, weights, base, device)
     return weights @ weights.T
 
 
 def _require_linear(
-    sampler: Any, shape: Sequence[int], sizes: dict[str, tuple[int, ...]], weights: Tensor, base: Tensor
+    sampler: Any,
+    shape: Sequence[int],
+    sizes: dict[str, tuple[int, ...]],
+    weights: Tensor,
+    base: Tensor,
+    device: torch.device | str,
 ) -> None:
     parts = {}
     for index, (name, size) in enumerate(sizes.items()):
         count = torch.Size(size).numel()
         parts[name] = torch.cos(torch.arange(count, dtype=F64) * (1.7 + index)).reshape(size)
-    z = sampler(shape, lambda name, size: parts[name].clone()).double().flatten()
+    z = sampler(shape, lambda name, size: parts[name].clone().to(device)).cpu().double().flatten()
     expected = base + weights @ torch.cat([part.flatten() for part in parts.values()])
     apart = float((z - expected).abs().max())
     assert apart <= 1e-9, (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from jvid.errors import InputError
 from jvid.extras import extra
+from jvid.testing.budget import Budget
 from jvid.testing.checking import checks_of
 from jvid.testing.conforms import conforms
 
@@ -21,6 +23,9 @@ def conformance(
     expected_failures: Mapping[str, str] | None = None,
     examples: int = 25,
     only: Collection[str] | None = None,
+    time_limit: float | None = None,
+    max_calls: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
     **context: Any,
 ) -> Callable[[Callable[..., Any]], Callable[..., None]]:
     """Decorate a function, named ``test_...``, that returns the subject; pytest then runs one test a check.
@@ -32,7 +37,8 @@ def conformance(
             return MySchedule()
 
     The function may use fixtures and may be parametrised. Arguments are those of ``conforms``; what
-    is expected to fail shows as xfailed, what does not apply as skipped.
+    is expected to fail shows as xfailed, what does not apply as skipped. ``time_limit`` and ``max_calls`` hold for all tests of
+    the function together, those of each of its parameters.
 
     Raises:
         InputError: an unknown kind or check, or a function that pytest would not collect.
@@ -53,13 +59,19 @@ def conformance(
                 f"conformance decorates {make.__name__!r}: expected a name that begins with 'test'"
             )
         wanted = inspect.signature(make)
+        budgets: dict[Any, Budget] = {}
 
         @functools.wraps(make)
-        def test(*, check: str, **fixtures: Any) -> None:
+        def test(*, check: str, request: pytest.FixtureRequest, **fixtures: Any) -> None:
             excuses = {name: reason for name, reason in (expected_failures or {}).items() if name == check}
+            if "request" in wanted.parameters:
+                fixtures["request"] = request
+            given = request.node.callspec.params  # the same objects for each check
+            of = tuple(sorted((name, id(value)) for name, value in given.items() if name != "check"))
+            budget = budgets.setdefault(of, Budget(time_limit, max_calls, clock, len(names)))
             report = conforms(
-                kind, make(**fixtures), expected_failures=excuses, examples=examples, only=[check], **context
-            )
+                kind, make(**fixtures), expected_failures=excuses, examples=examples, only=[check], budget=budget, **context
+            )  # fmt: skip
             outcome = report[check]
             if outcome.status == "skipped":
                 pytest.skip(outcome.detail)
@@ -67,9 +79,11 @@ def conformance(
                 pytest.xfail(outcome.detail)
             report.raise_for_failures()
 
-        added = inspect.Parameter("check", inspect.Parameter.KEYWORD_ONLY)
+        own = {**wanted.parameters}
+        for name in ("check", "request"):
+            own.setdefault(name, inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY))
         test.__signature__ = wanted.replace(  # type: ignore[attr-defined]
-            parameters=[*wanted.parameters.values(), added], return_annotation=None
+            parameters=sorted(own.values(), key=lambda each: each.kind), return_annotation=None
         )
         del test.__wrapped__  # pytest would look past the signature
         marked: Callable[..., None] = pytest.mark.parametrize("check", names)(test)

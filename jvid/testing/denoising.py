@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from jvid.core.conditions import PerFrame, map_condition
+from jvid.core.keyed import keyed_normal
 from jvid.core.protocols import Condition
+from jvid.testing.inner import conditions
 from jvid.testing.trial import Trial
 
-__all__ = ["condition_of", "levels", "noisy", "predicted", "rows", "tensors", "time"]
+__all__ = ["condition_of", "conditioned", "levels", "noisy", "predicted", "rows", "tensors", "time"]
 
 F64 = torch.float64
 
@@ -25,13 +27,13 @@ def levels(subject: Any, t: Tensor) -> tuple[Tensor, Tensor]:
 
 def noisy(subject: Any, trial: Trial, shape: tuple[int, ...], t: float, seed: int) -> Tensor:
     """Latents as the subject meets them at t: unit data and noise, in the last of the dtypes."""
-    alpha, sigma = levels(subject, time(t))
-    x_0, eps = trial.latents(shape, seed, F64), trial.latents(shape, seed + 1, F64)
-    return (alpha * x_0 + sigma * eps).to(trial.dtype[-1])
+    alpha, sigma = (level.cpu() for level in levels(subject, time(t).to(trial.device)))
+    x_0, eps = (keyed_normal([each], ("trial",), shape, F64)[0] for each in (seed, seed + 1))
+    return (alpha * x_0 + sigma * eps).to(trial.device, trial.dtype[-1])
 
 
 def time(t: float | list[float]) -> Tensor:
-    """t as a sampler hands it over."""
+    """t in double precision, as a sampler hands it over; ``predicted`` moves it to the device of x."""
     return torch.tensor(t, dtype=F64)
 
 
@@ -40,14 +42,14 @@ def condition_of(trial: Trial, b: int, f: int) -> Condition:
     known_b = b if b in trial.batch else max(trial.batch)
     known_f = f if f in trial.frames else max(trial.frames)
     if (known_b, known_f) == (b, f):
-        return trial.cond(b, f)
+        return trial.condition(b, f)
     try:
         cond = trial.cond(b, f)
     except Exception:  # a list of fewer texts raises anything; what is wrong at any size raises again below
         pass
     else:
         if _fits(cond, b, f):
-            return cond
+            return trial.moved(cond)
     clips, frames = [k % known_b for k in range(b)], [k % known_f for k in range(f)]
 
     def of_clips(value: Tensor) -> Tensor:
@@ -57,8 +59,13 @@ def condition_of(trial: Trial, b: int, f: int) -> Condition:
         return PerFrame(of_clips(value)[:, frames] if value.shape[1] == known_f else of_clips(value))
 
     return map_condition(
-        trial.cond(known_b, known_f), lambda name, v: of_clips(v), lambda name, v: of_frames(v)
+        trial.condition(known_b, known_f), lambda name, v: of_clips(v), lambda name, v: of_frames(v)
     )
+
+
+def conditioned(trial: Trial, b: int, f: int, same: bool = False) -> Condition:
+    """``conditions`` of the denoiser that wrappers are checked around, where the trial's tensors are."""
+    return trial.moved(conditions(b, f, same))
 
 
 def _fits(cond: Condition, b: int, f: int) -> bool:
@@ -99,6 +106,6 @@ def tensors(name: str, value: Any) -> list[tuple[str, Tensor]]:
 
 @torch.no_grad()
 def predicted(subject: Any, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
-    """A prediction, evaluated as a sampler does."""
-    out: Tensor = subject(x, t, cond)
+    """A prediction, evaluated as a sampler does: t is on the device of x."""
+    out: Tensor = subject(x, t.to(x.device), cond)
     return out

@@ -36,7 +36,7 @@ def conditions(b: int, f: int, same: bool = False) -> Condition:
 
 def direct(inner: Inner, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
     """The prediction of ``inner`` without a wrapper and without a null condition."""
-    return inner(x, t, {name: value for name, value in cond.items() if name != "null"})
+    return inner(x, t.to(x.device), {name: value for name, value in cond.items() if name != "null"})
 
 
 class Inner:

@@ -124,6 +124,7 @@ def transitions(
     """
     past: list[Past] = []
     out: list[Any] = []
+    device = x.device
     for step in steps:
         predictions: list[Tensor] = []
         names: list[str] = []
@@ -131,8 +132,8 @@ def transitions(
         def denoise(
             y: Any, level: Level, step: Step = step, predictions: list[Tensor] = predictions
         ) -> Tensor:
-            t = torch.tensor(level.t, dtype=torch.float64)
-            y = torch.as_tensor(y, dtype=torch.float64)
+            y = torch.as_tensor(y, dtype=torch.float64, device=device)
+            t = torch.tensor(level.t, dtype=torch.float64, device=device)
             parts = [weight * experts[name](y, t, {}) for name, weight in step.weights.items()]
             predictions.append(sum(parts[1:], parts[0]))
             return predictions[-1]
@@ -147,7 +148,7 @@ def transitions(
         if made is None:
             break
         out.append(made)
-        made = torch.as_tensor(made, dtype=torch.float64)
+        made = torch.as_tensor(made, dtype=torch.float64, device=device)
         if not made.isfinite().all():
             break
         past.append(Past(step, x, predictions[0] if predictions else denoise(x, step.start)))

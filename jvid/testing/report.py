@@ -42,6 +42,7 @@ class Outcome:
         detail: why it failed, was skipped or was expected to fail; one line.
         reproduce: a line to paste that runs the failing example alone; empty where nothing failed.
         needs: the argument of ``conforms`` for want of which it was skipped; empty if none would help.
+        limit: the limit of the report for which it was skipped, "time_limit" or "max_calls"; empty for another reason.
         named: whether the check was requested by name, and so may not be skipped.
     """
 
@@ -50,6 +51,7 @@ class Outcome:
     detail: str = ""
     reproduce: str = ""
     needs: str = ""
+    limit: str = ""
     named: bool = False
 
     @property
@@ -109,11 +111,15 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """One line: kind, subject, the counts, and what is not declared, so that checks were skipped."""
+        """One line: kind, subject, the counts, what is not declared, so that checks were skipped, and what a limit left out."""
         counted = ", ".join(f"{count} {status}" for status, count in self.counts.items())
         wanting = list(dict.fromkeys(outcome.needs for outcome in self.outcomes if outcome.needs))
-        missing = f" (not declared: {', '.join(wanting)})" if wanting else ""
-        return f"{self.kind} {self.subject}: {counted or 'no check'}{missing}"
+        notes = [f"not declared: {', '.join(wanting)}"] if wanting else []
+        for limit in dict.fromkeys(outcome.limit for outcome in self.outcomes if outcome.limit):
+            left_out = [outcome.check for outcome in self.outcomes if outcome.limit == limit]
+            notes.append(f"left out by {limit}: {', '.join(left_out)}")
+        told = f" ({'; '.join(notes)})" if notes else ""
+        return f"{self.kind} {self.subject}: {counted or 'no check'}{told}"
 
     def __rich__(self) -> Table:
         with extra("cli"):

@@ -15,7 +15,7 @@ from jvid.denoisers.wrapper import Wrapper
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Skip, Trial
 
-__all__ = ["Counted", "Recorded", "Renamed", "given_runs", "rebuilt"]
+__all__ = ["Counted", "Recorded", "Renamed", "given_runs", "on", "rebuilt"]
 
 MOST = 4
 """Examples of a property that takes whole runs."""
@@ -73,6 +73,11 @@ class Recorded:
 
         out: tuple[Tensor, Any] = self.solver.step(x, step, denoise, kept, memory)
         return out
+
+
+def on(trial: Trial) -> dict[str, Any]:
+    """The argument of a run for the device of its latents, where one is declared."""
+    return {"device": trial.device} if "device" in trial.declared else {}
 
 
 def rebuilt(subject: Any, **changes: Any) -> Any:

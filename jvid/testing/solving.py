@@ -141,7 +141,7 @@ class SolverRun:
         def denoise(x_t: Tensor, level: Level) -> Tensor:
             if self.copies:
                 self.evaluated.append((step.index, x_t.clone(), level))
-            t = torch.tensor(level.t, dtype=F64)
+            t = torch.tensor(level.t, dtype=F64, device=x_t.device)
             parts = [weight * experts[name](x_t, t, {}) for name, weight in step.weights.items()]
             return self.hand("a prediction", sum(parts[1:], parts[0]))
 
@@ -159,7 +159,7 @@ class SolverRun:
 
 def keyed_draw(like: Tensor, index: int, key: str) -> Tensor:
     """Standard normal noise like x, by row, step and key."""
-    return keyed_normal(range(like.shape[0]), (index, str(key)), like.shape[1:], like.dtype)
+    return keyed_normal(range(like.shape[0]), (index, str(key)), like.shape[1:], like.dtype, like.device)
 
 
 def run(
@@ -178,16 +178,18 @@ def run(
     return out
 
 
-def latents_at(level: Level, mean: float = 0.0, std: float = 1.0, count: int = 6) -> Tensor:
+def latents_at(
+    level: Level, mean: float = 0.0, std: float = 1.0, count: int = 6, device: torch.device | str = "cpu"
+) -> Tensor:
     """Points ``(1 1 1 1 count)`` spread over the marginal of N(mean, std^2) at a level, in float64."""
-    spread = torch.linspace(-1.7, 1.9, count, dtype=F64)
+    spread = torch.linspace(-1.7, 1.9, count, dtype=F64).to(device)
     return (level.alpha * mean + math.hypot(level.alpha * std, level.sigma) * spread).reshape(1, 1, 1, 1, -1)
 
 
-def draws(solver: Any) -> bool:
+def draws(solver: Any, device: torch.device | str = "cpu") -> bool:
     """Whether a solver is stochastic: whether it draws noise where noise falls."""
     steps = path(FlowMatching(), even(0.9, 0.3, 3))
-    return bool(run(solver, steps, _zero(steps), latents_at(steps[0].start)).drawn)
+    return bool(run(solver, steps, _zero(steps), latents_at(steps[0].start, device=device)).drawn)
 
 
 @attrs.frozen
@@ -210,15 +212,17 @@ def moments(
     experts: Denoiser | Mapping[str, Denoiser],
     mean: float,
     variance: float,
+    device: torch.device | str = "cpu",
 ) -> list[tuple[float, float]]:
     """Mean and variance of x after each step, of samples that begin with these; exact for affine denoisers."""
+    nothing = torch.zeros(1, 1, 1, 1, 1, dtype=F64, device=device)
 
     def no_noise(index: int, key: str) -> Tensor:
-        return torch.zeros(1, 1, 1, 1, 1, dtype=F64)
+        return nothing.clone()
 
-    first = run(solver, steps, experts, torch.zeros(1, 1, 1, 1, 1, dtype=F64), no_noise, copies=False)
+    first = run(solver, steps, experts, nothing.clone(), no_noise, copies=False)
     slots = {each: 2 + k for k, each in enumerate(dict.fromkeys(first.drawn))}
-    x = torch.zeros(1, 1, 1, 1, 2 + len(slots), dtype=F64)
+    x = torch.zeros(1, 1, 1, 1, 2 + len(slots), dtype=F64, device=device)
     x[..., 1] = 1.0
 
     def unit(index: int, key: str) -> Tensor:
@@ -230,7 +234,7 @@ def moments(
     found = []
     for at in run(solver, steps, experts, x, unit, copies=False).trace:
         assert at.isfinite().all(), "samples are not finite"
-        effects = at.flatten() - at.flatten()[0]
+        effects = (at - at.flatten()[0]).flatten().cpu()
         spread = float(effects[1]) ** 2 * variance + float((effects[2:] ** 2).sum())
         found.append((float(at.flatten()[0] + effects[1] * mean), spread))
     return found

@@ -14,6 +14,8 @@ import attrs
 
 from jvid.errors import InputError, one_line
 from jvid.extras import extra
+from jvid.testing.budget import Budget, Calling, Payable
+from jvid.testing.declared import device_of, dtypes_of, own_sizes_of, sizes_of
 from jvid.testing.globals import watched
 from jvid.testing.versions import applied, drawn_options, with_options
 
@@ -41,33 +43,12 @@ class Skip(Exception):
     Args:
         reason: one line.
         needs: the argument of ``conforms`` that it lacks; "" where none would make it apply.
+        limit: the limit of the report that it would exceed; "" where it is none.
     """
 
-    def __init__(self, reason: str, needs: str = "") -> None:
+    def __init__(self, reason: str, needs: str = "", limit: str = "") -> None:
         super().__init__(reason)
-        self.needs = needs
-
-
-def _values(given: int | Collection[int]) -> tuple[int, ...]:
-    values = (given,) if isinstance(given, int) else tuple(sorted(given))
-    if not values or values[0] < 1:
-        raise InputError(f"sizes {given!r}: expected whole numbers, at least 1")
-    return values
-
-
-def _own_values(given: int | Collection[int]) -> tuple[int, ...]:
-    return () if given == () else _values(given)
-
-
-def _dtypes(given: Any) -> tuple[torch.dtype, ...]:
-    import torch
-
-    names = (given,) if isinstance(given, (str, torch.dtype)) else tuple(given)
-    found = [getattr(torch, name, None) if isinstance(name, str) else name for name in names]
-    dtypes = tuple(dtype for dtype in found if isinstance(dtype, torch.dtype) and dtype.is_floating_point)
-    if not dtypes or len(dtypes) < len(found):
-        raise InputError(f"dtype {given!r}: expected floating dtypes, such as 'float32'")
-    return dtypes
+        self.needs, self.limit = needs, limit
 
 
 def _no_condition(b: int, f: int) -> Condition:
@@ -91,6 +72,7 @@ class Trial:
         cond: ``(b, f) -> condition``, what a denoiser is called with.
         dtype: of latents, one or several; the last is the one for values, the others for dtypes alone.
         tolerance: how far two results that should be equal may be, relative to the largest element.
+        device: where the subject's tensors are; what it is given is made there.
         reference: the equation that values are compared with; its signature for each kind is in docs/conformance.md.
         factory: builds the subject with other options, by keyword.
         ranges: values of the options that it is built with: lowest and highest ``(low, high)``, or a list.
@@ -99,16 +81,17 @@ class Trial:
     """
 
     examples: int = 25
-    batch: Sequence[int] = attrs.field(default=range(1, 4), converter=_values)
-    channels: Sequence[int] = attrs.field(default=range(1, 5), converter=_values)
-    frames: Sequence[int] = attrs.field(default=range(1, 6), converter=_values)
-    sides: Sequence[int] = attrs.field(default=range(1, 8), converter=_values)
-    heights: Sequence[int] = attrs.field(default=(), converter=_own_values)
-    widths: Sequence[int] = attrs.field(default=(), converter=_own_values)
+    batch: Sequence[int] = attrs.field(default=range(1, 4), converter=sizes_of)
+    channels: Sequence[int] = attrs.field(default=range(1, 5), converter=sizes_of)
+    frames: Sequence[int] = attrs.field(default=range(1, 6), converter=sizes_of)
+    sides: Sequence[int] = attrs.field(default=range(1, 8), converter=sizes_of)
+    heights: Sequence[int] = attrs.field(default=(), converter=own_sizes_of)
+    widths: Sequence[int] = attrs.field(default=(), converter=own_sizes_of)
     times: tuple[float, float] = (0.0, 1.0)
     cond: Callable[[int, int], Condition] = _no_condition
-    dtype: Sequence[torch.dtype] = attrs.field(default=("float32", "float64"), converter=_dtypes)
+    dtype: Sequence[torch.dtype] = attrs.field(default=("float32", "float64"), converter=dtypes_of)
     tolerance: float = 1e-4
+    device: torch.device = attrs.field(default=None, converter=device_of)
     reference: Callable[..., Any] | None = attrs.field(default=None, validator=_callable)
     factory: Callable[..., Any] | None = attrs.field(default=None, validator=_callable)
     ranges: Mapping[str, Any] = attrs.field(factory=dict)
@@ -118,6 +101,7 @@ class Trial:
     falsified: Mapping[str, Any] | None = attrs.field(default=None, init=False)
     leaks: list[str] = attrs.field(factory=list, init=False)
     of: Trial | None = attrs.field(default=None, init=False, repr=False)
+    budget: Budget = attrs.field(factory=Budget, init=False, repr=False)
 
     def option(self, name: str) -> Any:
         """The value of an option that the kind declares."""
@@ -140,9 +124,10 @@ class Trial:
         chosen = [dict(example) for example in examples]
         if self.at is not None:
             chosen = [dict(self.at)] if chosen and self.at.keys() == chosen[0].keys() else []
+        payable = Payable(self.budget, len(chosen))
         for example in chosen:
             try:
-                function(**example)
+                payable.run(function, example)
             except Skip:
                 raise
             except Exception:
@@ -156,8 +141,13 @@ class Trial:
     def fewer(self, most: int, **changes: Any) -> Trial:
         """This trial with at most so many examples, for a property that is dear; what falsifies it is this one's."""
         small = attrs.evolve(self, examples=min(self.examples, most), **changes)
-        small.leaks, small.declared, small.of = self.leaks, self.declared, self
+        small.leaks, small.declared, small.of, small.budget = self.leaks, self.declared, self, self.budget
         return small
+
+    def takes(self, calls: int) -> None:
+        """Skip a check of a fixed number of calls, where fewer are left."""
+        if self.budget.max_calls is not None and self.budget.left < calls:
+            raise Skip(f"it takes {calls} calls, {self.budget.told}", limit="max_calls")
 
     def allowed(self, tolerance: float) -> float:
         """A tolerance of a check, or the subject's where that is declared and wider."""
@@ -169,6 +159,8 @@ class Trial:
 
     def version(self, subject: Any, options: Mapping[str, Any], around: Any = None) -> Any:
         """The subject with options drawn from ``versions``; a wrapper is made ``around`` a denoiser once, to see it refuse."""
+        if isinstance(subject, Calling) and options:
+            return Calling(with_options(subject.inner, self.factory, options, around), self.budget)
         return with_options(subject, self.factory, options, around)
 
     def equation(self, options: Mapping[str, Any] = MappingProxyType({})) -> Callable[..., Any]:
@@ -218,7 +210,21 @@ class Trial:
         """Standard normal latents that depend on shape and seed alone, in ``dtype`` or the last of ``self.dtype``."""
         from jvid.core.keyed import keyed_normal
 
-        return keyed_normal([seed], ("trial",), shape, dtype or self.dtype[-1])[0]
+        return keyed_normal([seed], ("trial",), shape, dtype or self.dtype[-1], self.device)[0]
+
+    def moved(self, cond: Condition) -> Condition:
+        """A condition with its tensors on ``device``."""
+        from jvid.core.conditions import PerFrame, map_condition
+
+        if self.device.type == "cpu":
+            return cond
+        return map_condition(
+            cond, lambda name, v: v.to(self.device), lambda name, v: PerFrame(v.to(self.device))
+        )
+
+    def condition(self, b: int, f: int) -> Condition:
+        """The condition of b clips of f frames, on ``device``."""
+        return self.moved(self.cond(b, f))
 
     def close(
         self, got: torch.Tensor, expected: torch.Tensor, what: str, tolerance: float | None = None
@@ -229,7 +235,7 @@ class Trial:
         )
         if not got.numel():
             return
-        one, two = got.detach().double(), expected.detach().double()
+        one, two = got.detach().cpu().double(), expected.detach().cpu().double()
         scale = max(1.0, float(two.abs().max()))
         allowed = (self.tolerance if tolerance is None else self.allowed(tolerance)) * scale
         apart = float((one - two).abs().max())
@@ -241,6 +247,7 @@ class Trial:
         import torch
 
         assert got.dtype == expected.dtype, f"{what}: {got.dtype}, expected {expected.dtype}"
+        assert got.device == expected.device, f"{what}: on {got.device}, expected {expected.device}"
         assert torch.equal(got, expected), f"{what}: {_apart(got, expected)}"
 
     def same(self, got: torch.Tensor, expected: torch.Tensor, what: str) -> None:
@@ -253,7 +260,7 @@ class Trial:
 def _apart(one: torch.Tensor, two: torch.Tensor) -> str:
     if one.shape != two.shape:
         return f"shape {tuple(one.shape)}, expected {tuple(two.shape)}"
-    apart = float((one.detach().double() - two.detach().double()).abs().max())
+    apart = float((one.detach().cpu().double() - two.detach().cpu().double()).abs().max())
     return f"{apart:.3g} apart, expected equal bit for bit"
 
 
@@ -277,18 +284,21 @@ def run_property(
         return
 
     last: list[tuple[Mapping[str, Any], Exception]] = []
+    payable, limited = Payable(trial.budget, trial.examples), trial.budget.max_calls is not None
 
     def tried(**example: Any) -> None:
+        if last and limited:  # what failed is run again, to no purpose where calls are dear
+            raise last[-1][1]
         try:
             with watched(trial.leaks.append):
-                function(**example)
+                payable.run(function, example)
         except (HypothesisException, Skip):
             raise
         except Exception as error:
             last.append((example, error))
             raise
 
-    few = trial.examples <= FEW
+    few = trial.examples <= FEW or limited
     phases = (Phase.generate,) if few else (Phase.generate, Phase.shrink)
     settings = hypothesis.settings(
         max_examples=trial.examples, derandomize=True, database=None, deadline=None, phases=phases,

@@ -53,7 +53,7 @@ def shape_and_dtype_kept(subject: Any, trial: Trial) -> None:
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
         for dtype in trial.dtype:
             x = noisy(subject, trial, shape, t, seed).to(dtype)
-            x_0 = predicted(subject, x, time(t), trial.cond(shape[0], shape[2]))
+            x_0 = predicted(subject, x, time(t), trial.condition(shape[0], shape[2]))
             assert isinstance(x_0, Tensor), f"a {type(x_0).__name__}: expected x_0"
             assert x_0.shape == x.shape, f"shape {tuple(x_0.shape)} for {tuple(x.shape)}"
             assert x_0.dtype == x.dtype, f"{x_0.dtype} for x in {x.dtype}"
@@ -67,8 +67,8 @@ def inputs_untouched(subject: Any, trial: Trial) -> None:
 
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds(), each=st.booleans())
     def _(shape: tuple[int, ...], t: float, seed: int, each: bool) -> None:
-        x, cond = noisy(subject, trial, shape, t, seed), trial.cond(shape[0], shape[2])
-        times = time([t] * shape[0] if each else t)
+        x, cond = noisy(subject, trial, shape, t, seed), trial.condition(shape[0], shape[2])
+        times = time([t] * shape[0] if each else t).to(x.device)
         before = {"x": x.clone(), "t": times.clone(), **{name: v.clone() for name, v in tensors("", cond)}}
         predicted(subject, x, times, cond)
         after = {"x": x, "t": times, **dict(tensors("", cond))}
@@ -86,7 +86,7 @@ def a_clip_is_alone(subject: Any, trial: Trial) -> None:
     @trial.given(shape=trial.shapes(batch=(max(2, trial.batch[0]),)), t=trial.moments(), seed=seeds())
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
         b = shape[0]
-        x, cond = noisy(subject, trial, shape, t, seed), trial.cond(b, shape[2])
+        x, cond = noisy(subject, trial, shape, t, seed), trial.condition(b, shape[2])
         low, high = trial.times
         t_each = [t, *(low + (high - low) * part for part in (0.3, 0.6, 0.8))][:b] + [t] * (b - 4)
         whole = predicted(subject, x, time(t_each), cond)
@@ -105,7 +105,7 @@ def one_time_for_all_rows(subject: Any, trial: Trial) -> None:
 
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
-        x, cond = noisy(subject, trial, shape, t, seed), trial.cond(shape[0], shape[2])
+        x, cond = noisy(subject, trial, shape, t, seed), trial.condition(shape[0], shape[2])
         each = predicted(subject, x, time([t] * shape[0]), cond)
         trial.close(each, predicted(subject, x, time(t), cond), f"t {t:g} for each row")
 
@@ -118,10 +118,12 @@ def the_same_each_time(subject: Any, trial: Trial) -> None:
         shape=trial.shapes(), other=trial.shapes(), t=trial.moments(), s=trial.moments(), seed=seeds()
     )
     def _(shape: tuple[int, ...], other: tuple[int, ...], t: float, s: float, seed: int) -> None:
-        x, cond = noisy(subject, trial, shape, t, seed), trial.cond(shape[0], shape[2])
+        x, cond = noisy(subject, trial, shape, t, seed), trial.condition(shape[0], shape[2])
         first = predicted(subject, x, time(t), cond)
         kept = first.clone()
-        predicted(subject, noisy(subject, trial, other, s, seed + 9), time(s), trial.cond(other[0], other[2]))
+        predicted(
+            subject, noisy(subject, trial, other, s, seed + 9), time(s), trial.condition(other[0], other[2])
+        )
         predicted(subject, 2.0 * x, time(s), cond)
         trial.close(first, kept, "what was handed out, after other calls", 0.0)
         trial.close(predicted(subject, x, time(t), cond), kept, "evaluated again", 1e-6)
@@ -132,14 +134,14 @@ def the_same_each_time(subject: Any, trial: Trial) -> None:
 @check("denoiser")
 def conditions_are_read_each_time(subject: Any, trial: Trial) -> None:
     """Nothing of another condition is left over: not of one of the same size before, nor of one that was edited in place."""
-    if not any(value.is_floating_point() for _, value in tensors("", trial.cond(1, trial.frames[0]))):
+    if not any(value.is_floating_point() for _, value in tensors("", trial.condition(1, trial.frames[0]))):
         trial.skip("it is given no condition of numbers: conforms(..., cond=lambda b, f: {...})", "cond")
 
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
         b = shape[0]
         # Another one for each size of batch: what is kept by size is told by another size.
-        x, cond = noisy(subject, trial, shape, t, seed), _scaled(trial.cond(b, shape[2]), 1.0 / b)
+        x, cond = noisy(subject, trial, shape, t, seed), _scaled(trial.condition(b, shape[2]), 1.0 / b)
         other = _scaled(cond, -0.5)
         first, expected = predicted(subject, x, time(t), cond), predicted(subject, x, time(t), other)
         trial.close(
@@ -170,7 +172,7 @@ def any_layout_in_memory(subject: Any, trial: Trial) -> None:
 
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
-        x, cond = noisy(subject, trial, shape, t, seed), trial.cond(shape[0], shape[2])
+        x, cond = noisy(subject, trial, shape, t, seed), trial.condition(shape[0], shape[2])
         folded = x.transpose(1, 2).contiguous().transpose(1, 2)
         expected = predicted(subject, x, time(t), cond)
         trial.close(predicted(subject, folded, time(t), cond), expected, "frames before channels in memory")
@@ -186,7 +188,7 @@ def bridged_there_and_back(subject: Any, trial: Trial) -> None:
 
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
-        x, cond = noisy(subject, trial, shape, t, seed), trial.cond(shape[0], shape[2])
+        x, cond = noisy(subject, trial, shape, t, seed), trial.condition(shape[0], shape[2])
         expected = predicted(subject, x, time(t), cond)
         trial.close(predicted(back, x, time(t), cond), expected, f"bridged there and back at t {t:g}")
 
@@ -207,7 +209,7 @@ def a_missing_condition_is_named(subject: Any, trial: Trial) -> None:
     """Without a condition that it needs, it raises an ``InputError`` that names the condition."""
     b, c, f = (sizes[0] for sizes in (trial.batch, trial.channels, trial.frames))
     h, w = (sizes[0] for sizes in (trial.heights or trial.sides, trial.widths or trial.sides))
-    cond = trial.cond(b, f)
+    cond = trial.condition(b, f)
     if not cond:
         trial.skip("it is given no condition: conforms(..., cond=lambda b, f: {...})", "cond")
     t = sum(trial.times) / 2.0
@@ -232,21 +234,23 @@ def predicts_x_0(subject: Any, trial: Trial) -> None:
     data = trial.option("data")
     if data is None:
         trial.skip("no data to measure predictions with: conforms(..., data=latents)", "data")
-    x_0 = data.double()
+    x_0 = data.double().cpu()
     b, _, f = x_0.shape[:3]
     mean, variance = x_0.mean(), float(x_0.var(correction=0))
-    cond = trial.cond(b, f)
+    cond = trial.condition(b, f)
     low, high = trial.times
     tried = 0
+    trial.takes(8)
     for part in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
         t = time(low + part * (high - low))
-        alpha, sigma = levels(subject, t)
+        alpha, sigma = (level.cpu() for level in levels(subject, t.to(trial.device)))
         noise = float((sigma / alpha) ** 2) if alpha > 0 else float("inf")
         if not 0.2 * variance <= noise <= 5.0 * variance:
             continue
         tried += 1
-        x = (alpha * x_0 + sigma * keyed_normal(range(b), ("data",), x_0.shape[1:], F64)).to(trial.dtype[-1])
-        missed = float((predicted(subject, x, t, cond).double() - x_0).square().mean())
+        x = alpha * x_0 + sigma * keyed_normal(range(b), ("data",), x_0.shape[1:], F64)
+        found = predicted(subject, x.to(trial.device, trial.dtype[-1]), t, cond)
+        missed = float((found.cpu().double() - x_0).square().mean())
         best = min(noise, float((x_0 - mean).square().mean()))
         assert missed < best, (
             f"at t {float(t):.3g} its mean square error is {missed:.4g}, that of the noisy latents or of the mean {best:.4g}: "

@@ -21,8 +21,8 @@ def as_referenced(subject: Any, trial: Trial) -> None:
     def _(shape: tuple[int, ...], t: float, seed: int, options: dict[str, Any]) -> None:
         t = round(t, 6)  # an equation may square it
         denoiser, equation = trial.version(subject, options), trial.equation(options)
-        x, cond = noisy(denoiser, trial, shape, t, seed), trial.cond(shape[0], shape[2])
-        expected = stated(equation, x.double(), time(t), cond)
+        x, cond = noisy(denoiser, trial, shape, t, seed), trial.condition(shape[0], shape[2])
+        expected = stated(equation, x.double(), time(t).to(x.device), cond)
         got = predicted(denoiser, x, time(t), cond)
         compared.agree(got, expected, f"x_0 at t {t:g}", trial.tolerance)
 

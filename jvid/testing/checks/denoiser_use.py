@@ -66,7 +66,7 @@ def half_precision_agrees(subject: Any, trial: Trial) -> None:
     @few.given(shape=trial.shapes(), part=parts, seed=seeds())
     def _(shape: tuple[int, ...], part: float, seed: int) -> None:
         t = low + part * (high - low)
-        x, cond = noisy(subject, trial, shape, t, seed).bfloat16(), trial.cond(shape[0], shape[2])
+        x, cond = noisy(subject, trial, shape, t, seed).bfloat16(), trial.condition(shape[0], shape[2])
         expected = predicted(subject, x.to(wide), time(t), cond)
         try:
             got = predicted(subject, x, time(t), cond)
@@ -83,9 +83,10 @@ def weights_are_read_each_time(subject: Any, trial: Trial) -> None:
     parameters = parameters_of(subject)
     if not parameters:
         trial.skip("no weights are found in it: no torch module among its attributes")
+    trial.takes(4)
     shape = trial.fitting([(2, 2, 3, 5, 4)])[0]
     t = time(sum(trial.times) / 2.0)
-    x, cond = noisy(subject, trial, shape, float(t), 0), trial.cond(shape[0], shape[2])
+    x, cond = noisy(subject, trial, shape, float(t), 0), trial.condition(shape[0], shape[2])
     first = predicted(subject, x, t, cond).clone()
     with halved(parameters):
         again = predicted(subject, x, t, cond).clone()
@@ -113,7 +114,8 @@ def the_true_time_is_best(subject: Any, trial: Trial) -> None:
     data = trial.option("data")
     if data is None:
         trial.skip("no data to measure predictions with: conforms(..., data=latents)", "data")
-    gains = _gains(subject, trial, data.double())
+    trial.takes(5 * (1 + len(OFFSETS)))
+    gains = _gains(subject, trial, data.double().cpu())
     if not gains:
         trial.skip("no time has signal and noise alike")
     for offset, gain in gains.items():
@@ -137,21 +139,21 @@ def _mean(values: Tensor) -> tuple[float, float]:
 
 def _gains(subject: Any, trial: Trial, x_0: Tensor) -> dict[float, Tensor]:
     """By offset of the time that it gets: how much less the square error of each element is, relative to the mean."""
-    cond = trial.cond(len(x_0), x_0.shape[2])
+    cond = trial.condition(len(x_0), x_0.shape[2])
     low, high = trial.times
     variance = float(x_0.var(correction=0))
     found: dict[float, list[Tensor]] = {}
     for k, part in enumerate((0.2, 0.35, 0.5, 0.65, 0.8)):
         t = low + part * (high - low)
-        alpha, sigma = (float(level) for level in levels(subject, time(t)))
+        alpha, sigma = (float(level) for level in levels(subject, time(t).to(trial.device)))
         if alpha == 0.0 or not 0.05 * variance <= (sigma / alpha) ** 2 <= 8.0 * variance:
             continue
         noise = keyed_normal(range(len(x_0)), ("told", k), x_0.shape[1:], F64)
-        x = (alpha * x_0 + sigma * noise).to(trial.dtype[-1])
-        own = (predicted(subject, x, time(t), cond).double() - x_0).square()
+        x = (alpha * x_0 + sigma * noise).to(trial.device, trial.dtype[-1])
+        own = (predicted(subject, x, time(t), cond).cpu().double() - x_0).square()
         for offset in OFFSETS:
             other_t = t + offset * (high - low)
             if low <= other_t <= high:
-                other = (predicted(subject, x, time(other_t), cond).double() - x_0).square()
+                other = (predicted(subject, x, time(other_t), cond).cpu().double() - x_0).square()
                 found.setdefault(offset, []).append((own - other).flatten() / own.mean())
     return {offset: torch.stack(parts).mean(0) for offset, parts in found.items()}

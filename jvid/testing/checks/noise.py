@@ -38,6 +38,7 @@ def drawing(
     step: int = 0,
     dtype: torch.dtype = F64,
     seen: list[tuple[Any, tuple[int, ...]]] | None = None,
+    device: torch.device | str = "cpu",
 ) -> Callable[[str, Sequence[int]], Tensor]:
     """The draws of a step, of clips with these seeds, as a sampler hands them out."""
 
@@ -47,7 +48,7 @@ def drawing(
         assert shape[0] == len(of), (
             f"draw {name!r} of shape {tuple(shape)}: expected it to lead with {len(of)}"
         )
-        return keyed_normal(of, (step, "z", str(name)), shape[1:], dtype)
+        return keyed_normal(of, (step, "z", str(name)), shape[1:], dtype, device)
 
     return draw
 
@@ -57,11 +58,11 @@ def _drawn(step: int, name: str, shape: tuple[int, ...]) -> Tensor:
     return drawing(range(CLIPS), step)(name, shape)
 
 
-def _sample(subject: Any, step: int = 0) -> Tensor:
+def _sample(subject: Any, trial: Trial, step: int = 0) -> Tensor:
     # Many checks look at the same draws: most of their time is here.
-    z: Tensor = subject(SHAPE, lambda name, shape: _drawn(step, name, tuple(shape)).clone())
+    z: Tensor = subject(SHAPE, lambda name, shape: _drawn(step, name, tuple(shape)).clone().to(trial.device))
     assert z.shape == SHAPE, f"shape {tuple(z.shape)} for {SHAPE}"
-    return z.double()
+    return z.cpu().double()
 
 
 def _expect(each: Tensor, expected: float, what: str) -> None:
@@ -79,7 +80,7 @@ def _std(subject: Any) -> float:
 @check("noise")
 def normal_with_the_declared_deviation(subject: Any, trial: Trial) -> None:
     """Mean 0, variance std^2 (1 where none is declared), no skew and the fourth moment of a normal, in each frame."""
-    z, std = _sample(subject), _std(subject)
+    z, std = _sample(subject, trial), _std(subject)
     for frame in range(SHAPE[2]):
         clips = z[:, :, frame].flatten(1)
         for power, expected in ((1, 0.0), (2, std**2), (3, 0.0), (4, 3.0 * std**4)):
@@ -92,7 +93,7 @@ def frames_correlate_as_declared(subject: Any, trial: Trial) -> None:
     declared = getattr(subject, "correlation", None)
     if declared is None:
         trial.skip("it declares no correlation of frames")
-    z, variance = _sample(subject), _std(subject) ** 2
+    z, variance = _sample(subject, trial), _std(subject) ** 2
     for i in range(SHAPE[2]):
         assert abs(declared(i, i) - 1.0) <= 1e-12, f"correlation({i}, {i}) is declared {declared(i, i)}"
         for j in range(i):
@@ -105,7 +106,7 @@ def frames_correlate_as_declared(subject: Any, trial: Trial) -> None:
 @check("noise")
 def clips_are_independent(subject: Any, trial: Trial) -> None:
     """Clips of a batch do not correlate, in any frames of theirs, nor do their squares."""
-    z, variance = _sample(subject), _std(subject) ** 2
+    z, variance = _sample(subject, trial), _std(subject) ** 2
     one, two = z[0::2], z[1::2]
     for i in range(SHAPE[2]):
         for j in range(SHAPE[2]):
@@ -120,7 +121,7 @@ def places_are_independent(subject: Any, trial: Trial) -> None:
     """Channels and pixels of a clip do not correlate."""
     if not (trial.option("pixels") or trial.option("channels")):
         trial.skip("it correlates channels and pixels on purpose")
-    z = _sample(subject)
+    z = _sample(subject, trial)
     if trial.option("channels"):
         _expect((z[:, 0] * z[:, 1]).flatten(1).mean(1), 0.0, "the covariance of two channels")
     if trial.option("pixels"):
@@ -135,7 +136,7 @@ def places_are_independent(subject: Any, trial: Trial) -> None:
 @check("noise")
 def steps_are_independent(subject: Any, trial: Trial) -> None:
     """The noise of another step does not correlate with this one's: nothing is kept."""
-    one, two = _sample(subject, 0), _sample(subject, 1)
+    one, two = _sample(subject, trial, 0), _sample(subject, trial, 1)
     _expect((one * two).flatten(1).mean(1), 0.0, "the covariance of two steps")
 
 
@@ -146,9 +147,9 @@ def a_clip_is_the_same_in_any_batch(subject: Any, trial: Trial) -> None:
     @trial.given(shape=trial.shapes(batch=(3,)), seed=seeds())
     def _(shape: tuple[int, ...], seed: int) -> None:
         of = [seed, seed + 7, seed + 1]
-        whole = subject(shape, drawing(of, dtype=torch.float32))
+        whole = subject(shape, drawing(of, dtype=torch.float32, device=trial.device))
         for b, one in enumerate(of):
-            alone = subject((1, *shape[1:]), drawing([one], dtype=torch.float32))
+            alone = subject((1, *shape[1:]), drawing([one], dtype=torch.float32, device=trial.device))
             trial.same(alone, whole[b : b + 1], f"row {b} alone and in a batch of {len(of)}")
 
 
@@ -159,12 +160,12 @@ def the_same_whatever_came_before(subject: Any, trial: Trial) -> None:
     @trial.given(shape=trial.shapes(), other=trial.shapes(), seed=seeds())
     def _(shape: tuple[int, ...], other: tuple[int, ...], seed: int) -> None:
         of = range(seed, seed + shape[0])
-        first = subject(shape, drawing(of, 3)).clone()
-        subject(other, drawing(range(other[0]), 4))
-        subject(shape, drawing(of, 5))
-        trial.same(subject(shape, drawing(of, 3)), first, "after other draws")
+        first = subject(shape, drawing(of, 3, device=trial.device)).clone()
+        subject(other, drawing(range(other[0]), 4, device=trial.device))
+        subject(shape, drawing(of, 5, device=trial.device))
+        trial.same(subject(shape, drawing(of, 3, device=trial.device)), first, "after other draws")
         copy = pickle.loads(pickle.dumps(subject))
-        trial.same(copy(shape, drawing(of, 3)), first, "of a pickled copy")
+        trial.same(copy(shape, drawing(of, 3, device=trial.device)), first, "of a pickled copy")
 
 
 @check("noise")
@@ -173,9 +174,10 @@ def shape_and_dtype_kept(subject: Any, trial: Trial) -> None:
 
     @trial.given(shape=trial.shapes(), dtype=st.sampled_from([torch.float32, F64]))
     def _(shape: tuple[int, ...], dtype: torch.dtype) -> None:
-        z = subject(shape, drawing(range(shape[0]), dtype=dtype))
+        z = subject(shape, drawing(range(shape[0]), dtype=dtype, device=trial.device))
         assert tuple(z.shape) == tuple(shape), f"shape {tuple(z.shape)}, expected {shape}"
         assert z.dtype == dtype, f"{z.dtype} of draws in {dtype}"
+        assert z.device == trial.device, f"on {z.device} of draws on {trial.device}"
         assert z.isfinite().all(), "not finite"
 
 
@@ -185,7 +187,7 @@ def made_of_draws_alone(subject: Any, trial: Trial) -> None:
 
     @trial.given(shape=trial.shapes(), seed=st.integers(0, 99))
     def _(shape: tuple[int, ...], seed: int) -> None:
-        draw = drawing(range(seed, seed + shape[0]))
+        draw = drawing(range(seed, seed + shape[0]), device=trial.device)
         nothing = subject(shape, lambda name, size: 0.0 * draw(name, size))
         assert not nothing.any(), f"{float(nothing.abs().max()):.3g} of draws that are 0"
         twice = subject(shape, lambda name, size: 2.0 * draw(name, size))
@@ -201,7 +203,7 @@ def draws_have_names(subject: Any, trial: Trial) -> None:
         named = {}
         for b in (shape[0], 3):
             seen: list[tuple[Any, tuple[int, ...]]] = []
-            subject((b, *shape[1:]), drawing(range(b), seen=seen))
+            subject((b, *shape[1:]), drawing(range(b), seen=seen, device=trial.device))
             for name, _ in seen:
                 good = isinstance(name, str) and name != ""
                 assert good, f"draw {name!r}: expected a name"
@@ -216,7 +218,7 @@ def draws_have_names(subject: Any, trial: Trial) -> None:
 def draws_are_not_written_on(subject: Any, trial: Trial) -> None:
     """It changes no draw in place, nor hands one out to be changed that it keeps."""
     kept: dict[str, Tensor] = {}
-    draw = drawing(range(3))
+    draw = drawing(range(3), device=trial.device)
 
     def cached(name: str, size: Sequence[int]) -> Tensor:
         return kept.setdefault(name, draw(name, size))

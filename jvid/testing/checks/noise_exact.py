@@ -22,7 +22,7 @@ def covariance_as_declared(subject: Any, trial: Trial) -> None:
         axis for axis, option in ((1, "channels"), (3, "pixels"), (4, "pixels")) if not trial.option(option)
     ]
     for shape in shapes_of_few(trial, SHAPES):
-        found = covariance(subject, shape)
+        found = covariance(subject, shape, trial.device)
         places = torch.stack(torch.meshgrid(*(torch.arange(n) for n in shape), indexing="ij")).flatten(1)
         same = [places[axis][:, None] == places[axis][None] for axis in range(5)]
         frames = torch.eye(shape[2], dtype=torch.float64)

@@ -25,7 +25,7 @@ def as_referenced(subject: Any, trial: Trial) -> None:
     @trial.given(shape=st.sampled_from(shapes_of_few(trial, SHAPES)), options=trial.versions())
     def _(shape: tuple[int, ...], options: dict[str, Any]) -> None:
         sampler, equation = trial.version(subject, options), trial.equation(options)
-        found = covariance(sampler, shape)
+        found = covariance(sampler, shape, trial.device)
         places = list(product(*map(range, shape)))
         for a, i in enumerate(places):
             expected = [stated(equation, i, j) for j in places]

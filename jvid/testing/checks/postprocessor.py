@@ -149,7 +149,7 @@ def half_precision_agrees(subject: Any, trial: Trial) -> None:
 def long_clips_too(subject: Any, trial: Trial) -> None:
     """Clips of more frames than it may have a window for: finite, and of the same shape."""
     for frames in (2, 3, 17, 64):
-        x = keyed_normal([1], ("long",), (2, frames, 3, 2), trial.dtype[-1])
+        x = keyed_normal([1], ("long",), (2, frames, 3, 2), trial.dtype[-1], trial.device)
         out = subject(x)
         assert out.shape == x.shape, f"shape {tuple(out.shape)} for {tuple(x.shape)}"
         assert out.isfinite().all(), f"not finite for {frames} frames"

@@ -22,7 +22,7 @@ def as_referenced(subject: Any, trial: Trial) -> None:
     def _(shape: tuple[int, ...], seed: int, motion: float, options: dict[str, Any]) -> None:
         postprocessor, equation = trial.version(subject, options), trial.equation(options)
         x = clips(trial, shape, seed, motion)
-        expected = stated(equation, x.double())
+        expected = stated(equation, x.cpu().double())
         compared.agree(postprocessor(x.clone()), expected, f"a clip of shape {tuple(shape)}")
 
     compared.finish()

@@ -19,7 +19,7 @@ from jvid.core.protocols import Expert
 from jvid.testing.checking import check, declare
 from jvid.testing.checks import sampler_noise, sampler_reference  # noqa: F401 - they register
 from jvid.testing.denoising import rows
-from jvid.testing.sampling import Counted, Renamed, given_runs, rebuilt
+from jvid.testing.sampling import Counted, Renamed, given_runs, on, rebuilt
 from jvid.testing.trial import Trial
 
 declare("sampler", exact=True)
@@ -30,13 +30,13 @@ def a_call_is_its_trace(subject: Any, trial: Trial) -> None:
     """Calling gives the last latents of the trace, finished by the postprocessors; a state for each step, in order."""
 
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
-        cond = trial.cond(1, shape[1])
-        states = list(subject.trace(shape, seeds=[seed], cond=cond, plan=plan))
+        cond = trial.condition(1, shape[1])
+        states = list(subject.trace(shape, seeds=[seed], cond=cond, plan=plan, **on(trial)))
         drawn = subject.plan(plan)
         assert [state.step for state in states] == list(drawn.steps), (
             "its states are not those of its plan's steps"
         )
-        out = subject(shape, seeds=[seed], cond=cond, plan=plan)
+        out = subject(shape, seeds=[seed], cond=cond, plan=plan, **on(trial))
         expected = states[-1].x
         for postprocessor in subject.postprocessors:
             expected = postprocessor(expected)
@@ -53,7 +53,9 @@ def states_stay(subject: Any, trial: Trial) -> None:
 
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
         kept = []
-        for state in subject.trace(shape, seeds=[seed], cond=trial.cond(1, shape[1]), plan=plan):
+        for state in subject.trace(
+            shape, seeds=[seed], cond=trial.condition(1, shape[1]), plan=plan, **on(trial)
+        ):
             kept.append((state, state.x.clone(), state.x_0.clone(), dict(state.calls)))
         for state, x, x_0, calls in kept:
             trial.same(state.x, x, f"x after step {state.step.index}, later")
@@ -77,7 +79,9 @@ def only_weighted_experts_are_evaluated(subject: Any, trial: Trial) -> None:
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
         before = {name: len(calls) for name, calls in counts.items()}
         total = dict.fromkeys(counts, 0)
-        for state in counted.trace(shape, seeds=[seed], cond=trial.cond(1, shape[1]), plan=plan):
+        for state in counted.trace(
+            shape, seeds=[seed], cond=trial.condition(1, shape[1]), plan=plan, **on(trial)
+        ):
             for name, calls in counts.items():
                 count = len(calls) - before[name]
                 expected = declared(state.step) if state.step.weights.get(name, 0.0) > 0 else 0
@@ -101,11 +105,13 @@ def a_clip_depends_on_its_seed_alone(subject: Any, trial: Trial) -> None:
 
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
         of = [seed, seed + 3, seed + 1]
-        cond = trial.cond(3, shape[1])
-        whole = subject(shape, seeds=of, cond=cond, plan=plan)
+        cond = trial.condition(3, shape[1])
+        whole = subject(shape, seeds=of, cond=cond, plan=plan, **on(trial))
         orders = ([0], [1], [2], [2, 0, 1], [1, 1])
         for order in orders:
-            part = subject(shape, seeds=[of[i] for i in order], cond=rows(cond, order, 3), plan=plan)
+            part = subject(
+                shape, seeds=[of[i] for i in order], cond=rows(cond, order, 3), plan=plan, **on(trial)
+            )
             what = f"clips {order} of three, by themselves"
             if exact:
                 trial.same(part, whole[order], what)
@@ -115,7 +121,7 @@ def a_clip_depends_on_its_seed_alone(subject: Any, trial: Trial) -> None:
     given_runs(trial, property)
     # Clips of other seeds differ: 1 and 2^32 + 1 among them.
     shape = trial.fitting([(1, trial.channels[0], trial.frames[0], 7, 7)])[0][1:]
-    two = subject(shape, seeds=[1, 2**32 + 1], cond=trial.cond(2, shape[1]))
+    two = subject(shape, seeds=[1, 2**32 + 1], cond=trial.condition(2, shape[1]), **on(trial))
     assert not torch.equal(two[0], two[1]), "seeds 1 and 2^32 + 1 give the same clip"
 
 
@@ -124,8 +130,8 @@ def a_run_resumes(subject: Any, trial: Trial) -> None:
     """Interrupted after any step, the pickled state goes on bit for bit as the run would have."""
 
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
-        cond = trial.cond(2, shape[1])
-        states = list(subject.trace(shape, seeds=[seed, seed + 1], cond=cond, plan=plan))
+        cond = trial.condition(2, shape[1])
+        states = list(subject.trace(shape, seeds=[seed, seed + 1], cond=cond, plan=plan, **on(trial)))
         kept = [pickle.dumps(state) for state in states]
         for at in sorted({0, len(states) // 2, len(states) - 2} - {-1, len(states) - 1}):
             state = pickle.loads(kept[at])
@@ -144,7 +150,7 @@ def runs_in_turn_are_apart(subject: Any, trial: Trial) -> None:
 
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
         def trace(of: int) -> Any:
-            return subject.trace(shape, seeds=[of], cond=trial.cond(1, shape[1]), plan=plan)
+            return subject.trace(shape, seeds=[of], cond=trial.condition(1, shape[1]), plan=plan, **on(trial))
 
         alone = [[state.x for state in trace(of)] for of in (seed, seed + 1)]
         next(trace(seed + 2))
@@ -161,13 +167,13 @@ def plans_replay(subject: Any, trial: Trial) -> None:
     """A plan's seed, the plan, and the plan read back from JSON give the same clip; ``plan`` runs no expert."""
 
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
-        cond = trial.cond(1, shape[1])
+        cond = trial.condition(1, shape[1])
         drawn = subject.plan(plan)
         assert drawn == subject.plan(plan), "a plan's seed gave two plans"
         read = Plan.from_dict(json.loads(json.dumps(drawn.to_dict())))
-        expected = subject(shape, seeds=[seed], cond=cond, plan=plan)
+        expected = subject(shape, seeds=[seed], cond=cond, plan=plan, **on(trial))
         for what, replayed in (("the plan", drawn), ("the plan from JSON", read)):
-            trial.same(subject(shape, seeds=[seed], cond=cond, plan=replayed), expected, what)
+            trial.same(subject(shape, seeds=[seed], cond=cond, plan=replayed, **on(trial)), expected, what)
 
     given_runs(trial, property)
 
@@ -182,10 +188,16 @@ def names_mean_nothing(subject: Any, trial: Trial) -> None:
     reordered = rebuilt(subject, experts=turned)
 
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
-        cond = trial.cond(1, shape[1])
-        expected = subject(shape, seeds=[seed], cond=cond, plan=plan)
-        trial.same(other(shape, seeds=[seed], cond=cond, plan=plan), expected, "with experts renamed")
-        trial.same(reordered(shape, seeds=[seed], cond=cond, plan=plan), expected, "with experts reordered")
+        cond = trial.condition(1, shape[1])
+        expected = subject(shape, seeds=[seed], cond=cond, plan=plan, **on(trial))
+        trial.same(
+            other(shape, seeds=[seed], cond=cond, plan=plan, **on(trial)), expected, "with experts renamed"
+        )
+        trial.same(
+            reordered(shape, seeds=[seed], cond=cond, plan=plan, **on(trial)),
+            expected,
+            "with experts reordered",
+        )
 
     given_runs(trial, property)
 
@@ -195,9 +207,9 @@ def dtype_of_latents_kept(subject: Any, trial: Trial) -> None:
     """Latents are float32, or float64 on request, at each step; both begin with the same numbers."""
 
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
-        cond = trial.cond(1, shape[1])
+        cond = trial.condition(1, shape[1])
         for dtype in (None, torch.float32, torch.float64):
-            for state in subject.trace(shape, seeds=[seed], cond=cond, plan=plan, dtype=dtype):
+            for state in subject.trace(shape, seeds=[seed], cond=cond, plan=plan, dtype=dtype, **on(trial)):
                 wanted = dtype or torch.float32
                 assert state.x.dtype == wanted, (
                     f"x after step {state.step.index} is {state.x.dtype}, not {wanted}"
@@ -212,7 +224,7 @@ def starts_from_what_is_given(subject: Any, trial: Trial) -> None:
     """Latents that are handed in are where it starts, and are not written on."""
 
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
-        cond = trial.cond(1, shape[1])
+        cond = trial.condition(1, shape[1])
         x = trial.latents((1, *shape), seed % 1000, torch.float32)
         before = x.clone()
         one = subject(seeds=[seed], x=x, cond=cond, plan=plan)

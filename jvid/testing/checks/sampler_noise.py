@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jvid.testing.checking import check
-from jvid.testing.sampling import Recorded, rebuilt
+from jvid.testing.sampling import Recorded, on, rebuilt
 from jvid.testing.trial import Trial
 
 ALIKE, SIGMAS = 0.5, 8.0
@@ -25,13 +25,13 @@ def no_noise_twice(subject: Any, trial: Trial) -> None:
     for seed in (5, 6, 7, 5 + 2**32):
         recorded = Recorded(subject.solver)
         sampler = rebuilt(subject, solver=recorded)
-        for _ in sampler.trace(shape, seeds=[seed], cond=trial.cond(1, shape[1]), plan=3):
+        for _ in sampler.trace(shape, seeds=[seed], cond=trial.condition(1, shape[1]), plan=3, **on(trial)):
             pass
         if getattr(subject, "clean", None) is None:
             drawn.append((f"the first noise of seed {seed}", recorded.x[min(recorded.x)]))
         for index, noise in recorded.noise.items():
             drawn += [(f"noise {name!r} of step {index} of seed {seed}", z) for name, z in noise.items()]
-    rows = [(what, z.double().flatten()) for what, z in drawn]
+    rows = [(what, z.cpu().double().flatten()) for what, z in drawn]
     rows = [(what, z / z.norm()) for what, z in rows if float(z.norm()) > 0.0]
     if not rows or rows[0][1].numel() < FEWEST:
         trial.skip(f"clips of fewer than {FEWEST} numbers: their noise is alike by chance")

@@ -28,14 +28,16 @@ def as_referenced(subject: Any, trial: Trial) -> None:
     compared = ReferenceComparison(trial)
 
     def property(shape: tuple[int, ...], seed: int, plan: int) -> None:
-        cond = trial.cond(1, shape[1])
+        cond = trial.condition(1, shape[1])
         recorded = Recorded(subject.solver)
         x = trial.latents((1, *shape), seed % 1000, F64)
         sampler = rebuilt(subject, solver=recorded)
         got = sampler(seeds=[seed], x=x, cond=cond, plan=plan, dtype=F64)
 
         def denoise(name: str, y: Any, level: Level) -> Tensor:
-            return _predicted(sampler.experts[name].denoiser, torch.as_tensor(y, dtype=F64), level, cond)
+            return _predicted(
+                sampler.experts[name].denoiser, torch.as_tensor(y, dtype=F64, device=x.device), level, cond
+            )
 
         def noise(step: Step, k: int = 0) -> Tensor:
             drawn = recorded.noise.get(step.index, {})
@@ -57,5 +59,5 @@ def _predicted(denoiser: Any, x: Tensor, level: Level, cond: Any) -> Tensor:
     alpha, sigma = (float(each) for each in denoiser.schedule(t))
     scale = math.hypot(alpha, sigma) / math.hypot(level.alpha, level.sigma)
     with torch.no_grad():
-        out: Tensor = denoiser(x * scale, t, cond)
+        out: Tensor = denoiser(x * scale, t.to(x.device), cond)
     return out

@@ -37,29 +37,35 @@ def _angle(subject: Any, t: Tensor) -> Tensor:
     return torch.atan2(sigma, alpha)
 
 
-def _time(t: float) -> Tensor:
-    return torch.tensor(t, dtype=F64)
+def _time(trial: Trial, t: float) -> Tensor:
+    return torch.tensor(t, dtype=F64, device=trial.device)
 
 
-def _moments(shape: tuple[int, ...], seed: int, dtype: torch.dtype = F64) -> Tensor:
+def _evenly(trial: Trial) -> Tensor:
+    return EVENLY.to(trial.device)
+
+
+def _moments(trial: Trial, shape: tuple[int, ...], seed: int, dtype: torch.dtype = F64) -> Tensor:
     """Times of a shape, the ends among them where there is room."""
     t = torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
     if t.numel() > 1:
         t.view(-1)[seed % t.numel()], t.view(-1)[-1] = 0.0, 1.0
-    return t.to(dtype)
+    return t.to(trial.device, dtype)
 
 
 @check("schedule")
 def alpha_and_sigma_like_t(subject: Any, trial: Trial) -> None:
     """A pair alpha, sigma, each of the shape, dtype and device of t, which may be a single number or have any axes."""
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    if "device" in trial.declared:
+        devices = [str(trial.device)]
 
     @trial.given(
         shape=st.sampled_from(SHAPES), dtype=st.sampled_from([torch.float32, F64]), seed=st.integers(0, 99)
     )
     def _(shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> None:
         for device in devices:
-            t = _moments(shape, seed, dtype).to(device)
+            t = _moments(trial, shape, seed, dtype).to(device)
             made = subject(t)
             assert len(made) == 2, f"{len(made)} values: expected alpha and sigma"
             for name, value in zip(("alpha", "sigma"), made, strict=True):
@@ -75,7 +81,7 @@ def levels_are_levels(subject: Any, trial: Trial) -> None:
 
     @trial.given(t=times(), dtype=st.sampled_from([F64, torch.float32]))
     def _(t: float, dtype: torch.dtype) -> None:
-        alpha, sigma = (float(level) for level in subject(torch.tensor(t, dtype=dtype)))
+        alpha, sigma = (float(level) for level in subject(torch.tensor(t, dtype=dtype, device=trial.device)))
         told = f"alpha {alpha:g}, sigma {sigma:g} at t {t:g} in {dtype}"
         assert all(map(math.isfinite, (alpha, sigma))), f"{told}: expected finite numbers"
         assert min(alpha, sigma) >= 0.0, f"{told}: expected at least 0"
@@ -85,20 +91,22 @@ def levels_are_levels(subject: Any, trial: Trial) -> None:
 @check("schedule")
 def from_clean_to_noise(subject: Any, trial: Trial) -> None:
     """t = 0 is clean, sigma = 0 and alpha above it; t = 1 is noisier than anything before."""
-    alpha, sigma = (float(level) for level in subject(_time(0.0)))
+    alpha, sigma = (float(level) for level in subject(_time(trial, 0.0)))
     assert alpha > 0.0, f"alpha is {alpha:g} at t 0"
     # What cos(pi / 2) leaves in float64 is no noise.
     assert sigma <= 1e-12 * alpha, f"sigma is {sigma:g} at t 0: expected 0, no noise at the clean end"
-    angles = _angle(subject, EVENLY)
+    angles = _angle(subject, _evenly(trial))
     assert angles[-1] > angles[0], "t 1 is as clean as t 0"
-    assert angles[-1] >= angles.max() - 1e-12, f"t {float(EVENLY[angles.argmax()]):g} is noisier than t 1"
+    assert angles[-1] >= angles.max() - 1e-12, (
+        f"t {float(EVENLY[int(angles.argmax())]):g} is noisier than t 1"
+    )
 
 
 @check("schedule")
 def angle_never_falls(subject: Any, trial: Trial) -> None:
     """The angle atan2(sigma, alpha) never falls as t goes from 0 to 1."""
-    fallen = _angle(subject, EVENLY).diff() < -1e-12
-    assert not fallen.any(), f"it falls after t {float(EVENLY[fallen.int().argmax()]):g}"
+    fallen = _angle(subject, _evenly(trial)).diff() < -1e-12
+    assert not fallen.any(), f"it falls after t {float(EVENLY[int(fallen.int().argmax())]):g}"
 
     @trial.given(one=times(), two=times())
     def _(one: float, two: float) -> None:
@@ -114,7 +122,7 @@ def times_are_alone(subject: Any, trial: Trial) -> None:
 
     @trial.given(shape=st.sampled_from(SHAPES), seed=st.integers(0, 99))
     def _(shape: tuple[int, ...], seed: int) -> None:
-        t = _moments(shape, seed)
+        t = _moments(trial, shape, seed)
         together = torch.stack(_levels(subject, t)).reshape(2, -1)
         alone = [torch.stack(_levels(subject, one)) for one in t.flatten()]
         trial.close(
@@ -128,7 +136,7 @@ def float32_agrees(subject: Any, trial: Trial) -> None:
 
     @trial.given(t=times())
     def _(t: float) -> None:
-        short = torch.tensor(t, dtype=torch.float32)
+        short = torch.tensor(t, dtype=torch.float32, device=trial.device)
         got, expected = torch.stack(_levels(subject, short)), torch.stack(_levels(subject, short.double()))
         trial.close(got, expected, f"alpha and sigma at t {t:g}", 2e-5)
 
@@ -141,7 +149,7 @@ def time_at_finds_the_level(subject: Any, trial: Trial) -> None:
 
     @trial.given(t=times())
     def _(t: float) -> None:
-        angle = _angle(subject, _time(t))
+        angle = _angle(subject, _time(trial, t))
         found = subject.time_at(angle)
         trial.close(_angle(subject, found), angle, f"the angle at the time found for t {t:g}", CLOSE)
 
@@ -149,7 +157,7 @@ def time_at_finds_the_level(subject: Any, trial: Trial) -> None:
         shape=st.sampled_from(SHAPES), dtype=st.sampled_from([torch.float32, F64]), seed=st.integers(0, 99)
     )
     def _(shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> None:
-        angle = _angle(subject, _moments(shape, seed)).to(dtype)
+        angle = _angle(subject, _moments(trial, shape, seed)).to(dtype)
         found = subject.time_at(angle)
         assert (found.shape, found.dtype) == (angle.shape, angle.dtype), (
             f"time_at gave {tuple(found.shape)} in {found.dtype} for {tuple(angle.shape)} in {angle.dtype}"
@@ -159,12 +167,12 @@ def time_at_finds_the_level(subject: Any, trial: Trial) -> None:
 @check("schedule")
 def time_at_stays_within(subject: Any, trial: Trial) -> None:
     """Any angle of 0 to pi / 2 has a time in [0, 1], and times do not fall as angles rise; beyond the ends, the end."""
-    angles = torch.linspace(0.0, math.pi / 2, 257, dtype=F64)
+    angles = torch.linspace(0.0, math.pi / 2, 257, dtype=F64).to(trial.device)
     found = subject.time_at(angles)
     inside = found.isfinite() & (found >= 0.0) & (found <= 1.0)
     assert inside.all(), f"time_at gave {found[~inside][0]:g}: expected 0 to 1"
     assert (found.diff() >= -1e-9).all(), "time_at falls as the angle rises"
-    clean, noise = _angle(subject, _time(0.0)), _angle(subject, _time(1.0))
+    clean, noise = _angle(subject, _time(trial, 0.0)), _angle(subject, _time(trial, 1.0))
     for angle, end in ((angles[0], clean), (angles[-1], noise)):
         got = _angle(subject, subject.time_at(angle))
         trial.close(got, end, f"the level found for the angle {float(angle):.3g}, beyond its own", CLOSE)
@@ -176,7 +184,7 @@ def the_same_each_time(subject: Any, trial: Trial) -> None:
 
     @trial.given(shape=st.sampled_from(SHAPES), seed=st.integers(0, 99))
     def _(shape: tuple[int, ...], seed: int) -> None:
-        t = _moments(shape, seed)
+        t = _moments(trial, shape, seed)
         kept = t.clone()
         first = [level.clone() for level in subject(t)]
         trial.untouched(t, kept, "t after the call")
@@ -185,7 +193,7 @@ def the_same_each_time(subject: Any, trial: Trial) -> None:
                 level.data_ptr() != t.data_ptr()
             ):  # sigma = t is t itself, and writing on that is the caller's doing
                 level.zero_()
-        subject(_moments((4,), seed + 1))
+        subject(_moments(trial, (4,), seed + 1))
         for name, got, expected in zip(("alpha", "sigma"), subject(kept), first, strict=True):
             trial.same(got, expected, f"{name}, evaluated again")
         angle = torch.atan2(first[1], first[0])
@@ -197,11 +205,11 @@ def the_same_each_time(subject: Any, trial: Trial) -> None:
 @check("schedule")
 def equal_by_value(subject: Any, trial: Trial) -> None:
     """A pickled copy is equal, hashes alike and has the same levels; what is equal to it has them, too."""
-    first = torch.stack(_levels(subject, EVENLY))
+    first = torch.stack(_levels(subject, _evenly(trial)))
     for how, twin in (("a pickled", pickle.loads(pickle.dumps(subject))), ("a deep", copy.deepcopy(subject))):
         assert twin == subject, f"{how} copy is not equal: experts that share a schedule would be bridged"
         assert hash(twin) == hash(subject), f"{how} copy has another hash"
-        trial.same(torch.stack(_levels(twin, EVENLY)), first, f"levels of {how} copy")
+        trial.same(torch.stack(_levels(twin, _evenly(trial))), first, f"levels of {how} copy")
     for other in SCHEDULES:
         if subject == other:
             trial.close(

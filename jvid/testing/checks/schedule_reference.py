@@ -27,7 +27,7 @@ def as_referenced(subject: Any, trial: Trial) -> None:
         schedule, equation = trial.version(subject, options), trial.equation(options)
         expected = stated(equation, t)
         for dtype, tolerance in ((F64, 1e-8), (torch.float32, 1e-4)):
-            given = torch.tensor(t, dtype=dtype)
+            given = torch.tensor(t, dtype=dtype, device=trial.device)
             levels = stated(equation, float(given))
             alpha, sigma = schedule(given)
             if levels is None:
@@ -37,7 +37,7 @@ def as_referenced(subject: Any, trial: Trial) -> None:
         if expected is None:
             return
         angle = math.atan2(float(expected[1]), float(expected[0]))
-        found = schedule.time_at(torch.tensor(angle, dtype=F64))
+        found = schedule.time_at(torch.tensor(angle, dtype=F64, device=trial.device))
         again = stated(equation, float(found))
         if again is not None:
             got = math.atan2(float(again[1]), float(again[0]))

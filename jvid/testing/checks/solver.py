@@ -46,11 +46,11 @@ def exact_where_x_0_is_known(subject: Any, trial: Trial) -> None:
     """With a denoiser that knows x_0, x at each step is alpha x_0 + sigma eps (eps kept, or its variance), or comes to it."""
     for where, schedule in ON.items():
         try:
-            _require_exact(subject, where, schedule)
+            _require_exact(subject, where, schedule, trial)
         except AssertionError:
             # An integrator that is not exponential is exact in the limit of short steps alone.
             def error(parts: int, schedule: NoiseSchedule = schedule) -> float:
-                return _inexact(subject, schedule, parts)
+                return _inexact(subject, schedule, parts, trial)
 
             if not _converges(error, subject, trial):
                 raise
@@ -60,18 +60,18 @@ MEAN = 3.0
 """Beyond [-1, 1], and beyond what noise reaches."""
 
 
-def _require_exact(subject: Any, where: str, schedule: NoiseSchedule) -> None:
+def _require_exact(subject: Any, where: str, schedule: NoiseSchedule, trial: Trial) -> None:
     oracle = GaussianOracle(schedule, MEAN, 0.0)
     steps = path(schedule, (*WALK, 0.0))
     first = steps[0].start
-    if draws(subject):
-        reached = moments(subject, steps, oracle, first.alpha * MEAN, first.sigma**2)
+    if draws(subject, trial.device):
+        reached = moments(subject, steps, oracle, first.alpha * MEAN, first.sigma**2, trial.device)
         for step, (average, spread) in zip(steps, reached, strict=True):
             end = step.end
             _near(average, end.alpha * MEAN, f"{where}, {ends(step)}: mean of the samples", end)
             _near(spread, end.sigma**2, f"{where}, {ends(step)}: variance of the samples", end)
         return
-    x = latents_at(first, MEAN, 0.0)
+    x = latents_at(first, MEAN, 0.0, device=trial.device)
     eps = (x - first.alpha * MEAN) / first.sigma
     out = run(subject, steps, oracle, x)
     for step, got in zip(steps, out.trace, strict=True):
@@ -105,7 +105,7 @@ def _converges(error: Callable[[int], float], subject: Any, trial: Trial) -> boo
     )
 
 
-def _inexact(subject: Any, schedule: NoiseSchedule, parts: int) -> float:
+def _inexact(subject: Any, schedule: NoiseSchedule, parts: int, trial: Trial) -> float:
     """The largest error of a run of refined steps at the walk's own stops, where x_0 is known, and after one to sigma = 0.
 
     That last step stays whole, as slopes are infinite at its end: from any level it leads to x_0 itself.
@@ -114,14 +114,14 @@ def _inexact(subject: Any, schedule: NoiseSchedule, parts: int) -> float:
     steps = path(schedule, (*_refined(WALK[1:], parts), 0.0))
     first = steps[0].start
     stops = [*range(parts - 1, len(steps) - 1, parts), len(steps) - 1]
-    if draws(subject):
-        reached = moments(subject, steps, oracle, first.alpha * MEAN, first.sigma**2)
+    if draws(subject, trial.device):
+        reached = moments(subject, steps, oracle, first.alpha * MEAN, first.sigma**2, trial.device)
         off = (
             (reached[k][0] - steps[k].end.alpha * MEAN, reached[k][1] - steps[k].end.sigma ** 2)
             for k in stops
         )
         return float(max(abs(mean) + abs(variance) for mean, variance in off))
-    x = latents_at(first, MEAN, 0.0)
+    x = latents_at(first, MEAN, 0.0, device=trial.device)
     eps = (x - first.alpha * MEAN) / first.sigma
     trace = run(subject, steps, oracle, x).trace
     return max(
@@ -146,7 +146,7 @@ def rises_from_the_clean_end(subject: Any, trial: Trial) -> None:
 
         def reached(parts: int, schedule: NoiseSchedule = schedule) -> list[tuple[Level, str, float, float]]:
             steps = path(schedule, (0.0, *_refined((0.4, 0.6, 0.3), parts)))
-            found = moments(subject, steps, GaussianOracle(schedule, 3.0, 0.0), 3.0, 0.0)
+            found = moments(subject, steps, GaussianOracle(schedule, 3.0, 0.0), 3.0, 0.0, trial.device)
             rows = [(step.end, ends(step), *each) for step, each in zip(steps, found, strict=True)]
             return [rows[0], *rows[parts::parts]]
 
@@ -169,20 +169,22 @@ def rises_from_the_clean_end(subject: Any, trial: Trial) -> None:
 def same_on_any_scale(subject: Any, trial: Trial) -> None:
     """On a schedule of the same angles and another scale (VP, flow, VE) x is the same but for that scale, or comes to be."""
     times = (0.95, 0.8, 0.75, 0.5, 0.6, 0.3, 0.2, 0.05)
-    expected = _scaled(subject, FlowMatching(), times)
+    expected = _scaled(subject, FlowMatching(), times, trial)
     for name, twin in (
         ("variance preserving", Twin(FlowMatching())),
         ("variance exploding", Twin(FlowMatching(), True)),
     ):
         try:
-            for i, (got, want) in enumerate(zip(_scaled(subject, twin, times), expected, strict=True)):
+            for i, (got, want) in enumerate(zip(_scaled(subject, twin, times, trial), expected, strict=True)):
                 trial.close(got, want, f"flow matching and {name}, after step {i}", 1e-9)
         except AssertionError:
 
             def apart(parts: int, twin: NoiseSchedule = twin) -> float:
                 refined = _refined(times, parts)
                 both = zip(
-                    _scaled(subject, twin, refined), _scaled(subject, FlowMatching(), refined), strict=True
+                    _scaled(subject, twin, refined, trial),
+                    _scaled(subject, FlowMatching(), refined, trial),
+                    strict=True,
                 )
                 return max(float((one - two).abs().max()) for one, two in list(both)[parts - 1 :: parts])
 
@@ -190,13 +192,15 @@ def same_on_any_scale(subject: Any, trial: Trial) -> None:
                 raise
 
 
-def _scaled(subject: Any, schedule: NoiseSchedule, times: Sequence[float]) -> list[Tensor]:
+def _scaled(subject: Any, schedule: NoiseSchedule, times: Sequence[float], trial: Trial) -> list[Tensor]:
     """x after each step of a run, in the scale where alpha^2 + sigma^2 = 1, from the same latents on any schedule."""
     flow = FlowMatching()
     steps = path(schedule, times)
     oracle = TwoModeOracle(schedule, 0.9, 0.4, 0.3)
     first = steps[0].start
-    x = latents_at(level_at(flow, times[0])) * (_size(first) / _size(level_at(flow, times[0])))
+    x = latents_at(level_at(flow, times[0]), device=trial.device) * (
+        _size(first) / _size(level_at(flow, times[0]))
+    )
     trace = run(subject, steps, oracle, x).trace
     return [x / _size(step.end) for x, step in zip(trace, steps, strict=True)]
 
@@ -213,7 +217,7 @@ def a_step_of_no_length_is_nothing(subject: Any, trial: Trial) -> None:
             steps = path(schedule, (t, t))
             if steps[0].start.alpha == 0.0:
                 continue  # eps is x itself there, whatever is predicted; but solvers may round
-            x = latents_at(steps[0].start)
+            x = latents_at(steps[0].start, device=trial.device)
             out = run(subject, steps, GaussianOracle(schedule, 0.4, 0.5), x).x
             trial.close(out, x, f"{where}, t {t:g}", 1e-9)
 
@@ -225,7 +229,9 @@ def finite_on_any_walk(subject: Any, trial: Trial) -> None:
     def walk(schedule: NoiseSchedule, times: tuple[float, ...]) -> None:
         # Times that no grid has (1e-194) are left out: squares of them are 0.
         steps = path(schedule, [round(t, 6) for t in times])
-        out = run(subject, steps, TwoModeOracle(schedule, 0.9, 0.4), latents_at(steps[0].start))
+        out = run(
+            subject, steps, TwoModeOracle(schedule, 0.9, 0.4), latents_at(steps[0].start, device=trial.device)
+        )
         for step, x in zip(steps, out.trace, strict=True):
             assert x.isfinite().all(), f"not finite after t {step.start.t:g} to {step.end.t:g}"
 
@@ -253,6 +259,7 @@ def dtype_and_shape_kept(subject: Any, trial: Trial) -> None:
             assert kept, (
                 f"step {index} evaluates with {value.dtype} of shape {tuple(value.shape)} for {dtype} of {shape}"
             )
+        assert out.x.device == x.device, f"x on {x.device} came back on {out.x.device}"
         kept = out.x.dtype == dtype and out.x.shape == x.shape
         assert kept, f"x of {dtype} and {shape} came back as {out.x.dtype} and {tuple(out.x.shape)}"
         found[dtype] = out.x.double()
@@ -273,7 +280,7 @@ def coefficients_in_double(subject: Any, trial: Trial) -> None:
 
             found = []
             for dtype in (torch.float32, F64):
-                x = torch.zeros(1, 1, 1, 1, 1, dtype=dtype)
+                x = torch.zeros(1, 1, 1, 1, 1, dtype=dtype, device=trial.device)
 
                 def draw(index: int, key: str, x: Tensor = x, part: str = part) -> Tensor:
                     return torch.full_like(x, float(part == "noise"))
@@ -292,7 +299,7 @@ def half_precision_agrees(subject: Any, trial: Trial) -> None:
     oracle = TwoModeOracle(schedule, 0.9, 0.4, 0.2)
     for times in ((0.9, 0.6), (0.5, 0.45), (0.2, 0.02)):
         steps = path(schedule, times)
-        x = latents_at(steps[0].start).bfloat16()
+        x = latents_at(steps[0].start, device=trial.device).bfloat16()
 
         def draw(index: int, key: str, x: Tensor = x) -> Tensor:
             return keyed_draw(x.double(), index, key).bfloat16()
@@ -339,7 +346,12 @@ def names_of_experts_mean_nothing(subject: Any, trial: Trial) -> None:
             return {name: weight for name, weight in told.items() if weight}
 
         steps = path(schedule, even(0.95, 0.1, 8), who)
-        return run(subject, steps, dict(zip(names, oracles, strict=True)), latents_at(steps[0].start)).x
+        return run(
+            subject,
+            steps,
+            dict(zip(names, oracles, strict=True)),
+            latents_at(steps[0].start, device=trial.device),
+        ).x
 
     expected = result(("video", "image"))
     for names in (("image", "video"), ("b", "a")):

@@ -31,7 +31,7 @@ def evaluates_within_the_step(subject: Any, trial: Trial) -> None:
     """It evaluates at levels of the schedule, at the start of the step or between its ends, and first at the start."""
     for where, schedule in ON.items():
         steps = path(schedule, (*WALK, 0.0))
-        out = run(subject, steps, TwoModeOracle(schedule), latents_at(steps[0].start))
+        out = run(subject, steps, TwoModeOracle(schedule), latents_at(steps[0].start, device=trial.device))
         firsts = {index: level for index, _, level in reversed(out.evaluated)}
         for index, _, level in out.evaluated:
             step = steps[index]
@@ -54,7 +54,9 @@ def evaluations_as_declared(subject: Any, trial: Trial) -> None:
     for where, schedule in ON.items():
         for times in ((*WALK, 0.0), (0.7, 0.0), (0.0, 0.3, 0.3, 0.1)):
             steps = path(schedule, times)
-            out = run(subject, steps, TwoModeOracle(schedule), latents_at(steps[0].start))
+            out = run(
+                subject, steps, TwoModeOracle(schedule), latents_at(steps[0].start, device=trial.device)
+            )
             for step in steps:
                 count = sum(index == step.index for index, _, _ in out.evaluated)
                 expected = declared(step)
@@ -75,7 +77,7 @@ def declares_the_noise_that_it_draws(subject: Any, trial: Trial) -> None:
     @trial.given(schedule=st.sampled_from(SCHEDULES), times=grids(2, 7, falling=False))
     def _(schedule: NoiseSchedule, times: tuple[float, ...]) -> None:
         steps = path(schedule, [round(t, 6) for t in times])
-        x, memory = latents_at(steps[0].start), subject.init()
+        x, memory = latents_at(steps[0].start, device=trial.device), subject.init()
         for step in steps:
             after, kept, drawn = _signed(subject, x, step, memory, 1.0)
             other, _, _ = _signed(subject, x, step, memory, -1.0)
@@ -94,7 +96,7 @@ def _signed(subject: Any, x: Tensor, step: Step, memory: Any, sign: float) -> tu
     drawn: list[str] = []
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
-        return oracle(x_t, torch.tensor(level.t, dtype=F64), {})
+        return oracle(x_t, torch.tensor(level.t, dtype=F64, device=x_t.device), {})
 
     def noise(key: str) -> Tensor:
         drawn.append(key)
@@ -109,7 +111,7 @@ def draws_are_named_and_used(subject: Any, trial: Trial) -> None:
     """Noise is drawn by names, the same for any x, and only where it moves x: an ODE solver draws none."""
     schedule = FlowMatching()
     steps = path(schedule, (*WALK, 0.0))
-    x = latents_at(steps[0].start)
+    x = latents_at(steps[0].start, device=trial.device)
     drawn = run(subject, steps, TwoModeOracle(schedule), x).drawn
     for index, key in drawn:
         named = isinstance(key, str) and key != ""
@@ -133,7 +135,7 @@ def stages_draw_noise_of_their_own(subject: Any, trial: Trial) -> None:
     """A name is drawn at one stage of a step alone: the same name is the same noise, and another stage's would be that again."""
     for where, schedule in ON.items():
         steps = path(schedule, (*WALK, 0.0))
-        x, memory = latents_at(steps[0].start), subject.init()
+        x, memory = latents_at(steps[0].start, device=trial.device), subject.init()
         for step in steps:
             x, memory, twice = _drawn_by_stage(subject, x, step, memory)
             assert not twice, (
@@ -150,7 +152,7 @@ def _drawn_by_stage(subject: Any, x: Tensor, step: Step, memory: Any) -> tuple[T
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
         stages[0] += 1
-        return oracle(x_t, torch.tensor(level.t, dtype=F64), {})
+        return oracle(x_t, torch.tensor(level.t, dtype=F64, device=x_t.device), {})
 
     def noise(key: str) -> Tensor:
         if seen.setdefault(key, stages[0]) != stages[0]:
@@ -166,6 +168,6 @@ def tensors_unmutated(subject: Any, trial: Trial) -> None:
     """It writes on none of the tensors that it is handed: x, predictions (also those of steps before), noise."""
     schedule = FlowMatching()
     steps = path(schedule, (*WALK, 0.0))
-    out = run(subject, steps, TwoModeOracle(schedule), latents_at(steps[0].start))
+    out = run(subject, steps, TwoModeOracle(schedule), latents_at(steps[0].start, device=trial.device))
     for what, value, copy in out.seen:
         assert torch.equal(value, copy), f"it changed {what} in place"

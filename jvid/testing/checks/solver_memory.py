@@ -35,7 +35,7 @@ def _steps(count: int = 9) -> list[Step]:
 def a_run_repeats(subject: Any, trial: Trial) -> None:
     """The same run twice gives the same x bit for bit: nothing stays on the solver, nothing is drawn elsewhere."""
     steps = _steps()
-    x = latents_at(steps[0].start)
+    x = latents_at(steps[0].start, device=trial.device)
     first = run(subject, steps, EXPERTS, x).x
     run(subject, steps[:4], EXPERTS, -x)  # a run that is dropped half way
     trial.same(run(subject, steps, EXPERTS, x).x, first, "the second run")
@@ -45,7 +45,10 @@ def a_run_repeats(subject: Any, trial: Trial) -> None:
 def interleaved_runs_are_apart(subject: Any, trial: Trial) -> None:
     """Two runs that take their steps in turn on one solver come out as they do one after the other."""
     steps, shorter = _steps(), path(SCHEDULE, even(0.8, 0.2, 9), _turns)
-    x, y = latents_at(steps[0].start), latents_at(shorter[0].start, 0.5, 0.3)
+    x, y = (
+        latents_at(steps[0].start, device=trial.device),
+        latents_at(shorter[0].start, 0.5, 0.3, device=trial.device),
+    )
     expected = run(subject, steps, EXPERTS, x).x, run(subject, shorter, EXPERTS, y).x
     one, two = SolverRun(x, subject.init()), SolverRun(y, subject.init())
     for step, other in zip(steps, shorter, strict=True):
@@ -59,7 +62,7 @@ def interleaved_runs_are_apart(subject: Any, trial: Trial) -> None:
 def a_memory_stays_valid(subject: Any, trial: Trial) -> None:
     """A step taken again from an old x and memory gives the same again: memories are not written on."""
     steps = _steps()
-    going = SolverRun(latents_at(steps[0].start), subject.init())
+    going = SolverRun(latents_at(steps[0].start, device=trial.device), subject.init())
     before = []
     for step in steps:
         before.append((going.x, going.memory))
@@ -74,7 +77,7 @@ def a_split_run_is_the_whole(subject: Any, trial: Trial) -> None:
     """A run interrupted after any step, its memory pickled, goes on with a copy of the solver bit for bit."""
     steps = _steps()
     fresh = copy.deepcopy(subject)
-    going = SolverRun(latents_at(steps[0].start), subject.init())
+    going = SolverRun(latents_at(steps[0].start, device=trial.device), subject.init())
     kept = []
     for step in steps:
         going.advance(subject, step, EXPERTS)
@@ -94,7 +97,7 @@ def memory_is_bounded(subject: Any, trial: Trial) -> None:
     sizes = {}
     for count in (12, 48):
         steps = _steps(count)
-        x = latents_at(steps[0].start, count=64)
+        x = latents_at(steps[0].start, count=64, device=trial.device)
         sizes[count] = max(_sizes(subject, steps, x))
     assert sizes[48] <= 1.1 * sizes[12] + 256, (
         f"{sizes[12]} bytes at most in 12 steps, {sizes[48]} in 48: keep what the next step needs"

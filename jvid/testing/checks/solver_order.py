@@ -80,7 +80,7 @@ def require_order(what: str, order: int, error: Callable[[int], float]) -> None:
     raise AssertionError(f"{what}: order {measured:.2f}, expected {order} (steps and errors {told})")
 
 
-def _require_on_a_gaussian(solver: Any, where: str, times: Times) -> None:
+def _require_on_a_gaussian(solver: Any, where: str, times: Times, trial: Trial) -> None:
     """The order with a Gaussian oracle along the times, against its closed form."""
     schedule = SCHEDULES[where]
     oracle = GaussianOracle(schedule, mean=0.7, std=0.6)
@@ -89,8 +89,8 @@ def _require_on_a_gaussian(solver: Any, where: str, times: Times) -> None:
     def deviation(end: Level) -> float:
         return math.sqrt(oracle.variance(end))
 
-    if not draws(solver):
-        x = latents_at(start, oracle.mean, oracle.std)
+    if not draws(solver, trial.device):
+        x = latents_at(start, oracle.mean, oracle.std, device=trial.device)
 
         def error(count: int) -> float:
             steps = path(schedule, times(count))
@@ -106,7 +106,7 @@ def _require_on_a_gaussian(solver: Any, where: str, times: Times) -> None:
     @cache
     def errors(count: int) -> tuple[float, float]:
         steps = path(schedule, times(count))
-        told = moments(solver, steps, oracle, start.alpha * oracle.mean, oracle.variance(start))
+        told = moments(solver, steps, oracle, start.alpha * oracle.mean, oracle.variance(start), trial.device)
         ends = [(*told[i], steps[i].end) for i in shared(count)]
         of_mean = max(abs(mean - end.alpha * oracle.mean) / deviation(end) for mean, _, end in ends)
         of_variance = max(abs(spread / oracle.variance(end) - 1.0) for _, spread, end in ends)
@@ -123,21 +123,21 @@ def order_as_claimed(subject: Any, trial: Trial) -> None:
     valid = isinstance(order, int) and order >= 1
     assert valid, f"it claims order {order!r}: expected a whole number, at least 1"
     for where in SCHEDULES:
-        _require_on_a_gaussian(subject, where, falling)
+        _require_on_a_gaussian(subject, where, falling, trial)
 
 
 @check("solver")
 def order_on_uneven_steps(subject: Any, trial: Trial) -> None:
     """The order holds where steps are alternately long and short: coefficients see each step's own length."""
     for where in SCHEDULES:
-        _require_on_a_gaussian(subject, where, uneven)
+        _require_on_a_gaussian(subject, where, uneven, trial)
 
 
 @check("solver")
 def order_where_noise_rises(subject: Any, trial: Trial) -> None:
     """The order holds on a walk down, up and down again, and so what is stepped up and down returns."""
     for where in SCHEDULES:
-        _require_on_a_gaussian(subject, where, zigzag)
+        _require_on_a_gaussian(subject, where, zigzag, trial)
 
 
 def _two_modes(schedule: NoiseSchedule) -> Mapping[str, Denoiser]:
@@ -149,7 +149,7 @@ def _blend(schedule: NoiseSchedule) -> Mapping[str, Denoiser]:
 
 
 def _predict(weights: Mapping[str, float], experts: Mapping[str, Denoiser], x: Tensor, t: float) -> Tensor:
-    at = torch.tensor(t, dtype=torch.float64)
+    at = torch.tensor(t, dtype=torch.float64, device=x.device)
     parts = [weight * experts[name](x, at, {}) for name, weight in weights.items()]
     return sum(parts[1:], parts[0])
 
@@ -170,15 +170,21 @@ def _expected(
 
 
 def _require_against_reference(
-    solver: Any, where: str, make: Callable[[NoiseSchedule], Mapping[str, Denoiser]], *shares: float
+    solver: Any,
+    where: str,
+    make: Callable[[NoiseSchedule], Mapping[str, Denoiser]],
+    trial: Trial,
+    *shares: float,
 ) -> None:
     schedule = SCHEDULES[where]
-    experts, expected = make(schedule), _expected(where, make, shares)
+    experts = make(schedule)
+    expected = [x.to(trial.device) for x in _expected(where, make, shares)]
     weights = dict(zip(experts, shares, strict=True))
 
     def error(count: int) -> float:
         steps = path(schedule, falling(count), lambda index, start: weights)
-        trace = run(solver, steps, experts, latents_at(steps[0].start), copies=False).trace
+        x = latents_at(steps[0].start, device=trial.device)
+        trace = run(solver, steps, experts, x, copies=False).trace
         return max(
             float((trace[i] - exact).abs().max()) / math.hypot(steps[i].end.alpha, steps[i].end.sigma)
             for i, exact in zip(shared(count), expected, strict=True)
@@ -190,21 +196,23 @@ def _require_against_reference(
 @check("solver")
 def order_on_two_modes(subject: Any, trial: Trial) -> None:
     """With an oracle of two modes, which is not linear, errors against a fine reference fall with the order claimed."""
-    if draws(subject):
+    if draws(subject, trial.device):
         trial.skip("it is stochastic: what noise makes of two modes has no closed form")
     for where in SCHEDULES:
-        _require_against_reference(subject, where, _two_modes, 1.0)
+        _require_against_reference(subject, where, _two_modes, trial, 1.0)
 
 
 @check("solver")
 def order_with_blended_experts(subject: Any, trial: Trial) -> None:
     """The order holds where each step blends two experts."""
-    if draws(subject):
+    if draws(subject, trial.device):
         trial.skip("it is stochastic: the ODE is no reference")
-    _require_against_reference(subject, "flow matching", _blend, 0.3, 0.7)
+    _require_against_reference(subject, "flow matching", _blend, trial, 0.3, 0.7)
 
 
-def _require_of_turns(solver: Any, where: str, order: int, name: Callable[[Step, int], str]) -> None:
+def _require_of_turns(
+    solver: Any, where: str, order: int, name: Callable[[Step, int], str], trial: Trial
+) -> None:
     schedule = SCHEDULES[where]
     oracles = {"one": GaussianOracle(schedule, 0.7, 0.6), "two": GaussianOracle(schedule, -0.5, 0.9)}
 
@@ -212,7 +220,7 @@ def _require_of_turns(solver: Any, where: str, order: int, name: Callable[[Step,
         plain = path(schedule, falling(count))
         names = [name(step, count) for step in plain]
         steps = path(schedule, falling(count), lambda index, start: {names[index]: 1.0})
-        x = exact = latents_at(steps[0].start, 0.7, 0.6)
+        x = exact = latents_at(steps[0].start, 0.7, 0.6, device=trial.device)
         expected = []
         for step in steps:
             exact = oracles[step.expert].flow(exact, step.start, step.end)
@@ -229,11 +237,15 @@ def _require_of_turns(solver: Any, where: str, order: int, name: Callable[[Step,
 @check("solver")
 def order_across_a_switch(subject: Any, trial: Trial) -> None:
     """The order holds where one expert hands over to another that predicts something else."""
-    if draws(subject):
+    if draws(subject, trial.device):
         trial.skip("it is stochastic: the ODE is no reference")
     for where in ("a variance-preserving table", "flow matching"):
         _require_of_turns(
-            subject, where, subject.order, lambda step, count: "one" if step.index < count // 2 else "two"
+            subject,
+            where,
+            subject.order,
+            lambda step, count: "one" if step.index < count // 2 else "two",
+            trial,
         )
 
 
@@ -241,7 +253,7 @@ def order_across_a_switch(subject: Any, trial: Trial) -> None:
 def converges_with_alternating_experts(subject: Any, trial: Trial) -> None:
     """Where two experts take turns at every step, x comes to the experts' exact flows in turn, at first order."""
     # No more can be expected of a solver with a past: the other expert moved x in between.
-    if draws(subject):
+    if draws(subject, trial.device):
         trial.skip("it is stochastic: the ODE is no reference")
     for where in ("a variance-preserving table", "flow matching"):
-        _require_of_turns(subject, where, 1, lambda step, count: ("one", "two")[step.index % 2])
+        _require_of_turns(subject, where, 1, lambda step, count: ("one", "two")[step.index % 2], trial)

@@ -49,7 +49,7 @@ def as_referenced(subject: Any, trial: Trial) -> None:
         solver, schedule = trial.version(subject, options), ON[where]
         steps = path(schedule, _times(walk))
         oracle = _oracle(schedule, modes)
-        x = latents_at(steps[0].start, 0.3, 0.6)
+        x = latents_at(steps[0].start, 0.3, 0.6, device=trial.device)
         if single:
             x = x.float().double()
         out = run(solver, steps, oracle, x.float() if single else x)

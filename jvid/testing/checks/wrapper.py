@@ -19,7 +19,7 @@ from jvid.core.spaces import LatentSpace
 from jvid.testing.checking import CHECKS, check, declare
 from jvid.testing.checks import denoiser, wrapper_reference  # noqa: F401 - they register
 from jvid.testing.checks.options import vary
-from jvid.testing.denoising import noisy, predicted, time
+from jvid.testing.denoising import conditioned, noisy, predicted, time
 from jvid.testing.inner import Inner, conditions, direct
 from jvid.testing.strategies import SCHEDULES, seeds
 from jvid.testing.trial import Trial
@@ -63,7 +63,9 @@ def predictions_untouched(subject: Any, trial: Trial) -> None:
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
         inner = Inner()
         wrapped = subject(inner)
-        predicted(wrapped, noisy(wrapped, trial, shape, t, seed), time(t), conditions(shape[0], shape[2]))
+        predicted(
+            wrapped, noisy(wrapped, trial, shape, t, seed), time(t), conditioned(trial, shape[0], shape[2])
+        )
         assert inner.given, "the inner denoiser is not evaluated"
         for got, kept in inner.given:
             trial.untouched(got, kept, "the inner denoiser's prediction afterwards")
@@ -75,7 +77,7 @@ def wrapped_denoisers_share_nothing(subject: Any, trial: Trial) -> None:
 
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
-        cond, inner = conditions(shape[0], shape[2], same=True), Inner(shift=2.0)
+        cond, inner = conditioned(trial, shape[0], shape[2], same=True), Inner(shift=2.0)
         one, two = subject(Inner()), subject(inner)
         x = noisy(one, trial, shape, t, seed)
         predicted(one, x, time(t), cond)
@@ -96,7 +98,7 @@ def leaves_alone_what_agrees(subject: Any, trial: Trial) -> None:
 
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds(), each=st.booleans())
     def _(shape: tuple[int, ...], t: float, seed: int, each: bool) -> None:
-        wrapped, cond = subject(Inner()), conditions(shape[0], shape[2], same=True)
+        wrapped, cond = subject(Inner()), conditioned(trial, shape[0], shape[2], same=True)
         x = noisy(wrapped, trial, shape, t, seed)
         times = time([t] * shape[0] if each else t)
         expected = direct(Inner(wrapped.schedule), x, times, cond)
@@ -115,7 +117,9 @@ def errors_pass(subject: Any, trial: Trial) -> None:
     wrapped = subject(Broken())
     t = sum(trial.times) / 2.0
     try:
-        predicted(wrapped, noisy(wrapped, trial, shape, t, 0), time(t), conditions(shape[0], shape[2]))
+        predicted(
+            wrapped, noisy(wrapped, trial, shape, t, 0), time(t), conditioned(trial, shape[0], shape[2])
+        )
     except ArithmeticError as error:
         told = str(error)
     else:
@@ -134,7 +138,7 @@ def _scale_of(subject: Any, trial: Trial) -> str:
     if not trial.option("guidance") or not name:
         trial.skip("it has no scale of guidance")
     if name != "scale":
-        one, two = conditions(1, trial.frames[0]), conditions(1, trial.frames[0])
+        one, two = conditioned(trial, 1, trial.frames[0]), conditioned(trial, 1, trial.frames[0])
         two["null"]["text"].add_(1.0)
         shape = trial.fitting([(1, 2, trial.frames[0], 2, 2)])[0]
         inner = Inner()
@@ -156,7 +160,7 @@ def scale_is_that_of_guidance(subject: Any, trial: Trial) -> None:
         scale=st.sampled_from([2.0, 0.5, 7.5, -1.0, 1.5]) | st.floats(-2.0, 12.0).map(lambda g: round(g, 2)),
     )
     def _(shape: tuple[int, ...], t: float, seed: int, scale: float) -> None:
-        inner, cond = Inner(), conditions(shape[0], shape[2])
+        inner, cond = Inner(), conditioned(trial, shape[0], shape[2])
         x = noisy(inner, trial, shape, t, seed)
         with_text, without = (direct(inner, x, time(t), each) for each in (cond, {**cond, **cond["null"]}))
         for g in (1.0, 0.0, scale):
@@ -169,7 +173,7 @@ def scale_is_that_of_guidance(subject: Any, trial: Trial) -> None:
 def the_denoiser_is_evaluated_each_time(subject: Any, trial: Trial) -> None:
     """A denoiser that predicts something else than before, as after its weights changed, changes the wrapped one's answer."""
     shape = trial.fitting([(2, 2, 3, 3, 2)])[0]
-    inner, cond = Inner(), conditions(shape[0], shape[2])
+    inner, cond = Inner(), conditioned(trial, shape[0], shape[2])
     wrapped = subject(inner)
     t = time(sum(trial.times) / 2.0)
     x = noisy(wrapped, trial, shape, float(t), 0)
@@ -187,7 +191,7 @@ def clips_in_use_are_left_alone(subject: Any, trial: Trial) -> None:
     wrapped_sizes = [(1, 1, frames, 1, 2) for frames in (*trial.longer(window), window + 2)]
     sizes = trial.fitting([*wrapped_sizes, (1, 4, 2, 5, 9), (4, 1, 1, 2, 1)])
     for shape in sizes:
-        inner, cond = Inner(), conditions(shape[0], shape[2], same=True)
+        inner, cond = Inner(), conditioned(trial, shape[0], shape[2], same=True)
         wrapped = subject(inner)
         t = time(sum(trial.times) / 2.0)
         x = noisy(wrapped, trial, shape, float(t), 1)
@@ -204,7 +208,7 @@ def frames_are_alone(subject: Any, trial: Trial) -> None:
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
         inner = Inner()
-        wrapped, cond = subject(inner), {**conditions(shape[0], shape[2])}
+        wrapped, cond = subject(inner), {**conditioned(trial, shape[0], shape[2])}
         x = noisy(wrapped, trial, shape, t, seed)
         out = predicted(wrapped, x, time(t), cond)
         assert all(shape[2] == 1 for shape in inner.shapes), (
@@ -237,7 +241,7 @@ def long_clips_cost_in_proportion(subject: Any, trial: Trial) -> None:
     cost = {}
     for frames in (1, window, 4 * window, 8 * window, 16 * window):
         inner = Inner()
-        wrapped, cond = subject(inner), conditions(1, frames)
+        wrapped, cond = subject(inner), conditioned(trial, 1, frames)
         x = trial.latents((1, 1, frames, 1, 1), frames)
         out = predicted(wrapped, x, time(0.5), cond)
         longest = max(shape[2] for shape in inner.shapes)

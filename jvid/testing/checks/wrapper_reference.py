@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from jvid.testing.checking import check
-from jvid.testing.denoising import noisy, predicted, time
-from jvid.testing.inner import Inner, conditions
+from jvid.testing.denoising import conditioned, noisy, predicted, time
+from jvid.testing.inner import Inner
 from jvid.testing.referenced import ReferenceComparison, stated
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
@@ -26,9 +26,9 @@ def as_referenced(subject: Any, trial: Trial) -> None:
     def _(shape: tuple[int, ...], t: float, seed: int, options: dict[str, Any], same: bool) -> None:
         t = round(t, 6)  # an equation may square it
         made, equation = trial.version(subject, options, Inner()), trial.equation(options)
-        wrapped, cond = made(Inner()), conditions(shape[0], shape[2], same)
+        wrapped, cond = made(Inner()), conditioned(trial, shape[0], shape[2], same)
         x = noisy(wrapped, trial, shape, t, seed)
-        expected = stated(equation, Inner(), x, time(t), cond)
+        expected = stated(equation, Inner(), x, time(t).to(x.device), cond)
         compared.agree(predicted(wrapped, x, time(t), cond), expected, f"x_0 at t {t:g}")
 
     compared.finish()
