@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -84,6 +86,7 @@ def conforms(
     settings = {name: value for name, value in context.items() if name in _TRIAL}
     options = own | {name: value for name, value in context.items() if name not in _TRIAL}
     leaks: list[str] = []
+    pristine = _pristine(subject) if at is None else None
     budget = Budget(time_limit, max_calls, clock) if budget is None else budget
     called = subject if budget.max_calls is None else _calling(kind, subject, budget)
     outcomes: list[Outcome] = []
@@ -93,7 +96,7 @@ def conforms(
             count = examples if name in wanted else min(examples, 3)
             trial = Trial(examples=count, options=options, at=at, **settings)
             trial.leaks, trial.declared, trial.budget = leaks, frozenset(context), budget
-            outcome = _outcome(each, called, trial, context, expected.get(name), len(wanted))
+            outcome = _outcome(each, called, trial, context, expected.get(name), len(wanted), pristine)
             if name in wanted:
                 outcomes.append(attrs.evolve(outcome, named=only is not None))
     return Report(kind, _text(subject), outcomes)
@@ -106,12 +109,20 @@ def _calling(kind: str, subject: Any, budget: Budget) -> Any:
 
 
 def _outcome(
-    check: Check, subject: Any, trial: Trial, context: Mapping[str, Any], excuse: str | None, checks: int
+    check: Check,
+    subject: Any,
+    trial: Trial,
+    context: Mapping[str, Any],
+    excuse: str | None,
+    checks: int,
+    pristine: Any,
 ) -> Outcome:
     from jvid.testing.globals import watched
 
     budget = trial.budget
-    if limit := "" if check.name == GLOBALS else budget.begin(checks):
+    if check.name == GLOBALS:
+        budget.cut = None
+    elif limit := budget.begin(checks):
         given = getattr(budget, limit)
         return Outcome(check.name, "skipped", f"not begun, {limit}={given:g} was reached before", limit=limit)
     try:
@@ -129,7 +140,7 @@ def _outcome(
     except Exception as error:
         if excuse is not None:
             return Outcome(check.name, "expected failure", excuse)
-        return Outcome(check.name, "failed", failure_text(error), _reproduce(check, trial, context))
+        return Outcome(check.name, "failed", failure_text(error), _reproduce(check, trial, context, pristine))
     if excuse is not None:
         return Outcome(check.name, "unexpected pass", f"expected to fail: {excuse}")
     return Outcome(check.name, "passed", _cut(budget))
@@ -141,9 +152,37 @@ def _cut(budget: Budget) -> str:
     return f"on {budget.cut[0]} of {budget.cut[1]} examples, by max_calls={budget.max_calls}"
 
 
-def _reproduce(check: Check, trial: Trial, context: Mapping[str, Any]) -> str:
+def _pristine(subject: Any) -> Any:
+    """A copy of a subject as it is before any check; None of one that is large, or cannot be copied."""
+    from jvid.testing.altered import modules_of
+
+    try:
+        return None if modules_of(subject) else copy.deepcopy(subject)
+    except Exception:
+        return None
+
+
+def _fails_alone(check: Check, trial: Trial, example: Mapping[str, Any], pristine: Any) -> bool:
+    """Whether an example fails of a subject that has seen no other; of what a subject remembers it may not."""
+    if pristine is None or trial.budget.max_calls is not None:
+        return True
+    alone = attrs.evolve(trial, at=example)
+    alone.declared = trial.declared
+    try:
+        check.run(copy.deepcopy(pristine), alone)
+    except Skip:
+        return False
+    except Exception:
+        return True
+    return False
+
+
+def _reproduce(check: Check, trial: Trial, context: Mapping[str, Any], pristine: Any) -> str:
     example = trial.falsified if trial.falsified is not None else trial.at
-    at = "" if example is None else f", at={example_text(example)}"
+    at = ""
+    if example is not None:
+        alone = trial.at is not None or _fails_alone(check, trial, example, pristine)
+        at = f", at={example_text(example)}" if alone else f", examples={trial.examples}"
     given = "".join(f", {name}={_pasted(name, value, trial)}" for name, value in context.items())
     return f'conforms("{check.kind}", subject, only="{check.name}"{at}{given})'
 
@@ -152,8 +191,20 @@ def _pasted(name: str, value: Any, trial: Trial) -> str:
     """A setting as it is pasted: a value as Python writes it, or the name of the variable that holds it."""
     if name == "device":
         return repr(str(trial.device))
-    plain = (int, float, str, bool, range, tuple, list)
-    return repr(value) if isinstance(value, plain) else name
+    return repr(value) if _is_plain(value) else name
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether Python reads a value's text as the value."""
+    if isinstance(value, Mapping):
+        return type(value) is dict and all(_is_plain(each) for item in value.items() for each in item)
+    if type(value) in (tuple, list):
+        return all(map(_is_plain, value))
+    return (
+        value is None
+        or type(value) in (int, str, bool, range)
+        or (type(value) is float and math.isfinite(value))
+    )
 
 
 def _text(subject: Any) -> str:

@@ -40,14 +40,21 @@ def direct(inner: Inner, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
 
 
 class Inner:
-    """The denoiser; ``shapes`` holds the shape of x of each call, ``given`` what it returned, with a copy."""
+    """The denoiser; ``shapes`` holds the shape of x of each call, ``given`` what it returned, with a copy.
+
+    With ``mixing`` it adds that share of a clip's mean, so that each element depends on which frames it is handed together.
+    """
 
     def __init__(
-        self, schedule: NoiseSchedule | None = None, space: LatentSpace | None = None, shift: float = 0.0
+        self,
+        schedule: NoiseSchedule | None = None,
+        space: LatentSpace | None = None,
+        shift: float = 0.0,
+        mixing: float = 0.0,
     ) -> None:
         self.schedule = _TABLE if schedule is None else schedule
         self.space = space
-        self.shift = shift
+        self.shift, self.mixing = shift, mixing
         self.shapes: list[tuple[int, ...]] = []
         self.given: list[tuple[Tensor, Tensor]] = []
 
@@ -59,6 +66,8 @@ class Inner:
         for b in range(len(x)):
             rows[b] = self._row(x[b : b + 1], t[b] if t.ndim else t, self._mean(cond, b, len(x), x.shape[2]))
         x_0 = torch.cat(rows)
+        if self.mixing:
+            x_0 = x_0 + self.mixing * x.mean(dim=(2, 3, 4), keepdim=True)
         self.given.append((x_0, x_0.clone()))
         return x_0
 

@@ -102,9 +102,9 @@ def rebuilt(subject: Any, **changes: Any) -> Any:
     return kind(**(parts | changes))
 
 
-def given_runs(trial: Trial, check: Callable[[tuple[int, ...], int, int], None]) -> None:
+def given_runs(trial: Trial, check: Callable[[tuple[int, ...], int, int], None], most: int = MOST) -> None:
     """Run a property over shapes ``(c, f, h, w)``, seeds of clips and seeds of plans, few times: runs are long."""
 
-    @trial.fewer(MOST).given(shape=trial.shapes(batch=(1,)), seed=seeds(), plan=st.integers(0, 99))
+    @trial.fewer(most).given(shape=trial.shapes(batch=(1,)), seed=seeds(), plan=st.integers(0, 99))
     def _(shape: tuple[int, ...], seed: int, plan: int) -> None:
         check(shape[1:], seed, plan)

@@ -72,7 +72,7 @@ class anew_every_sixteen:
         return torch.stack(frames, 2)
 
 
-@mutant("noise", "holds_for_other_options")
+@mutant("noise", "holds_for_other_options", ranges={"ratio": (0.0, 1.0)})
 @attrs.frozen
 class ratio_for_its_root:
     """The ratio is the weight of the shared part; at 1 that is right."""
@@ -152,7 +152,7 @@ class moved_and_back(_OneStep):
         return (out + 30.0) - 30.0, None
 
 
-@mutant("solver", "holds_for_other_options")
+@mutant("solver", "holds_for_other_options", ranges={"eta": (0.0, 1.0)})
 @attrs.frozen
 class noise_of_eta(DDIM):
     """The kept part of eps does not shrink by what eta adds: right at 0."""
@@ -164,7 +164,7 @@ class noise_of_eta(DDIM):
         return out + noisy, None
 
 
-@mutant("schedule", "holds_for_other_options")
+@mutant("schedule", "holds_for_other_options", ranges={"shift": (0.3, 10.0)})
 @attrs.frozen
 class shift_below_one(FlowMatching):
     """A shift below 1 turns time round."""
@@ -182,7 +182,7 @@ class no_option_at_all(FlowMatching):
     """The factory refuses every option of the declared ranges."""
 
 
-@mutant("grid", "holds_for_other_options")
+@mutant("grid", "holds_for_other_options", ranges={"steps": (1, 1000)})
 @attrs.frozen
 class timesteps_of_few_digits:
     """Times are rounded to two digits, and many steps fall together."""
@@ -193,7 +193,7 @@ class timesteps_of_few_digits:
         return [round(1.0 - i / self.steps, 2) for i in range(self.steps)] + [0.0]
 
 
-@mutant("postprocessor", "holds_for_other_options")
+@mutant("postprocessor", "holds_for_other_options", ranges={"threshold": (0.0, 10.0)})
 @attrs.frozen
 class threshold_of_nothing(TemporalSmoothing):
     """A threshold of 0 divides by it."""
@@ -221,13 +221,16 @@ class _Keyed(Sampler):
         def noise(run: Any, key: str, step: Step, like: Tensor) -> Tensor:
             return keyed_normal(*self.key(run._streams, key, step), like.shape[1:], like.dtype)
 
-        try:
-            for state in super()._run(*given):
+        states = super()._run(*given)
+        while True:
+            Run._noise = noise  # type: ignore[method-assign]
+            try:
+                state = next(states, None)
+            finally:
                 Run._noise = kept  # type: ignore[method-assign]
-                yield state
-                Run._noise = noise  # type: ignore[method-assign]
-        finally:
-            Run._noise = kept  # type: ignore[method-assign]
+            if state is None:
+                return
+            yield state
 
     def key(self, seeds: Any, key: str, step: Step) -> tuple[Any, Any]:
         raise NotImplementedError

@@ -16,13 +16,11 @@ from jvid.errors import InputError
 from jvid.testing.altered import halved, parameters_of
 from jvid.testing.checking import check
 from jvid.testing.denoising import condition_of, levels, noisy, predicted, rows, time
+from jvid.testing.rounding import of_denoiser
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
 
 F64 = torch.float64
-HALF, WRAPPED = 0.006, 0.02
-"""How far a prediction in bfloat16 may be from that of the same latents in double, relative to the largest element;
-one that a wrapper makes of others, each rounded."""
 
 
 @check("denoiser")
@@ -73,8 +71,7 @@ def half_precision_agrees(subject: Any, trial: Trial) -> None:
         except (InputError, NotImplementedError, RuntimeError) as error:
             trial.skip(f"it refuses bfloat16: {error}")
         assert got.dtype == torch.bfloat16, f"{got.dtype} for x in torch.bfloat16"
-        allowed = WRAPPED if hasattr(subject, "denoiser") else HALF
-        trial.close(got, expected, f"x_0 of bfloat16 latents at t {t:g}", allowed)
+        trial.close(got, expected, f"x_0 of bfloat16 latents at t {t:g}", of_denoiser(subject))
 
 
 @check("denoiser")

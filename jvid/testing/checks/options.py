@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
 from hypothesis.errors import UnsatisfiedAssumption
 
 from jvid.testing.checking import CHECKS, check
@@ -15,7 +12,7 @@ from jvid.testing.inner import Inner
 from jvid.testing.trial import Refused, Skip, Trial, failure_text
 from jvid.testing.versions import ends_of
 
-__all__ = ["VARIED", "named_ranges", "vary"]
+__all__ = ["VARIED", "vary"]
 
 VARIED: Mapping[str, tuple[str, ...]] = {
     "schedule": ("levels_are_levels", "from_clean_to_noise", "angle_never_falls", "time_at_finds_the_level"),
@@ -34,33 +31,13 @@ VARIED: Mapping[str, tuple[str, ...]] = {
 EXACT = ("exact_where_x_0_is_known",)
 """Not of other options where a reference gives their values: more noise than a level has may be what one is for."""
 
-NAMED: Mapping[str, Mapping[str, tuple[float, float]]] = {
-    "schedule": {"shift": (0.3, 10.0)},
-    "noise": {"ratio": (0.0, 1.0), "gamma": (0.0, 2.0), "alpha": (0.0, 3.0), "strength": (0.0, 1.0)},
-    "solver": {"eta": (0.0, 1.0)},
-    "grid": {"steps": (1, 1000), "rho": (1.0, 9.0)},
-    "postprocessor": {"threshold": (0.0, 10.0), "strength": (0.0, 1.0)},
-}
-"""Ranges of options that the field knows by their names, for subjects that declare none."""
-
-
-def named_ranges(kind: str, subject: Any) -> dict[str, tuple[float, float]]:
-    """The ranges of a subject's options by their names; of attrs classes and dataclasses, whose fields can be replaced."""
-    if attrs.has(type(subject)):
-        fields = {field.alias for field in attrs.fields(type(subject)) if field.init}
-    elif dataclasses.is_dataclass(subject) and not inspect.isclass(subject):
-        fields = {field.name for field in dataclasses.fields(subject) if field.init}
-    else:
-        fields = set()
-    return {name: values for name, values in NAMED.get(kind, {}).items() if name in fields}
-
 
 def vary(kind: str) -> None:
     """Register the check for a kind, behind those that it runs."""
 
     def holds_for_other_options(subject: Any, trial: Trial) -> None:
         """What the checks of values promise holds for other options too, drawn from ``ranges``."""
-        ranges = trial.ranges if "ranges" in trial.declared else named_ranges(kind, subject)
+        ranges = trial.ranges
         if not ranges:
             trial.skip("no ranges of its options: conforms(..., ranges={name: (low, high)})", "ranges")
 

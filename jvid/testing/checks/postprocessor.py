@@ -17,6 +17,7 @@ from jvid.testing.checking import check
 from jvid.testing.checks import postprocessor_reference  # noqa: F401 - they register
 from jvid.testing.checks.options import vary
 from jvid.testing.drawn import clips, motions
+from jvid.testing.rounding import FORMULA
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
 
@@ -138,7 +139,7 @@ def half_precision_agrees(subject: Any, trial: Trial) -> None:
     def _(shape: tuple[int, ...], seed: int, motion: float) -> None:
         x = clips(trial, shape, seed, motion).bfloat16()
         got, expected = subject(x.clone()).double(), subject(x.double()).double()
-        apart = (got - expected).abs() > 0.02 * max(1.0, float(expected.abs().max()))
+        apart = (got - expected).abs() > FORMULA * max(1.0, float(expected.abs().max()))
         # A threshold may fall between the two: of one element, not of a share.
         assert int(apart.sum()) <= 1 + 0.02 * apart.numel(), (
             f"{int(apart.sum())} of {apart.numel()} elements differ in bfloat16 and in double"

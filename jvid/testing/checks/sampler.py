@@ -118,7 +118,7 @@ def a_clip_depends_on_its_seed_alone(subject: Any, trial: Trial) -> None:
             else:
                 trial.close(part, whole[order], what)
 
-    given_runs(trial, property)
+    given_runs(trial, property, 2)  # of six runs each
     # Clips of other seeds differ: 1 and 2^32 + 1 among them.
     shape = trial.fitting([(1, trial.channels[0], trial.frames[0], 7, 7)])[0][1:]
     two = subject(shape, seeds=[1, 2**32 + 1], cond=trial.condition(2, shape[1]), **on(trial))

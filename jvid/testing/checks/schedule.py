@@ -25,6 +25,7 @@ F64 = torch.float64
 EVENLY = torch.linspace(0.0, 1.0, 257, dtype=F64)
 SHAPES = ((), (1,), (5,), (2, 3), (3, 1, 2))
 CLOSE = 1e-9
+DTYPES = st.sampled_from(["float32", "float64"])  # by name: what is drawn can be pasted
 
 
 def _levels(subject: Any, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,12 +61,10 @@ def alpha_and_sigma_like_t(subject: Any, trial: Trial) -> None:
     if "device" in trial.declared:
         devices = [str(trial.device)]
 
-    @trial.given(
-        shape=st.sampled_from(SHAPES), dtype=st.sampled_from([torch.float32, F64]), seed=st.integers(0, 99)
-    )
-    def _(shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> None:
+    @trial.given(shape=st.sampled_from(SHAPES), dtype=DTYPES, seed=st.integers(0, 99))
+    def _(shape: tuple[int, ...], dtype: str, seed: int) -> None:
         for device in devices:
-            t = _moments(trial, shape, seed, dtype).to(device)
+            t = _moments(trial, shape, seed, getattr(torch, dtype)).to(device)
             made = subject(t)
             assert len(made) == 2, f"{len(made)} values: expected alpha and sigma"
             for name, value in zip(("alpha", "sigma"), made, strict=True):
@@ -79,13 +78,15 @@ def alpha_and_sigma_like_t(subject: Any, trial: Trial) -> None:
 def levels_are_levels(subject: Any, trial: Trial) -> None:
     """alpha and sigma are finite and at least 0, and never both 0, the ends included; in float32 too."""
 
-    @trial.given(t=times(), dtype=st.sampled_from([F64, torch.float32]))
-    def _(t: float, dtype: torch.dtype) -> None:
-        alpha, sigma = (float(level) for level in subject(torch.tensor(t, dtype=dtype, device=trial.device)))
-        told = f"alpha {alpha:g}, sigma {sigma:g} at t {t:g} in {dtype}"
-        assert all(map(math.isfinite, (alpha, sigma))), f"{told}: expected finite numbers"
-        assert min(alpha, sigma) >= 0.0, f"{told}: expected at least 0"
-        assert max(alpha, sigma) > 0.0, f"{told}: expected one of them above 0"
+    @trial.given(t=times())
+    def _(t: float) -> None:
+        for dtype in (F64, torch.float32):
+            levels = subject(torch.tensor(t, dtype=dtype, device=trial.device))
+            alpha, sigma = (float(level) for level in levels)
+            told = f"alpha {alpha:g}, sigma {sigma:g} at t {t:g} in {dtype}"
+            assert all(map(math.isfinite, (alpha, sigma))), f"{told}: expected finite numbers"
+            assert min(alpha, sigma) >= 0.0, f"{told}: expected at least 0"
+            assert max(alpha, sigma) > 0.0, f"{told}: expected one of them above 0"
 
 
 @check("schedule")
@@ -153,11 +154,9 @@ def time_at_finds_the_level(subject: Any, trial: Trial) -> None:
         found = subject.time_at(angle)
         trial.close(_angle(subject, found), angle, f"the angle at the time found for t {t:g}", CLOSE)
 
-    @trial.given(
-        shape=st.sampled_from(SHAPES), dtype=st.sampled_from([torch.float32, F64]), seed=st.integers(0, 99)
-    )
-    def _(shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> None:
-        angle = _angle(subject, _moments(trial, shape, seed)).to(dtype)
+    @trial.given(shape=st.sampled_from(SHAPES), dtype=DTYPES, seed=st.integers(0, 99))
+    def _(shape: tuple[int, ...], dtype: str, seed: int) -> None:
+        angle = _angle(subject, _moments(trial, shape, seed)).to(getattr(torch, dtype))
         found = subject.time_at(angle)
         assert (found.shape, found.dtype) == (angle.shape, angle.dtype), (
             f"time_at gave {tuple(found.shape)} in {found.dtype} for {tuple(angle.shape)} in {angle.dtype}"

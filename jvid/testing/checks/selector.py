@@ -25,7 +25,7 @@ from jvid.testing.checking import check, declare
 from jvid.testing.checks import selector_purity, selector_reference  # noqa: F401 - they register
 from jvid.testing.checks.options import vary
 from jvid.testing.solving import even_walk
-from jvid.testing.strategies import times, uniforms
+from jvid.testing.strategies import indices, times, uniforms
 from jvid.testing.trial import Trial
 
 declare("selector", experts=None, counts=range(1, 21))
@@ -40,15 +40,23 @@ def _names(subject: Any, trial: Trial) -> tuple[str, ...] | None:
     return None if told is None else tuple(told)
 
 
-def _steps(trial: Trial) -> SearchStrategy[Step]:
-    """Steps of any plan that the selector takes: falling, rising and of no length."""
+Drawn = tuple[int, int, float, float, int]
 
-    def build(count: int, part: float, start: float, end: float, schedule: Any) -> Step:
-        index = min(int(part * count), count - 1)
-        return Step(index, count, level_at(schedule, start), level_at(schedule, end), schedule=schedule)
+
+def _steps(trial: Trial) -> SearchStrategy[Drawn]:
+    """Steps of any plan that the selector takes, falling, rising and of no length: index, count, times and schedule."""
+
+    def build(count: int, part: float, start: float, end: float, on: int) -> Drawn:
+        return min(int(part * count), count - 1), count, start, end, on
 
     counts = st.sampled_from(sorted(trial.option("counts")))
-    return st.builds(build, counts, uniforms(), times(), times(), st.sampled_from(SCHEDULES))
+    return st.builds(build, counts, uniforms(), times(), times(), indices(len(SCHEDULES)))
+
+
+def _step(drawn: Drawn) -> Step:
+    index, count, start, end, on = drawn
+    schedule = SCHEDULES[on]
+    return Step(index, count, level_at(schedule, start), level_at(schedule, end), schedule=schedule)
 
 
 def _walk(trial: Trial) -> list[Step]:
@@ -62,8 +70,8 @@ def weights_are_weights(subject: Any, trial: Trial) -> None:
     names = _names(subject, trial)
 
     @trial.given(step=_steps(trial), u=uniforms())
-    def _(step: Step, u: float) -> None:
-        weights = subject(step, u)
+    def _(step: Drawn, u: float) -> None:
+        weights = subject(_step(step), u)
         assert isinstance(weights, Mapping), f"a {type(weights).__name__}: expected weights by name"
         for name, weight in weights.items():
             assert names is None or name in names, f"{name!r} is none of the experts {names}"

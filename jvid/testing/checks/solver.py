@@ -23,6 +23,7 @@ from jvid.testing.checking import check
 from jvid.testing.checks import solver_calls, solver_memory, solver_order, solver_reference  # noqa: F401 - they register
 from jvid.testing.checks.options import vary
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
+from jvid.testing.rounding import of_solver
 from jvid.testing.solving import (
     F64,
     ON,
@@ -37,7 +38,7 @@ from jvid.testing.solving import (
     path,
     run,
 )
-from jvid.testing.strategies import SCHEDULES, grids
+from jvid.testing.strategies import SCHEDULES, grids, indices
 from jvid.testing.trial import Trial
 
 
@@ -226,7 +227,8 @@ def a_step_of_no_length_is_nothing(subject: Any, trial: Trial) -> None:
 def finite_on_any_walk(subject: Any, trial: Trial) -> None:
     """No NaN or infinity on any walk over any schedule, sigma = 0, alpha = 0 and equal levels among its stops."""
 
-    def walk(schedule: NoiseSchedule, times: tuple[float, ...]) -> None:
+    def walk(on: int, times: tuple[float, ...]) -> None:
+        schedule = SCHEDULES[on]
         # Times that no grid has (1e-194) are left out: squares of them are 0.
         steps = path(schedule, [round(t, 6) for t in times])
         out = run(
@@ -236,8 +238,8 @@ def finite_on_any_walk(subject: Any, trial: Trial) -> None:
             assert x.isfinite().all(), f"not finite after t {step.start.t:g} to {step.end.t:g}"
 
     # Both ends of each schedule, whatever is drawn.
-    trial.each([{"schedule": each, "times": (1.0, 0.6, 0.6, 0.0, 0.3)} for each in SCHEDULES], walk)
-    trial.given(schedule=st.sampled_from(SCHEDULES), times=grids(2, 7, falling=False))(walk)
+    trial.each([{"on": on, "times": (1.0, 0.6, 0.6, 0.0, 0.3)} for on in range(len(SCHEDULES))], walk)
+    trial.given(on=indices(len(SCHEDULES)), times=grids(2, 7, falling=False))(walk)
 
 
 @check("solver")
@@ -309,7 +311,8 @@ def half_precision_agrees(subject: Any, trial: Trial) -> None:
 
         got = run(subject, steps, oracle, x, draw).x
         expected = run(subject, steps, oracle, x.double(), wide).x
-        trial.close(got, expected, f"x after {ends(steps[0])}, in bfloat16 and in double", 0.012)
+        allowed = of_solver(subject, steps[0])
+        trial.close(got, expected, f"x after {ends(steps[0])}, in bfloat16 and in double", allowed)
 
 
 @check("solver")
@@ -318,7 +321,7 @@ def rows_of_a_batch_are_apart(subject: Any, trial: Trial) -> None:
     schedule = TabulatedSchedule.scaled_linear()
     steps = path(schedule, (0.95, 0.7, 0.75, 0.4, 0.0))
 
-    @trial.given(shape=trial.shapes(batch=(3,)), seed=st.integers(0, 99))
+    @trial.fewer(10).given(shape=trial.shapes(batch=(3,)), seed=st.integers(0, 99))
     def _(shape: tuple[int, ...], seed: int) -> None:
         x = trial.latents(shape, seed, torch.float32)
         whole = run(subject, steps, TwoModeOracle(schedule), x).x

@@ -21,12 +21,15 @@ from jvid.testing.checks import denoiser, wrapper_reference  # noqa: F401 - they
 from jvid.testing.checks.options import vary
 from jvid.testing.denoising import conditioned, noisy, predicted, time
 from jvid.testing.inner import Inner, conditions, direct
+from jvid.testing.rounding import SCALES
 from jvid.testing.strategies import SCHEDULES, seeds
 from jvid.testing.trial import Trial
 
 declare("wrapper", schedule=None, identity=True, guidance=True, framewise=False, window=None)
 
 EXACT = 1e-9
+MOST = 10
+"""Examples of a promise of denoisers, of which a wrapper has ten."""
 
 
 def _identity(trial: Trial) -> None:
@@ -125,10 +128,6 @@ def errors_pass(subject: Any, trial: Trial) -> None:
     else:
         told = ""
     assert told == "broken on purpose", "the inner denoiser's error does not come out"
-
-
-SCALES = ("scale", "guidance_scale", "guidance", "cfg_scale", "cfg", "weight", "w", "g")
-"""Names that the field has for the scale of guidance."""
 
 
 def _scale_of(subject: Any, trial: Trial) -> str:
@@ -261,8 +260,7 @@ def _promise(name: str) -> None:
     of = CHECKS["denoiser"][name]
 
     def run(subject: Any, trial: Trial) -> None:
-        trial.cond = conditions
-        of.run(subject(Inner()), trial)
+        of.run(subject(Inner()), trial.fewer(MOST, cond=conditions))
 
     run.__name__, run.__doc__ = name, of.invariant
     check("wrapper")(run)

@@ -16,19 +16,28 @@ from jvid.testing.trial import Trial
 
 @check("wrapper")
 def as_referenced(subject: Any, trial: Trial) -> None:
-    """x_0 is the reference's around a denoiser that sees its condition, for any latents and time; also for other options."""
+    """x_0 is the reference's around a denoiser that sees its condition, and the whole clip or not; also for other options."""
     trial.equation()
     compared = ReferenceComparison(trial)
     window = trial.option("window") or 4
     longer = trial.shapes() | trial.shapes(batch=trial.batch[:1], frames=trial.longer(window))
 
-    @trial.given(shape=longer, t=trial.moments(), seed=seeds(), options=trial.versions(), same=st.booleans())
-    def _(shape: tuple[int, ...], t: float, seed: int, options: dict[str, Any], same: bool) -> None:
+    @trial.given(
+        shape=longer,
+        t=trial.moments(),
+        seed=seeds(),
+        options=trial.versions(),
+        same=st.booleans(),
+        mixing=st.sampled_from([0.3, 0.0]),
+    )
+    def _(
+        shape: tuple[int, ...], t: float, seed: int, options: dict[str, Any], same: bool, mixing: float
+    ) -> None:
         t = round(t, 6)  # an equation may square it
         made, equation = trial.version(subject, options, Inner()), trial.equation(options)
-        wrapped, cond = made(Inner()), conditioned(trial, shape[0], shape[2], same)
+        wrapped, cond = made(Inner(mixing=mixing)), conditioned(trial, shape[0], shape[2], same)
         x = noisy(wrapped, trial, shape, t, seed)
-        expected = stated(equation, Inner(), x, time(t).to(x.device), cond)
+        expected = stated(equation, Inner(mixing=mixing), x, time(t).to(x.device), cond)
         compared.agree(predicted(wrapped, x, time(t), cond), expected, f"x_0 at t {t:g}")
 
     compared.finish()

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-__all__ = ["MODULES", "UNSEEN", "Unseen", "all_unseen", "unseen"]
+__all__ = ["MODULES", "SEEN", "UNSEEN", "Unseen", "all_unseen", "unseen"]
 
 Build = TypeVar("Build", bound=Callable[..., Any])
 
@@ -45,6 +45,9 @@ class Unseen:
 
 
 UNSEEN: list[Unseen] = []
+
+SEEN = ("LastWindowWins",)
+"""Those that a check was changed for since: the inner denoiser of a wrapper's reference mixes frames."""
 
 
 def unseen(

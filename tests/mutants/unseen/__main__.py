@@ -9,7 +9,7 @@ from unittest import mock
 
 from jvid.testing import trial
 from jvid.testing.conforms import conforms
-from tests.mutants.unseen import Unseen, all_unseen
+from tests.mutants.unseen import SEEN, Unseen, all_unseen
 
 __all__ = ["killers", "table"]
 
@@ -61,6 +61,7 @@ def main() -> int:
     print(f"\n{made}\n")
     for each in survivors:
         print(f"survivor: {each}")
+    print(f"seen since the first count: {', '.join(SEEN)}")
     return 0
 
 
