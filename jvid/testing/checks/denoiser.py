@@ -92,11 +92,24 @@ def a_clip_is_alone(subject: Any, trial: Trial) -> None:
         whole = predicted(subject, x, time(t_each), cond)
         mates = x.clone()
         mates[1:] *= -3.0
-        trial.close(predicted(subject, mates, time(t_each), cond)[:1], whole[:1], "clip 0 among other clips")
+        found = predicted(subject, mates, time(t_each), _of_others(cond, b))
+        trial.close(found[:1], whole[:1], "clip 0 among clips of other latents and conditions")
         for row in range(b) if 1 in trial.batch else ():
             part = slice(row, row + 1)
             alone = predicted(subject, x[part].clone(), time(t_each[row]), rows(cond, part, b))
             trial.close(alone, whole[part], f"clip {row} alone and in a batch")
+
+
+def _of_others(cond: Condition, b: int) -> Condition:
+    """A copy of a condition with other numbers in all rows but the first."""
+
+    def changed(value: Tensor) -> Tensor:
+        value = value.clone()
+        if value.is_floating_point() and value.shape[0] == b:
+            value[1:] *= -0.5
+        return value
+
+    return map_condition(cond, lambda name, v: changed(v), lambda name, v: PerFrame(changed(v)))
 
 
 @check("denoiser")

@@ -46,8 +46,9 @@ class Unseen:
 
 UNSEEN: list[Unseen] = []
 
-SEEN = ("LastWindowWins",)
-"""Those that a check was changed for since: the inner denoiser of a wrapper's reference mixes frames."""
+SEEN = ("LastWindowWins", "TextOfTheBatch")
+"""Those that a check was changed for since: the inner denoiser of a wrapper's reference mixes frames, and clips are among others
+of other conditions."""
 
 
 def unseen(
