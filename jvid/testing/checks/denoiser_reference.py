@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jvid.testing.checking import check
-from jvid.testing.denoising import noisy, predicted, time
+from jvid.testing.denoising import condition_of, noisy, predicted, time
 from jvid.testing.referenced import ReferenceComparison, stated
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Trial
@@ -13,15 +13,17 @@ from jvid.testing.trial import Trial
 
 @check("denoiser")
 def as_referenced(subject: Any, trial: Trial) -> None:
-    """x_0 is the reference's, for any latents, time and condition; also for other options."""
+    """x_0 is the reference's, for any latents, long clips too, time and condition; also for other options."""
     trial.equation()
     compared = ReferenceComparison(trial)
 
-    @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds(), options=trial.versions())
+    shapes = trial.shapes() | trial.shapes(batch=trial.batch[:1], frames=trial.longer(17))
+
+    @trial.given(shape=shapes, t=trial.moments(), seed=seeds(), options=trial.versions())
     def _(shape: tuple[int, ...], t: float, seed: int, options: dict[str, Any]) -> None:
         t = round(t, 6)  # an equation may square it
         denoiser, equation = trial.version(subject, options), trial.equation(options)
-        x, cond = noisy(denoiser, trial, shape, t, seed), trial.condition(shape[0], shape[2])
+        x, cond = noisy(denoiser, trial, shape, t, seed), condition_of(trial, shape[0], shape[2])
         expected = stated(equation, x.double(), time(t).to(x.device), cond)
         got = predicted(denoiser, x, time(t), cond)
         compared.agree(got, expected, f"x_0 at t {t:g}", trial.tolerance)

@@ -46,9 +46,9 @@ class Unseen:
 
 UNSEEN: list[Unseen] = []
 
-SEEN = ("LastWindowWins", "TextOfTheBatch")
-"""Those that a check was changed for since: the inner denoiser of a wrapper's reference mixes frames, and clips are among others
-of other conditions."""
+SEEN = ("LastWindowWins", "TextOfTheBatch", "SixteenFrames")
+"""Those that a check was changed for since: the inner denoiser of a wrapper's reference mixes frames, clips are among others of
+other conditions, and a denoiser's reference is compared on long clips."""
 
 
 def unseen(
