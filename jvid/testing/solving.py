@@ -92,9 +92,13 @@ def path(schedule: NoiseSchedule, times: Sequence[float], who: Who = _one) -> li
     return steps
 
 
-def even_walk(schedule: NoiseSchedule, count: int, most: int | None = None) -> list[Step]:
-    """The steps of a plan of ``count`` even ones, as a selector sees them, without weights; at most ``most``, spread over it."""
-    steps = [attrs.evolve(step, weights={}) for step in path(schedule, even(1.0, 0.0, count))]
+def even_walk(schedule: NoiseSchedule, count: int, most: int | None = None, power: float = 1.0) -> list[Step]:
+    """The steps of a plan of ``count`` even ones, as a selector sees them, without weights; at most ``most``, spread over it.
+
+    With another ``power`` of t they are not even: progress is another than index / count.
+    """
+    times = [t**power for t in even(1.0, 0.0, count)]
+    steps = [attrs.evolve(step, weights={}) for step in path(schedule, times)]
     if most is None or count <= most:
         return steps
     return [steps[k * (count - 1) // (most - 1)] for k in range(most)]

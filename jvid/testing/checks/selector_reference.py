@@ -27,10 +27,15 @@ def as_referenced(subject: Any, trial: Trial) -> None:
     each_u = trial.reference is not None and positional(trial.reference) >= 2
     counts = sorted(trial.option("counts"))
 
-    @trial.given(options=trial.versions(), on=st.integers(0, len(ON) - 1), count=st.sampled_from(counts))
-    def _(options: dict[str, Any], on: int, count: int) -> None:
+    @trial.given(
+        options=trial.versions(),
+        on=st.integers(0, len(ON) - 1),
+        count=st.sampled_from(counts),
+        power=st.sampled_from([1.5, 1.0]),
+    )
+    def _(options: dict[str, Any], on: int, count: int, power: float) -> None:
         selector, equation = trial.version(subject, options), trial.equation(options)
-        for step in even_walk(ON[on], count, 24):
+        for step in even_walk(ON[on], count, 24, power):
             if each_u:
                 for u in (0.0, 1e-4, 0.13, 0.37, 0.5, 0.71, 0.9, 1.0 - 2.0**-53):
                     _agree(selector(step, u), stated(equation, step, u), step, f"weight with u {u:g}", 1e-9)

@@ -46,9 +46,9 @@ class Unseen:
 
 UNSEEN: list[Unseen] = []
 
-SEEN = ("LastWindowWins", "TextOfTheBatch", "SixteenFrames")
+SEEN = ("LastWindowWins", "TextOfTheBatch", "SixteenFrames", "ProgressByIndex")
 """Those that a check was changed for since: the inner denoiser of a wrapper's reference mixes frames, clips are among others of
-other conditions, and a denoiser's reference is compared on long clips."""
+other conditions, a denoiser's reference is compared on long clips, and a selector's on uneven steps."""
 
 
 def unseen(
