@@ -75,6 +75,7 @@ def encode(
     from jvid_training.data.encoding import encode_recipe
     from jvid_training.jobs.ranks import first_process
     from jvid_training.recipe import load_recipe
+    from jvid_training.recipe_buckets import buckets_of
 
     chosen = load_recipe(recipe, settings or ())
     data = chosen.data
@@ -89,11 +90,13 @@ def encode(
         with progress_bar("prompts") as bar:
             prompts = encode_text([manifest], data, chosen.text, bar.update)
         typer.echo(f"{data.latents}: {prompts} prompts")
-    lengths = manifest.sequences.of_each("length")
-    frames, windows = int(lengths.sum()), int((lengths - manifest.frames + 1).sum())
+    counts, of = manifest.windows(), manifest.sequences.of_each("bucket")
+    frames, windows = int(manifest.sequences.of_each("length").sum()), int(counts.sum())
     clips = len(manifest.sequences.texts["clip"])
     skipped = len(manifest.skipped)
     typer.echo(f"{data.latents}: {clips} clips, {frames} frames, {windows} windows; {skipped} clips skipped")
+    for number, each in enumerate(buckets_of(data) if manifest.buckets else ()):
+        typer.echo(f"  bucket {each}: {(of == number).sum()} sequences, {counts[of == number].sum()} windows")
     for reason in manifest.skipped.values():
         typer.echo(f"  skipped {reason}")
     if data.source == "folder" and root.is_dir() and (others := passed_over(root, data.captions)):

@@ -29,6 +29,7 @@ from jvid_training.data.manifest import Manifest, key_of, load_manifest
 from jvid_training.data.prompts import load_text
 from jvid_training.published.export import TrainedModel, export_pipelines, trained_model
 from jvid_training.recipe import Recipe, structure_recipe
+from jvid_training.recipe_buckets import buckets_of
 from jvid_training.train.checkpoints import MARKER, averages, checkpoints, verify
 from jvid_training.train.joint import manifests_of
 from jvid_training.train.networks import build_network, conditioned, unet_of
@@ -218,13 +219,14 @@ def export_runs(
         made = autoencoder
     else:
         made = runs["decoder"].network if "decoder" in runs else ensembles["decoder"].module("decoder")
-    side = recipe.data.size // int(made.factor)
+    first = buckets_of(recipe.data)[0]
+    rows, columns = (side // int(made.factor) for side in first.size)
     known = next((each for name, each in ensembles.items() if _keeps(every[name], name, each)), None)
     meta: dict[str, Any] = {
         "name": known.meta["name"] if known else _name(recipe, main),
         "schedule": _scheduler_config(recipe),
         "latents": {
-            "shape": [len(manifest.mean), recipe.data.frames, side, side],
+            "shape": [len(manifest.mean), first.frames, rows, columns],
             "mean": list(manifest.mean),
             "std": list(manifest.std),
         },
@@ -316,9 +318,10 @@ def _one_space(other: Recipe, recipe: Recipe, manifest: Manifest) -> bool:
     """Whether latents of other data are those of the same space, and clips of the same length and rate."""
     if other.data.latents == recipe.data.latents:  # of other settings than the folder's
         return False
-    if other.codec != recipe.codec or other.data.size != recipe.data.size:
+    own, its = buckets_of(recipe.data)[0], buckets_of(other.data)[0]
+    if other.codec != recipe.codec or its.size != own.size:
         return False
-    length = (other.data.frames, other.data.fps) == (recipe.data.frames, recipe.data.fps)
+    length = (its.frames, other.data.fps) == (own.frames, recipe.data.fps)
     theirs = load_manifest(Path(other.data.latents))
     return (other.kind == "image" or length) and (theirs.mean, theirs.std) == (manifest.mean, manifest.std)
 

@@ -19,6 +19,7 @@ from jvid.errors import InputError, one_line
 from jvid.paper import PREFIXES
 from jvid.refusals import read_text
 from jvid_training.overrides import changed
+from jvid_training.recipe_buckets import Aspects, StatedBucket, check_buckets
 from jvid_training.recipe_published import (
     PIPELINE,
     Lora,
@@ -71,6 +72,10 @@ class Data:
     """What ``root`` is: a folder of clips, tars of WebDataset, or tables of Hugging Face datasets (Parquet or Arrow)."""
     lists: dict[str, str] = attrs.field(factory=dict)
     """Name of a split -> file that lists its clips, a path below ``root`` a line; other clips are left out."""
+    buckets: tuple[StatedBucket, ...] = ()
+    """Sizes and lengths that clips are sorted into; one of ``size`` and ``frames`` when empty."""
+    aspects: Aspects | None = None
+    """The rule that derives buckets of about equal area."""
 
 
 @attrs.frozen
@@ -280,6 +285,7 @@ def structure_recipe(document: dict[str, Any], where: str = "recipe") -> Recipe:
         document = of_published(document, str(network[PIPELINE]))
     recipe = structured(document, Recipe, where)
     check_published(recipe, where)
+    check_buckets(recipe, where)
     return recipe
 
 

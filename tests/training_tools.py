@@ -196,10 +196,15 @@ def _make_runs(folder: Path) -> None:
 def write_recipe(path: Path, recipe: dict[str, Any]) -> Path:
     """A recipe as a file of TOML."""
 
+    def inline(value: Any) -> str:
+        if isinstance(value, list):
+            return f"[{', '.join(map(inline, value))}]"
+        if isinstance(value, dict):
+            return f"{{ {', '.join(f'{key} = {inline(each)}' for key, each in value.items())} }}"
+        return json.dumps(value)
+
     def lines(table: dict[str, Any], head: str = "") -> list[str]:
-        plain = [
-            f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)
-        ]
+        plain = [f"{key} = {inline(value)}" for key, value in table.items() if not isinstance(value, dict)]
         tables = [
             line
             for key, value in table.items()

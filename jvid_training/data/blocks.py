@@ -2,6 +2,7 @@
 
     shard-00000.latents.safetensors   (n, c, h, w) float32, as the codec gives them (not normalised)
     shard-00000.frames.safetensors    (n, H, W, 3) uint8, what the decoder learns to give back
+    shard-00000.48x80.latents...      of a recipe with buckets: a file for each size, height x width
     shard-00000.json                  {sequences: [{clip, action, actor, phase, flip, offset, length, ...}, ...],
                                        clips: {clip: reason or null}, sums: [[...], ...], shards: {name: digest}}
 
@@ -33,6 +34,7 @@ from jvid_training.data.shards import RowWriter, Shards
 from jvid_training.data.stored import extracted
 from jvid_training.jobs.background import ahead
 from jvid_training.recipe import Data
+from jvid_training.recipe_buckets import buckets_of, is_bucketed
 
 __all__ = ["Alone", "Block", "BlockEncoder", "BlockRecord", "encode_block", "read_block"]
 
@@ -100,7 +102,7 @@ def encode_block(
         InputError: a clip that the system refuses to read, or a folder that it refuses to write to.
     """
     record = BlockRecord([], {}, [], {})
-    with _Rows(folder, block.name) as rows:
+    with _Rows(folder) as rows:
         for file, sequence, frames in ahead(_decoded(block.files, data, encoder.rate)):
             if sequence is None:
                 record.clips.setdefault(file.name, frames)
@@ -108,8 +110,9 @@ def encode_block(
             elif file.name not in record.clips:
                 latents, frames = encoder(frames), frames[:: encoder.rate]
                 if np.isfinite(latents).all():
-                    offset = rows.append(latents, frames)
-                    record.sequences.append(attrs.evolve(sequence, offset=offset, shard=block.name))
+                    shard = _shard(block, data, frames)
+                    offset = rows.append(shard, latents, frames)
+                    record.sequences.append(attrs.evolve(sequence, offset=offset, shard=shard))
                     record.sums.append(_sums(latents))
                 else:
                     record.clips[file.name] = (
@@ -118,7 +121,7 @@ def encode_block(
         record.shards.update(rows.finish())
     kept = [number for number, each in enumerate(record.sequences) if record.clips[each.clip] is None]
     document = {
-        "sequences": [cattrs.unstructure(record.sequences[number]) for number in kept],
+        "sequences": [_plain(record.sequences[number]) for number in kept],
         "clips": record.clips,
         "sums": [record.sums[number].tolist() for number in kept],
         "shards": record.shards,
@@ -154,11 +157,23 @@ def read_block(path: Path) -> BlockRecord:
     return record
 
 
+def _shard(block: Block, data: Data, frames: np.ndarray) -> str:
+    """The shard that frames are written to: a block has one of each size."""
+    return f"{block.name}.{frames.shape[1]}x{frames.shape[2]}" if is_bucketed(data) else block.name
+
+
+def _plain(sequence: Sequence) -> dict[str, Any]:
+    plain: dict[str, Any] = cattrs.unstructure(sequence)
+    if not sequence.bucket:
+        del plain["bucket"]
+    return plain
+
+
 class _Rows:
     """The files of rows of a block, which appear together when it is finished."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._files = ExitStack()
         self._writers: dict[str, RowWriter] = {}
 
@@ -171,31 +186,33 @@ class _Rows:
             writer.abandon()
         self._files.__exit__(*error)
 
-    def append(self, latents: np.ndarray, frames: np.ndarray) -> int:
+    def append(self, shard: str, latents: np.ndarray, frames: np.ndarray) -> int:
         """Write the rows of a sequence; returns the first."""
         first = 0
         for kind, rows in (("latents", latents), ("frames", frames)):
-            if kind not in self._writers:
-                path = self._folder / f"{self._name}.{kind}.safetensors"
-                self._writers[kind] = RowWriter(
+            name = f"{shard}.{kind}"
+            if name not in self._writers:
+                path = self._folder / f"{name}.safetensors"
+                self._writers[name] = RowWriter(
                     self._files.enter_context(whole_file(path)), rows.dtype, rows.shape[1:]
                 )
-            first = self._writers[kind].count
-            self._writers[kind].append(rows)
+            first = self._writers[name].count
+            self._writers[name].append(rows)
         return first
 
     def finish(self) -> dict[str, str]:
         """Complete the files; their digests by name."""
-        return {f"{self._name}.{kind}": writer.close() for kind, writer in self._writers.items()}
+        return {name: writer.close() for name, writer in self._writers.items()}
 
 
 def _decoded(files: Iterable[ClipFile], data: Data, rate: int) -> Iterator[tuple[ClipFile, Any, Any]]:
     """Each sequence of each file with its frames, then the file with None and None, or with None and what is wrong with it."""
+    buckets = buckets_of(data)
     for file in files:
         try:
             with extracted(file) as local:
                 for whole, every in sequences(local, data):
-                    for sequence, frames in cut(whole, every, data.frames, rate):
+                    for sequence, frames in cut(whole, every, buckets[whole.bucket].frames, rate):
                         yield file, sequence, frames
         except ClipError as error:
             yield file, None, str(error)

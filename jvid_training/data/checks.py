@@ -12,6 +12,7 @@ from jvid_training.data.clips import ClipFile
 from jvid_training.data.manifest import Manifest, Sequence, key_of, load_manifest
 from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import CodecChoice, Data
+from jvid_training.recipe_buckets import buckets_of
 
 REMEDY = "give data.latents another folder, or delete that one"
 
@@ -19,11 +20,14 @@ REMEDY = "give data.latents another folder, or delete that one"
 def check_size(data: Data, codec: Any) -> None:
     """Refuse frames whose side the autoencoder's factor does not divide, before a clip is read."""
     factor = getattr(codec, "factor", 1)
-    if data.size % factor:
-        network = type(getattr(codec, "autoencoder", codec)).__name__
-        raise InputError(
-            f"data.size: got {data.size}, expected a multiple of {factor}, by which {network} divides a frame's sides"
-        )
+    for side in (side for bucket in buckets_of(data) for side in bucket.size):
+        if side % factor:
+            key = "data.aspects.step" if data.aspects else "data.buckets" if data.buckets else "data.size"
+            got = data.aspects.step if data.aspects else side
+            network = type(getattr(codec, "autoencoder", codec)).__name__
+            raise InputError(
+                f"{key}: got {got}, expected a multiple of {factor}, by which {network} divides a frame's sides"
+            )
 
 
 def some(names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Square crops: the centre, or a camera that follows the person.
+"""Crops: the centre, or a square camera that follows the person.
 
 The person is found as what moves: ``e[f, x] = sum_y |frame - median over time|``. The crop's centre is the
 energy's midpoint per frame, smoothed by a Gaussian over time; when the whole track stays within a tenth of the
@@ -26,19 +26,30 @@ _MEDIAN_BYTES = 64 << 20
 
 @attrs.frozen
 class Crop:
-    """A square window of ``size`` source pixels: centres ``x`` per frame ``(f,)`` and one ``y``, in pixels."""
+    """A window of source pixels: centres ``x`` per frame ``(f,)`` and one ``y``, its sides, in pixels."""
 
     x: np.ndarray = attrs.field(eq=False)
     y: float
-    size: float
+    height: float
+    width: float
 
 
 def centre_crop(frames: np.ndarray, size: int | None = None) -> Crop:
-    """The middle of the picture, ``size`` pixels wide (the short side by default)."""
+    """The middle of the picture, a square of ``size`` pixels (the short side by default)."""
     count, height, width, _ = frames.shape
     size = min(height, width) if size is None else size
     _check(size, height, width)
-    return Crop(np.full(count, width / 2), height / 2, size)
+    return Crop(np.full(count, width / 2), height / 2, size, size)
+
+
+def widest_crop(frames: np.ndarray, sides: tuple[int, int]) -> Crop:
+    """The middle of the picture, as much of it as has the ratio of ``sides`` (height, width), in whole pixels."""
+    count, height, width, _ = frames.shape
+    scale = min(height / sides[0], width / sides[1])
+    rows, columns = (
+        min(max(round(side * scale), 1), most) for side, most in zip(sides, (height, width), strict=True)
+    )
+    return Crop(np.full(count, width / 2), height / 2, rows, columns)
 
 
 def person_crop(
@@ -60,7 +71,7 @@ def person_crop(
     count = len(energy)
     total = energy.sum(1)
     if total.max() <= 0:
-        return Crop(np.full(count, width / 2), _clamp(vertical * height, size, height), size)
+        return Crop(np.full(count, width / 2), _clamp(vertical * height, size, height), size, size)
     columns = np.arange(width) + 0.5
     cumulated = np.cumsum(energy, 1) / np.maximum(total[:, None], 1e-9)
     # The midpoint of the 10-90 % range: less drawn to a dark torso than the mean, blind to specks.
@@ -82,7 +93,7 @@ def person_crop(
     x = gaussian_filter1d(track, seconds * fps, mode="nearest")
     if np.ptp(x) < 0.1 * size:
         x = np.full(count, np.average(track, weights=np.maximum(total, 1e-9)))
-    return Crop(_clamp(x, size, width), _clamp(vertical * height, size, height), size)
+    return Crop(_clamp(x, size, width), _clamp(vertical * height, size, height), size, size)
 
 
 def _grey(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -109,25 +120,25 @@ def _energy(grey: np.ndarray, still: np.ndarray) -> np.ndarray:
     return energy
 
 
-def apply_crop(frames: np.ndarray, crop: Crop, size: int) -> np.ndarray:
-    """Cut ``(f, h, w, 3)`` uint8 along the crop and scale to ``size`` pixels, bicubic with anti-aliasing."""
-    half = crop.size / 2
+def apply_crop(frames: np.ndarray, crop: Crop, sides: tuple[int, int]) -> np.ndarray:
+    """Cut ``(f, h, w, 3)`` uint8 along the crop and scale to ``sides`` (height, width), bicubic with anti-aliasing."""
+    half = crop.width / 2
     pieces = []
-    top = round(crop.y - half)
-    side = round(crop.size)
+    top = round(crop.y - crop.height / 2)
+    rows, side = round(crop.height), round(crop.width)
     for frame, x in zip(frames, crop.x, strict=True):
         # Sub-pixel positions in x: a slow pan must not jump by whole source pixels.
         left = min(max(float(x) - half, 0.0), frame.shape[1] - side)
         whole = int(left)
         part = left - whole
-        piece = frame[top : top + side, whole : whole + side].astype(np.float32)
+        piece = frame[top : top + rows, whole : whole + side].astype(np.float32)
         if part > 1e-3 and whole + side < frame.shape[1]:
-            beside = frame[top : top + side, whole + 1 : whole + 1 + side].astype(np.float32)
+            beside = frame[top : top + rows, whole + 1 : whole + 1 + side].astype(np.float32)
             piece = (1 - part) * piece + part * beside
         pieces.append(piece)
     tensor = torch.from_numpy(np.stack(pieces)).permute(0, 3, 1, 2)
     scaled = torch.nn.functional.interpolate(
-        tensor, (size, size), mode="bicubic", antialias=True, align_corners=False
+        tensor, sides, mode="bicubic", antialias=True, align_corners=False
     )
     return scaled.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import torch
 
@@ -36,6 +37,7 @@ from jvid_training.jobs.agreement import check_agreement, digest, is_shared
 from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import CodecChoice, Data
+from jvid_training.recipe_buckets import Bucket, buckets_of, is_bucketed
 
 __all__ = ["encode", "load_manifest"]
 
@@ -55,7 +57,7 @@ def encode(
 ) -> Manifest:
     """Encode every clip below ``root`` into ``data.latents``; return at once what an equal encoding left there.
 
-    Clips that cannot be read or are shorter than ``data.frames`` at ``data.fps`` are skipped and named in the manifest.
+    Clips that cannot be read or are shorter than the shortest bucket at ``data.fps`` are skipped and named in the manifest.
 
     Args:
         data: of the recipe.
@@ -204,16 +206,30 @@ def _finish(folder: Path, data: Data, codec: CodecChoice, files: Sequence[ClipFi
     mean, std = (shared.mean, shared.std) if shared is not None else _statistics(folder, train)
     if not data.normalise:
         mean, std = (0.0,) * len(mean), (1.0,) * len(std)
-    # Of a codec over time windows are sequences, and shorter in latents (`jvid_training.data.rates`).
-    frames = min(data.frames, *(sequence.length for _, sequence, _ in rows))
+    windows = _windows(data, [sequence for _, sequence, _ in rows])
     manifest = Manifest(
-        key=key, mean=mean, std=std, skipped=skipped, fps=data.fps, frames=frames, holdout=data.holdout,
+        key=key, mean=mean, std=std, skipped=skipped, fps=data.fps, frames=max(bucket.frames for bucket in windows),
+        holdout=data.holdout, buckets=windows if is_bucketed(data) else (),
         shards={name: rows for record in records for name, rows in record.shards.items()},
         sequences=Sequences.of(sequence for _, sequence, _ in rows),
     )  # fmt: skip
     if _is_described(data):
         check_captions(manifest, list(files))  # shards of an encoding that was interrupted may have others
     save_manifest(folder, manifest)
+
+
+def _windows(data: Data, sequences: Sequence[Encoded]) -> tuple[Bucket, ...]:
+    """The buckets, with the frames that windows have in latents.
+
+    Of a codec over time windows are sequences, and shorter in latents (`jvid_training.data.rates`).
+    """
+    shortest: dict[int, int] = {}
+    for each in sequences:
+        shortest[each.bucket] = min(each.length, shortest.get(each.bucket, each.length))
+    return tuple(
+        attrs.evolve(bucket, frames=min(bucket.frames, shortest.get(number, bucket.frames)))
+        for number, bucket in enumerate(buckets_of(data))
+    )
 
 
 def _statistics(

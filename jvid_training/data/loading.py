@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -68,7 +68,7 @@ class Share:
         return stacked(self.objective, self.source, self.seed, step, self.places(part), self.batch)
 
 
-def stacked(objective: Any, source: Any, seed: int, step: int, places: range, batch: int) -> Batch:
+def stacked(objective: Any, source: Any, seed: int, step: int, places: Iterable[int], batch: int) -> Batch:
     """The samples at ``places`` of a global batch, stacked."""
     samples = [objective.sample(source, seed, step, place, batch) for place in places]
     return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import attrs
 import cattrs
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load
@@ -27,6 +28,7 @@ from jvid_models.weights import save_weights
 from jvid_training.data.sequences import Sequence, Sequences
 from jvid_training.jobs.agreement import digest
 from jvid_training.recipe import CodecChoice, Data
+from jvid_training.recipe_buckets import Bucket
 
 __all__ = [
     "FORMAT",
@@ -41,7 +43,17 @@ __all__ = [
 
 FORMAT = 2
 _INDEX = "index.safetensors"
-_NEWER = ("captions", "holdout_by", "label", "statistics", "normalise", "source", "lists")
+_NEWER = (
+    "captions",
+    "holdout_by",
+    "label",
+    "statistics",
+    "normalise",
+    "source",
+    "lists",
+    "buckets",
+    "aspects",
+)
 """Keys of `Data` that are newer than some manifests: stated only where they are not the default."""
 T = TypeVar("T")
 
@@ -59,6 +71,8 @@ class _Head:
     holdout: tuple[str, ...]
     shards: dict[str, str]
     """Digest of each file of rows, by its name without the ending; none in format 1."""
+    buckets: tuple[Bucket, ...] = attrs.field(default=(), kw_only=True)
+    """That the sequences are of, their frames those of latents; none where the recipe states none."""
 
 
 @attrs.frozen
@@ -73,6 +87,13 @@ class Manifest(_Head):
     def actions(self) -> tuple[str, ...]:
         """Names of the classes, sorted."""
         return tuple(sorted(set(self.sequences.names["action"])))
+
+    def windows(self) -> np.ndarray:
+        """How many windows each sequence has ``(n,)``."""
+        lengths = np.asarray([bucket.frames for bucket in self.buckets] or [self.frames], np.int64)
+        own, bucket = (self.sequences.of_each(name) for name in ("length", "bucket"))
+        counts: np.ndarray = np.maximum(own.astype(np.int64) - lengths[bucket] + 1, 0)
+        return counts
 
 
 def key_of(data: Data, codec: CodecChoice) -> dict[str, Any]:
@@ -97,6 +118,8 @@ def save_manifest(folder: Path, manifest: Manifest) -> Manifest:
     arrays = manifest.sequences.arrays()  # some are read-only, which torch does not take
     save_weights({name: torch.from_numpy(each.copy()) for name, each in arrays.items()}, index)
     head = {field.name: getattr(manifest, field.name) for field in attrs.fields(_Head)}
+    if stated := head.pop("buckets"):
+        head["buckets"] = [attrs.asdict(bucket) for bucket in stated]
     write_json(folder / "manifest.json", {"format": FORMAT, "index": digest(index), **head})
     return load_manifest(folder)
 
@@ -127,6 +150,8 @@ def _manifest(document: dict[str, Any], folder: Path) -> Manifest:
         sequences = _index(folder / _INDEX, document["index"])
     head = _structured({"shards": {}, **document}, _Head)
     _check_numbers(head)
+    if int(sequences.of_each("bucket").max(initial=0)) > max(len(head.buckets) - 1, 0):
+        raise ValueError("sequences of a bucket that there is not")
     return Manifest(**attrs.asdict(head, recurse=False), sequences=sequences)
 
 
@@ -175,6 +200,7 @@ def sequence_of(row: dict[str, Any]) -> Sequence:
     if not all(isinstance(caption, str) for caption in captions):
         raise ValueError(f"captions: got {captions!r}, expected texts")
     plain: dict[str, Any] = {name: row[name] for name in _KINDS}
+    plain["bucket"] = int(row.get("bucket", 0))
     return Sequence(**plain, captions=tuple(captions), attributes=dict(row.get("attributes", {})))
 
 

@@ -45,7 +45,10 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.files)
 
-    def draw(self, random: np.random.Generator) -> Tensor:
+    def bucket(self, seed: int, step: int, place: int) -> None:
+        """None: frames have one size."""
+
+    def draw(self, random: np.random.Generator, bucket: None = None) -> Tensor:
         """A frame ``(3, size, size)`` of a random file, in [-1, 1]; half of them mirrored where ``data.flip`` is set."""
         path = self.files[random.integers(len(self.files))]
         # A clip is decoded twice, once to count: all frames of it can take more memory than there is.
@@ -55,7 +58,7 @@ class Pictures:
         frame = (next(islice(pictures(path), place, None)) if place else first).pixels[None]
         side = min(frame.shape[1:3]) if self.data.crop_size is None else self.data.crop_size
         if frame.shape[1:3] != (self.data.size, self.data.size) or side != self.data.size:
-            frame = apply_crop(frame, centre_crop(frame, side), self.data.size)
+            frame = apply_crop(frame, centre_crop(frame, side), (self.data.size, self.data.size))
         picture = torch.from_numpy(frame[0].copy()).permute(2, 0, 1).float() / 127.5 - 1
         if self.data.flip and random.random() < 0.5:
             picture = picture.flip(-1)

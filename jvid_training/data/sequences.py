@@ -1,7 +1,7 @@
 """The sequences of an encoding as columns: hundreds of thousands of clips in a few bytes each.
 
     clips       name, action, actor, captions, attributes             one row a clip
-    sequences   clip, phase, flip, shard, offset, length      one row a sequence
+    sequences   clip, phase, flip, shard, offset, length, bucket      one row a sequence; without the last all are of the first
 
 Texts are one array of UTF-8 and the ends of each. A row becomes a `Sequence` when it is requested; a process that only draws
 windows never makes more than those. On the disk the columns are ``index.safetensors``.
@@ -35,6 +35,8 @@ class Sequence:
     shard: str = ""
     captions: tuple[str, ...] = ()
     attributes: dict[str, Any] = attrs.field(factory=dict, hash=False)
+    bucket: int = 0
+    """Its place in the manifest's buckets."""
 
 
 class Texts(Listed[str]):
@@ -74,6 +76,7 @@ _TEXTS = ("clip", "captions", "attributes")
 """Columns of clips that are texts; the last two are JSON, "" where there is nothing."""
 _OWN = {"phase": np.int32, "flip": np.bool_, "offset": np.int64, "length": np.int32}
 """Columns of sequences that are numbers of their own."""
+_BUCKET = "bucket"
 
 
 class Sequences(Listed[Sequence]):
@@ -100,6 +103,10 @@ class Sequences(Listed[Sequence]):
             if len(columns[name]) != (clips if name in _CLIP else count):
                 raise ValueError(f"column {name} has another length")
         limits = {"of_clip": clips, **{name: len(names[name]) for name in (*_CLIP, "shard")}}
+        if _BUCKET in columns:
+            limits[_BUCKET] = 1 << 31
+            if len(columns[_BUCKET]) != count:
+                raise ValueError(f"column {_BUCKET} has another length")
         for name, limit in limits.items():
             if len(columns[name]) and not 0 <= int(columns[name].min()) <= int(columns[name].max()) < limit:
                 raise ValueError(f"column {name} is out of range")
@@ -109,7 +116,7 @@ class Sequences(Listed[Sequence]):
         """Store sequences; clips of equal names are one."""
         numbers: dict[str, dict[str, int]] = {name: {} for name in ("clip", *_CLIP, "shard")}
         texts: dict[str, list[str]] = {"captions": [], "attributes": []}
-        columns: dict[str, list[int]] = {name: [] for name in (*_CLIP, *_OWN, "of_clip", "shard")}
+        columns: dict[str, list[int]] = {name: [] for name in (*_CLIP, *_OWN, "of_clip", "shard", _BUCKET)}
 
         def number(column: str, value: str) -> int:
             return numbers[column].setdefault(value, len(numbers[column]))
@@ -122,8 +129,10 @@ class Sequences(Listed[Sequence]):
                     columns[name].append(number(name, getattr(each, name)))
             columns["of_clip"].append(number("clip", each.clip))
             columns["shard"].append(number("shard", each.shard))
-            for name in _OWN:
+            for name in (*_OWN, _BUCKET):
                 columns[name].append(getattr(each, name))
+        if not any(columns[_BUCKET]):
+            del columns[_BUCKET]
         kept: dict[str, np.ndarray] = {
             name: np.asarray(values, _OWN.get(name, np.int32)) for name, values in columns.items()
         }
@@ -141,6 +150,7 @@ class Sequences(Listed[Sequence]):
             return Texts(utf8, ends)
 
         columns = {name: arrays[name] for name in (*_CLIP, *_OWN, "of_clip", "shard")}
+        columns |= {name: arrays[name] for name in (_BUCKET,) if name in arrays}
         names = {name: tuple(texts(f"names.{name}")) for name in (*_CLIP, "shard")}
         return cls(columns, {name: texts(name) for name in _TEXTS}, names)
 
@@ -181,6 +191,7 @@ class Sequences(Listed[Sequence]):
             self.names["shard"][columns["shard"][index]],
             _captions(self.texts["captions"][clip]),
             json.loads(attributes) if attributes else {},
+            int(columns[_BUCKET][index]) if _BUCKET in columns else 0,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -195,6 +206,8 @@ class Sequences(Listed[Sequence]):
 
     def of_each(self, name: str) -> np.ndarray:
         """A column with a value for each sequence; ``action`` and ``actor`` are the clips'."""
+        if name == _BUCKET and name not in self.columns:
+            return np.zeros(len(self), np.int32)
         return self.columns[name][self.columns["of_clip"]] if name in _CLIP else self.columns[name]
 
     def captions(self) -> Iterator[str]:

@@ -5,6 +5,13 @@ batch)``. A batch therefore does not depend on the number of processes, on gradi
 and no loader has a state to save.
 
 Windows are counted and never listed: window k of an action is found by the cumulated numbers of its sequences.
+
+In an encoding with buckets all samples of a step are of one, a function of the seed and the step:
+
+    P(window) = 1 / (A n_a)        action a of A with equal chances, then one of its n_a windows; with buckets and without
+    P(bucket) = sum of P(window) over its windows
+
+Held-out samples have a bucket each, by their places, so that their loss is over all buckets.
 """
 
 from __future__ import annotations
@@ -38,18 +45,56 @@ def first_uniform(seed: int, step: int, place: int) -> float:
     return float(generator(seed, step, place).random())
 
 
+_BUCKET = (1 << 40) + 2
+"""The place in a batch of the number that decides which bucket a step is of; no sample has it."""
+_GOLDEN = (5**0.5 - 1) / 2
+"""Multiples of it, modulo 1, are spread evenly from any place on."""
+
+
 @attrs.frozen(eq=False)
 class Window:
-    """``frames`` consecutive frames of a sequence."""
+    """``length`` consecutive frames of a sequence."""
 
     sequence: Sequence
     start: int
+    length: int
+
+
+@attrs.frozen(eq=False)
+class _Group:
+    """Windows that are drawn together: an action, then one of its windows.
+
+    Attributes:
+        actions: of each, the rows of its sequences, and how many windows it has up to the end of each.
+        ends: the cumulated chances of the actions; equal ones if None.
+    """
+
+    actions: tuple[tuple[np.ndarray, np.ndarray], ...]
+    ends: np.ndarray | None = None
+
+    def draw(self, random: np.random.Generator) -> tuple[int, int]:
+        """The row of a sequence, and the start of a window in it."""
+        if self.ends is None:
+            action = int(random.integers(len(self.actions)))
+        else:
+            action = int(np.searchsorted(self.ends, random.random(), "right"))
+        rows, ends = self.actions[action]
+        chosen = int(random.integers(int(ends[-1])))
+        place = int(np.searchsorted(ends, chosen, "right"))
+        begin = int(ends[place - 1]) if place else 0
+        return int(rows[place]), chosen - begin
 
 
 class Windows:
     """All windows of a split but those of the actors in ``leave_out``, drawn with equal weight for each action.
 
     Nothing is read before it is used.
+
+    Attributes:
+        manifest: of the encoding.
+        length: frames of the longest window.
+        actions: names of the actions that there are.
+        shares: the chance of each bucket of the manifest; none without buckets.
     """
 
     def __init__(self, folder: Path, split: Split = "train", leave_out: Iterable[str] = ()) -> None:
@@ -70,21 +115,39 @@ class Windows:
                 f"training.leave_out: got {', '.join(sorted(left))}; expected some of {', '.join(sorted(actors))}, not all"
             )
         self._rows = np.flatnonzero(chosen & ~np.asarray([name in left for name in names], bool)[actor])
-        self._actions = self._counted()
-        self.actions = tuple(sorted(self._actions))
+        self._windows = self.manifest.windows()
+        counted = self._counted(self._rows)
+        self.actions = tuple(sorted(counted))
+        self._all = _Group(tuple(counted[name] for name in self.actions))
+        self._buckets = self._bucketed(counted)
+        total = np.cumsum([share for _, share in self._buckets])
+        self.shares = tuple(share / float(total[-1]) for _, share in self._buckets)
+        self._ends = total / total[-1] if len(total) else total
         self._shards = Shards(folder, self.manifest.shards)
         self._mean = np.asarray(self.manifest.mean, np.float32)[:, None, None]
         self._std = np.asarray(self.manifest.std, np.float32)[:, None, None]
 
-    def _counted(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def _counted(self, chosen: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """By action, the rows of its sequences and how many windows it has up to the end of each."""
-        every = self.manifest.sequences
-        counts = np.maximum(every.of_each("length")[self._rows].astype(np.int64) - self.length + 1, 0)
-        action = every.of_each("action")[self._rows]
+        every, counts = self.manifest.sequences, self._windows[chosen]
+        action = every.of_each("action")[chosen]
         found = {}
         for number in np.unique(action):
             mine = action == number
-            found[every.names["action"][number]] = self._rows[mine], np.cumsum(counts[mine])
+            found[every.names["action"][number]] = chosen[mine], np.cumsum(counts[mine])
+        return found
+
+    def _bucketed(self, whole: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[tuple[_Group, float]]:
+        """Each bucket of the manifest with its chance; ``whole`` are the actions with the windows of all buckets."""
+        found = []
+        for number in range(len(self.manifest.buckets)):
+            rows = self._rows[self.manifest.sequences.of_each("bucket")[self._rows] == number]
+            counted = self._counted(rows)
+            chances = np.cumsum(
+                [int(ends[-1]) / int(whole[name][1][-1]) for name, (_, ends) in counted.items()]
+            )
+            share = float(chances[-1]) if len(chances) else 0.0
+            found.append((_Group(tuple(counted.values()), chances / share if share else chances), share))
         return found
 
     @property
@@ -93,20 +156,39 @@ class Windows:
         return [self.manifest.sequences[int(row)] for row in self._rows]
 
     def __len__(self) -> int:
-        return sum(int(ends[-1]) for _, ends in self._actions.values())
+        return sum(int(ends[-1]) for _, ends in self._all.actions)
 
-    def draw(self, random: np.random.Generator) -> Window:
-        """An action with equal chances, then one of its windows."""
-        rows, ends = self._actions[self.actions[random.integers(len(self.actions))]]
-        chosen = int(random.integers(int(ends[-1])))
-        place = int(np.searchsorted(ends, chosen, "right"))
-        begin = int(ends[place - 1]) if place else 0
-        return Window(self.manifest.sequences[int(rows[place])], chosen - begin)
+    def bucket(self, seed: int, step: int, place: int) -> int | None:
+        """The bucket of a sample, which all samples of a training step share; None without buckets."""
+        if not self._buckets:
+            return None
+        u = first_uniform(seed, step, _BUCKET)
+        if step == HELD_OUT_STEP:
+            u = (u + place * _GOLDEN) % 1.0
+        return int(np.searchsorted(self._ends, u, "right"))
+
+    def draw(self, random: np.random.Generator, bucket: int | None = None) -> Window:
+        """An action with equal chances, then one of its windows; of a bucket, with the chances that these have in it."""
+        row, start = (self._all if bucket is None else self._buckets[bucket][0]).draw(random)
+        sequence = self.manifest.sequences[row]
+        buckets = self.manifest.buckets
+        return Window(sequence, start, buckets[sequence.bucket].frames if buckets else self.length)
+
+    def shapes(self) -> dict[int, tuple[int, int, int]]:
+        """The number of each bucket that has windows, and the frames, rows and columns of one in latents."""
+        found = {}
+        for number, (group, _) in enumerate(self._buckets):
+            if group.actions:
+                sequence = self.manifest.sequences[int(group.actions[0][0][0])]
+                _, *sides = self._shards.row_shape(sequence.shard, "latents")
+                found[number] = (self.manifest.buckets[number].frames, sides[0], sides[1])
+        return found
 
     def latents(self, window: Window, frame: int | None = None) -> torch.Tensor:
         """Normalised latents ``(c, f, h, w)`` of a window, or of its one frame ``(c, 1, h, w)``."""
         raw = self._read(window, "latents", frame).astype(np.float32, copy=False)
-        return torch.from_numpy((raw - self._mean) / self._std).permute(1, 0, 2, 3).contiguous()
+        normalised = ((raw - self._mean) / self._std).transpose(1, 0, 2, 3)
+        return torch.from_numpy(np.ascontiguousarray(normalised))
 
     def video(self, window: Window) -> torch.Tensor:
         """Pixels ``(3, f, H, W)`` of a window in [-1, 1]."""
@@ -116,5 +198,5 @@ class Windows:
     def _read(self, window: Window, kind: str, frame: int | None) -> np.ndarray:
         sequence = window.sequence
         first = sequence.offset + window.start + (frame or 0)
-        count = self.length if frame is None else 1
+        count = window.length if frame is None else 1
         return self._shards.read(sequence.shard, kind, first, count, sequence.clip)

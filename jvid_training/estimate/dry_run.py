@@ -27,6 +27,7 @@ from jvid_training.estimate.gpus import Gpu, gpus_named
 from jvid_training.estimate.shapes import Denoising, Shapes
 from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import Recipe, to_document
+from jvid_training.recipe_buckets import buckets_of, is_bucketed
 from jvid_training.train.autoencoding import Autoencode
 from jvid_training.train.batches import Batches
 from jvid_training.train.checkpoints import last_whole
@@ -37,6 +38,7 @@ from jvid_training.train.objectives import Objective, PredictNoise, Reconstruct,
 from jvid_training.train.parameters import fix, start_from
 from jvid_training.train.previews import Previews
 from jvid_training.train.setup import check_checkpointing
+from jvid_training.train.sizes import check_sizes
 from jvid_training.train.tasks import Sources, objective_of, sources_of, text_of
 from jvid_training.train.trackers import check_trackers
 
@@ -97,7 +99,7 @@ def dry_run(
     if in_memory(parts.text) and not _takes(parts.network, parts.text):
         parts.objective = None
     assumed: list[str] = []
-    shapes = _shapes(recipe, parts, assumed)
+    shapes = attrs.evolve(_shapes(recipe, parts, assumed), shares=_shares(recipe, parts, assumed))
     objective = _objective(recipe, parts, assumed)
     table = objective.table(torch.device("meta")) if isinstance(objective, PredictNoise | Jointly) else None
     held = () if table is None else (table,)
@@ -114,6 +116,8 @@ def _check(recipe: Recipe, processes: int, parts: _Parts) -> None:
     _check_out(Path(recipe.out))
     check_checkpointing(recipe)
     parts.sources = sources_of(recipe)
+    if isinstance(windows := parts.sources["train"], Windows):
+        check_sizes(recipe, windows)
     text: Any = text_of(recipe, parts.sources)  # of no published model
     parts.text = text
     if (whole := fitted(recipe, text)) is not recipe:
@@ -175,13 +179,25 @@ def _factor(recipe: Recipe, parts: _Parts, assumed: list[str]) -> int:
     """How many times smaller latents are: of what was encoded, or else of the codec."""
     windows = (parts.sources or {}).get("train")
     if isinstance(windows, Windows):
-        latents = windows.latents(windows.draw(generator(0, 0, 0)), 0)
-        return recipe.data.size // int(latents.shape[-1])
+        window = windows.draw(generator(0, 0, 0))
+        width = buckets_of(recipe.data)[window.sequence.bucket].width
+        return width // int(windows.latents(window, 0).shape[-1])
     try:
         return int(jvid.load("codec", recipe.codec.name, **recipe.codec.options).factor)
     except (JvidError, AttributeError):
         assumed.append(f"latents {_USUAL_FACTOR} times smaller than frames")
         return _USUAL_FACTOR
+
+
+def _shares(recipe: Recipe, parts: _Parts, assumed: list[str]) -> tuple[float, ...]:
+    """The share of the steps that are of each bucket, of what was encoded."""
+    windows = (parts.sources or {}).get("train")
+    if not is_bucketed(recipe.data):
+        return ()
+    if isinstance(windows, Windows):
+        return windows.shares
+    assumed.append("as many steps of each bucket")
+    return ()
 
 
 def _objective(recipe: Recipe, parts: _Parts, assumed: list[str]) -> Objective:

@@ -3,7 +3,7 @@
 weights          4 bytes of each parameter, and the buffers
 gradients        4 bytes of each parameter that is trained; once more in the buckets that several processes exchange
 moments          8 bytes of each parameter that gets gradients, and the optimiser's counters
-moving average   4 bytes of each parameter
+moving average   4 bytes of each parameter that is trained
 activations      of a forward and backward pass on the meta device (`jvid_training.estimate.step`), and the table of prompts
 
 GPU-hours = steps x operations of a step / (peak of the GPU x utilisation) / 3600
@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from jvid.errors import InputError
 from jvid_training.estimate.gpus import Gpu
-from jvid_training.estimate.shapes import Shapes, batches_of
+from jvid_training.estimate.shapes import Shapes, batches_of, forms_of
 from jvid_training.estimate.step import StepCost, cost_of, weighted
 from jvid_training.recipe import Recipe
+from jvid_training.recipe_buckets import Bucket, is_bucketed
 from jvid_training.train.networks import accelerated
 from jvid_training.train.objectives import Objective
 from jvid_training.train.precision import DTYPES
@@ -74,6 +75,7 @@ class Estimate:
         utilisation: of the peak.
         hours: on named GPUs.
         assumed: what could not be known, in sentences.
+        buckets: whose batches the operations are the mean of, the largest first; none of a recipe that states none.
     """
 
     recipe: Recipe
@@ -89,6 +91,7 @@ class Estimate:
     utilisation: float
     hours: tuple[Hours, ...]
     assumed: tuple[str, ...] = ()
+    buckets: tuple[Bucket, ...] = ()
 
     @property
     def parts(self) -> int:
@@ -172,18 +175,22 @@ def estimate(
         utilisation,
         (),
         tuple(assumed),
+        tuple(bucket for bucket, _ in forms_of(recipe, shapes)) if is_bucketed(recipe.data) else (),
     )
     return attrs.evolve(found, hours=tuple(_hours(found, gpu) for gpu in gpus))
 
 
 def _memory(
-    network: nn.Module, parameters: Mapping[str, Tensor], cost: StepCost, processes: int
+    network: nn.Module,
+    parameters: Mapping[str, Tensor],
+    cost: StepCost,
+    processes: int,
 ) -> DeviceMemory:
     weights = _bytes(parameters.values()) + _bytes(network.buffers())
     stepped = [each for name, each in parameters.items() if each.requires_grad and name not in cost.unused]
     counter = torch.float32.itemsize
     moments = 2 * _bytes(stepped) + counter * len(stepped)
-    average = _bytes(parameters.values())
+    average = _bytes(each for each in parameters.values() if each.requires_grad)
     buckets = cost.gradients if processes > 1 else 0
     peak = weights + moments + average + buckets + cost.peak
     return DeviceMemory(weights, cost.gradients, buckets, moments, average, cost.activations, peak)

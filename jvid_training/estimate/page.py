@@ -31,6 +31,11 @@ def lines_of(estimate: Estimate) -> Iterator[str]:
         f"{'a step':<20}{training.batch} {unit}: {estimate.processes} x {training.accumulate} parts of {size} "
         f"(processes x accumulate), {_PRECISION[training.precision]}"
     )
+    if estimate.buckets:
+        yield (
+            f"{'buckets':<20}{len(estimate.buckets)}, the largest of {estimate.buckets[0]} (height x width x frames): operations "
+            "are their mean, memory is the largest one's"
+        )
     yield (
         f"{'operations':<20}{operations(estimate.step)} a step: forward {operations(estimate.parts * cost.forward)}, "
         f"backward {operations(estimate.parts * cost.backward)}; {operations(estimate.run)} in {training.steps:,} steps"
@@ -99,6 +104,7 @@ def plain(run: DryRun) -> dict[str, Any]:
         "accumulate": training.accumulate,
         "precision": training.precision,
         "checkpointing": training.checkpointing,
+        "buckets": [attrs.asdict(bucket) for bucket in estimate.buckets],
         "batch": {name: list(shape) for name, shape in estimate.batch.items()},
         "flops": {
             "forward": estimate.parts * estimate.cost.forward,

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from jvid_training.recipe import Recipe
+from jvid_training.recipe_buckets import Bucket, buckets_of
 
-__all__ = ["Denoising", "Shapes", "batches_of"]
+__all__ = ["Denoising", "Shapes", "batches_of", "forms_of"]
 
 _META = torch.device("meta")
 
@@ -24,12 +25,14 @@ class Shapes:
         factor: how many times smaller than a frame's the latents' sides are.
         tokens: of a prompt; None where a batch holds rows of the table of prompts.
         width: of a token's embedding; None where a batch holds numbers of tokens, or rows.
+        shares: of the steps that are of each bucket; equal ones where that is not known.
     """
 
     channels: int
     factor: int
     tokens: int | None = 1
     width: int | None = None
+    shares: tuple[float, ...] = ()
 
 
 class Denoising:
@@ -53,26 +56,49 @@ class Denoising:
 
 
 def batches_of(recipe: Recipe, shapes: Shapes, size: int) -> list[tuple[float, dict[str, Tensor]]]:
-    """Batches of ``size`` samples, each with the share of the steps that are of its form; shares sum to 1."""
+    """Batches of ``size`` samples, each with the share of the steps that are of its form; shares sum to 1.
+
+    The largest bucket comes first, stills last.
+    """
     data, training = recipe.data, recipe.training
-    side = data.size // shapes.factor
     if recipe.kind == "autoencoder":
         pixels = training.patch or data.size
         latents = (size, shapes.channels, pixels // shapes.factor, pixels // shapes.factor)
         return [(1.0, {"x": _floats(size, 3, pixels, pixels), "noise": _floats(*latents)})]
-    if recipe.kind == "decoder":
-        x = _floats(size, shapes.channels, data.frames, side, side)
-        return [(1.0, {"x": x, "target": _floats(size, 3, data.frames, data.size, data.size)})]
-    frames = 1 if recipe.kind == "image" else data.frames
-    clips = _noisy((size,), shapes, frames, side)
+    found = []
+    for bucket, share in forms_of(recipe, shapes):
+        sides = bucket.height // shapes.factor, bucket.width // shapes.factor
+        if recipe.kind == "decoder":
+            x = _floats(size, shapes.channels, bucket.frames, *sides)
+            batch = {"x": x, "target": _floats(size, 3, bucket.frames, *bucket.size)}
+        else:
+            batch = _noisy((size,), shapes, bucket.frames, sides)
+        found.append((share, batch))
     if not training.stills:
-        return [(1.0, clips)]
-    share = training.stills_share
-    return [(1.0 - share, clips), (share, _noisy((size, data.frames), shapes, 1, side))]
+        return found
+    first = buckets_of(data)[0]
+    sides = first.height // shapes.factor, first.width // shapes.factor
+    most = max(bucket.frames for bucket in buckets_of(data))
+    stills = training.stills_share
+    return [
+        *((share * (1.0 - stills), batch) for share, batch in found),
+        (stills, _noisy((size, most), shapes, 1, sides)),
+    ]
 
 
-def _noisy(lead: tuple[int, ...], shapes: Shapes, frames: int, side: int) -> dict[str, Any]:
-    x = (*lead, shapes.channels, frames, side, side)
+def forms_of(recipe: Recipe, shapes: Shapes) -> list[tuple[Bucket, float]]:
+    """The buckets that batches differ in, each with its share of the steps, the largest first."""
+    every = buckets_of(recipe.data)
+    shares: dict[Bucket, float] = {}
+    for bucket, share in zip(every, shapes.shares or [1 / len(every)] * len(every), strict=True):
+        form = attrs.evolve(bucket, frames=1) if recipe.kind == "image" else bucket
+        shares[form] = shares.get(form, 0.0) + share
+    known = [(bucket, share) for bucket, share in shares.items() if share]
+    return sorted(known, key=lambda form: -form[0].height * form[0].width * form[0].frames)
+
+
+def _noisy(lead: tuple[int, ...], shapes: Shapes, frames: int, sides: tuple[int, int]) -> dict[str, Any]:
+    x = (*lead, shapes.channels, frames, *sides)
     prompt = lead if shapes.tokens is None else (*lead, shapes.tokens)
     text = (
         torch.empty(prompt, dtype=torch.int64, device=_META)

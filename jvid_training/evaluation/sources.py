@@ -88,6 +88,12 @@ class RealClips:
             raise InputError(
                 f"{folder} holds no clips of {actors} actors with {self.frames} frames: give other actors or fewer frames"
             )
+        sizes = {self.manifest.buckets[s.bucket].size for s in chosen} if self.manifest.buckets else set()
+        if len(sizes) > 1:
+            raise InputError(
+                f"{folder} holds clips of {len(sizes)} sizes, and metrics compare clips of one: encode a reference without "
+                "data.buckets"
+            )
         self.name = "real" if actors == "all" else f"real, {actors}"
         self._windows = [
             (s, _offset(s, number, seed, self.frames)) for s in chosen for number in range(windows)

@@ -23,7 +23,7 @@ from jvid.media.reading import read_metadata
 from jvid_models.captions import METADATA, read_lines
 from jvid_models.captions import read_metadata as read_captions
 from jvid_training.data.clips import files_below
-from jvid_training.data.crop import apply_crop, centre_crop
+from jvid_training.data.crop import apply_crop, widest_crop
 from jvid_training.generation.sets import action_of
 
 __all__ = ["VideoFiles", "video_files"]
@@ -84,14 +84,14 @@ class VideoFiles:
     def _read(self, path: Path) -> np.ndarray:
         def middle(picture: Picture) -> np.ndarray:
             frame = picture.pixels[None]
-            if min(frame.shape[1:3]) < self.size[0]:
-                height, width = frame.shape[1:3]
+            height, width = frame.shape[1:3]
+            if height < self.size[0] or width < self.size[1]:
                 raise InputError(
                     f"pictures of {width}x{height}: expected at least the reference's {self.size[1]}x{self.size[0]}"
                 )
             if frame.shape[1:3] == self.size:
                 return frame[0]
-            cut: np.ndarray = apply_crop(frame, centre_crop(frame), self.size[0])[0]
+            cut: np.ndarray = apply_crop(frame, widest_crop(frame, self.size), self.size)[0]
             return cut
 
         with located(str(path)):

@@ -5,8 +5,10 @@ A sample is a function of the seed, the step and its place alone, so that a batc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterable, Iterator
+from functools import cached_property, partial
+from itertools import count as naturals
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -16,7 +18,7 @@ from torch import Tensor
 
 from jvid.errors import InputError
 from jvid_training.data.loading import Loader, Share, stacked
-from jvid_training.data.windows import Split
+from jvid_training.data.windows import HELD_OUT_STEP, Split
 from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import Training
 from jvid_training.train.objectives import Objective
@@ -56,10 +58,28 @@ class Batches:
         """The parts of this process's share of a training step, one by one."""
         return map(self._moved, self._loader(step))
 
-    def batch(self, split: Split, step: int, places: range, count: int) -> dict[str, Tensor]:
-        """The samples at ``places`` of a global batch of ``count``, stacked."""
+    def batch(self, split: Split, step: int, places: Iterable[int], count: int) -> dict[str, Tensor]:
+        """The samples at ``places`` of a global batch of ``count``, stacked; held-out ones of one bucket (`alike`)."""
         seed = self.training.seed
         return self._moved(stacked(self.objective, self.sources[split], seed, step, places, count))
+
+    def alike(self, split: Split, count: int) -> list[list[int]]:
+        """The places of ``count`` held-out samples, in lists of at most `size` that have one bucket each."""
+        source, groups = self.sources[split], dict[int | None, list[int]]()
+        for place in range(count):
+            bucket = source.bucket(self.training.seed, HELD_OUT_STEP, place)
+            groups.setdefault(bucket, []).append(place)
+        return [
+            group[first : first + self.size]
+            for group in groups.values()
+            for first in range(0, len(group), self.size)
+        ]
+
+    def first_alike(self, split: Split, count: int) -> list[int]:
+        """The places of the first held-out samples that have the first one's bucket."""
+        bucket = partial(self.sources[split].bucket, self.training.seed, HELD_OUT_STEP)
+        first = bucket(0)
+        return list(islice((place for place in naturals() if bucket(place) == first), count))
 
     def places(self) -> list[int]:
         """The places in the global batch of this process's samples of a step, in the order of `parts`."""
@@ -105,6 +125,6 @@ class _Noted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
 
-    def draw(self, random: np.random.Generator) -> Any:
-        self.drawn = self._source.draw(random)
+    def draw(self, random: np.random.Generator, bucket: int | None = None) -> Any:
+        self.drawn = self._source.draw(random, bucket)
         return self.drawn

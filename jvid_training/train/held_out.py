@@ -29,11 +29,12 @@ def held_out_figures(network: nn.Module, batches: Batches, kind: str) -> tuple[d
     count, ranks = VALIDATION_SAMPLES[kind], batches.ranks
     own: dict[int, dict[str, float]] = {}
     with torch.no_grad():
-        for first in range(0, count, batches.size * ranks.world):
-            start = first + ranks.rank * batches.size
+        alike = batches.alike("holdout", count)
+        for first in range(0, len(alike), ranks.world):
             # All processes evaluate the network as often, since sharded weights are gathered together: one without
             # a share takes the last sample, which another process has too.
-            places = range(start, min(start + batches.size, count)) or range(count - 1, count)
+            mine = first + ranks.rank
+            places = alike[mine] if mine < len(alike) else alike[-1][-1:]
             batch = batches.batch("holdout", HELD_OUT_STEP, places, count)
             found = {"loss": batches.objective.loss(network, batch)}
             if isinstance(batches.objective, Measures):

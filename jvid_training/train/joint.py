@@ -45,7 +45,7 @@ def manifests_of(recipe: Recipe, main: Manifest) -> tuple[Manifest, ...]:
     manifest = load_manifest(Path(folder))
     if manifest.frames != 1:
         raise InputError(
-            f"training.stills: {folder} holds windows of {manifest.frames} frames, expected 1; encode with data.frames = 1"
+            f"training.stills: {folder} holds windows of up to {manifest.frames} frames, expected 1; encode with data.frames = 1"
         )
     here, there = (
         {"codec": each.key["codec"], "size": each.key["data"]["size"], "mean": each.mean, "std": each.std}

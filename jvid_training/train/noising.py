@@ -8,6 +8,8 @@ sample k takes the k-th of b equal parts of [0, 1), all shifted by one number of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 import numpy as np
 import torch
@@ -43,11 +45,22 @@ class Noising:
         recipe: of which ``noise`` and ``training`` count.
         levels: of the network.
         times: its density of t.
+        entries: alpha, sigma and timestep by t, of a table: computed once, a sample's numbers cost as much as its noise.
     """
 
     recipe: Recipe
     levels: SchedulerLevels
     times: Times
+    entries: Mapping[float, tuple[float, float, float]] = attrs.field(init=False, repr=False)
+
+    @entries.default
+    def _entries(self) -> Mapping[float, tuple[float, float, float]]:
+        schedule = self.levels.schedule
+        if not isinstance(schedule, TabulatedSchedule) or not self.levels.clock.of_a_table:
+            return {}
+        t = torch.arange(1, schedule.timesteps + 1, dtype=torch.float64) / schedule.timesteps
+        columns = (t, *schedule(t), self.levels.timestep(t))
+        return {row[0]: row[1:] for row in zip(*(column.tolist() for column in columns), strict=True)}
 
     @classmethod
     def of(cls, recipe: Recipe, levels: SchedulerLevels, shift: float = 1.0) -> Noising:
@@ -79,16 +92,27 @@ class Noising:
             return (min(int(t * count), count - 1) + 1) / count
         return t
 
+    def timestep(self, t: float) -> int:
+        """The network's time at a table's entry."""
+        known = self.entries.get(t)
+        if known is None:
+            return round(float(self.levels.timestep(torch.tensor(t, dtype=torch.float64))))
+        return round(known[2])
+
     def noised(self, x_0: Tensor, t: float, random: np.random.Generator) -> Noised:
         """Latents ``(c f h w)`` at t."""
-        eps = torch.from_numpy(random.standard_normal(tuple(x_0.shape), np.float32))
+        eps = random.standard_normal(tuple(x_0.shape), np.float32)
         if offset := self.recipe.training.offset:
-            each = torch.from_numpy(random.standard_normal((len(x_0), 1, 1, 1), np.float32))
-            eps = eps + offset * each
-        alpha, sigma = level_floats(self.levels.schedule, torch.tensor(t, dtype=torch.float64))
+            eps = eps + offset * random.standard_normal((len(x_0), 1, 1, 1), np.float32)
+        if (known := self.entries.get(t)) is not None:
+            alpha, sigma, _ = known
+        else:
+            alpha, sigma = level_floats(self.levels.schedule, torch.tensor(t, dtype=torch.float64))
+        # In numpy: of so few numbers a call costs more than its arithmetic, and torch's calls cost several times as much.
+        x = alpha * x_0.numpy() + sigma * eps
         return Noised(
-            alpha * x_0 + sigma * eps,
-            self.levels.kind.target(x_0, eps, alpha, sigma),
+            torch.from_numpy(x),
+            self.levels.kind.target(x_0, torch.from_numpy(eps), alpha, sigma),
             t,
             weight_at(self.recipe.noise, self.levels, alpha, sigma),
         )

@@ -99,8 +99,8 @@ class PredictNoise:
         is trained too.
         """
         found, prompt = draw_latents(self.noising, windows, seed, step, place, batch)
-        n = round(float(self.noising.levels.timestep(torch.tensor(found.t, dtype=torch.float64))))
-        return {**as_batch(self.recipe, found), "n": torch.tensor(n), "text": self._given(prompt)}
+        n = torch.tensor(self.noising.timestep(found.t))
+        return {**as_batch(self.recipe, found), "n": n, "text": self._given(prompt)}
 
     def _given(self, prompt: str) -> Tensor:
         """What a sample holds of a prompt; rows of a table are embedded where the network is, and not copied there."""
@@ -166,8 +166,8 @@ def draw_latents(
     """One window, or one of its frames, at a random level, and the prompt: a function of the arguments alone."""
     recipe = noising.recipe
     random = generator(seed, step, place)
-    window = windows.draw(random)
-    frame = int(random.integers(windows.length)) if recipe.kind == "image" else None
+    window = windows.draw(random, windows.bucket(seed, step, place))
+    frame = int(random.integers(window.length)) if recipe.kind == "image" else None
     x_0 = windows.latents(window, frame)
     if recipe.published is not None:  # a model's own scale
         x_0 = unnormalised(windows, x_0)
@@ -197,13 +197,13 @@ class Reconstruct:
     def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
         """Keys: ``x`` (c f h w) latents with a little noise, ``target`` (3 f H W), ``first`` () frame for features."""
         random = generator(seed, step, place)
-        window = windows.draw(random)
+        window = windows.draw(random, windows.bucket(seed, step, place))
         x = windows.latents(window)
         noise = torch.from_numpy(random.standard_normal(tuple(x.shape), np.float32))
         # Between none and the full deviation: clean latents must stay in the decoder's experience.
         x = x + self.recipe.training.latent_noise * float(random.random()) * noise
         # Features of one stretch of frames a step cost a quarter of those of all.
-        first = int(random.integers(max(windows.length - FEATURE_FRAMES, 0) + 1))
+        first = int(random.integers(max(window.length - FEATURE_FRAMES, 0) + 1))
         return {"x": x, "target": windows.video(window), "first": torch.tensor(first)}
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:

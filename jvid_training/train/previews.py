@@ -1,6 +1,7 @@
 """Sheets of samples while a run goes on: ``out/samples/STEP.png``, and to the trackers that take pictures.
 
     image, video          each prompt: the expert alone; mixed with the other experts of an ensemble, where the recipe names one
+    published models      each prompt: the pipeline's own run (`jvid_training.published.sampling`)
     decoder, autoencoder  each held-out clip or frame: as it is, and decoded
 
 Weights are the moving average's, and noise is that of the seeds: sheets differ in the weights alone. What does not fit is refused
@@ -34,6 +35,8 @@ from jvid_training.contact_sheet import sample_rows, sheet_picture
 from jvid_training.data.manifest import Manifest
 from jvid_training.data.prompts import sentences_of
 from jvid_training.data.windows import HELD_OUT_STEP, Split, generator
+from jvid_training.published.model import PublishedModel
+from jvid_training.published.sampling import sampled_ensemble
 from jvid_training.recipe import Recipe
 from jvid_training.train.batches import Batches
 from jvid_training.train.networks import unet_of
@@ -64,15 +67,15 @@ class Previews:
         self._of_prompts = recipe.kind in _DENOISES
         if not self._of_prompts:
             return
-        if recipe.published is not None:
-            raise InputError(
-                "training.samples_every: no samples are made of a published model while it trains; set it to 0"
-            )
         self._manifest: Manifest = batches.sources["train"].manifest
+        self._prompts = recipe.samples.prompts or self._first_prompts()
+        self._published: Ensemble | None = None
+        if recipe.published is not None:
+            self._published = self._own_pipeline(text)
+            return
         self._schedule = jvid.load("schedule", recipe.schedule.name, **recipe.schedule.options)
         self._base = _folder(recipe.samples.ensemble) if recipe.samples.ensemble else None
         self._name = self._expert()
-        self._prompts = recipe.samples.prompts or self._first_prompts()
         self._check_space()
         trained = getattr(text, "network", nn.Identity())
         training = trained.training
@@ -81,6 +84,24 @@ class Previews:
             composition.check()
             composition.condition(self._prompts)
         trained.train(training)
+
+    def _own_pipeline(self, model: PublishedModel) -> Ensemble:
+        samples = self._recipe.samples
+        for name in ("ensemble", "expert", "strategy"):
+            if getattr(samples, name):
+                raise InputError(
+                    f"samples.{name} of a published model, which samples by its pipeline's own run; leave it out"
+                )
+        ensemble = sampled_ensemble(model, self._recipe)
+        if ensemble.strategy is None:
+            raise InputError(
+                f"training.samples_every: {type(model.whole.pipe).__name__} has no run of its own to sample by; set it to 0"
+            )
+        (strategy,) = self._rows(ensemble).values()
+        composition = Composition(strategy, ensemble)
+        composition.check()
+        composition.condition(self._prompts)
+        return ensemble
 
     def write(self, step: int, network: nn.Module) -> np.ndarray | None:
         """Write the sheet of a step; returns it ``(H, W, 3)`` uint8, None where it failed, with a warning.
@@ -110,7 +131,10 @@ class Previews:
             Image.fromarray(picture).save(part, format="PNG")
 
     def _clips(self, network: nn.Module) -> np.ndarray:
-        ensemble = self._ensemble(network)
+        if self._published is not None:
+            network.eval()
+            self._text.whole.pipe.to(self._batches.device)
+        ensemble = self._published or self._ensemble(network)
         rows, first = self._rows(ensemble), self._recipe.samples.seed
         seeds = [first + number for number in range(len(self._prompts))]
         device = str(self._batches.device)
@@ -124,7 +148,8 @@ class Previews:
 
     def _decoded(self, network: nn.Module) -> np.ndarray:
         split: Split = "holdout" if "holdout" in self._batches.sources else "train"
-        batch = self._batches.batch(split, HELD_OUT_STEP, range(_COUNT), _COUNT)
+        places = self._batches.first_alike(split, _COUNT)
+        batch = self._batches.batch(split, HELD_OUT_STEP, places, _COUNT)
         network.eval()
         if self._recipe.kind == "decoder":
             true, found = (to_frames(video.float().cpu()) for video in (batch["target"], network(batch["x"])))
@@ -140,6 +165,9 @@ class Previews:
 
     def _rows(self, ensemble: Ensemble) -> dict[str, Strategy]:
         steps = self._recipe.samples.steps
+        if self._recipe.published is not None:
+            assert ensemble.strategy is not None
+            return {self._recipe.name: attrs.evolve(ensemble.strategy, steps=steps)}
         if self._base is None:
             return {self._name: attrs.evolve(simple((self._name,)), steps=steps)}
         file = self._recipe.samples.strategy
@@ -163,9 +191,7 @@ class Previews:
         wrappers = (f"guided:scale={paper.GUIDANCE}",)
         own = Member(Deferred(denoiser), _DENOISES[recipe.kind], conditioner, wrappers, self._schedule)
         if self._base is None:
-            windows = self._batches.sources["train"]
-            c, _, h, w = windows.latents(windows.draw(generator(0, 0, 0)), 0).shape
-            shape = (c, recipe.data.frames, h, w)
+            shape = self._shape()
             return Ensemble(
                 {self._name: own},
                 shape,
@@ -185,6 +211,14 @@ class Previews:
             # Compared before the run; the network here has none of its own.
             same_space=True,
         )
+
+    def _shape(self) -> tuple[int, int, int, int]:
+        """Of a clip in latents: the shape of an ensemble that is exported, or of the first bucket that has clips."""
+        windows = self._batches.sources["train"]
+        if shapes := windows.shapes():
+            return (len(self._manifest.mean), *shapes[min(shapes)])
+        c, _, h, w = windows.latents(windows.draw(generator(0, 0, 0)), 0).shape
+        return c, self._recipe.data.frames, h, w
 
     def _codec(self) -> Any:
         choice = self._recipe.codec

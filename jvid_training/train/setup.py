@@ -29,6 +29,7 @@ from jvid_training.train.networks import fitted, network_of, unet_of
 from jvid_training.train.optimisation import computable
 from jvid_training.train.parameters import fix, start_from
 from jvid_training.train.precision import Precision
+from jvid_training.train.sizes import check_sizes
 from jvid_training.train.tasks import Sources, objective_of, sources_of, text_of
 from jvid_training.train.trackers import check_trackers
 
@@ -99,6 +100,7 @@ def set_up(recipe: Recipe, accelerator: Accelerator) -> Setup:
     sources = sources_of(recipe)
     if isinstance(source := sources["train"], Windows):
         check_same_everywhere(source.manifest, recipe.data.latents, ranks)
+        check_sizes(recipe, source)
     # The initial weights are the one thing that torch's global generator decides: first of a text network, then of the UNet.
     set_seed(training.seed)
     text = text_of(recipe, sources)

@@ -26,6 +26,7 @@ from jvid_training.jobs.ranks import cpu_job
 from jvid_training.published.latents import check_latents
 from jvid_training.published.model import PublishedModel, load_model
 from jvid_training.recipe import Recipe
+from jvid_training.recipe_buckets import buckets_of
 from jvid_training.train import objectives
 from jvid_training.train.autoencoding import Autoencode
 from jvid_training.train.joint import Jointly, manifests_of
@@ -47,11 +48,13 @@ def sources_of(recipe: Recipe) -> Sources:
     latents = Path(recipe.data.latents)
     sources: dict[Split, Windows] = {"train": Windows(latents, leave_out=recipe.training.leave_out)}
     check_encoded(sources["train"].manifest, recipe.data, recipe.codec)
-    if recipe.kind == "decoder" and sources["train"].manifest.frames != recipe.data.frames:
+    manifest, stated = sources["train"].manifest, buckets_of(recipe.data)
+    lengths = [bucket.frames for bucket in manifest.buckets] or [manifest.frames]
+    if recipe.kind == "decoder" and lengths != [bucket.frames for bucket in stated]:
         raise InputError(
             f"codec {recipe.codec.name!r} encodes over time: a decoder recipe decodes latents frame by frame, leave it out"
         )
-    if sources["train"].manifest.holdout:
+    if manifest.holdout:
         sources["holdout"] = Windows(latents, "holdout")
     return sources
 

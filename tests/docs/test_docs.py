@@ -12,7 +12,7 @@ import pytest
 
 from jvid.testing import strategies
 from jvid.testing.checking import KINDS, checks_of
-from jvid_training import recipe, recipe_published
+from jvid_training import recipe, recipe_buckets, recipe_published
 from jvid_training.train.compatible import MAY_CHANGE
 from tests.mutants import mutants_of
 from tests.mutants.table import checks_table, pasted
@@ -37,6 +37,8 @@ def toml(value: Any) -> str:
     ("heading", "part"),
     [
         ("`data`", recipe.Data),
+        ("`data.buckets`, each", recipe_buckets.StatedBucket),
+        ("`data.aspects`", recipe_buckets.Aspects),
         ("`optimiser`", recipe.Optimiser),
         ("`training`", recipe.Training),
         ("`noise`", recipe_published.Noise),

@@ -84,7 +84,9 @@ def test_the_video_decoder_gives_back_the_held_out_actors_clips(ensemble, shared
     paths = paths if os.environ.get("JVID_TEST_EVERY_ACTION") else paths[::5]
     for path in paths:
         clip = whole_clip(path)
-        frames = apply_crop(clip.frames, person_crop(lambda frames=clip.frames: frames, clip.fps, 96), 64)
+        frames = apply_crop(
+            clip.frames, person_crop(lambda frames=clip.frames: frames, clip.fps, 96), (64, 64)
+        )
         frames = frames[clip.timeline.indices(ensemble.fps)][:16]
         video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
         latents = ensemble.codec.encode(video)

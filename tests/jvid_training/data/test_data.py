@@ -60,7 +60,7 @@ def test_the_camera_follows_a_walker_and_stands_still_for_one_who_stays() -> Non
     assert away[inside][:20].max() < 2, "and in its middle, away from where smoothing meets the clip's end"
     assert (crop.x >= 20).all()
     assert (crop.x <= 76).all()
-    cut = apply_crop(moving, crop, 40)
+    cut = apply_crop(moving, crop, (40, 40))
     dark = (cut < 100).all(-1)
     assert dark.any((1, 2)).all(), "the walker is in every frame"
     waving = walker(20, 0, width=96)
@@ -71,7 +71,7 @@ def test_the_camera_follows_a_walker_and_stands_still_for_one_who_stays() -> Non
 def test_centre_crop_is_the_middle_and_too_large_a_crop_is_refused() -> None:
     frames = walker(3, 0)
     frames[:, 24 - 4 : 24 + 4, 32 - 4 : 32 + 4] = 255
-    cut = apply_crop(frames, centre_crop(frames, 8), 8)
+    cut = apply_crop(frames, centre_crop(frames, 8), (8, 8))
     assert (cut == 255).all()
     with pytest.raises(InputError, match="crop of 60 px does not fit a picture of 64x48"):
         centre_crop(frames, 60)

@@ -60,9 +60,14 @@ class RandomWindows:
         draws = torch.Generator().manual_seed(7)
         self.values = torch.randn((4, c, self.length, h, w), generator=draws)
 
-    def draw(self, random: Any) -> Any:
+    def bucket(self, seed: int, step: int, place: int) -> None:
+        """None: one size."""
+
+    def draw(self, random: Any, bucket: None = None) -> Any:
         number = int(random.integers(4))
-        return SimpleNamespace(number=number, sequence=SimpleNamespace(action="run", captions=CAPTIONS))
+        return SimpleNamespace(
+            number=number, length=self.length, sequence=SimpleNamespace(action="run", captions=CAPTIONS)
+        )
 
     def latents(self, window: Any, frame: int | None = None) -> Tensor:
         found = self.values[window.number]
