@@ -1,4 +1,4 @@
-"""What jvid makes of each text-to-image, text-to-video and image-to-video class of the installed diffusers, with tiny weights.
+"""What jvid makes of each class of the installed diffusers that makes pictures or clips (`tiny.classes`), with tiny weights.
 
 A class is *equal* if a run of it and of each of its variants differs from diffusers' own by less than 1e-5 of the largest latent,
 or, where it rounds to bfloat16 inside so that runs part by themselves, if each evaluation at diffusers' own latents does by 1e-6,

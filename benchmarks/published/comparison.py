@@ -1,7 +1,8 @@
 """A pipeline as jvid's denoiser beside diffusers' own run: the same first latents, the pipeline's grid, first-order steps.
 
 The run is the pipeline's own, from its prompt to what its decoder gets. jvid's run begins with the latents that it prepared, and
-its result goes through the pipeline's own end to the decoder. Errors are relative to the largest value there.
+its result goes through the pipeline's own end to the decoder. Errors are relative to the largest value there. Where a run begins
+with noise z on a clip, jvid's begins with alpha clean + sigma z of its own clean latents and level, and the pipeline's draw of z.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from benchmarks.published.calm import CALM, LearnedVariance
 from benchmarks.published.tiny import build
+from jvid.core.levels import level_at
 from jvid.core.protocols import Expert
 from jvid.core.sampler import Sampler
 from jvid.selectors import Always
@@ -105,12 +107,17 @@ class ClassComparison:
 
 
 class _Plain(diffusers.DDIMScheduler):
-    """DDIM in the place of a latent consistency model's sampler."""
+    """DDIM in the place of a latent consistency model's sampler, which skips steps by itself where a picture is changed."""
 
     def set_timesteps(
-        self, num_inference_steps: int, device: Any = None, original_inference_steps: Any = None
+        self,
+        num_inference_steps: int,
+        device: Any = None,
+        original_inference_steps: Any = None,
+        strength: float = 1.0,
     ) -> None:
         super().set_timesteps(num_inference_steps, device)
+        self.timesteps = self.timesteps[num_inference_steps - int(num_inference_steps * strength) :]
 
     def step(self, model_output: Tensor, timestep: int, sample: Tensor, return_dict: bool = True) -> Any:
         return super().step(model_output, timestep, sample, return_dict=return_dict)
@@ -135,6 +142,7 @@ def with_first_order(pipe: Any) -> None:
         pipe.scheduler = CALM[name].from_config(config)
     elif name == "LCMScheduler":
         pipe.scheduler = _Plain.from_config(config, clip_sample=False)
+        pipe.scheduler.register_to_config(original_inference_steps=config["original_inference_steps"])
     config = dict(pipe.scheduler.config)
     if "DDIM" in type(pipe.scheduler).__name__ and config.get("timestep_spacing") == "linspace":
         # diffusers' DDIM steps by whole strides there, to levels that it does not visit.
@@ -162,9 +170,14 @@ def run_of(pipe: Any, arguments: Mapping[str, Any], steps: int = STEPS, stated: 
     given = {**_own(arguments), "num_inference_steps": steps}
     given = {key: value for key, value in given.items() if key in denoiser.call.parameters}
     prepared, stock, turns = _stock(denoiser, {**options, **given})
-    setting = denoiser.setting
+    setting, clean = denoiser.setting, denoiser.clean()
     first = torch.zeros(setting.layout.shape)
-    first[setting.layout.box] = setting.layout.prepared.gather(prepared) / setting.levels.scale(grid[0])
+    if clean is None:
+        first[setting.layout.box] = setting.layout.prepared.gather(prepared) / setting.levels.scale(grid[0])
+    else:
+        level = level_at(setting.levels.schedule, grid[0])
+        z = setting.layout.prepared.gather(_noise(denoiser, {**options, **given}))
+        first[setting.layout.box] = level.alpha * clean[setting.layout.box] + level.sigma * z
     return Run(denoiser, prompt, first, stock, grid, turns)
 
 
@@ -190,6 +203,35 @@ def compare(run: Run) -> ClassComparison:
 def _own(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The prompt of a call, where it has one."""
     return {"prompt": arguments["prompt"]} if "prompt" in arguments else {}
+
+
+def _drawing(denoiser: PipelineDenoiser, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call that begins its draws, where it takes a generator."""
+    if "generator" not in denoiser.call.parameters:
+        return arguments
+    return {**arguments, "generator": torch.Generator().manual_seed(denoiser.seed)}
+
+
+def _noise(denoiser: PipelineDenoiser, arguments: dict[str, Any]) -> Tensor:
+    """The noise that the pipeline draws for the clip that it is given, as it prepares its latents: it adds it to nothing."""
+    pipe, loop = denoiser.pipe, loop_of(denoiser.pipe)
+    scheduler, prepares = loop.scheduler, preparing(denoiser.pipe)
+    names = [name for name in ("add_noise", "scale_noise") if hasattr(scheduler, name)]
+
+    def alone(own: Any) -> Any:
+        signature = inspect.signature(own)
+        return lambda *args, **kwargs: signature.bind(*args, **kwargs).arguments["noise"]
+
+    def leave(prepared: Any) -> Any:
+        raise Departure(prepared)
+
+    own = getattr(loop, prepares or "")
+    with (
+        replaced(scheduler, **{name: alone(getattr(scheduler, name)) for name in names}),
+        replaced(loop, **{prepares or "": lambda *args, **kwargs: leave(own(*args, **kwargs))}),
+    ):
+        torch.default_generator.manual_seed(denoiser.seed)
+        return decoder_input(lambda: pipe(**_drawing(denoiser, arguments)))
 
 
 def _seconds(run: Run) -> float:
@@ -235,8 +277,7 @@ def _stock(denoiser: PipelineDenoiser, arguments: dict[str, Any]) -> tuple[Tenso
         return prepared
 
     streams = denoiser.setting.streams
-    if "generator" in denoiser.call.parameters:
-        arguments = {**arguments, "generator": torch.Generator().manual_seed(denoiser.seed)}
+    arguments = _drawing(denoiser, arguments)
     with (
         nullcontext() if own is None else replaced(loop, **{name: prepare_latents}),
         # A scheduler that is copied, for sound or frames, would carry the attribute along.

@@ -19,9 +19,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "published.md"
 TEXT = """# Published pipelines
 
 A pipeline of diffusers is an expert as it is: `jvid_models.adapters.pipelines.from_pipeline(pipe)` evaluates the pipeline's own
-code once a call, its guidance included. This page compares every text-to-image, text-to-video and image-to-video class of
-diffusers {version} with diffusers' own run: tiny random weights, float32, the pipeline's own grid, a first-order step, errors
-relative to the largest value that the decoder gets.
+code once a call, its guidance included. This page compares every class of diffusers {version} that makes pictures or clips
+from a text, from a picture or a clip that it continues or changes, or by a ControlNet, an adapter or another control, with
+diffusers' own run: tiny random weights, float32, the pipeline's own grid, a first-order step, errors relative to the largest
+value that the decoder gets. Runs that begin with noise on a picture or a clip (`strength`) begin with jvid's own latents
+of it, alpha x_0 + sigma z, with the z that the pipeline draws. Inpainting, enlarging and editing by instructions are not counted.
 Schedulers with memory or noise of their own (UniPC, DPM-Solver++, PNDM, DDPM, Euler ancestral, LCM) are set to first order or
 to DDIM on the same levels, without clipping, and DDIM's "linspace" spacing to "trailing": with linspace diffusers steps to levels
 that it does not visit. [Pipelines](pipelines.md) says which schedulers have a solver that equals them.

@@ -19,7 +19,12 @@ def test_every_class_of_the_installed_diffusers_is_built_or_named() -> None:
 
 def test_classes_of_other_work_are_not_counted() -> None:
     assert {"FluxPipeline", "WanImageToVideoPipeline", "StableVideoDiffusionPipeline"} <= published()
-    others = {"StableDiffusionImg2ImgPipeline", "FluxControlNetPipeline", "AudioLDM2Pipeline", "DDIMPipeline"}
+    assert {
+        "WanVideoToVideoPipeline",
+        "FluxControlNetPipeline",
+        "StableDiffusionImg2ImgPipeline",
+    } <= published()
+    others = {"StableDiffusionInpaintPipeline", "FluxKontextPipeline", "AudioLDM2Pipeline", "DDIMPipeline"}
     assert others & published() == set()
 
 
@@ -29,6 +34,10 @@ def test_variants_are_of_classes_with_a_recipe() -> None:
         "text-to-image",
         "text-to-video",
         "image-to-video",
+        "image-to-image",
+        "video-to-video",
+        "control-to-image",
+        "control-to-video",
     }
 
 
@@ -58,6 +67,14 @@ def test_results_that_do_not_depend_on_the_prompt_are_found(flux: tiny.Tiny) -> 
         for parameter in encoder.parameters():
             parameter.zero_()
     assert flaw(flux) == "the same values for another prompt"
+
+
+def test_results_that_do_not_depend_on_a_control_are_found() -> None:
+    made = tiny.build("StableDiffusionControlNetPipeline")
+    assert flaw(made) is None
+    for parameter in made.pipe.controlnet.controlnet_cond_embedding.parameters():
+        parameter.zero_()
+    assert flaw(made) == "the same values for another image"
 
 
 def test_two_networks_of_one_pipeline_differ() -> None:

@@ -1,4 +1,4 @@
-"""Tiny pipelines with random weights: every text-to-image, text-to-video and image-to-video class of diffusers.
+"""Tiny pipelines with random weights: every class of diffusers that makes pictures or clips of a text, a picture or a clip.
 
 ``build("FluxPipeline")`` is a pipeline of some ten thousand weights, on the CPU in float32, that runs in about a
 second. A class may have variants, "WanPipeline:2.2" say. ``names()`` and ``missing()`` together are every such class of
@@ -31,7 +31,7 @@ class Tiny:
     Attributes:
         pipe: The pipeline of diffusers.
         arguments: Keyword arguments of one call, without ``latents``, ``generator`` and ``output_type``.
-        kind: "text-to-image", "text-to-video" or "image-to-video".
+        kind: as of a `Recipe`.
     """
 
     pipe: Any

@@ -1,4 +1,4 @@
-"""The classes of the installed diffusers that make pictures or clips from a text, or clips from a picture.
+"""The classes of the installed diffusers that make pictures or clips: of a text, a picture, a clip, or a control of either.
 
 They are read from the source of diffusers, without an import of it: a pipeline that diffusers exports, whose call takes
 a prompt, or a picture and a number of frames. Classes for other work are named below with that work, by parts of their
@@ -15,12 +15,11 @@ from functools import cache
 from pathlib import Path
 
 OTHER_WORK = {
-    "Img2Img|ImageToImage|I2I|Kontext|(?<!Chrono)Edit|Inpaint|Fill|Pix2Pix|Layered|Variation|CycleDiffusion": "edits pictures",
-    "BlipDiffusion|DualGuided|Redux": "mixes a text with a picture",
-    "VideoToVideo|WanAnimate|Transfer": "edits clips",
-    "Control|Adapter|Depth2Img": "follows a drawing or a clip",
+    "ImageToImage|I2I|Kontext|(?<!Chrono)(?<!Lucy)Edit|Inpaint|Fill|Pix2Pix|Layered|Variation|CycleDiffusion": "edits pictures",
+    "BlipDiffusion|DualGuided|Redux|UnCLIPImg2Img": "mixes a text with a picture",
+    "Depth2Img": "follows a depth",
     "Upscal|Upsampl|SuperResolution|Refine": "enlarges or refines",
-    "Prior|Decode|^KandinskyPipeline|^KandinskyV22Pipeline": "is one half of a chain, on embeddings of the other",
+    "Prior|Decode|^Kandinsky(Img2Img)?Pipeline|^KandinskyV22Pipeline": "is one half of a chain, on embeddings of the other",
     "Audio|Music|AceStep": "makes sound",
     "ShapE": "makes solid bodies",
     "DiffusionGemma|LLaDA2": "makes text",
@@ -56,7 +55,7 @@ def _calls(text: str) -> Iterator[tuple[str, set[str]]]:
 
 @cache
 def published() -> frozenset[str]:
-    """Names of all text-to-image, text-to-video and image-to-video classes."""
+    """Names of all such classes."""
     root = _root()
     exported = set(re.findall(r'"(\w+Pipeline)"', (root / "__init__.py").read_text(encoding="utf-8")))
     other = re.compile("|".join(OTHER_WORK))

@@ -27,7 +27,8 @@ class Recipe:
     """How to build and call one tiny pipeline.
 
     Attributes:
-        kind: "text-to-image", "text-to-video" or "image-to-video".
+        kind: "text-to-image", "text-to-video", "image-to-video", "image-to-image", "video-to-video", "control-to-image" or
+            "control-to-video".
         parts: The constructor's arguments: parts, and plain values as they are.
         arguments: Keyword arguments of one call; parts are built.
         needs: Packages without which the class cannot be called.
@@ -87,8 +88,8 @@ def processor(name: str, **values: Any) -> Part:
     return Part(lambda: _find(name, "transformers")(**values))
 
 
-def picture(height: int, width: int) -> Part:
-    """A picture of smooth colours, as PIL has it."""
+def picture(height: int, width: int, turn: float = 0.0) -> Part:
+    """A picture of smooth colours, as PIL has it; they change with ``turn`` in [0, 1]."""
 
     def make() -> Any:
         import numpy as np
@@ -96,6 +97,13 @@ def picture(height: int, width: int) -> Part:
 
         down, across = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)[None]
         colours = [down * across, 1 - down * across / 2, abs(down - across)]
+        colours = [each + (1 - 2 * each) * turn for each in colours]
         return Image.fromarray((np.stack(colours, -1) * 255).astype(np.uint8))
 
     return Part(make)
+
+
+def clip(height: int, width: int, frames: int) -> Part:
+    """A clip of such pictures, a list; its colours turn to others from the first to the last."""
+    made = [picture(height, width, number / frames) for number in range(frames)]
+    return Part(lambda: [each() for each in made])

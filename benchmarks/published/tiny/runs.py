@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageChops
 from torch import Tensor
 
 from benchmarks.published.tiny import Tiny
 
-PICTURES_ONLY = ("LDM3D", "KandinskyCombined")
+PICTURES_ONLY = ("LDM3D", "KandinskyCombined", "KandinskyImg2ImgCombined")
 """Classes, by parts of their names, that return no latents."""
 
 
@@ -33,7 +34,7 @@ def run(tiny: Tiny, seed: int = 0, **arguments: Any) -> Tensor:
 
 
 def flaw(tiny: Tiny) -> str | None:
-    """What makes a pipeline useless for comparisons: values that are not finite, or do not depend on the prompt."""
+    """What makes a pipeline useless for comparisons: values that are not finite, or do not depend on prompt or pictures."""
     first = run(tiny)
     if not first.isfinite().all():
         return "values that are not finite"
@@ -41,4 +42,18 @@ def flaw(tiny: Tiny) -> str | None:
         other = run(tiny, prompt="blue dogs run")
         if (first - other).abs().max() < 1e-3 * first.abs().max():
             return "the same values for another prompt"
+    for name, given in tiny.arguments.items():
+        if (negative := _negative(given)) is not None:
+            other = run(tiny, **{name: negative})
+            if (first - other).abs().max() < 1e-3 * first.abs().max():
+                return f"the same values for another {name}"
+    return None
+
+
+def _negative(given: Any) -> Any:
+    """A picture or clip in other colours; None of what is neither."""
+    if isinstance(given, Image.Image):
+        return ImageChops.invert(given)
+    if isinstance(given, list) and given and isinstance(given[0], Image.Image):
+        return [_negative(each) for each in given]
     return None

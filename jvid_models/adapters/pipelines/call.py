@@ -6,6 +6,7 @@ Names differ between pipelines (``num_frames``, ``video_length``); each is looke
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -34,6 +35,9 @@ _RESERVED = {
     "return_dict": "it is the adapter's",
     "callback_on_step_end": "steps are the sampler's",
 }
+_GIVEN = re.compile(r"(?:(?:control|mask|pose|face)_)?(?:image|video)|conditioning_frames|controls")
+"""Names of pictures and clips that a call takes."""
+
 _STRENGTH = "strength"
 _COUNT = "num_inference_steps"
 # Frames are decoded in one piece where the decoder is only looked at.
@@ -109,9 +113,19 @@ class PipelineCall:
 
     @property
     def makes_clips(self) -> bool:
-        """Whether the pipeline makes clips: of a number of frames that is not 1, or of as many as the clip that it is given."""
-        name = self.frames_name
-        return (name is not None and self.options.get(name) != 1) or "video" in self.parameters
+        """Whether the pipeline makes clips: of a number of frames that is not 1, or of as many as a clip that it is given."""
+        if self.frames_name is not None and self.options.get(self.frames_name) != 1:
+            return True
+        return any(name.endswith("video") for name in self.parameters if _GIVEN.fullmatch(name))
+
+    @property
+    def not_given(self) -> tuple[str, ...]:
+        """The pictures and clips that the call takes, and that its options lack: those without a default, if there are any."""
+        lacks = [
+            name for name in self.parameters if _GIVEN.fullmatch(name) and self.options.get(name) is None
+        ]
+        needs = [name for name in lacks if self.parameters[name].default is inspect.Parameter.empty]
+        return tuple(needs or lacks)
 
     @property
     def has_pictures(self) -> bool:
@@ -133,7 +147,7 @@ class PipelineCall:
         steps: int,
         output_type: str = "pt",
         whole: bool = True,
-        skips: bool = False,
+        skips: bool | None = None,
     ) -> dict[str, Any]:
         """Keyword arguments of a call for these prompts.
 
@@ -143,7 +157,8 @@ class PipelineCall:
             steps: of its loop, unless the options state it.
             output_type: of what it returns.
             whole: decoded in one piece.
-            skips: whether a pipeline that changes a clip skips the steps before its ``strength``; an evaluation is a step.
+            skips: whether a pipeline that changes a clip skips the steps before its ``strength``. By default it does where the
+                number of steps is stated; else an evaluation is a step by itself, and none is skipped.
         """
         one = len(prompts) == 1
         found: dict[str, Any] = {**self.options, **sizes}
@@ -154,7 +169,7 @@ class PipelineCall:
             "output_type": output_type,
         }
         found |= {name: value for name, value in given.items() if name in self.parameters}
-        if not skips and _STRENGTH in self.parameters:
+        if not (self.steps is not None if skips is None else skips) and _STRENGTH in self.parameters:
             found[_STRENGTH] = 1.0
         if whole and "decode_chunk_size" in self.parameters:
             found["decode_chunk_size"] = _WHOLE

@@ -54,7 +54,7 @@ def clean_latents(call: PipelineCall, setting: Setting) -> Tensor:
         raise Departure(prepared)
 
     drive = _WithoutNoise(setting.levels.presented(0.5), manner=setting.manner)
-    arguments = call.arguments([PLAIN], setting.sizes, _STEPS)
+    arguments = call.arguments([PLAIN], setting.sizes, _STEPS, skips=False)
     with setting.networks.replayed():
         prepared = enter(call.pipe, arguments, drive, setting.answers(), leave)
     if drive.calls != 1:

@@ -139,7 +139,15 @@ class PipelineDenoiser:
             waiting = self._streams(key, Waiting)
             kept = self._kept(key, lambda: KeptOfRun(setting.answers)).at(time)
             step = waiting.evaluate(
-                lambda: Stream(self.pipe, arguments, kept.answers, request, self.call.steps, setting.manner),
+                lambda: Stream(
+                    self.pipe,
+                    arguments,
+                    kept.answers,
+                    request,
+                    self.call.steps,
+                    setting.manner,
+                    setting.skipped,
+                ),
                 request,
                 time,
             )

@@ -34,7 +34,7 @@ def step_at(
     networks, at, drive = setting.networks, setting.levels.presented(time), None
     if setting.times:
         turn = nearest(setting.times, time)
-        drive = Rehearsing(networks, turn=turn, at=at, manner=setting.manner)
+        drive = Rehearsing(networks, turn=turn, at=at, manner=setting.manner, skipped=setting.skipped)
     with networks.replayed() if drive is not None else networks.restored():
         step: StepCall = enter(
             pipe,
@@ -55,5 +55,5 @@ def given_back(setting: Setting, latents: Tensor) -> Drive:
         return setting.layout.returned(latents, call.sample)
 
     if setting.times:
-        return Rehearsing(setting.networks, stepped, manner=setting.manner)
+        return Rehearsing(setting.networks, stepped, manner=setting.manner, skipped=setting.skipped)
     return Presenting(setting.levels.presented(0.5), stepped, manner=setting.manner)

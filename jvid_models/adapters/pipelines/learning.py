@@ -44,6 +44,7 @@ class Pass:
     at: Presented
     manner: Manner
     finishing: Finishing
+    skipped: int = 0
     generators: list[torch.Generator] = attrs.field(factory=list)
 
     def decoded(self, inject: Inject, stepped: Callable[[StepCall], Tensor]) -> Tensor:
@@ -71,7 +72,7 @@ class Pass:
         self.generators[:] = given if isinstance(given, list) else [given]
         drive: Drive = Presenting(self.at, stepped, count, self.manner)
         if self.call.steps is not None:
-            drive = Rehearsing(self.networks, stepped, manner=self.manner)
+            drive = Rehearsing(self.networks, stepped, manner=self.manner, skipped=self.skipped)
         with self.networks.replayed(), leaving_at_the_decoder(self.call.pipe), self.finishing.leaving_out():
             return enter(self.call.pipe, arguments, drive, self.answers, inject)
 

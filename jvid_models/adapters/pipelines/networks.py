@@ -51,7 +51,7 @@ class PipelineNetworks:
 
     Attributes:
         names: the components that were called in the loop.
-        inputs: of the latest turn: each call's component and tensors.
+        inputs: of the latest turn: each call's component, and what it was given, by position and by name.
         live: whether they are called where they would be replayed.
         replayable: whether their answers are all that the pipeline has of them; else they are called each time.
         factor: of the answers that are replayed.
@@ -66,7 +66,7 @@ class PipelineNetworks:
         self.live, self.replayable = False, True
         self.factor = 1.0
         self.names: set[str] = set()
-        self.inputs: list[tuple[str, list[Tensor]]] = []
+        self.inputs: list[tuple[str, Any]] = []
 
     def turned(self) -> None:
         """The loop begins its next turn."""
@@ -127,9 +127,7 @@ class PipelineNetworks:
                 return own(*args, **kwargs)
             key = name, self._calls[name]
             self._calls[name] += 1
-            self.inputs.append(
-                (name, [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)])
-            )
+            self.inputs.append((name, (args, kwargs)))
             if self._turned or self._replays:
                 self.names.add(name)
                 if self.replayable and key in self._recorded:

@@ -31,6 +31,7 @@ class Rehearsing:
         networks: of the pipeline, replayed; they are live in ``turn`` where ``at`` is given.
         stepped: as of `Presenting`.
         turn: the first that is of interest.
+        skipped: how many of the scheduler's timesteps the loop skips before its first turn.
         at: the level in the place of that turn's; None is its own.
         manner: as of `Drive`.
     """
@@ -40,6 +41,7 @@ class Rehearsing:
     turn: int = 0
     at: Presented | None = None
     manner: Manner = ONCE
+    skipped: int = 0
     _count: int = attrs.field(default=0, init=False)
 
     def set_timesteps(self, probe: Any, own: Callable[[], None], device: Any) -> None:
@@ -47,10 +49,10 @@ class Rehearsing:
         own()
         self._count = 0
         self.networks.live = self.at is not None and self.turn == 0
-        if self.at is not None and self.turn < len(probe.timesteps):
-            _put(probe, self.turn, self.at)
-        probe.__dict__["_step_index"] = 0
-        probe.__dict__["_begin_index"] = 0
+        if self.at is not None and self.skipped + self.turn < len(probe.timesteps):
+            _put(probe, self.skipped + self.turn, self.at)
+        probe.__dict__["_step_index"] = self.skipped
+        probe.__dict__["_begin_index"] = self.skipped
 
     def step(self, probe: Any, call: StepCall) -> Tensor:
         """Keep the latents, or do as given with the call."""
@@ -58,7 +60,7 @@ class Rehearsing:
         self._count += 1
         self.networks.live = self.at is not None and self._count == self.turn
         self.networks.turned()
-        probe.__dict__["_step_index"] = min(self._count, len(probe.timesteps) - 1)
+        probe.__dict__["_step_index"] = min(self.skipped + self._count, len(probe.timesteps) - 1)
         return latents
 
     def copied(self, probe: Any) -> Any:

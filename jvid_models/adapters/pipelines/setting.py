@@ -48,6 +48,7 @@ class Setting:
         levels: of its scheduler.
         layout: of its latents.
         times: of the turns of a run, where its number of steps is stated; else none.
+        skipped: how many of its scheduler's timesteps are before the first turn of such a run.
         manner: how its loop calls its scheduler.
         streams: whether its loop keeps a state, so that a run waits in it.
         learned: the answers that it was learned with, to plain prompts.
@@ -62,6 +63,7 @@ class Setting:
     levels: VisitedLevels
     layout: PipelineLayout
     times: tuple[float, ...]
+    skipped: int
     manner: Manner
     streams: bool
     learned: Answers
@@ -90,13 +92,14 @@ def learn(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
         InputError: what it does is not explained; the message names its class and what.
         MissingDependencyError: it needs a package that is not installed.
     """
-    with _explained(call.who), outlined(call.pipe):
+    with _explained(call), outlined(call.pipe):
         return _learned(call, prompts, sizes)
 
 
 @contextmanager
-def _explained(who: str) -> Iterator[None]:
-    """Name the pipeline's class in an error of its own code."""
+def _explained(call: PipelineCall) -> Iterator[None]:
+    """Name the pipeline's class in an error of its own code, and the pictures and clips that it was not given."""
+    who = call.who
     try:
         yield
     except JvidError:
@@ -108,6 +111,11 @@ def _explained(who: str) -> Iterator[None]:
         ) from error
     except Exception as error:
         reason = one_line(error, first=True, typed=True)
+        if lacks := call.not_given:
+            raise InputError(
+                f"{who} got no {' and no '.join(lacks)}, and cannot be called ({reason}): give "
+                f"inputs={{{lacks[0]!r}: ...}}, or --input NAME.{lacks[0]}=FILE"
+            ) from error
         raise InputError(f"{who} cannot be called as an expert: {reason}") from error
 
 
@@ -121,8 +129,9 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
     visits = visiting.visits(call.who)
     levels = visited_levels(loop_of(pipe).scheduler, visits)
     times = levels.times(visits)
+    skipped = 0 if call.steps is None else visits.skipped
     at, finishing = levels.presented(times[-2]), Finishing(loop_of(pipe))
-    passes = Pass(call, prompts, sizes, answers, networks, at, visiting.manner, finishing)
+    passes = Pass(call, prompts, sizes, answers, networks, at, visiting.manner, finishing, skipped)
     streams = (visiting.copies > 0 and not visiting.manner.parts) or keeps_state(passes)
     layout = learn_layout(passes)
     if layout.factor != 1.0 and levels.kind.prediction == "eps":
@@ -138,6 +147,7 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
         levels,
         layout,
         () if call.steps is None else times[:-1],
+        skipped,
         visiting.manner,
         streams or layout.has_more,
         answers,
@@ -203,7 +213,7 @@ def visits_of(call: PipelineCall, prompts: Sequence[str], setting: Setting, step
     visiting = Visiting(setting.networks.turned, setting.manner)
     arguments = call.arguments(prompts, setting.sizes, steps, skips=True)
     with (
-        _explained(call.who),
+        _explained(call),
         outlined(call.pipe),
         setting.networks.replayed(),
         leaving_at_the_decoder(call.pipe),

@@ -10,11 +10,13 @@ What came before is changed by other latents and other answers of the networks i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from jvid.errors import JvidError, one_line
 from jvid_models.adapters.pipelines.call import UnstatedSteps
 from jvid_models.adapters.pipelines.learning import Pass
 from jvid_models.adapters.pipelines.probe import StepCall
@@ -32,15 +34,26 @@ def keeps_state(passes: Pass) -> bool:
         UnstatedSteps: it keeps none, but its turns differ, and the number of steps is not stated.
         InputError: it takes other steps than one for each timestep.
     """
-    who, count = passes.call.who, passes.call.steps
-    turns, generators = _turns(passes, count or _TURNS)
-    if len(turns) != (count or _TURNS):
-        raise passes.call.uneven(f"{len(turns)} steps for {count or _TURNS} timesteps")
+    who, stated = passes.call.who, passes.call.steps is not None
+    count = _TURNS if passes.call.steps is None else passes.call.steps - passes.skipped
+    try:
+        turns, generators = _turns(passes, count)
+    except JvidError:
+        raise
+    except Exception as error:
+        if stated:
+            raise
+        raise UnstatedSteps(
+            f"{who} does not take {count} steps ({one_line(error, first=True)}): state their number by num_inference_steps among "
+            "its options"
+        ) from error
+    if len(turns) != count:
+        raise passes.call.uneven(f"{len(turns)} steps for {count} timesteps")
     if not torch.equal(generators[0], generators[-1]):
         return True
-    same = count is not None or all(_equal(turns[0], each) for each in turns)
-    if count is not None or not same:
-        others, _ = _turns(passes, count or _TURNS, _FACTOR)
+    same = stated or all(_equal(turns[0], each) for each in turns)
+    if stated or not same:
+        others, _ = _turns(passes, count, _FACTOR)
         if not _equal(turns[-1], others[-1]):
             return True
     if not same:
@@ -48,7 +61,7 @@ def keeps_state(passes: Pass) -> bool:
             f"{who} does not do the same in each turn of its loop: state the number of steps by num_inference_steps among its "
             "options, so that an evaluation is a turn of such a run"
         )
-    if count is None and not torch.equal(passes.stepped(lambda prepared: prepared).output, turns[0][-1]):
+    if not stated and not torch.equal(passes.stepped(lambda prepared: prepared).output, turns[0][-1]):
         raise UnstatedSteps(
             f"{who} guides by the number of steps, which an evaluation does not know: state it by num_inference_steps among its "
             "options, or turn that guidance off"
@@ -68,8 +81,7 @@ def _turns(passes: Pass, count: int, factor: float = 1.0) -> tuple[list[list[Any
 
     def stepped(call: StepCall) -> Tensor:
         first.append(call.sample.clone())
-        inputs = [(name, [value.clone() for value in values]) for name, values in networks.inputs]
-        seen.append([inputs, networks.flags(), call.output.clone()])
+        seen.append([_copied(networks.inputs), networks.flags(), call.output.clone()])
         generators.append(
             torch.cat([torch.get_rng_state(), *(each.get_state() for each in passes.generators)])
         )
@@ -81,6 +93,17 @@ def _turns(passes: Pass, count: int, factor: float = 1.0) -> tuple[list[list[Any
     networks.factor = 1.0 if count == 1 else factor
     passes.run(lambda prepared: prepared, stepped, count)
     return seen, generators
+
+
+def _copied(value: Any) -> Any:
+    """Tensors, numbers and words of what a network is given, in lists and mappings; other objects are left out."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, Mapping):
+        return [(key, _copied(each)) for key, each in value.items()]
+    if isinstance(value, list | tuple):
+        return [_copied(each) for each in value]
+    return value if isinstance(value, bool | int | float | str) else None
 
 
 def _equal(one: Any, other: Any) -> bool:

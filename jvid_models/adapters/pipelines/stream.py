@@ -56,6 +56,7 @@ class Stream:
         first: the evaluation that it begins with.
         steps: of the run, where it is stated: its other turns are the pipeline's own.
         manner: as of `Drive`.
+        skipped: how many of its scheduler's timesteps are before the first turn.
     """
 
     def __init__(
@@ -66,10 +67,11 @@ class Stream:
         first: Request,
         steps: int | None = None,
         manner: Manner = ONCE,
+        skipped: int = 0,
     ) -> None:
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[StepCall | BaseException] = queue.SimpleQueue()
-        drive = _Turns(first, self._requests, self._replies, steps, manner)
+        drive = _Turns(first, self._requests, self._replies, steps, manner, skipped)
         drive.entrance = Entrance(pipe, arguments, drive, answers, first.insert)
         run = _carried(lambda: _run(pipe, arguments, drive))
         self._thread = threading.Thread(target=run, name=f"jvid {type(pipe).__name__}", daemon=True)
@@ -174,10 +176,11 @@ class _Turns:
         replies: queue.SimpleQueue[StepCall | BaseException],
         steps: int | None,
         manner: Manner,
+        skipped: int,
     ) -> None:
         self._last, self._requests, self.replies = first, requests, replies
         self.most, self.stated, self.manner = steps or _MOST, steps is not None, manner
-        self._turn = 0
+        self._turn = self._first = skipped
         self._timesteps: Tensor | None = None
         self._sigmas: Tensor | None = None
 
@@ -226,7 +229,7 @@ class _Turns:
         scheduler.timesteps, scheduler.num_inference_steps = self._timesteps, self.most
         if self._sigmas is not None:
             scheduler.sigmas = self._sigmas
-        scheduler.__dict__["_step_index"] = scheduler.__dict__["_begin_index"] = 0
+        scheduler.__dict__["_step_index"] = scheduler.__dict__["_begin_index"] = self._first
 
     def _set(self, at: Presented) -> None:
         if self._timesteps is not None and self._turn < self.most:

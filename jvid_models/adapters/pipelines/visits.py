@@ -33,6 +33,7 @@ class Visits:
         ends_clean: whether the step behind the last turn ends at alpha 1; only where there are no sigmas.
         denoised: whether the scheduler's last call of a turn gets x_0.
         behind: the timesteps behind the last turn, where the scheduler has more than the loop visits.
+        skipped: how many of the scheduler's timesteps are before the first turn.
     """
 
     timesteps: Tensor
@@ -42,6 +43,7 @@ class Visits:
     ends_clean: bool
     denoised: bool
     behind: tuple[float, ...] = ()
+    skipped: int = 0
 
 
 class Visiting:
@@ -134,6 +136,7 @@ class Visiting:
             final is None or float(final) == 1.0,
             self._found[-1][2],
             tuple(timesteps.double().tolist()[skipped + len(visited) :]),
+            skipped,
         )
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import diffusers
 import numpy as np
 import pytest
 import torch
@@ -19,27 +18,26 @@ from torch import Tensor
 
 import jvid
 from benchmarks.published import tiny
-from benchmarks.published.comparison import with_first_order
-from benchmarks.published.tiny.weights import draw
+from benchmarks.published.comparison import RESERVED, with_first_order
 from jvid.cli import main
 from jvid.core.state import start
 from jvid.errors import InputError
 from jvid.media import read_metadata
-from jvid_models.adapters.pipelines import load
+from jvid.media.given import read_given
 
 STEPS = 3
 PROMPT = "a red cat"
-WAN, I2V, IMAGE, SVD = (
-    "WanPipeline", "WanImageToVideoPipeline", "StableDiffusionPipeline", "StableVideoDiffusionPipeline"
-)  # fmt: skip
+WAN, I2V, SVD = "WanPipeline", "WanImageToVideoPipeline", "StableVideoDiffusionPipeline"
+CHANGING = "WanVideoToVideoPipeline"
+CONTROLLED = "StableDiffusionControlNetPipeline"
+GIVEN = {
+    CHANGING: ("video", "video", "clip.gif"),
+    CONTROLLED: ("image", "image", "drawing.png"),
+    "FluxControlNetPipeline": ("image", "control_image", "drawing.png"),
+}
+"""By class: its expert, the argument, and a file for it."""
+
 FOLDER = "i2v:height=32,width=48,num_frames=5,guidance_scale=4,max_sequence_length=32"
-
-
-@pytest.fixture(autouse=True)
-def _compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The census has no video-to-video and ControlNet classes: these two are compared here."""
-    here = {"WanVideoToVideoPipeline", "StableDiffusionControlNetPipeline"}
-    monkeypatch.setattr(load, "COMPARED", load.COMPARED | here)
 
 
 def picture(seed: int, width: int = 48, height: int = 32) -> Image.Image:
@@ -49,36 +47,11 @@ def picture(seed: int, width: int = 48, height: int = 32) -> Image.Image:
 
 @cache
 def built(name: str) -> tuple[Any, dict[str, Any]]:
-    """A tiny pipeline and its options, without its picture and what a run brings."""
+    """A tiny pipeline and its options, without its pictures and what a run brings."""
     made = tiny.build(name)
     with_first_order(made.pipe)
-    own = ("prompt", "num_inference_steps", "image")
-    return made.pipe, {k: v for k, v in made.arguments.items() if k not in own}
-
-
-@cache
-def video_to_video() -> tuple[Any, dict[str, Any]]:
-    pipe, options = built(WAN)
-    parts = {name: part for name, part in pipe.components.items() if name != "transformer_2"}
-    cls = diffusers.WanVideoToVideoPipeline
-    tiny.keep_ascii(importlib.import_module(cls.__module__))
-    made = cls(**parts)
-    made.set_progress_bar_config(disable=True)
-    return made, {k: v for k, v in options.items() if k != "num_frames"} | {"strength": 0.7}
-
-
-@cache
-def controlled() -> tuple[Any, dict[str, Any]]:
-    pipe, options = built(IMAGE)
-    controlnet = diffusers.ControlNetModel.from_unet(
-        pipe.unet, conditioning_embedding_out_channels=(8, 8, 16, 16)
-    )
-    draw(controlnet.eval().requires_grad_(False), 7)
-    made = diffusers.StableDiffusionControlNetPipeline(
-        **pipe.components, controlnet=controlnet, requires_safety_checker=False
-    )
-    made.set_progress_bar_config(disable=True)
-    return made, options
+    plain = str | int | float
+    return made.pipe, {k: v for k, v in made.arguments.items() if k not in RESERVED and isinstance(v, plain)}
 
 
 def of(pipeline: tuple[Any, dict[str, Any]], **inputs: Any) -> jvid.Ensemble:
@@ -109,10 +82,10 @@ def test_a_picture_is_one_experts_condition() -> None:
 
 
 def test_a_control_net_follows_its_picture_for_each_prompt_of_a_batch() -> None:
-    made = of(controlled(), image=picture(0, 64, 64))
+    made = of(built(CONTROLLED), image=picture(0, 64, 64))
     assert made.experts == ("image",)
     x = torch.randn((2, *made.shape), generator=torch.Generator().manual_seed(5))
-    pipe, options = controlled()
+    pipe, options = built(CONTROLLED)
     stock = torch.cat(
         [
             pipe(
@@ -123,15 +96,15 @@ def test_a_control_net_follows_its_picture_for_each_prompt_of_a_batch() -> None:
         ]
     )  # fmt: skip
     assert off(sampled(made, PROMPT, "a green bird", x=x)[:, :, 0], stock) < 1e-5
-    other = of(controlled(), image=picture(1, 64, 64))
+    other = of(built(CONTROLLED), image=picture(1, 64, 64))
     assert off(sampled(other, PROMPT, "a green bird", x=x)[:, :, 0], stock) > 1e-3
 
 
 def test_a_run_that_changes_a_clip_begins_with_noise_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = [picture(i) for i in range(5)]
-    made = of(video_to_video(), video=clip)
+    made = of(built(CHANGING), video=clip)
     assert (made.experts, made.frame_experts) == (("video",), ())
-    pipe, options = video_to_video()
+    pipe, options = built(CHANGING)
     first = jvid.compose(attrs.evolve(made.strategy, steps=STEPS), made).plan().steps[0].start
     assert first.t < 0.95  # the steps before the strength are skipped
     z = start(made.shape, [0], first) / (first.alpha**2 + first.sigma**2) ** 0.5
@@ -140,7 +113,7 @@ def test_a_run_that_changes_a_clip_begins_with_noise_on_it(monkeypatch: pytest.M
         patch.setattr(module, "randn_tensor", lambda *args, **kwargs: z)
         stock = pipe(clip, PROMPT, num_inference_steps=STEPS, output_type="latent", **options)[0]
     assert off(sampled(made), stock) < 1e-5
-    assert off(sampled(of(video_to_video(), video=clip[::-1])), stock) > 1e-3
+    assert off(sampled(of(built(CHANGING), video=clip[::-1])), stock) > 1e-3
     # In a mixture too.
     pair = jvid.load("ensemble", plain=of(built(WAN)), changed=made)
     assert pair.changes_a_clip
@@ -161,9 +134,48 @@ def test_a_pipeline_without_prompts_has_an_empty_condition() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("inputs")
     built(I2V)[0].save_pretrained(place / "i2v")
+    for name in GIVEN:
+        built(name)[0].save_pretrained(place / name)
     picture(0).save(place / "first.png")
     picture(1).save(place / "other.png")
+    picture(2, 64, 64).save(place / "drawing.png")
+    first, *others = [picture(seed) for seed in range(5)]
+    first.save(place / "clip.gif", save_all=True, append_images=others)
     return place
+
+
+def words_of(name: str, *more: str) -> list[str]:
+    """A command that samples of one saved pipeline alone."""
+    expert, options = GIVEN[name][0], ",".join(f"{k}={v}" for k, v in built(name)[1].items())
+    solver = ["--selector", f"always:name={expert}", "--solver", "ddim", "--grid", "native"]
+    return ["sample", PROMPT, "--expert", f"{expert}={name}:{options}", *more, *solver, "--steps", str(STEPS)]
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_clips_and_drawings_by_file_are_those_of_python(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(folder)
+    expert, argument, file = GIVEN[name]
+    words = words_of(name, "--input", f"{expert}.{argument}={file}")
+    assert main([*words, "-o", "a.safetensors"]) == 0
+    latents = load_file("a.safetensors")["latents"]
+    wanted = sampled(of(built(name), **{argument: read_given(file)}))
+    assert off(latents.reshape(wanted.shape), wanted) < 1e-5
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_missing_input_is_named_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, name: str
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main([*words_of(name), "-o", "x.safetensors"]) == 2
+    expert, argument, _ = GIVEN[name]
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"expert '{expert}': " in line
+    assert f"{name} got no {argument}, and cannot be called" in line
+    assert f"--input NAME.{argument}=FILE" in line
+    assert not Path("x.safetensors").exists()
 
 
 def test_a_file_on_the_command_line_and_again(
@@ -209,7 +221,7 @@ def test_a_wrong_input_is_one_line(
 
 def test_inputs_of_what_is_loaded_already() -> None:
     given = {"image": {"image": picture(0, 64, 64)}}
-    made = jvid.load("ensemble", image=controlled()[0], inputs=given)
+    made = jvid.load("ensemble", image=built(CONTROLLED)[0], inputs=given)
     assert made.denoiser("image").options == given["image"]
     with pytest.raises(InputError, match="expert 'image': got a Ensemble with inputs"):
         jvid.load("ensemble", image=made, inputs=given)

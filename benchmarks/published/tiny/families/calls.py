@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.published.tiny.components import autoencoders, encoders, languages, tokenizers
-from benchmarks.published.tiny.parts import picture
+from benchmarks.published.tiny.parts import clip, picture
 
 PROMPT = {"prompt": "a red cat", "num_inference_steps": 3, "guidance_scale": 5.0}
 
@@ -16,6 +16,9 @@ FRAMES = PICTURE | {"num_frames": 3}
 """A clip of which each latent frame is a frame, and its first picture."""
 
 FIRST = picture(64, 64)
+
+SHOTS = clip(64, 64, 3)
+"""The clip that such a pipeline is given."""
 
 SQUARE = PICTURE | {"guidance_scale": 4.0}
 """A picture by a transformer."""
@@ -28,6 +31,9 @@ CLIP = SHORT | {"height": 32, "width": 48, "num_frames": 5}
 """A clip compressed in time, and its first picture."""
 
 GIVEN = picture(32, 48)
+
+GIVEN_CLIP = clip(32, 48, 5)
+"""The clip that such a pipeline is given."""
 
 T5: dict[str, Any] = {"text_encoder": encoders.t5(), "tokenizer": tokenizers.t5()}
 GEMMA2: dict[str, Any] = {"text_encoder": languages.gemma("2"), "tokenizer": tokenizers.gemma()}

@@ -43,6 +43,26 @@ COGVIDEOX = Recipe(
     CLIP,
 )
 
+
+def easy_network(**more: Any) -> Part:
+    """EasyAnimate's transformer."""
+    values: dict[str, Any] = {
+        "num_attention_heads": 2,
+        "attention_head_dim": 16,
+        "in_channels": 4,
+        "out_channels": 4,
+        "patch_size": 2,
+        "sample_width": 6,
+        "sample_height": 4,
+        "num_layers": 2,
+        "mmdit_layers": 1,
+        "time_embed_dim": 8,
+        "text_embed_dim": 32,
+        "add_norm_text_encoder": True,
+    }
+    return diffusers("EasyAnimateTransformer3DModel", **(values | more))
+
+
 EASY = Recipe(
     "text-to-video",
     {
@@ -51,21 +71,7 @@ EASY = Recipe(
             name="Qwen2VLForConditionalGeneration", config="Qwen2VLConfig"
         ),
         "tokenizer": tokenizers.qwen(256),
-        "transformer": diffusers(
-            "EasyAnimateTransformer3DModel",
-            num_attention_heads=2,
-            attention_head_dim=16,
-            in_channels=4,
-            out_channels=4,
-            patch_size=2,
-            sample_width=6,
-            sample_height=4,
-            num_layers=2,
-            mmdit_layers=1,
-            time_embed_dim=8,
-            text_embed_dim=32,
-            add_norm_text_encoder=True,
-        ),
+        "transformer": easy_network(),
         "scheduler": schedulers.flow(5.0),
     },
     CLIP | {"negative_prompt": "grey"},

@@ -30,10 +30,16 @@ COGVIEW3 = Recipe(
     SHORT,
 )
 
+
+def cogview4_network(**more: Any) -> Part:
+    """CogView 4's transformer."""
+    return diffusers("CogView4Transformer2DModel", **_COGVIEW, rope_axes_dim=(8, 8), **more)
+
+
 COGVIEW4 = COGVIEW3.but(
     text_encoder=languages.glm(),
     tokenizer=tokenizers.llama(side="left"),
-    transformer=diffusers("CogView4Transformer2DModel", **_COGVIEW, rope_axes_dim=(8, 8)),
+    transformer=cogview4_network(),
     scheduler=schedulers.flow(
         use_dynamic_shifting=True, base_shift=0.25, max_shift=0.75, time_shift_type="linear"
     ),

@@ -32,7 +32,7 @@ SANA_VIDEO = Recipe(
 ).called(num_frames=...)
 
 
-def sana_network(**more: Any) -> Part:
+def sana_network(name: str = "SanaTransformer2DModel", **more: Any) -> Part:
     """Sana's transformer, of linear attention."""
     values: dict[str, Any] = {
         "in_channels": 4,
@@ -46,7 +46,7 @@ def sana_network(**more: Any) -> Part:
         "caption_channels": 32,
         "sample_size": 8,
     }
-    return diffusers("SanaTransformer2DModel", **(values | more))
+    return diffusers(name, **(values | more))
 
 
 SANA = Recipe(
@@ -64,6 +64,11 @@ SANA = Recipe(
     },
     SHORT | {"complex_human_instruction": None, "use_resolution_binning": False},
 )
+
+SPRINT = SANA.but(
+    transformer=sana_network(guidance_embeds=True, qk_norm="rms_norm_across_heads"),
+    scheduler=diffusers("SCMScheduler", prediction_type="trigflow", sigma_data=0.5),
+).called(num_inference_steps=2, intermediate_timesteps=None)
 
 SANA_WM = Recipe(
     "image-to-video",
@@ -103,10 +108,7 @@ RECIPES = {
     "SanaVideoPipeline": SANA_VIDEO,
     "SanaImageToVideoPipeline": SANA_VIDEO.but("image-to-video").called(image=GIVEN),
     "SanaPipeline": SANA,
-    "SanaSprintPipeline": SANA.but(
-        transformer=sana_network(guidance_embeds=True, qk_norm="rms_norm_across_heads"),
-        scheduler=diffusers("SCMScheduler", prediction_type="trigflow", sigma_data=0.5),
-    ).called(num_inference_steps=2, intermediate_timesteps=None),
+    "SanaSprintPipeline": SPRINT,
     "SanaPAGPipeline": SANA,
     "SanaWMPipeline": SANA_WM,
 }

@@ -45,6 +45,16 @@ SD2 = SD.but(
     scheduler=schedulers.zero_snr(),
 )
 
+XL: dict[str, Any] = {
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 8,
+    "projection_class_embeddings_input_dim": 64,
+}
+"""What SDXL's UNet has in the place of Stable Diffusion's: no text at the finer resolution, and sizes beside the time."""
+
 SDXL = Recipe(
     "text-to-image",
     {
@@ -53,15 +63,7 @@ SDXL = Recipe(
         "text_encoder_2": encoders.clip(24, projection=16),
         "tokenizer": tokenizers.clip(),
         "tokenizer_2": tokenizers.clip(),
-        "unet": unet(
-            40,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            use_linear_projection=True,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=8,
-            projection_class_embeddings_input_dim=64,
-        ),
+        "unet": unet(40, **XL),
         "scheduler": schedulers.euler(),
         "add_watermarker": False,
     },
@@ -69,6 +71,8 @@ SDXL = Recipe(
 )
 
 DDIM = SD.but(scheduler=schedulers.ddim())
+
+LCM = SD.but(unet=unet(time_cond_proj_dim=16), scheduler=diffusers("LCMScheduler", **schedulers.BETAS))
 
 BOXES = SD.but(
     scheduler=schedulers.ddim(),
@@ -90,9 +94,7 @@ RECIPES = {
     "StableDiffusionPipeline:ddim": SD.but(scheduler=schedulers.ddim()),
     "StableDiffusionPipeline:2": SD2,
     "StableDiffusionXLPipeline": SDXL,
-    "LatentConsistencyModelPipeline": SD.but(
-        unet=unet(time_cond_proj_dim=16), scheduler=diffusers("LCMScheduler", **schedulers.BETAS)
-    ),
+    "LatentConsistencyModelPipeline": LCM,
     "StableDiffusionPAGPipeline": DDIM.but(requires_safety_checker=False, pag_applied_layers=["mid"]),
     "StableDiffusionXLPAGPipeline": SDXL,
     "StableDiffusionSAGPipeline": DDIM,

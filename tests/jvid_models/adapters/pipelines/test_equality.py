@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from benchmarks.published.comparison import compare, prepared_run
+from jvid_models.adapters.pipelines.call import UnstatedSteps
 from jvid_models.adapters.pipelines.compared import COMPARED
 
 STREAMS = ("LTX2Pipeline",)
@@ -32,6 +33,9 @@ CLASSES = (
     "QwenImagePipeline",
     "CogView4Pipeline",  # timesteps before the shift
     "Cosmos2TextToImagePipeline",  # flow that explodes
+    "WanVideoToVideoPipeline",  # begins with noise on a clip
+    "StableDiffusionControlNetPipeline",
+    "FluxControlNetPipeline",
 )
 
 
@@ -45,3 +49,13 @@ def test_a_run_equals_the_pipelines_own(name):
     assert found.prompt is None or found.prompt > 1e-3
     assert found.streams == (name in STREAMS)
     assert torch.isfinite(run.stock).all()
+
+
+def test_a_run_of_a_part_of_its_steps_knows_its_turns():
+    """A ControlNet that ends half-way, in a run that begins behind its first steps."""
+    name = "StableDiffusionControlNetImg2ImgPipeline:part"
+    with pytest.raises(UnstatedSteps, match="does not do the same in each turn"):
+        prepared_run(name)
+    run = prepared_run(name, stated=True)
+    assert len(run.grid) - 1 == run.denoiser.call.steps - run.denoiser.setting.skipped == 2
+    assert run.error(run.sampled()) < 1e-5

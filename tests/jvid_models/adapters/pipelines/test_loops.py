@@ -49,7 +49,7 @@ def test_a_turn_by_itself_is_not_one_of_a_loop_with_a_state(fault, monkeypatch):
     assert compare(run_of(toy(fault), CALL)).error > 1e-3
 
 
-@pytest.mark.parametrize("fault", ["counts", "switches", "steps"])
+@pytest.mark.parametrize("fault", ["counts", "weighs", "switches", "steps"])
 def test_a_loop_that_counts_is_told_its_steps(fault):
     run = assert_equal(toy(fault), stated=True)
     assert not run.denoiser.setting.streams

@@ -13,11 +13,11 @@ class ToyNetwork(nn.Module):
         self.mix = nn.Conv2d(4, 4, 3, padding=1)
         self.calls, self.loud = 0, False
 
-    def forward(self, x, t, text):
+    def forward(self, x, t, text, weights=(1.0,)):
         self.calls += 1
         if self.loud:
             text = 2 * text
-        return self.mix(x) + text.view(-1, 1, 1, 1) + t / 1000
+        return (self.mix(x) + text.view(-1, 1, 1, 1) + t / 1000) * weights[0]
 
 
 class ToyDecoder(nn.Module):
@@ -57,7 +57,8 @@ class ToyPipeline(diffusers.DiffusionPipeline):
         for i, t in enumerate(self.scheduler.timesteps):
             if self.fault == "switches":
                 self.network.loud = i < len(self.scheduler.timesteps) // 2
-            output = self.network(latents, t, text)
+            given = {"weights": [1.0 + i]} if self.fault == "weighs" else {}
+            output = self.network(latents, t, text, **given)
             if self.fault == "fails":
                 raise KeyboardInterrupt
             if self.fault == "noise":
