@@ -116,6 +116,8 @@ class VisitedLevels(SchedulerLevels):
             inner = [self._time(sigma) for sigma in visits.sigmas]
         if visits.last is not None:
             return (*inner, self._time(visits.last))
+        if visits.behind:  # a loop that leaves its last timesteps out
+            return (*inner, (visits.behind[0] + 1.0) / self.clock.T)
         return (*inner, 0.0 if visits.ends_clean else 1.0 / self.clock.T)
 
     @property

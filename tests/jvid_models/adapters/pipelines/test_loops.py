@@ -277,6 +277,20 @@ def test_an_error_of_a_loop_that_has_no_room_asks_for_the_number_of_steps():
     assert_equal(Keeping(network(), ToyDecoder(), scheduler()), stated=True)
 
 
+def test_a_loop_of_a_fixed_number_of_steps_asks_for_it():
+    class Scheduled(ToyPipeline):
+        @torch.no_grad()
+        def __call__(self, prompt=None, num_inference_steps=4, generator=None, output_type="pt", scales=(1,)):
+            if len(scales) != num_inference_steps:
+                raise ValueError("one scale for each step")
+            return super().__call__(prompt, 64, num_inference_steps, generator, output_type)
+
+    given = {"scales": (1, 1, 1, 1)}
+    with pytest.raises(UnstatedSteps, match="does not take 8 steps .one scale for each step.: state"):
+        run_of(Scheduled(network(), ToyDecoder(), scheduler()), CALL | given)
+    assert_equal(Scheduled(network(), ToyDecoder(), scheduler()), stated=True, **given)
+
+
 class Leaving(ToyPipeline):
     """One that leaves the last timestep out."""
 
@@ -290,11 +304,10 @@ class Leaving(ToyPipeline):
         return (self.vae.decode(latents / 0.2),)
 
 
-def test_the_number_of_steps_is_asked_for_only_where_it_is_not_stated():
-    with pytest.raises(
-        UnstatedSteps, match="steps for 8 timesteps: expected one each; state num_inference_steps"
-    ):
-        run_of(Leaving(network(), ToyDecoder(), scheduler()), CALL)
+def test_a_loop_that_leaves_its_last_timestep_out_ends_there():
+    run = assert_equal(Leaving(network(), ToyDecoder(), scheduler()))
+    assert len(run.grid) == 4
+    assert run.grid[-1] == 0.25
     with pytest.raises(InputError, match=r"steps for 4 timesteps: expected one each$") as caught:
         run_of(Leaving(network(), ToyDecoder(), scheduler()), CALL, stated=True)
     assert type(caught.value) is InputError
