@@ -286,7 +286,7 @@ def test_a_loop_of_a_fixed_number_of_steps_asks_for_it():
             return super().__call__(prompt, 64, num_inference_steps, generator, output_type)
 
     given = {"scales": (1, 1, 1, 1)}
-    with pytest.raises(UnstatedSteps, match="does not take 8 steps .one scale for each step.: state"):
+    with pytest.raises(UnstatedSteps, match=r"does not take 8 steps \(one scale for each step\): state"):
         run_of(Scheduled(network(), ToyDecoder(), scheduler()), CALL | given)
     assert_equal(Scheduled(network(), ToyDecoder(), scheduler()), stated=True, **given)
 
