@@ -90,7 +90,6 @@ def test_the_smallest_levels_can_be_computed(solver: str, dtype: str) -> None:
         ),
         ({"experts": {"a": Expert(ORACLE, "shared")}}, "the noise of expert 'a' is the text 'shared'"),
     ],
-    ids=str,
 )  # fmt: skip
 def test_parts_of_another_kind_are_refused_at_construction(parts: dict[str, Any], words: str) -> None:
     given = {"experts": {"a": Expert(ORACLE)}, "selector": Always("a"), "solver": DDIM(), "grid": Leading(4)}
