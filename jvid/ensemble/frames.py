@@ -6,15 +6,14 @@ factor 4, offset 1: a causal autoencoder's 4k + 1 frames, of k + 1 latents
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-from jvid.errors import InputError, JvidWarning
+from jvid.errors import InputError
 
-__all__ = ["FrameRule", "warn_of_rates"]
+__all__ = ["FrameRule", "check_rates"]
 
 
 @attrs.frozen
@@ -68,13 +67,15 @@ class FrameRule:
         return f"{self.factor}k + 1" if self.offset else f"{self.factor}k"
 
 
-def warn_of_rates(fps: float, experts: Mapping[str, float]) -> None:
-    """Warn of experts of clips of another frame rate than that of the ensemble, which was not stated: they disagree on motion."""
+def check_rates(fps: float, experts: Mapping[str, float]) -> None:
+    """Refuse experts of clips of another frame rate than that of the ensemble, which was not stated: they disagree on motion.
+
+    Raises:
+        InputError: it names the expert.
+    """
     for name, rate in experts.items():
         if rate != fps:
-            warnings.warn(
+            raise InputError(
                 f"expert {name!r} makes clips of {rate:g} frames per second, beside {fps:g} of the first expert of clips: "
-                "state the frame rate of the ensemble, fps= or --fps",
-                JvidWarning,
-                stacklevel=4,
+                "expected one frame rate; state the ensemble's, fps= or --fps, to mix them anyway"
             )

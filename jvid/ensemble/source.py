@@ -23,7 +23,7 @@ import attrs
 from jvid import documents
 from jvid.ensemble.deferred import Deferred
 from jvid.ensemble.ensemble import Ensemble, Member
-from jvid.ensemble.frames import warn_of_rates
+from jvid.ensemble.frames import check_rates
 from jvid.ensemble.inputs import InputFile, Inputs, input_files, merged
 from jvid.errors import InputError, UnknownNameError, located
 from jvid.machine.device import check_device
@@ -176,8 +176,8 @@ class Source:
             weights: read weights; without them factories that can (``weights=``) make what a plan needs alone.
 
         Raises:
-            InputError: a device that is not there; an expert, encoder or codec that does not fit; an ensemble that is made of
-                itself. The message names the expert.
+            InputError: a device that is not there; an expert, encoder or codec that does not fit; experts of clips of different
+                frame rates without ``fps``; an ensemble that is made of itself. The message names the expert.
             UnknownNameError: a name that no plugin registers and that is no folder.
         """
         check_device(device)
@@ -226,7 +226,7 @@ class Source:
         )
         around = base or changes or _around([*owners.values()])
         if around is not None and self.fps is None:
-            warn_of_rates(
+            check_rates(
                 around.fps,
                 {name: each.fps for name, each in owners.items() if members[name].denoises == "clips"},
             )

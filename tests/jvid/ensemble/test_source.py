@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from jvid.core.conditions import PerExpert
 from jvid.denoisers.framewise import Framewise
 from jvid.ensemble import Ensemble, Source, compose
 from jvid.ensemble.pixels import PixelCodec
-from jvid.errors import InputError, JvidError, JvidWarning, MissingDependencyError, UnknownNameError
+from jvid.errors import InputError, JvidError, MissingDependencyError, UnknownNameError
 from jvid.plugins import hookimpl
 from jvid.plugins.registrar import Registrar
 from jvid.plugins.registry import current
@@ -120,28 +119,25 @@ def test_an_expert_of_an_ensemble_is_named_behind_a_sign(more: list[Any]) -> Non
 
 
 def test_an_ensemble_of_one_expert_or_of_that_name_needs_no_sign(more: list[Any]) -> None:
-    ensemble = Source(experts={"video": "toy", "renamed": "alone"}).load()
+    ensemble = Source(experts={"video": "toy", "renamed": "alone"}, fps=12.5).load()
     assert ensemble.denoiser("renamed") == GaussianOracle(FlowMatching())
     assert ensemble.member("video").denoises == "clips"
-    assert (ensemble.shape, ensemble.fps) == (SHAPE, 12.5)  # of the first
+    assert ensemble.shape == SHAPE  # of the first
     with pytest.raises(
         InputError, match="expert 'high': toy has the experts video, image: expected toy#EXPERT of one"
     ):
         Source(experts={"high": "toy"}).load()
 
 
-def test_experts_of_another_frame_rate_are_warned_of(more: list[Any]) -> None:
+def test_experts_of_another_frame_rate_are_refused(more: list[Any]) -> None:
     experts = {"video": "toy", "other": "alone", "still": "toy#image"}
-    with pytest.warns(JvidWarning) as warned:
-        assert Source(experts=experts).load().fps == 12.5
-    assert [str(each.message) for each in warned] == [
-        "expert 'other' makes clips of 24 frames per second, beside 12.5 of the first expert of clips: state the frame "
-        "rate of the ensemble, fps= or --fps"
-    ]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        Source(experts=experts, fps=24.0).load()
-        Source(experts={"video": "toy", "still": "toy#image"}).load()
+    with pytest.raises(
+        InputError,
+        match=r"expert 'other' makes clips of 24 frames per second, beside 12\.5 of the first .* state the ensemble's",
+    ):
+        Source(experts=experts).load()
+    assert Source(experts=experts, fps=24.0).load().fps == 24.0
+    assert Source(experts={"video": "toy", "still": "toy#image"}).load().fps == 12.5
 
 
 def test_experts_are_added_to_an_ensemble_or_take_the_place_of_its_own(more: list[Any]) -> None:
