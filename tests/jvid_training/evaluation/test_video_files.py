@@ -52,6 +52,16 @@ def test_videos_take_the_reference_s_rate_size_and_length(tmp_path: Path) -> Non
     assert opened(tmp_path).labels[0] == "jumping"
 
 
+def test_videos_take_the_ratio_of_an_oblong_reference(tmp_path: Path) -> None:
+    frames = np.full((4, 64, 96, 3), 100, np.uint8)
+    frames[:, :8] = frames[:, -8:] = 255  # outside of the middle 48 x 96
+    record(tmp_path / "a.mkv", frames)
+    oblong = Clips(np.zeros((1, 2, 16, 32, 3), np.uint8), fps=12.5)
+    (batch,) = VideoFiles("others", video_files(tmp_path), oblong).batches()
+    assert batch.shape == (1, 2, 16, 32, 3)
+    np.testing.assert_allclose(batch[:, :, 1:-1], 100, atol=3)
+
+
 def test_clips_that_will_not_do_are_named(tmp_path: Path) -> None:
     for name, frames, words in (
         (
