@@ -49,10 +49,6 @@ class VideoFiles:
     def __init__(self, name: str, files: Sequence[Path], reference: ClipSource) -> None:
         self.name, self._files = name, tuple(files)
         self.fps, self.frames, self.size = reference.fps, reference.frames, reference.size
-        if self.size[0] != self.size[1]:
-            raise InputError(
-                f"{name}: videos are cropped to squares, the reference has {self.size}; give a set of clips"
-            )
 
     def __len__(self) -> int:
         return len(self._files)
