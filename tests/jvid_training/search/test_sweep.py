@@ -335,10 +335,15 @@ def test_workers_that_get_nowhere_are_told(tmp_path: Path, monkeypatch: pytest.M
         assert re.fullmatch(r"worker [01] ended with error: .*'toy'.*: its trial is repeated", text)
 
 
-@pytest.mark.parametrize("name", ["ablation", "early", "final", "half", "sweep"])
-def test_workers_get_the_recipe_as_it_is(name: str) -> None:
-    recipe = load_study(ROOT / f"recipes/actions-64/{name}.toml")
+STUDIES = [path for path in sorted((ROOT / "recipes").glob("*/*.toml")) if "[study]" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_workers_get_the_recipe_as_it_is(path: Path) -> None:
+    recipe = load_study(path)
     assert structure_study(json.loads(json.dumps(plain(recipe)))) == recipe
+    for strategy in recipe.ablation.strategies.values():
+        Strategy.load(ROOT / strategy)
 
 
 def test_the_bundled_recipes_load() -> None:
