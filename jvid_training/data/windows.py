@@ -61,7 +61,7 @@ class Window:
 
 
 @attrs.frozen(eq=False)
-class _Group:
+class _BucketWindows:
     """Windows that are drawn together: an action, then one of its windows.
 
     Attributes:
@@ -118,7 +118,7 @@ class Windows:
         self._windows = self.manifest.windows()
         counted = self._counted(self._rows)
         self.actions = tuple(sorted(counted))
-        self._all = _Group(tuple(counted[name] for name in self.actions))
+        self._all = _BucketWindows(tuple(counted[name] for name in self.actions))
         self._buckets = self._bucketed(counted)
         total = np.cumsum([share for _, share in self._buckets])
         self.shares = tuple(share / float(total[-1]) for _, share in self._buckets)
@@ -137,7 +137,9 @@ class Windows:
             found[every.names["action"][number]] = chosen[mine], np.cumsum(counts[mine])
         return found
 
-    def _bucketed(self, whole: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[tuple[_Group, float]]:
+    def _bucketed(
+        self, whole: dict[str, tuple[np.ndarray, np.ndarray]]
+    ) -> list[tuple[_BucketWindows, float]]:
         """Each bucket of the manifest with its chance; ``whole`` are the actions with the windows of all buckets."""
         found = []
         for number in range(len(self.manifest.buckets)):
@@ -147,7 +149,9 @@ class Windows:
                 [int(ends[-1]) / int(whole[name][1][-1]) for name, (_, ends) in counted.items()]
             )
             share = float(chances[-1]) if len(chances) else 0.0
-            found.append((_Group(tuple(counted.values()), chances / share if share else chances), share))
+            found.append(
+                (_BucketWindows(tuple(counted.values()), chances / share if share else chances), share)
+            )
         return found
 
     @property

@@ -14,6 +14,8 @@ from tests.mutants.reproduce import unreproduced
 
 EVERY = {"schedule": 4, "solver": 20, "sampler": 8, "wrapper": 14, "plugin": 5}
 """One of so many mutants is tried, by kind."""
+EXAMPLES = {"schedule": 12}
+"""Examples that a check gets, by kind; six elsewhere."""
 NAMED = {
     ("schedule", "always_double"), ("selector", "later_by_a_step"), ("selector", "open_end"), ("noise", "single_precision"),
 }  # fmt: skip
@@ -27,7 +29,7 @@ def test_reproducing_lines_paste(kind):
         m for m in mutants if (kind, m.name) in NAMED
     ]
     assert sample
-    failed = {one.name: why for one in sample if (why := unreproduced(one, 6))}
+    failed = {one.name: why for one in sample if (why := unreproduced(one, EXAMPLES.get(kind, 6)))}
     assert not failed
 
 

@@ -141,7 +141,7 @@ def test_stills_that_do_not_fit_are_refused_in_one_line(recipe: Recipe, tmp_path
         assert "\n" not in str(caught.value)
 
     refused("training.stills: got a recipe of kind 'image', expected 'video'", kind="image")
-    refused(r"holds windows of \d+ frames, expected 1", stills=recipe.data.latents)
+    refused(r"holds windows of up to \d+ frames, expected 1", stills=recipe.data.latents)
     refused("no latents in", stills=str(tmp_path))
     refused("is of another latent space.*mean", main=attrs.evolve(main, mean=tuple(m + 1 for m in main.mean)))
 
