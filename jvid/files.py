@@ -29,8 +29,8 @@ from jvid.leftovers import clean, clean_once, hidden, remove
 from jvid.refusals import read_json, refused, unreadable
 
 __all__ = [
-    "check_file", "check_folder", "clean", "make_folder", "put_folder", "read_json", "remove", "safe_name", "whole_file",
-    "whole_folder", "write_json",
+    "check_apart", "check_file", "check_folder", "clean", "make_folder", "put_folder", "read_json", "remove", "safe_name",
+    "whole_file", "whole_folder", "write_json",
 ]  # fmt: skip
 
 
@@ -56,6 +56,18 @@ def check_file(path: str | Path, endings: Sequence[str] = (), *, parents: bool =
         raise InputError(f"output {str(path)!r}: there is no folder {str(path.parent)!r}, make it first")
     _check_writable(path)
     return path
+
+
+def check_apart(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
+    """Refuse an output that would replace a file that is read.
+
+    Raises:
+        InputError: it names the file.
+    """
+    read = {os.path.realpath(path) for path in inputs}
+    for path in outputs:
+        if os.path.realpath(path) in read:
+            raise InputError(f"output {str(path)!r} is read, too: it would be replaced, give another name")
 
 
 def check_folder(path: str | Path, marker: str, owned: Sequence[str] = ()) -> Path:

@@ -100,7 +100,7 @@ def sample(
     from jvid.cli.progress import steps_bar
     from jvid.core.plan import Plan
     from jvid.ensemble.compose import Composition
-    from jvid.files import check_file
+    from jvid.files import check_apart, check_file
     from jvid.machine.device import prepare
     from jvid.media import check_library, check_path
     from jvid.media.files import format_of
@@ -149,6 +149,8 @@ def sample(
     # An ensemble given beside --again is the file's ensemble at another place.
     named = None if record is None else record.ensemble
     source = ensemble.source(named) or named or default_source()
+    read = [file.path for files in source.inputs.values() for file in files.values()]
+    check_apart([path for path, _ in wanted], [*read, *filter(None, [prompt_file, plan, start.strategy])])
     precision = dtype or (record.dtype if record else "float32")
     stated = start.started()  # a file that is no strategy is reported before anything loads
     models = source.load(device, precision, host=stays_on_host(offload))

@@ -113,6 +113,7 @@ class Run:
             # the others keep the level's double precision.
             dtype = torch.float32 if x.device.type == "mps" else torch.float64
             t = torch.full((), level.t, dtype=dtype, device=x.device)
+            version = None if x.is_inference() else x._version
             started = time.perf_counter()
             try:
                 x_0 = self._denoisers[name](x, t, for_expert(self._cond, name))
@@ -122,6 +123,11 @@ class Run:
             except Exception as error:
                 annotate(error, f"expert {name!r} {_at(step, level)}", self._denoisers[name])
                 raise
+            if version is not None and x._version != version:
+                self._reported = InputError(
+                    f"expert {name!r} at step {step.index + 1} of {step.count} wrote to x: expected a prediction of its own"
+                )
+                raise self._reported
             if not is_like(x_0, x):
                 who = f"expert {name!r} at step {step.index + 1} of {step.count}"
                 self._reported = InputError(
@@ -136,8 +142,8 @@ class Run:
                 raise self._reported
             self.seconds[name] += time.perf_counter() - started
             self.calls[name] += 1
-            if len(weights) > 1:
-                x_0 = weight * x_0
+            # A copy: a network may write its next prediction to the same memory, as CUDA graphs do, and solvers keep this one.
+            x_0 = weight * x_0 if len(weights) > 1 else x_0.clone()
             total = x_0 if total is None else total + x_0
         assert total is not None  # a step of a plan has an expert
         return total

@@ -125,7 +125,7 @@ def start(
         raise InputError(f"x of shape {tuple(x.shape)}: expected clips of shape {tuple(shape)}")
     if dtype is None:
         dtype = x.dtype if x.dtype in (torch.float32, torch.float64) else torch.float32
-    return x.to(dtype).to(device or x.device)
+    return torch.empty_like(x, dtype=dtype, device=device or x.device).copy_(x)  # x stays the caller's
 
 
 def streams_of(x: Tensor, seeds: Sequence[int]) -> tuple[int, ...]:

@@ -84,10 +84,9 @@ class Experts:
         denoisers = [each.denoiser for each in self.pipelines.values()]
         if unknown := options.unknown(denoisers):
             raise InputError(f"{unknown[0]}: no expert's pipeline takes it, leave it out")
-        if unknown := [
-            name for name in inputs or {} if name not in self.pipelines and name not in self.names
-        ]:
-            raise InputError(f"inputs for {unknown[0]!r}: expected experts of {', '.join(self.names)}")
+        read = self.names if self.whole else tuple(self.pipelines)
+        if unknown := [name for name in inputs or {} if name not in read]:
+            raise InputError(f"inputs for {unknown[0]!r}: expected experts of {', '.join(read)}")
         made: dict[int, Any] = {}
         for name, each in self.sources.items():
             if isinstance(each, PipelineExpert) and id(each) not in made:

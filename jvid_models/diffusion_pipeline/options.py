@@ -132,7 +132,7 @@ class CallOptions:
         for name, member in ensemble.members.items():
             scale = None if guides_itself(member) else self.scale(name)
             if scale is not None and (member.conditioner is not None or self.guidance_scale != scale):
-                scales[name] = scale
+                scales[name] = max(scale, 1.0)  # at 1 and below pipelines do not guide
         return with_guidance(strategy, scales, ensemble.default_wrappers) if scales else strategy
 
     def unknown(self, denoisers: Sequence[PipelineDenoiser]) -> list[str]:

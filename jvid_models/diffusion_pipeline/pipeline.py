@@ -132,7 +132,7 @@ class JVIDPipeline(PipelineDevices, DiffusionPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        prompt: str | Sequence[str],
+        prompt: str | Sequence[str] = "",
         negative_prompt: str | None = None,
         height: int | None = None,
         width: int | None = None,
@@ -181,6 +181,8 @@ class JVIDPipeline(PipelineDevices, DiffusionPipeline):
             raise InputError(
                 f"callback_on_step_end_tensor_inputs names {unknown[0]!r}: expected 'latents' alone"
             )
+        if not isinstance(prompt, str | list | tuple) or not all(isinstance(each, str) for each in prompt):
+            raise InputError(f"prompt {prompt!r}: expected a text, or a list of texts")
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         prompts = [text for text in prompts for _ in range(num_videos_per_prompt)]
         generators = as_generators(generator, len(prompts))

@@ -23,7 +23,15 @@ with extra("models"):
     from diffusers import ModelMixin
     from transformers import PreTrainedModel
 
-__all__ = ["is_pipeline_folder", "models_of", "models_without_weights", "parts_in", "variant_of"]
+__all__ = [
+    "check_parts",
+    "encoders_of",
+    "is_pipeline_folder",
+    "models_of",
+    "models_without_weights",
+    "parts_in",
+    "variant_of",
+]
 
 
 def is_pipeline_folder(folder: str | Path) -> bool:
@@ -54,6 +62,48 @@ def models_of(folder: Path, index: Mapping[str, Any], dtype: torch.dtype) -> dic
         if isinstance(model, type) and issubclass(model, ModelMixin):
             found[name] = load_saved(model, folder / name, f"the {name}", dtype=dtype)
     return found
+
+
+def encoders_of(
+    folder: Path, index: Mapping[str, Any], dtype: torch.dtype, variant: str | None
+) -> dict[str, Any]:
+    """The models of transformers in a folder, by name: its text and picture encoders.
+
+    Raises:
+        InputError: weights that lack tensors, which transformers draws at random; it names the part and the tensors.
+    """
+    found = {}
+    for name, library, kind in parts_in(index):
+        model = getattr(transformers, kind, None) if library == "transformers" else None
+        if not isinstance(model, type) or not issubclass(model, PreTrainedModel):
+            continue
+        loaded: Any = model
+        found[name], information = loaded.from_pretrained(
+            folder / name,
+            dtype=dtype,
+            use_safetensors=True,
+            variant=variant,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+        if lacking := sorted(information["missing_keys"]):
+            raise InputError(
+                f"the {name} in {folder / name} lacks {len(lacking)} tensors, such as {lacking[0]}: fetch the folder again"
+            )
+    return found
+
+
+def check_parts(folder: Path, index: Mapping[str, Any]) -> None:
+    """Refuse a folder without a part that its index names; diffusers may make it of defaults.
+
+    Raises:
+        InputError: it names the part.
+    """
+    for name, _, kind in parts_in(index):
+        if not (folder / name).is_dir():
+            raise InputError(
+                f"{folder} lacks {name}/, a {kind} by its model_index.json: fetch the folder again"
+            )
 
 
 def models_without_weights(folder: Path, index: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:

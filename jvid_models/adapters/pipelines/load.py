@@ -17,7 +17,13 @@ from jvid.machine.managed import are_too_large, units_of
 from jvid.media.given import read_given
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
-from jvid_models.adapters.pipelines.folders import models_of, models_without_weights, variant_of
+from jvid_models.adapters.pipelines.folders import (
+    check_parts,
+    encoders_of,
+    models_of,
+    models_without_weights,
+    variant_of,
+)
 from jvid_models.adapters.pipelines.lora import Files, Scales, load_loras, loads_into
 from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.placement import excluded_of, parts_of
@@ -150,13 +156,14 @@ def read_pipeline(
     stated, given = _index_of(path), dict(shared or {})
     own = {key: value for key, value in stated.items() if key not in given}
     kind, options = _class_of(stated), {"dtype": dtype, "local_files_only": True}
+    check_parts(Path(path), own)
     try:
         if not weights:
             return _without_weights(
                 kind, path, models_without_weights(Path(path), own, dtype) | given, options
             )
-        parts = models_of(Path(path), own, dtype) | given
         variant = variant_of(Path(path), own)
+        parts = models_of(Path(path), own, dtype) | encoders_of(Path(path), own, dtype, variant) | given
         pipe = kind.from_pretrained(path, use_safetensors=True, variant=variant, **options, **parts)
     except NeedsWeights:
         raise

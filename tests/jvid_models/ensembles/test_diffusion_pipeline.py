@@ -89,7 +89,7 @@ def test_options_of_a_call_are_those_of_the_pipeline() -> None:
         pipe(PROMPT, num_frames=6)
 
 
-@pytest.mark.parametrize("scale", [3.0, 1.0])
+@pytest.mark.parametrize("scale", [3.0, 1.0, 0.5, 0.0, -2.0])
 def test_the_guidance_of_a_call_reaches_jvids_own_adapter_too(scale: float) -> None:
     pipe = alone(IMAGE)
     given: dict[str, Any] = {"guidance_scale": scale, "negative_prompt": "grey"}

@@ -193,6 +193,10 @@ def test_a_file_on_the_command_line_and_again(
     a, b, c = (load_file(f"{name}.safetensors")["latents"] for name in "abc")
     assert torch.equal(a, b)
     assert off(c, a) > 1e-3
+    before = Path("first.png").read_bytes()
+    assert main([*words, "-o", "first.png"]) == 2
+    assert "output 'first.png' is read, too: it would be replaced" in capsys.readouterr().err
+    assert Path("first.png").read_bytes() == before
     shutil.copy("other.png", "first.png")
     capsys.readouterr()
     assert main(["sample", "--again", "a.safetensors", "-o", "d.safetensors"]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,31 @@ def test_a_missing_tensor_is_an_error_at_load_time(pipe: Any, tmp_path: Path) ->
     with pytest.raises(InputError, match=f"cannot load the unet .* lack {dropped}") as error:
         from_folder(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_missing_tensor_of_a_text_encoder_is_one_too(pipe: Any, tmp_path: Path) -> None:
+    """transformers draws it at random: no two loads of the folder would be the same."""
+    pipe.save_pretrained(tmp_path)
+    file = tmp_path / "text_encoder" / "model.safetensors"
+    kept = load_file(file)
+    dropped = next(name for name in kept if "q_proj.weight" in name)
+    save_file({name: value for name, value in kept.items() if name != dropped}, file, {"format": "pt"})
+    with pytest.raises(
+        InputError, match=r"the text_encoder in .* lacks 1 tensors, such as .*q_proj\.weight: fetch"
+    ) as error:
+        from_folder(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "vae"])
+def test_a_missing_part_is_named(pipe: Any, tmp_path: Path, part: str) -> None:
+    """diffusers makes some of them of their defaults."""
+    pipe.save_pretrained(tmp_path)
+    shutil.rmtree(tmp_path / part)
+    with pytest.raises(
+        InputError, match=f"lacks {part}/, a .* by its model_index.json: fetch the folder again"
+    ):
+        from_folder(tmp_path)
 
 
 def test_each_network_is_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
