@@ -185,7 +185,7 @@ class EmbeddingTable(PromptEncoder):
             (name for name in known if name not in close), key=lambda n: -len(words & set(n.split()))
         )
         offered = ", ".join(repr(known[name]) for name in close[:3])
-        return f"unknown prompt {prompt!r}: the table has {len(known)} prompts, the closest are {offered}"
+        return f"unknown prompt {prompt!r}: {len(known)} prompts are known, the closest are {offered}"
 
 
 def _packaged_minilm() -> Path:

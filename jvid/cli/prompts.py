@@ -21,7 +21,8 @@ PromptFile = Annotated[
     Path | None,
     typer.Option(
         "--prompts", metavar="FILE",
-        help='Prompts of a file, one a line, as text or as {"prompt": ..., "seed": ...}. A line without a seed has --seed; '
+        help='Prompts of a file, one a line, as text or as {"prompt": ..., "seed": ...}. Lines have --seed where none of '
+        "them has one, and 0 otherwise; "
         "empty lines are ignored.",
     ),
 ]  # fmt: skip

@@ -239,7 +239,7 @@ class Source:
         shape = self.shape or (around.shape if around is not None else None)
         if shape is None:
             raise InputError(
-                f"experts {', '.join(members)} come without a shape of clips: expected --shape, or an ensemble to add them to"
+                f"experts {', '.join(members)} come without a shape of clips: give --shape C,F,H,W, or an ensemble to add them to"
             )
         schedule = None if self.schedule is None else loader.shared("schedule", self.schedule)
         # Times of a model's own are times of its schedule.

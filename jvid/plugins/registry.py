@@ -276,6 +276,16 @@ class Registry:
     ) -> str:
         known = [c.qualified if "/" in name else c.name for c in found]
         parts = [f"unknown {kind} {name!r}: {_close(name, known, self.names(kind))}"]
+        rest = name.rpartition("/")[2]
+        if (
+            kind == "ensemble"
+            and "/" in name
+            and not difflib.get_close_matches(rest, [c.name for c in found])
+        ):
+            # A path rather than a name: README's own folders are called models/..., as a plugin is.
+            parts = [
+                f"no folder {name!r}: expected that of an ensemble or a pipeline, or one of {', '.join(self.names(kind))}"
+            ]
         if others := [c.kind for plugin in self.plugins for c in plugin.components
                       if name in (c.name, c.qualified)]:  # fmt: skip
             parts.append(f"there is a {' and a '.join(dict.fromkeys(others))} of this name")

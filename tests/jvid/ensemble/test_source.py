@@ -200,7 +200,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[JvidError], str]] = {
     "part": ({"experts": {"a": "gaussian:schedule=cosin"}}, UnknownNameError, "expert 'a': .*unknown schedule 'cosin'"),
     "form": ({"experts": {"a": "gaussian:schedule"}}, InputError, "expert 'a': .*expected option=value"),
     "denoises": ({"experts": {"a": A + ",denoises=images"}}, InputError, "expert 'a': .*'images': expected 'clips' or 'frames'"),
-    "no shape": ({"experts": {"a": A}, "shape": None}, InputError, "experts a come without a shape of clips: expected --shape"),
+    "no shape": ({"experts": {"a": A}, "shape": None}, InputError, "experts a come without a shape of clips: give --shape C"),
     "encoder's expert": ({"experts": {"a": A}, "text": {"b": "lengths"}}, InputError, "text for expert 'b': expected one of a"),
     "unknown encoder": ({"experts": {"a": A}, "text": {"*": "lengts"}}, UnknownNameError, "unknown text 'lengts'"),
     "unknown codec": ({"experts": {"a": A}, "codec": "pixel"}, UnknownNameError, "unknown codec 'pixel': did you mean pixels"),
