@@ -1,7 +1,7 @@
 """What is kept from one evaluation of a run to the next: the encoders' answers, and the states of caches in networks.
 
-A run goes down in time. Where time does not fall, another run begins: its caches are empty, and its prompts and pictures are
-encoded anew, by encoders that may have been edited since.
+A run goes down in time. Where time does not fall, another run begins: its caches are empty, and where time rises its prompts and
+pictures are encoded anew, by encoders that may have been edited since.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class KeptOfRun:
 
     def at(self, time: float) -> KeptOfRun:
         """For an evaluation at a time in [0, 1]; a new one where that does not follow the last one's."""
+        if time > self._time:
+            self.answers = self._answers()
         if time >= self._time:
-            self.answers, self.caches = self._answers(), CacheStates()
+            self.caches = CacheStates()
         self._time = time
         return self
