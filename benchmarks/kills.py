@@ -234,10 +234,10 @@ def check_checkpoints(out: Path) -> int:
 
 def compare(lives: Sequence[Life], reference: Life, steps: int) -> int:
     """Compare what the final weights consist of with the run that was never killed; returns the number of samples."""
-    begun = [(life, first) for life in lives if (first := life.begin) is not None]
-    ends = [first for _, first in begun[1:]] + [steps]
+    started = [(life, first) for life in lives if (first := life.begin) is not None]
+    ends = [first for _, first in started[1:]] + [steps]
     expected, compared, at = reference.samples(0, steps), 0, 0
-    for (life, first), last in zip(begun, ends, strict=True):
+    for (life, first), last in zip(started, ends, strict=True):
         if first != at or last < first:
             raise KillsError(f"a life began at step {first}, expected {at}")
         if any(set(range(first, last)) - set(done) for done in life.all_of("done")):
@@ -281,14 +281,14 @@ def run(folder: Path, kills: int, changes: int, steps: int, seed: int) -> dict[s
             if process.returncode:
                 raise KillsError(f"the last life failed: {(folder / 'output.txt').read_text()[-2000:]}")
         last = check_checkpoints(folder / "killed")
-        begun = [each.begin for each in lives if each.begin is not None]
+        started = [each.begin for each in lives if each.begin is not None]
         print(
             f"life {number + 1}: {world} of torchrun" if world > 1 else f"life {number + 1}: 1 process",
             end="",
         )
         print(f", from step {life.begin}, {how}; last checkpoint {last}", flush=True)
-        if begun and last < begun[-1]:
-            raise KillsError(f"the last checkpoint is of step {last}, and a life began at {begun[-1]}")
+        if started and last < started[-1]:
+            raise KillsError(f"the last checkpoint is of step {last}, and a life began at {started[-1]}")
     process, reference = start(folder, "whole", steps, 1, 0, 0)
     if process.wait(_SECONDS):
         raise KillsError(f"the reference failed: {(folder / 'output.txt').read_text()[-2000:]}")

@@ -81,6 +81,7 @@ def compare(
     strategy change every one.
     """
     from jvid.cli.progress import steps_bar
+    from jvid.files import check_apart
     from jvid.machine.device import prepare
     from jvid.media import check_library, check_path
     from jvid.pipeline.compare import compare as sampled
@@ -96,6 +97,7 @@ def compare(
     stated = _stated(strategies or [], paper or [])
     taken = prepare(device, threads)
     source = ensemble.source() or default_source()
+    check_apart(output, [*source.input_paths, *labelled(strategies or [], "--strategy").values()])
     models = source.load(device, dtype or "float32", host=stays_on_host(offload))
     used = {
         label: changes.changed(strategy, models)

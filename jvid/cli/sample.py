@@ -149,8 +149,10 @@ def sample(
     # An ensemble given beside --again is the file's ensemble at another place.
     named = None if record is None else record.ensemble
     source = ensemble.source(named) or named or default_source()
-    read = [file.path for files in source.inputs.values() for file in files.values()]
-    check_apart([path for path, _ in wanted], [*read, *filter(None, [prompt_file, plan, start.strategy])])
+    check_apart(
+        [path for path, _ in wanted],
+        [*source.input_paths, *filter(None, [prompt_file, plan, start.strategy])],
+    )
     precision = dtype or (record.dtype if record else "float32")
     stated = start.started()  # a file that is no strategy is reported before anything loads
     models = source.load(device, precision, host=stays_on_host(offload))

@@ -100,6 +100,11 @@ class Source:
         return found
 
     @property
+    def input_paths(self) -> tuple[str, ...]:
+        """The pictures, clips and tensors that are read."""
+        return tuple(file.path for files in self.inputs.values() for file in files.values())
+
+    @property
     def is_composed(self) -> bool:
         """Whether anything is stated beside the name of an ensemble."""
         return self.to_plain() != self.name

@@ -62,7 +62,7 @@ class Budget:
         return self.max_calls - self.calls
 
     @property
-    def told(self) -> str:
+    def remaining(self) -> str:
         """The limit of calls and how many are left, for a message."""
         return f"of max_calls={self.max_calls} {self.left} are left"
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import attrs
 
-from jvid.denoisers.wrapper import Wrapper
 from jvid.errors import InputError
 from jvid.testing.budget import Budget, Calling
 from jvid.testing.sampling import rebuilt
@@ -16,18 +15,6 @@ __all__ = ["CALLED", "calling"]
 
 CALLED = ("denoiser", "sampler", "features")
 """Kinds whose subjects are networks, or run some. Others run none but the kit's own."""
-
-
-@attrs.frozen(eq=False)
-class CountedExpert(Wrapper):
-    """An expert's denoiser whose calls are counted."""
-
-    denoiser: Any
-    budget: Budget
-
-    def __call__(self, *arguments: Any) -> Any:
-        self.budget.spend()
-        return self.denoiser(*arguments)
 
 
 def calling(kind: str, subject: Any, budget: Budget) -> Any:
@@ -45,7 +32,7 @@ def calling(kind: str, subject: Any, budget: Budget) -> Any:
     if kind != "sampler":
         return Calling(subject, budget)
     experts = {
-        name: attrs.evolve(expert, denoiser=CountedExpert(expert.denoiser, budget))
+        name: attrs.evolve(expert, denoiser=Calling(expert.denoiser, budget))
         for name, expert in subject.experts.items()
     }
     try:

@@ -118,8 +118,8 @@ class Report:
         for limit in dict.fromkeys(outcome.limit for outcome in self.outcomes if outcome.limit):
             left_out = [outcome.check for outcome in self.outcomes if outcome.limit == limit]
             notes.append(f"left out by {limit}: {', '.join(left_out)}")
-        told = f" ({'; '.join(notes)})" if notes else ""
-        return f"{self.kind} {self.subject}: {counted or 'no check'}{told}"
+        noted = f" ({'; '.join(notes)})" if notes else ""
+        return f"{self.kind} {self.subject}: {counted or 'no check'}{noted}"
 
     def __rich__(self) -> Table:
         with extra("cli"):

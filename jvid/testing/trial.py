@@ -147,7 +147,7 @@ class Trial:
     def takes(self, calls: int) -> None:
         """Skip a check of a fixed number of calls, where fewer are left."""
         if self.budget.max_calls is not None and self.budget.left < calls:
-            raise Skip(f"it takes {calls} calls, {self.budget.told}", limit="max_calls")
+            raise Skip(f"it takes {calls} calls, {self.budget.remaining}", limit="max_calls")
 
     def allowed(self, tolerance: float) -> float:
         """A tolerance of a check, or the subject's where that is declared and wider."""

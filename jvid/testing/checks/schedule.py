@@ -83,10 +83,10 @@ def levels_are_levels(subject: Any, trial: Trial) -> None:
         for dtype in (F64, torch.float32):
             levels = subject(torch.tensor(t, dtype=dtype, device=trial.device))
             alpha, sigma = (float(level) for level in levels)
-            told = f"alpha {alpha:g}, sigma {sigma:g} at t {t:g} in {dtype}"
-            assert all(map(math.isfinite, (alpha, sigma))), f"{told}: expected finite numbers"
-            assert min(alpha, sigma) >= 0.0, f"{told}: expected at least 0"
-            assert max(alpha, sigma) > 0.0, f"{told}: expected one of them above 0"
+            found = f"alpha {alpha:g}, sigma {sigma:g} at t {t:g} in {dtype}"
+            assert all(map(math.isfinite, (alpha, sigma))), f"{found}: expected finite numbers"
+            assert min(alpha, sigma) >= 0.0, f"{found}: expected at least 0"
+            assert max(alpha, sigma) > 0.0, f"{found}: expected one of them above 0"
 
 
 @check("schedule")

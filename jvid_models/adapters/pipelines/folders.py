@@ -56,33 +56,34 @@ def models_of(folder: Path, index: Mapping[str, Any], dtype: torch.dtype) -> dic
     Raises:
         InputError: files that cannot be read, or weights that lack tensors; it names the part and the tensors.
     """
-    found = {}
+    return {
+        name: load_saved(model, folder / name, f"the {name}", dtype=dtype)
+        for name, model in _classes_in(index, ModelMixin)
+    }
+
+
+def _classes_in(index: Mapping[str, Any], kinds: Any) -> Iterator[tuple[str, Any]]:
+    """Name and class of each part that is of such kinds; classes of one family of pipelines are in its own module."""
     for name, library, kind in parts_in(index):
-        model = getattr(diffusers, kind, None) if library == "diffusers" else None
-        if isinstance(model, type) and issubclass(model, ModelMixin):
-            found[name] = load_saved(model, folder / name, f"the {name}", dtype=dtype)
-    return found
+        module = {"diffusers": diffusers, "transformers": transformers}.get(library)
+        found = getattr(module or getattr(diffusers.pipelines, library, None), kind, None)
+        if isinstance(found, type) and issubclass(found, kinds):
+            yield name, found
 
 
-def encoders_of(
-    folder: Path, index: Mapping[str, Any], dtype: torch.dtype, variant: str | None
-) -> dict[str, Any]:
-    """The models of transformers in a folder, by name: its text and picture encoders.
+def encoders_of(folder: Path, index: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    """The models of transformers in a folder, by name: its text and picture encoders, each of the variant that is there.
 
     Raises:
         InputError: weights that lack tensors, which transformers draws at random; it names the part and the tensors.
     """
     found = {}
-    for name, library, kind in parts_in(index):
-        model = getattr(transformers, kind, None) if library == "transformers" else None
-        if not isinstance(model, type) or not issubclass(model, PreTrainedModel):
-            continue
-        loaded: Any = model
-        found[name], information = loaded.from_pretrained(
+    for name, model in _classes_in(index, PreTrainedModel):
+        found[name], information = model.from_pretrained(
             folder / name,
             dtype=dtype,
             use_safetensors=True,
-            variant=variant,
+            variant=find_variant(folder / name, stem="model"),
             local_files_only=True,
             output_loading_info=True,
         )
@@ -113,14 +114,10 @@ def models_without_weights(folder: Path, index: Mapping[str, Any], dtype: torch.
         NeedsWeights: a model that its configuration alone does not make.
         InputError: the small tensors of a model that are read are not there.
     """
-    found = {}
-    for name, library, kind in parts_in(index):
-        module = {"diffusers": diffusers, "transformers": transformers}.get(library)
-        # Classes of one family of pipelines are in its own module.
-        model = getattr(module or getattr(diffusers.pipelines, library, None), kind, None)
-        if isinstance(model, type) and issubclass(model, ModelMixin | PreTrainedModel):
-            found[name] = model_without_weights(model, folder / name, dtype)
-    return found
+    return {
+        name: model_without_weights(model, folder / name, dtype)
+        for name, model in _classes_in(index, (ModelMixin, PreTrainedModel))
+    }
 
 
 def variant_of(folder: Path, index: Mapping[str, Any]) -> str | None:

@@ -163,7 +163,7 @@ def read_pipeline(
                 kind, path, models_without_weights(Path(path), own, dtype) | given, options
             )
         variant = variant_of(Path(path), own)
-        parts = models_of(Path(path), own, dtype) | encoders_of(Path(path), own, dtype, variant) | given
+        parts = models_of(Path(path), own, dtype) | encoders_of(Path(path), own, dtype) | given
         pipe = kind.from_pretrained(path, use_safetensors=True, variant=variant, **options, **parts)
     except NeedsWeights:
         raise

@@ -8,26 +8,16 @@ from benchmarks.published.tiny.families.cogview import COGVIEW4, cogview4_networ
 from benchmarks.published.tiny.families.cosmos import COSMOS25
 from benchmarks.published.tiny.families.flux import FLUX, flux_network
 from benchmarks.published.tiny.families.lumina import Z_IMAGE
-from benchmarks.published.tiny.families.pixart import HUNYUAN_DIT
+from benchmarks.published.tiny.families.pixart import HUNYUAN_DIT, HUNYUAN_DIT_NETWORK
 from benchmarks.published.tiny.families.qwen_image import QWEN_IMAGE
 from benchmarks.published.tiny.families.sana import SANA, sana_network
-from benchmarks.published.tiny.families.stable_diffusion3 import SD3
+from benchmarks.published.tiny.families.stable_diffusion3 import SD3, SD3_NETWORK
 from benchmarks.published.tiny.families.wan import VACE
 from benchmarks.published.tiny.parts import Recipe, diffusers
 
 IMAGE, VIDEO = "control-to-image", "control-to-video"
 
-_SD3 = diffusers(
-    "SD3ControlNetModel",
-    sample_size=8,
-    num_layers=1,
-    attention_head_dim=16,
-    num_attention_heads=2,
-    joint_attention_dim=32,
-    caption_projection_dim=32,
-    pooled_projection_dim=32,
-    pos_embed_max_size=8,
-)
+_SD3 = diffusers("SD3ControlNetModel", num_layers=1, **SD3_NETWORK)
 
 _COSMOS = diffusers(
     "CosmosControlNetModel",
@@ -49,17 +39,9 @@ _COSMOS = diffusers(
 
 _HUNYUAN = diffusers(
     "HunyuanDiT2DControlNetModel",
-    num_attention_heads=2,
-    attention_head_dim=8,
-    in_channels=4,
-    patch_size=2,
-    sample_size=8,
-    hidden_size=16,
     transformer_num_layers=4,
-    cross_attention_dim=32,
-    cross_attention_dim_t5=32,
-    pooled_projection_dim=16,
     use_style_cond_and_image_meta_size=False,
+    **HUNYUAN_DIT_NETWORK,
 )
 
 _QWEN = diffusers(

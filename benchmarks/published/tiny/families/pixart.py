@@ -64,25 +64,26 @@ PIXART = Recipe(
 
 SIGMA = PIXART.but(vae=autoencoders.kl(scale=0.13025))
 
+HUNYUAN_DIT_NETWORK = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 8,
+    "in_channels": 4,
+    "patch_size": 2,
+    "sample_size": 8,
+    "hidden_size": 16,
+    "cross_attention_dim": 32,
+    "cross_attention_dim_t5": 32,
+    "pooled_projection_dim": 16,
+}
+"""Of a transformer, and of a ControlNet beside it."""
+
 HUNYUAN_DIT = Recipe(
     "text-to-image",
     {
         "vae": autoencoders.kl(scale=0.13025),
         "text_encoder": encoders.bert(),
         "tokenizer": tokenizers.bert(),
-        "transformer": diffusers(
-            "HunyuanDiT2DModel",
-            num_attention_heads=2,
-            attention_head_dim=8,
-            in_channels=4,
-            patch_size=2,
-            sample_size=8,
-            hidden_size=16,
-            num_layers=4,
-            cross_attention_dim=32,
-            cross_attention_dim_t5=32,
-            pooled_projection_dim=16,
-        ),
+        "transformer": diffusers("HunyuanDiT2DModel", num_layers=4, **HUNYUAN_DIT_NETWORK),
         "scheduler": schedulers.ddim(prediction_type="v_prediction"),
         "safety_checker": None,
         "feature_extractor": None,

@@ -6,20 +6,21 @@ from benchmarks.published.tiny.components import autoencoders, encoders, languag
 from benchmarks.published.tiny.families.calls import FLUX_SPACE, PACKED, SHORT
 from benchmarks.published.tiny.parts import Recipe, diffusers
 
+SD3_NETWORK = {
+    "sample_size": 8,
+    "attention_head_dim": 16,
+    "num_attention_heads": 2,
+    "joint_attention_dim": 32,
+    "caption_projection_dim": 32,
+    "pooled_projection_dim": 32,
+    "pos_embed_max_size": 8,
+}
+"""Of a transformer, and of a ControlNet beside it."""
+
 SD3 = Recipe(
     "text-to-image",
     {
-        "transformer": diffusers(
-            "SD3Transformer2DModel",
-            sample_size=8,
-            num_layers=2,
-            attention_head_dim=16,
-            num_attention_heads=2,
-            joint_attention_dim=32,
-            caption_projection_dim=32,
-            pooled_projection_dim=32,
-            pos_embed_max_size=8,
-        ),
+        "transformer": diffusers("SD3Transformer2DModel", num_layers=2, **SD3_NETWORK),
         "scheduler": schedulers.flow(3.0),
         "vae": autoencoders.kl_without_quantization(16, 1.5305, 0.0609),
         "text_encoder": encoders.clip(16, projection=16),
