@@ -22,6 +22,7 @@ from jvid.core.keyed import keyed_normal
 from jvid.core.levels import form, is_like
 from jvid.core.protocols import Level, Step
 from jvid.core.provenance import annotate, origin
+from jvid.core.scope import RunScope, in_scope
 from jvid.errors import InputError, NonFiniteError, PluginError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Run:
         cond: of the batch, one for all experts or one for each.
         calls: evaluations of each expert so far; counted on.
         seconds: spent in them so far; counted on.
+        scope: of its evaluations.
 
     A blended step's noise is the dominant expert's, not a mix. Experts' samplers shape draws of the same names, so a
     weighted sum would have neither the deviation nor the correlation that any of them declares (equal draws add up
@@ -56,11 +58,12 @@ class Run:
         cond: Condition | PerExpert,
         calls: dict[str, int],
         seconds: dict[str, float],
+        scope: RunScope,
     ) -> None:
         self._denoisers, self._noises, self._solver = denoisers, noises, solver
         self._streams = streams
         self._cond = cond
-        self.calls, self.seconds = calls, seconds
+        self.calls, self.seconds, self._scope = calls, seconds, scope
         self._reported: Exception | None = None
 
     def step(self, x: Tensor, step: Step, memory: Any) -> tuple[Tensor, Tensor, Any]:
@@ -116,7 +119,8 @@ class Run:
             version = None if x.is_inference() else x._version
             started = time.perf_counter()
             try:
-                x_0 = self._denoisers[name](x, t, for_expert(self._cond, name))
+                with in_scope(self._scope.of(name)):
+                    x_0 = self._denoisers[name](x, t, for_expert(self._cond, name))
             except SystemExit as error:
                 self._reported = ended(f"expert {name!r} {_at(step, level)}", error)
                 raise self._reported from error

@@ -30,6 +30,7 @@ from jvid.core.protocols import DeclaresExperts, Expert, Level
 from jvid.core.provenance import annotate, origin
 from jvid.core.renormalized import in_space
 from jvid.core.run import Run, checked, ended
+from jvid.core.scope import RunScope
 from jvid.core.spaces import LatentSpace
 from jvid.core.spaces import same_space as shared_space
 from jvid.core.state import State, check_initial, start, streams_of
@@ -278,6 +279,7 @@ class Sampler:
         plan: Plan,
         resume: State | None,
     ) -> Iterator[State]:
+        scope = resume.scope if resume else RunScope()
         run = Run(
             self._denoisers,
             {name: expert.noise for name, expert in self.experts.items()},
@@ -286,9 +288,10 @@ class Sampler:
             cond,
             dict.fromkeys(self.experts, 0) | dict(resume.calls if resume else {}),
             dict.fromkeys(self.experts, 0.0) | dict(resume.seconds if resume else {}),
+            scope,
         )
         memory = resume.memory if resume else self.solver.init()
         for step in plan.steps[resume.step.index + 1 if resume else 0 :]:
             x, x_0, memory = run.step(x, step, memory)
             calls, seconds = dict(run.calls), dict(run.seconds)
-            yield State(plan, step, seeds, x, x_0, memory, calls, seconds, self._fingerprint, streams)
+            yield State(plan, step, seeds, x, x_0, memory, calls, seconds, self._fingerprint, streams, scope)

@@ -27,6 +27,7 @@ from jvid.core.keyed import keyed_normal
 from jvid.core.plan import Plan
 from jvid.core.protocols import Level, Step
 from jvid.core.provenance import annotate
+from jvid.core.scope import RunScope
 from jvid.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class State:
         seconds: spent in them so far, by expert.
         strategy: what made it (``jvid.core.fingerprint``); another one is refused on resuming.
         streams: what the noise of the steps is keyed by, one number a clip; empty is the seeds.
+        scope: of the run, by which experts know what they keep for it; a state that was pickled begins another.
     """
 
     plan: Plan
@@ -62,6 +64,7 @@ class State:
     seconds: Mapping[str, float]
     strategy: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     streams: tuple[int, ...] = attrs.field(default=(), repr=False)
+    scope: RunScope = attrs.field(factory=RunScope, repr=False)
 
     @property
     def next(self) -> Step | None:

@@ -1,8 +1,9 @@
 """Values made of a condition, kept for the last few conditions and no longer than they live.
 
 A condition is found again by the identity of its tensors, which are known by weak references: an address alone may belong to
-the next tensor. When one of them is gone, so is what was made of it: nothing outlives the run whose condition it was. An edit in
-place is noticed by torch's version counter. Thread-safe, because entries are replaced as a whole.
+the next tensor. When one of them is gone, so is what was made of it: nothing outlives the run whose condition it was. The scope
+of a run (`jvid.core.scope`) is known in the same way. An edit in place is noticed by its version counter. Entries are replaced
+as a whole, which makes it thread-safe.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from jvid.core.conditions import PerFrame
+from jvid.core.scope import RunScope
 from jvid.machine.versions import version
 
 __all__ = ["Memo"]
@@ -76,8 +78,8 @@ class Memo(Generic[T]):
         self._entries = ()
 
     def _weak(self, value: Any) -> Any:
-        """A tensor as a reference that takes the entry with it; other values as they are."""
-        if not isinstance(value, Tensor):
+        """A tensor or a scope as a reference that takes the entry with it; other values as they are."""
+        if not isinstance(value, Tensor | RunScope):
             return value
         own = weakref.ref(self)
 

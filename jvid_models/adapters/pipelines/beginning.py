@@ -26,7 +26,7 @@ __all__ = ["first_latents"]
 def first_latents(
     pipe: Any, setting: Setting, arguments: Mapping[str, Any], answers: Answers, time: float
 ) -> Tensor:
-    """The first latents ``(b c f h w)``, float32.
+    """The first latents ``(b c f h w)``, float32: those that the model predicts.
 
     Args:
         pipe: the pipeline.
@@ -38,14 +38,14 @@ def first_latents(
     # The probe of a scheduler that states its deviation has 1 in its place.
     scale = float(loop_of(pipe).scheduler.__dict__.get("init_noise_sigma", 1.0)) / setting.levels.scale(time)
     if setting.form is not None:
-        return setting.layout.completed(_stepped(pipe, setting, arguments).float() * scale)
+        return _stepped(pipe, setting, arguments).float() * scale
 
     def leave_with(prepared: Tensor) -> Tensor:
         raise Departure(prepared)
 
     visiting = Visiting(setting.networks.turned, setting.manner)
     prepared: Tensor = enter(pipe, arguments, visiting, answers, leave_with)
-    return setting.layout.completed(setting.layout.prepared.gather(prepared).float() * scale)
+    return setting.layout.prepared.gather(prepared).float() * scale
 
 
 def _stepped(pipe: Any, setting: Setting, arguments: Mapping[str, Any]) -> Tensor:

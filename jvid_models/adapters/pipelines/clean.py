@@ -55,11 +55,13 @@ def clean_latents(call: PipelineCall, setting: Setting) -> Tensor:
 
     drive = _WithoutNoise(setting.levels.presented(0.5), manner=setting.manner)
     arguments = call.arguments([PLAIN], setting.sizes, _STEPS, skips=False)
+    answers = setting.answers()
     with setting.networks.replayed():
-        prepared = enter(call.pipe, arguments, drive, setting.answers(), leave)
+        prepared = enter(call.pipe, arguments, drive, answers, leave)
     if drive.calls != 1:
         raise InputError(
             f"{call.who} prepares latents of a clip without its scheduler's add_noise: a run cannot start from them"
         )
     layout = setting.layout
-    return layout.completed(layout.prepared.gather(prepared).float().cpu())
+    kept = setting.kept_latents([PLAIN], answers)
+    return layout.completed(layout.prepared.gather(prepared).float().cpu(), kept)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -27,17 +28,18 @@ from jvid.errors import InputError, JvidWarning
 from jvid_models.adapters.pipelines.beginning import first_latents
 from jvid_models.adapters.pipelines.call import PLAIN, PipelineCall
 from jvid_models.adapters.pipelines.clean import clean_latents
+from jvid_models.adapters.pipelines.decoding import decoding
 from jvid_models.adapters.pipelines.entry import enter
 from jvid_models.adapters.pipelines.evaluation import given_back, step_at
 from jvid_models.adapters.pipelines.frames import check_frames
 from jvid_models.adapters.pipelines.guidance import own_guidance
-from jvid_models.adapters.pipelines.kept import KeptOfRun
+from jvid_models.adapters.pipelines.kept import KeptOfRuns
 from jvid_models.adapters.pipelines.loops import loop_of
 from jvid_models.adapters.pipelines.placement import parts_of
 from jvid_models.adapters.pipelines.prompts import prompts_of
 from jvid_models.adapters.pipelines.setting import Setting, learn, visits_of
 from jvid_models.adapters.pipelines.spaces import factors_of, measured_space
-from jvid_models.adapters.pipelines.stream import Request, Stream, Waiting
+from jvid_models.adapters.pipelines.stream import Request, Stream
 from jvid_models.adapters.pipelines.turns import in_turn
 
 __all__ = ["PipelineDenoiser"]
@@ -66,9 +68,8 @@ class PipelineDenoiser:
     compared: bool = True
     call: PipelineCall = attrs.field(init=False, repr=False)
     _settings: dict[tuple[int, ...], Setting] = attrs.field(init=False, factory=dict, repr=False)
-    _kept: Memo[KeptOfRun] = attrs.field(init=False, factory=Memo, repr=False)
+    _kept: KeptOfRuns = attrs.field(init=False, factory=KeptOfRuns, repr=False)
     _rows: Memo[list[Condition]] = attrs.field(init=False, factory=Memo, repr=False)
-    _streams: Memo[Waiting] = attrs.field(init=False, factory=Memo, repr=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "call", PipelineCall(self.pipe, self.options, self.seed))
@@ -114,16 +115,19 @@ class PipelineDenoiser:
         require_latents(x, type(self.pipe).__name__)
         if (t.ndim and not bool((t == t[:1]).all())) or (len(x) > 1 and self.call.has_pictures):
             rows, times = self._each(cond, len(x)), t if t.ndim else t.expand(len(x))
-            return torch.cat([self._evaluated(x[i : i + 1], times[i], rows[i], i) for i in range(len(x))])
-        return self._evaluated(x, t, cond)
+            return torch.cat(
+                [self._evaluated(x[i : i + 1], times[i], rows[i], cond, i) for i in range(len(x))]
+            )
+        return self._evaluated(x, t, cond, cond)
 
     @in_turn
-    def _evaluated(self, x: Tensor, t: Tensor, cond: Condition, row: int = 0) -> Tensor:
-        """x_0 of one call of the pipeline; ``row``: of those that are evaluated one by one."""
+    def _evaluated(self, x: Tensor, t: Tensor, cond: Condition, batch: Condition, row: int = 0) -> Tensor:
+        """x_0 of one call of the pipeline; ``row``: of those of the condition ``batch`` that are evaluated one by one."""
         setting = self.setting_at(tuple(x.shape))
         time = float(t.flatten()[0])
         prompts = self._prompts(cond, len(x))
-        key = {"prompt": cond.get("prompt"), "layout": str(setting.layout.shape), "row": row}
+        kept = self._kept.of(batch, (setting.layout.shape, row), setting.answers).at(time)
+        latents = kept.latents(partial(setting.kept_latents, prompts))
         inner = x.to(working_dtype(x))
         scale = setting.levels.scale(time)
         scaled = inner if scale == 1.0 else inner * scale
@@ -136,9 +140,7 @@ class PipelineDenoiser:
             lambda call, before: setting.returned(loop_of(self.pipe).scheduler, scaled, call, before, time),
         )
         if setting.streams:
-            waiting = self._streams(key, Waiting)
-            kept = self._kept(key, lambda: KeptOfRun(setting.answers)).at(time)
-            step = waiting.evaluate(
+            step = kept.waiting.evaluate(
                 lambda: Stream(
                     self.pipe,
                     arguments,
@@ -152,11 +154,10 @@ class PipelineDenoiser:
                 time,
             )
         else:
-            kept = self._kept(key, lambda: KeptOfRun(setting.answers)).at(time)
             step = step_at(setting, self.pipe, arguments, kept, request.insert, time)
         output = setting.layout.extract(step.output).to(inner)
         x_0 = setting.levels.x_0(loop_of(self.pipe).scheduler, inner[setting.layout.box], output, time)
-        return setting.layout.completed(x_0).to(x)
+        return setting.layout.completed(x_0, latents).to(x)
 
     @in_turn
     def clean(self) -> Tensor | None:
@@ -177,7 +178,7 @@ class PipelineDenoiser:
     ) -> Tensor:
         """The latents ``(b c f h w)`` that the pipeline's own run of ``steps`` steps begins with.
 
-        What it draws on the way there holds for all evaluations under the same condition.
+        What it draws on the way there holds for the next run under the same condition.
 
         Args:
             shape: ``(b, c, f, h, w)``.
@@ -186,28 +187,35 @@ class PipelineDenoiser:
             generator: one, or a list of b; None is of the seed.
             latents: in the place of a draw, as the pipeline's own argument.
         """
-        object.__setattr__(self, "_kept", Memo())  # those of the last run have its draws
         if shape[0] == 1 or not self.call.has_pictures:
-            return self._begin(tuple(shape), steps, cond, generator, latents)
+            return self._begin(tuple(shape), steps, cond, generator, latents, cond)
         found: list[Tensor] = []
         for i, row in enumerate(self._each(cond, shape[0])):
             own = generator[i] if isinstance(generator, list) else generator
             given = None if latents is None else latents[i : i + 1]
-            found.append(self._begin((1, *shape[1:]), steps, row, own, given, i))
+            found.append(self._begin((1, *shape[1:]), steps, row, own, given, cond, i))
         return torch.cat(found)
 
     def _begin(
-        self, shape: tuple[int, ...], steps: int, cond: Condition, generator: Any, latents: Any, row: int = 0
+        self,
+        shape: tuple[int, ...],
+        steps: int,
+        cond: Condition,
+        generator: Any,
+        latents: Any,
+        batch: Condition,
+        row: int = 0,
     ) -> Tensor:
         setting = self.setting_at(shape)
-        key = {"prompt": cond.get("prompt"), "layout": str(setting.layout.shape), "row": row}
-        answers = self._kept(key, lambda: KeptOfRun(setting.answers)).answers
-        arguments = self.call.arguments(self._prompts(cond, shape[0]), setting.sizes, steps, skips=True)
+        answers, prompts = setting.answers(), self._prompts(cond, shape[0])
+        self._kept.begin(batch, (setting.layout.shape, row), answers)
+        arguments = self.call.arguments(prompts, setting.sizes, steps, skips=True)
         given = {"generator": generator, "latents": latents}
         arguments |= {
             name: value for name, value in given.items() if value is not None and name in self.call.parameters
         }
-        return first_latents(self.pipe, setting, arguments, answers, self._grid(setting, steps)[0])
+        box = first_latents(self.pipe, setting, arguments, answers, self._grid(setting, steps)[0])
+        return setting.layout.completed(box, setting.kept_latents(prompts, answers))
 
     @in_turn
     def frames(self, latents: Tensor, output_type: str = "np", prompts: list[str] | None = None) -> Any:
@@ -221,10 +229,12 @@ class PipelineDenoiser:
         require_latents(latents, type(self.pipe).__name__)
         setting = self.setting_at(tuple(latents.shape))
         given = prompts or [PLAIN] * len(latents)
-        arguments = self.call.arguments(given, setting.sizes, _STEPS, output_type, whole=False)
+        keeps = setting.layout.kept is not None
+        arguments = self.call.arguments(given, setting.sizes, _STEPS, output_type, whole=keeps)
         drive = given_back(setting, latents)
-        with setting.networks.replayed():
-            answers = setting.plain_answers(self.pipe) if prompts is None else setting.answers()
+        with setting.networks.replayed(), decoding(setting, latents) as is_whole:
+            plain = prompts is None and is_whole
+            answers = setting.plain_answers(self.pipe) if plain else setting.answers()
             made = enter(self.pipe, arguments, drive, answers, lambda prepared: prepared)
         return made[0] if isinstance(made, Sequence | Mapping) else made
 
@@ -236,6 +246,7 @@ class PipelineDenoiser:
     @in_turn
     def setting_at(self, shape: tuple[int, ...] | None) -> Setting:
         """What was learned of latents of a shape ``(b c f h w)``; None is one clip of the size of the options."""
+        self._check_scheduler()
         if shape is None:
             if () not in self._settings:
                 found = learn(self.call, [PLAIN], {})
@@ -253,6 +264,15 @@ class PipelineDenoiser:
             self._settings[shape] = found
             self._warn_of_times(found)
         return self._settings[shape]
+
+    def _check_scheduler(self) -> None:
+        """Refuse a scheduler that took the place of the one whose times were read: a sampler has these."""
+        scheduler = loop_of(self.pipe).scheduler
+        if any(setting.scheduler is not scheduler for setting in self._settings.values()):
+            raise InputError(
+                f"{self.call.who} got another scheduler, {type(scheduler).__name__}, after its times were read: make its "
+                "ensemble or denoiser again"
+            )
 
     def _warn_of_times(self, other: Setting) -> None:
         """Warn of a size at which the pipeline itself would visit other times than at that of the options."""

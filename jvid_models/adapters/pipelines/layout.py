@@ -67,13 +67,34 @@ class PipelineLayout:
         found = self.stepped.gather(stepped)
         return found if self.factor == 1.0 else found / self.factor
 
-    def completed(self, box: Tensor) -> Tensor:
-        """The box's values among those that the pipeline keeps -> ``(b c f h w)``."""
-        if self.kept is None:
+    def completed(self, box: Tensor, kept: Tensor | None = None) -> Tensor:
+        """The box's values among those that the pipeline keeps -> ``(b c f h w)``; ``kept``: in place of the learned ones."""
+        kept = self.kept if kept is None else kept
+        if kept is None:
             return box
-        full = self.kept.to(box).clone()
+        full = kept.to(box).clone()
         full[self.box] = box
         return full
+
+    def from_decoder(self, decoded: Tensor, who: str) -> Tensor:
+        """What the decoder gets, as latents ``(b c f h w)``, float32 on the CPU."""
+        scale, shift = self._of_elements()
+        return (as_clips(decoded.float().cpu(), self.shape[0], who) - shift) / scale
+
+    def with_kept(self, decoded: Tensor, x: Tensor, who: str) -> Tensor:
+        """What the decoder gets, with the values of x ``(b c f h w)`` where the pipeline has its own."""
+        scale, shift = self._of_elements()
+        filled = decoded.clone()
+        clips = as_clips(filled, self.shape[0], who)
+        whole = (x.float().cpu() * scale + shift).to(clips)
+        whole[self.box] = clips[self.box]
+        clips.copy_(whole)  # a view of what is returned
+        return filled
+
+    def _of_elements(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift in a shape that fits ``(b c f h w)``."""
+        shape = (1, -1, 1, 1, 1) if self.scale.ndim == 1 else self.shape
+        return self.scale.view(shape), self.shift.view(shape)
 
 
 def _filled(like: Tensor, strides: Strides) -> Tensor:

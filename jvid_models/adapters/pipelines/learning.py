@@ -20,7 +20,7 @@ from jvid_models.adapters.pipelines.answers import Answers, Inject
 from jvid_models.adapters.pipelines.call import PipelineCall, Sizes
 from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
 from jvid_models.adapters.pipelines.finishing import Finishing
-from jvid_models.adapters.pipelines.layout import PipelineLayout, as_clips, layout_of
+from jvid_models.adapters.pipelines.layout import PipelineLayout, layout_of
 from jvid_models.adapters.pipelines.loops import has_autoencoder
 from jvid_models.adapters.pipelines.manner import Manner
 from jvid_models.adapters.pipelines.networks import PipelineNetworks
@@ -154,10 +154,7 @@ def _check(passes: Pass, layout: PipelineLayout) -> None:
         return layout.returned(y, call.sample)
 
     decoded = passes.decoded(lambda prepared: layout.insert(x, prepared), stepped)
-    shape = (1, -1, 1, 1, 1) if layout.scale.ndim == 1 else layout.shape
-    seen = (
-        as_clips(decoded.float().cpu(), layout.shape[0], passes.call.who) - layout.shift.view(shape)
-    ) / layout.scale.view(shape)
+    seen = layout.from_decoder(decoded, passes.call.who)
     tolerance = 1e-4 if decoded.dtype == torch.float32 else 5e-2
     for got, wanted in ((arrived["sample"].float().cpu(), x), (seen[layout.box], y)):
         if not bool(((got - wanted[layout.box]).abs() <= tolerance * wanted.abs().max()).all()):

@@ -51,7 +51,8 @@ class Setting:
         skipped: how many of its scheduler's timesteps are before the first turn of such a run.
         manner: how its loop calls its scheduler.
         streams: whether its loop keeps a state, so that a run waits in it.
-        learned: the answers that it was learned with, to plain prompts.
+        passes: of the pipeline from end to end without its networks, with the answers to plain prompts.
+        scheduler: the object that the levels are read of.
         place: the device and dtype of each module then.
     """
 
@@ -66,7 +67,8 @@ class Setting:
     skipped: int
     manner: Manner
     streams: bool
-    learned: Answers
+    passes: Pass
+    scheduler: Any
     place: tuple[Any, ...]
 
     def returned(self, scheduler: Any, x: Tensor, call: StepCall, before: float, time: float) -> Tensor:
@@ -82,7 +84,20 @@ class Setting:
 
     def plain_answers(self, pipe: Any) -> Answers:
         """Those to plain prompts, where no more than their form matters: no encoder is called unless the pipeline was moved."""
-        return self.learned if _place(pipe) == self.place else self.answers()
+        return self.passes.answers if _place(pipe) == self.place else self.answers()
+
+    def kept_latents(self, prompts: Sequence[str], answers: Answers) -> Tensor | None:
+        """The latents ``(b c f h w)`` that a run keeps for itself, right outside of the layout's box; None where that is all.
+
+        Args:
+            prompts: of the run.
+            answers: of its encoders.
+        """
+        if self.layout.kept is None:
+            return None
+        passes = attrs.evolve(self.passes, prompts=prompts, answers=answers)
+        decoded = passes.decoded(lambda prepared: prepared, lambda call: call.sample)
+        return self.layout.from_decoder(decoded, passes.call.who)
 
 
 def learn(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Setting:
@@ -150,7 +165,8 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
         skipped,
         visiting.manner,
         streams or layout.has_more,
-        answers,
+        passes,
+        loop_of(pipe).scheduler,
         _place(pipe),
     )
 

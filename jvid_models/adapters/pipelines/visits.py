@@ -7,6 +7,7 @@ are, and no network is called.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -120,6 +121,10 @@ class Visiting:
             )
         sigmas = _floats(getattr(self._probe, "sigmas", None), len(timesteps))
         visited = [_float(found[0]) for found in self._found]
+        if not all(map(math.isfinite, visited)):
+            raise InputError(
+                f"{who} visits timesteps that are NaN or infinite in {len(visited)} steps: expected another number of steps"
+            )
         # Those before the strength of a pipeline that changes a clip are skipped.
         skipped = _place(visited, timesteps.double().tolist())
         if skipped is None:
