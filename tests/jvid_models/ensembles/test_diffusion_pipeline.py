@@ -43,6 +43,22 @@ def test_a_pipeline_alone_makes_its_own_clip_of_the_same_generator(name: str) ->
     assert off(latents_of(alone(name), seed=8), expected) > 1e-2  # another clip of another generator
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LTXImageToVideoPipeline",  # samples the encoded picture, which is then its first frame
+        "HunyuanVideoFramepackPipeline",
+        "WanImageToVideoPipeline:5b",
+    ],
+)
+def test_a_pipeline_with_a_frame_of_its_own_makes_its_own_clip(name: str) -> None:
+    pipe, arguments = built(name)
+    given = {"num_inference_steps": STEPS, "output_type": "np"}
+    expected = pipe(prompt=PROMPT, generator=seeded(), **given, **arguments)[0]
+    assert off(alone(name)(PROMPT, generator=seeded(), **given).frames, expected) < 1e-5
+    assert off(alone(name)(PROMPT, generator=seeded(8), **given).frames, expected) > 1e-2
+
+
 def test_a_generator_goes_on_from_call_to_call_as_with_diffusers() -> None:
     pipe, generator, own = alone(WAN), seeded(), seeded()
     first, second = (latents_of(pipe, generator=generator) for _ in range(2))
