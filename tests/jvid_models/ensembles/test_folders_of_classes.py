@@ -1,7 +1,7 @@
 """Each class of published models from a saved folder on the command line, against the loaded pipeline in Python.
 
-The latter equals diffusers' own run (`tests.jvid_models.adapters.pipelines.test_equality`). HunyuanVideo is not among them: the
-tiny one is called with a dictionary, which no option of the command line is.
+The latter equals diffusers' own run (`tests.jvid_models.adapters.pipelines.test_equality`). The tiny HunyuanVideo's template of
+prompts, a dictionary, takes the place of the default one: no option of the command line is a dictionary.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import pytest
 import torch
+from diffusers.pipelines.hunyuan_video import pipeline_hunyuan_video
 from safetensors.torch import load_file
 
 import jvid
@@ -23,7 +24,7 @@ PROMPT = "a fox in the snow"
 SLOW = (
     "StableDiffusionPipeline:2", "StableDiffusionXLPipeline", "TextToVideoSDPipeline", "AnimateDiffPipeline",
     "StableVideoDiffusionPipeline", "WanPipeline", "WanPipeline:2.2", "WanImageToVideoPipeline:5b", "LTXPipeline",
-    "LTXImageToVideoPipeline", "LTX2Pipeline", "CogVideoXPipeline", "MochiPipeline", "FluxPipeline",
+    "LTXImageToVideoPipeline", "LTX2Pipeline", "CogVideoXPipeline", "HunyuanVideoPipeline", "MochiPipeline", "FluxPipeline",
     "StableDiffusion3Pipeline", "QwenImagePipeline",
 )  # fmt: skip
 CLASSES = ["StableDiffusionPipeline", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
@@ -37,6 +38,9 @@ def test_a_saved_folder_makes_the_latents_of_the_loaded_pipeline(
     made = tiny.build(name)
     made.pipe.save_pretrained("model")
     given = {k: v for k, v in made.arguments.items() if k not in ("prompt", "num_inference_steps")}
+    if (template := given.pop("prompt_template", None)) is not None:
+        for key, value in template.items():
+            monkeypatch.setitem(pipeline_hunyuan_video.DEFAULT_PROMPT_TEMPLATE, key, value)
     inputs: dict[str, Any] = {
         k: v for k, v in given.items() if not isinstance(v, str | int | float | bool | None)
     }

@@ -2,62 +2,44 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
+import re
 
 import pytest
-import torch
 
-import jvid
-from benchmarks.published import tiny
-from jvid_models.ensembles.pipelines import pipeline_ensemble
+from benchmarks.published.mixtures import ITSELF, PAGE, Mixture, mixture, pairs
 
-FIRST = ("first-frame:others=video",)
 PAIRS = {
-    "an EDM and a table": ("StableVideoDiffusionPipeline", "StableDiffusionPipeline", {}, ()),
-    "v with zero terminal SNR and eps": ("AnimateDiffPipeline", "StableDiffusionPipeline:2", {}, ()),
-    "a clip and a picture": ("WanPipeline", "QwenImagePipeline", {}, FIRST),
-    "flow that explodes": ("WanPipeline", "Cosmos2TextToImagePipeline", {}, FIRST),
-    "text and a picture of the first frame": ("WanPipeline", "WanImageToVideoPipeline", {}, ()),
-    "Wan and itself at one frame": ("WanPipeline", "WanPipeline", {"num_frames": 1}, FIRST),
-    "Hunyuan and itself": ("HunyuanVideoPipeline", "HunyuanVideoPipeline", {"num_frames": 1}, FIRST),
-    "LTX and itself": ("LTXPipeline", "LTXPipeline", {"num_frames": 1}, FIRST),
-}
-
-
-@cache
-def built(name: str) -> tiny.Tiny:
-    return tiny.build(name)
-
-
-def ensemble(name: str, **options: Any) -> jvid.Ensemble:
-    given = {k: v for k, v in built(name).arguments.items() if k not in ("prompt", "num_inference_steps")}
-    inputs = {k: v for k, v in given.items() if not isinstance(v, str | int | float | bool | None)}
-    return pipeline_ensemble(
-        built(name).pipe, inputs=inputs, **({k: v for k, v in given.items() if k not in inputs} | options)
-    )
+    "an EDM and a table": ("Stable Diffusion", "StableVideoDiffusionPipeline", "StableDiffusionPipeline"),
+    "v with zero terminal SNR and eps": (
+        "Stable Diffusion", "AnimateDiffPipeline", "StableDiffusionPipeline:2",
+    ),
+    "texts of other widths": ("Stable Diffusion", "TextToVideoSDPipeline", "PixArtAlphaPipeline"),
+    "two networks and a picture": ("Wan 2.1", "WanPipeline:2.2", "QwenImagePipeline"),
+    "flow that explodes": ("Wan 2.1", "WanPipeline", "Cosmos2TextToImagePipeline"),
+    "text and a picture of the first frame": ("Wan 2.1", "WanPipeline", "WanImageToVideoPipeline"),
+    "Wan and itself at one frame": ("Wan 2.1", "WanPipeline", ITSELF),
+    "two families of clips": ("HunyuanVideo", "HunyuanVideoPipeline", "Kandinsky5T2VPipeline"),
+    "LTX and itself": ("LTX", "LTXPipeline", ITSELF),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("pair", [pytest.param(each, id=name) for name, each in PAIRS.items()])
-def test_two_pipelines_of_one_space_make_a_clip(
-    pair: tuple[str, str, dict[str, Any], tuple[str, ...]],
-) -> None:
-    video, other, options, wrappers = pair
-    made = jvid.load("ensemble", video=ensemble(video), image=ensemble(other, **options))
-    assert bool(made.frame_experts) == (other != "WanImageToVideoPipeline")
+def test_two_pipelines_of_one_space_make_a_clip(pair: tuple[str, str, str]) -> None:
+    found = mixture(Mixture(*pair))
+    assert found.reason == ""
+    assert found.frames is not None
+    assert found.frames[2] > 1
+    assert found.change > 1e-4
 
-    def latents(selector: str) -> torch.Tensor:
-        strategy = jvid.Strategy(
-            selector, "ddim", "native", steps=2, experts={"image": jvid.ExpertStrategy(wrappers)}
-        )
-        composition = jvid.Composition(strategy, made)
-        cond = composition.condition(["a fox in the snow"])
-        return composition.sampler()(made.shape, seeds=[0], cond=cond)
 
-    mixed, alone = latents("cycle:experts=video+image"), latents("always:name=video")
-    assert torch.isfinite(mixed).all()
-    assert (mixed - alone).abs().max() > 1e-4 * alone.abs().max()
-    frames = made.codec.decode(mixed)
-    assert frames.ndim == 5
-    assert torch.isfinite(frames).all()
-    assert frames.shape[2] == made.codec.decode(alone).shape[2] > 1
+def test_the_page_has_each_pair() -> None:
+    rows = re.findall(
+        r"^\| ([^|]+) \| (\w+Pipeline[:.\w]*) \| ([^|]+) \|", PAGE.read_text(encoding="utf-8"), re.M
+    )
+    assert rows == [(each.space, each.video, each.image) for each in pairs()]
+
+
+def test_two_that_share_no_space_are_refused() -> None:
+    found = mixture(Mixture("none", "WanPipeline", "StableDiffusionPipeline"))
+    assert found.frames is None
+    assert "do not share a latent space" in found.reason
