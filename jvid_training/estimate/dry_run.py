@@ -24,8 +24,12 @@ from jvid_models.words import Words
 from jvid_training.data.windows import Windows, generator
 from jvid_training.estimate.estimate import UTILISATION, Estimate, estimate
 from jvid_training.estimate.gpus import Gpu, gpus_named
-from jvid_training.estimate.shapes import Denoising, Shapes
+from jvid_training.estimate.published import published_steps
+from jvid_training.estimate.shapes import Denoising, Shapes, forms_of
+from jvid_training.estimate.steps import RecipeSteps
 from jvid_training.jobs.ranks import Ranks
+from jvid_training.published.latents import check_latents
+from jvid_training.published.model import load_model
 from jvid_training.recipe import Recipe, to_document
 from jvid_training.recipe_buckets import buckets_of, is_bucketed
 from jvid_training.train.autoencoding import Autoencode
@@ -84,9 +88,7 @@ def dry_run(
         InputError: a network that cannot be made, or a share out of range: there is no estimate.
     """
     if recipe.published is not None:
-        raise InputError(
-            "--dry-run of a recipe with network.pipeline: only networks of a factory are estimated; leave it out"
-        )
+        return _of_published(recipe, gpus or gpus_named(), utilisation, processes)
     with torch.device("meta"):
         parts = _Parts(build_network(recipe))
     problem = None
@@ -103,9 +105,29 @@ def dry_run(
     objective = _objective(recipe, parts, assumed)
     table = objective.table(torch.device("meta")) if isinstance(objective, PredictNoise | Jointly) else None
     held = () if table is None else (table,)
+    steps = RecipeSteps(recipe, parts.network, objective, shapes, held)
+    buckets = [bucket for bucket, _ in forms_of(recipe, shapes)] if is_bucketed(recipe.data) else []
     found = estimate(
-        recipe, parts.network, objective, shapes, gpus or gpus_named(), utilisation, processes, assumed, held
+        recipe, parts.network, steps, gpus or gpus_named(), utilisation, processes, assumed, buckets
     )
+    return DryRun(found, problem)
+
+
+def _of_published(recipe: Recipe, gpus: Sequence[Gpu], utilisation: float, processes: int) -> DryRun:
+    """The dry run of a recipe with ``network.pipeline``: what refuses its network has no estimate, what refuses the rest has."""
+    model = load_model(recipe, weights=False)
+    steps = published_steps(model, recipe)
+    problem = None
+    try:
+        check_trackers(recipe.training.trackers)
+        _check_out(Path(recipe.out))
+        train = sources_of(recipe)["train"]
+        if isinstance(train, Windows):
+            check_latents(model, recipe, train)
+    except JvidError as error:
+        problem = str(error)
+    assumed = ["prompts of as many tokens as a short one has, where the model does not pad them"]
+    found = estimate(recipe, steps.network, steps, gpus, utilisation, processes, assumed)
     return DryRun(found, problem)
 
 

@@ -6,6 +6,9 @@ moments          8 bytes of each parameter that gets gradients, and the optimise
 moving average   4 bytes of each parameter that is trained
 activations      of a forward and backward pass on the meta device (`jvid_training.estimate.step`), and the table of prompts
 
+Of a published model, whose parts have dtypes of their own, weights are those of the whole pipeline, gradients those of what is
+trained.
+
 GPU-hours = steps x operations of a step / (peak of the GPU x utilisation) / 3600
 """
 
@@ -20,13 +23,10 @@ from torch import Tensor, nn
 
 from jvid.errors import InputError
 from jvid_training.estimate.gpus import Gpu
-from jvid_training.estimate.shapes import Shapes, batches_of, forms_of
-from jvid_training.estimate.step import StepCost, cost_of, weighted
+from jvid_training.estimate.step import StepCost
+from jvid_training.estimate.steps import Steps
 from jvid_training.recipe import Recipe
-from jvid_training.recipe_buckets import Bucket, is_bucketed
-from jvid_training.train.networks import accelerated
-from jvid_training.train.objectives import Objective
-from jvid_training.train.precision import DTYPES
+from jvid_training.recipe_buckets import Bucket
 
 __all__ = ["UTILISATION", "DeviceMemory", "Estimate", "Hours", "estimate"]
 
@@ -112,26 +112,24 @@ class Estimate:
 def estimate(
     recipe: Recipe,
     network: nn.Module,
-    objective: Objective,
-    shapes: Shapes,
+    steps: Steps,
     gpus: Sequence[Gpu],
     utilisation: float = UTILISATION,
     processes: int = 1,
     assumed: Sequence[str] = (),
-    held: Sequence[Tensor] = (),
+    buckets: Sequence[Bucket] = (),
 ) -> Estimate:
     """Estimate a run.
 
     Args:
         recipe: of the run.
         network: on the meta device, with the parameters that are trained.
-        objective: of the recipe.
-        shapes: of its batches.
+        steps: how it computes them.
         gpus: whose hours are wanted.
         utilisation: share of a GPU's peak, in (0, 1].
         processes: that share a step's batch.
         assumed: sentences for `Estimate.assumed`.
-        held: meta tensors that a device holds beside the network: the table of prompts.
+        buckets: for `Estimate.buckets`.
 
     Raises:
         InputError: a share out of range, a batch that the processes cannot share, or a network that does not run.
@@ -140,25 +138,11 @@ def estimate(
     if not 0 < utilisation <= 1:
         raise InputError(f"utilisation {utilisation:g}: expected a share of the peak, above 0 and at most 1")
     size = max(training.batch // (processes * training.accumulate), 1)
-    batches = batches_of(recipe, shapes, size)
     parameters = dict(network.named_parameters())
-    unet, dtype = recipe.kind in ("image", "video"), DTYPES[training.precision]
-
-    def costs(checkpointing: bool) -> StepCost:
-        # A run resolves gradients of one dtype, that of the weights.
-        run = accelerated(network, checkpointing) if unet else network
-        return weighted(
-            [
-                (
-                    share,
-                    cost_of(run, parameters, objective, batch, dtype, training.accumulate > 1, held),
-                )
-                for share, batch in batches
-            ]
-        )
-
-    chosen = costs(training.checkpointing)
-    other = costs(not training.checkpointing) if unet else None
+    chosen = steps.cost(size, training.checkpointing)
+    if chosen is None:
+        raise InputError("training.checkpointing: the network does not compute layers again; leave it out")
+    other = steps.cost(size, not training.checkpointing)
     again = 0 if other is None else processes * training.accumulate * abs(chosen.backward - other.backward)
     fixed = sum(each.numel() for each in parameters.values() if not each.requires_grad)
     found = Estimate(
@@ -167,15 +151,15 @@ def estimate(
         sum(each.numel() for each in parameters.values()) - fixed,
         fixed,
         chosen.unused,
-        {name: tuple(values.shape) for name, values in batches[0][1].items()},
+        steps.batch(size),
         chosen,
-        _memory(network, parameters, chosen, processes),
-        None if other is None else _memory(network, parameters, other, processes),
+        _memory(network, parameters, chosen, processes, steps.beside),
+        None if other is None else _memory(network, parameters, other, processes, steps.beside),
         again,
         utilisation,
         (),
         tuple(assumed),
-        tuple(bucket for bucket, _ in forms_of(recipe, shapes)) if is_bucketed(recipe.data) else (),
+        tuple(buckets),
     )
     return attrs.evolve(found, hours=tuple(_hours(found, gpu) for gpu in gpus))
 
@@ -185,8 +169,9 @@ def _memory(
     parameters: Mapping[str, Tensor],
     cost: StepCost,
     processes: int,
+    beside: int,
 ) -> DeviceMemory:
-    weights = _bytes(parameters.values()) + _bytes(network.buffers())
+    weights = _bytes(parameters.values()) + _bytes(network.buffers()) + beside
     stepped = [each for name, each in parameters.items() if each.requires_grad and name not in cost.unused]
     counter = torch.float32.itemsize
     moments = 2 * _bytes(stepped) + counter * len(stepped)

@@ -29,7 +29,7 @@ from jvid_models.adapters.pipelines.levels import VisitedLevels, declared_levels
 from jvid_models.adapters.pipelines.load import read_pipeline
 from jvid_models.adapters.pipelines.loops import loop_of
 from jvid_models.adapters.pipelines.networks import modules_of
-from jvid_models.adapters.pipelines.outputs import evaluated_network
+from jvid_models.adapters.pipelines.outputs import Evaluated, evaluated_network, network_name
 from jvid_models.adapters.precision import precision
 from jvid_models.ensembles.split import split
 from jvid_training.published.files import check_taken
@@ -93,7 +93,10 @@ class PublishedModel:
 
 
 def load_model(
-    recipe: Recipe, sentences: Iterable[str] = (), device: torch.device | str = "cpu"
+    recipe: Recipe,
+    sentences: Iterable[str] = (),
+    device: torch.device | str = "cpu",
+    weights: bool = True,
 ) -> PublishedModel:
     """The published model that a recipe starts from.
 
@@ -101,6 +104,7 @@ def load_model(
         recipe: with ``network.pipeline``.
         sentences: all prompts of its training.
         device: of the pipeline.
+        weights: whether they are read; without them the model is for an estimate alone.
 
     Raises:
         MissingDependencyError: the folder is absent, or a class needs a package that is not installed.
@@ -110,11 +114,11 @@ def load_model(
     assert stated is not None
     folder = Path(stated.pipeline)
     with located("network"):
-        pipe = read_pipeline(folder, dtype=precision(stated.dtype))
+        pipe = read_pipeline(folder, dtype=precision(stated.dtype), weights=weights)
         pipe.set_progress_bar_config(disable=True)
         for module in modules_of(pipe).values():
             module.requires_grad_(False)
-        pipe = pipe.to(device)
+        pipe = pipe.to(device) if weights else pipe
         options = {**sizes_of(pipe, recipe), **stated.options}
         options = unguided(PipelineCall(pipe, options))
         whole = from_pipeline(pipe, untested=stated.untested, **options)
@@ -123,7 +127,7 @@ def load_model(
             raise InputError(
                 f"{type(pipe).__name__} makes {denoiser.denoises}: expected kind = {kind!r}, got {recipe.kind!r}"
             )
-        evaluated = evaluated_network(denoiser)
+        evaluated = evaluated_network(denoiser) if weights else Evaluated(network_name(denoiser))
     model = PublishedModel(
         folder, whole, denoiser, evaluated.name, evaluated.unused, PromptRows.of(sentences)
     )

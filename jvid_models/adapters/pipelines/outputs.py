@@ -25,7 +25,7 @@ from jvid_models.adapters.pipelines.latest import Latest
 from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.turns import in_turn
 
-__all__ = ["Evaluated", "PipelineOutputs", "evaluated_network"]
+__all__ = ["Evaluated", "PipelineOutputs", "evaluated_network", "network_name"]
 
 
 @attrs.frozen
@@ -38,7 +38,24 @@ class Evaluated:
     """
 
     name: str
-    unused: frozenset[str]
+    unused: frozenset[str] = frozenset()
+
+
+def network_name(denoiser: PipelineDenoiser) -> str:
+    """The component that a pipeline's loop evaluates.
+
+    Raises:
+        InputError: there are several, or the loop keeps a state.
+    """
+    who, setting = denoiser.call.who, denoiser.setting
+    names = sorted(setting.networks.names)
+    if len(names) != 1:
+        raise InputError(
+            f"{who} evaluates {' and '.join(names) or 'no network'} in its loop: expected one network"
+        )
+    if setting.streams or setting.times:
+        raise InputError(f"{who} keeps a state in its loop, or counts its steps: its network is not trained")
+    return names[0]
 
 
 def evaluated_network(denoiser: PipelineDenoiser) -> Evaluated:
@@ -49,14 +66,8 @@ def evaluated_network(denoiser: PipelineDenoiser) -> Evaluated:
             a state, or does not let a gradient through.
     """
     who, setting = denoiser.call.who, denoiser.setting
-    names = sorted(setting.networks.names)
-    if len(names) != 1:
-        raise InputError(
-            f"{who} evaluates {' and '.join(names) or 'no network'} in its loop: expected one network"
-        )
-    if setting.streams or setting.times:
-        raise InputError(f"{who} keeps a state in its loop, or counts its steps: its network is not trained")
-    network: nn.Module = modules_of(denoiser.pipe)[names[0]]
+    component = network_name(denoiser)
+    network: nn.Module = modules_of(denoiser.pipe)[component]
     rows: list[int] = []
 
     def seen(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -77,13 +88,13 @@ def evaluated_network(denoiser: PipelineDenoiser) -> Evaluated:
         hook.remove()
     if rows != [1]:
         raise InputError(
-            f"{who} evaluates its {names[0]} {len(rows)} times a step, with {'+'.join(map(str, rows))} rows a clip: it guides by "
-            "itself, expected options that turn it off"
+            f"{who} evaluates its {component} {len(rows)} times a step, with {'+'.join(map(str, rows))} rows a clip: it guides "
+            "by itself, expected options that turn it off"
         )
     if not found.requires_grad:
         raise InputError(f"{who} lets no gradient through its call: its network is not trained")
     reached = _leaves(found)
-    return Evaluated(names[0], frozenset(name for name, each in weights.items() if id(each) not in reached))
+    return Evaluated(component, frozenset(name for name, each in weights.items() if id(each) not in reached))
 
 
 def _leaves(output: Tensor) -> set[int]:

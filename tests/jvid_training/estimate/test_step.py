@@ -22,6 +22,7 @@ from jvid_training.estimate.meter import Meter
 from jvid_training.estimate.precision import GpuStep
 from jvid_training.estimate.shapes import Denoising, Shapes, batches_of
 from jvid_training.estimate.step import cost_of
+from jvid_training.estimate.steps import RecipeSteps
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train.networks import accelerated, build_network
 from jvid_training.train.objectives import Reconstruct
@@ -92,7 +93,8 @@ def estimated(recipe: Recipe, processes: int = 1) -> Any:
         network = build_network(recipe)
     objective: Any = Reconstruct(recipe) if recipe.kind == "decoder" else Denoising(recipe.kind == "image")
     shapes = Shapes(4, 8, 3, 16)
-    return estimate(recipe, network, objective, shapes, gpus_named(["A100"]), 0.5, processes), objective
+    steps = RecipeSteps(recipe, network, objective, shapes)
+    return estimate(recipe, network, steps, gpus_named(["A100"]), 0.5, processes), objective
 
 
 def test_operations_of_a_network_equal_torchs_counter(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""The estimate of a published model's run, without its weights, against a step of it with weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from jvid.cli import main
+from jvid.errors import InputError
+from jvid_models.adapters.pipelines.networks import modules_of
+from jvid_training.estimate.dry_run import dry_run
+from tests.jvid_training.published.models import batch_of, loaded, recipe_of, saved
+
+LORA = {"rank": 4, "targets": ["to_q", "to_v"]}
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "a UNet of pictures": ("StableDiffusionPipeline", {}),
+    "a UNet of clips": ("TextToVideoSDPipeline", {"frames": 3}),
+    "a transformer of pictures": ("FluxPipeline", {}),
+    "a transformer of clips": ("LTXPipeline", {"frames": 9}),
+    "parameters without a gradient": ("QwenImagePipeline", {}),
+    "adapters": ("WanPipeline", {"frames": 5, "lora": LORA}),
+}
+
+
+@pytest.mark.parametrize("case", [pytest.param(each, id=name) for name, each in CASES.items()])
+def test_it_equals_a_step_with_weights(
+    case: tuple[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    name, sections = case
+    recipe = recipe_of(saved(tmp_path_factory, name), **sections)
+    run = dry_run(recipe)
+    found = run.estimate
+    assert run.problem is not None
+    assert "run `jvid encode RECIPE` first" in run.problem
+
+    model, network = loaded(recipe, native=False)
+    batch, objective, _ = batch_of(recipe, model)
+    with torch.no_grad():
+        objective.loss(network, batch)  # encodes the prompts
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        loss = objective.loss(network, batch).mean()
+        forward = counter.get_total_flops()
+        loss.backward()
+    backward = counter.get_total_flops() - forward
+    if name != "QwenImagePipeline":  # it does not pad its prompts: those of the estimate have other lengths
+        assert found.cost.forward == forward
+        # A GPU's attention computes its weights again in the backward pass; torch's counter sees one that keeps them.
+        assert backward <= found.cost.backward < 1.3 * backward
+
+    every = list(network.parameters())
+    trained = [each for each in every if each.requires_grad]
+    assert found.trained == sum(each.numel() for each in trained)
+    assert found.fixed == sum(each.numel() for each in every) - found.trained
+    assert found.cost.gradients == sum(each.grad.nbytes for each in trained if each.grad is not None)
+    modules = [*modules_of(model.whole.pipe).values()]
+    assert found.memory.weights == sum(
+        each.nbytes for module in modules for each in (*module.parameters(), *module.buffers())
+    )
+    assert found.unused == ()
+
+
+def test_layers_that_are_computed_again_take_less_memory_and_more_operations(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = saved(tmp_path_factory, "WanPipeline")
+    plain = dry_run(recipe_of(folder, frames=5)).estimate
+    again = dry_run(recipe_of(folder, frames=5, training={"checkpointing": True})).estimate
+    assert again.memory.activations < 0.5 * plain.memory.activations
+    assert again.cost.backward == plain.cost.backward + plain.again
+    assert plain.other == again.memory
+    assert again.cost.gradients == plain.cost.gradients
+
+
+def test_the_batch_is_that_of_a_device(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = saved(tmp_path_factory, "FluxPipeline")
+    one = dry_run(recipe_of(folder, training={"batch": 8})).estimate
+    four = dry_run(recipe_of(folder, training={"batch": 8}), processes=4).estimate
+    assert four.step == one.step
+    assert (one.batch["x"][0], four.batch["x"][0]) == (8, 2)
+    assert four.memory.buckets == four.memory.gradients > 0
+    assert four.cost.activations == pytest.approx(one.cost.activations / 4, rel=0.05)
+
+
+def test_bad_input_is_one_line(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = saved(tmp_path_factory, "LTXPipeline")
+    with pytest.raises(InputError, match=r"lora.targets: no layer of the LTX\w+ is named 'to_x'"):
+        dry_run(recipe_of(folder, frames=9, lora={"rank": 2, "targets": ["to_x"]}))
+    with pytest.raises(InputError, match="makes frames: expected kind = 'image'"):
+        dry_run(recipe_of(saved(tmp_path_factory, "StableDiffusionPipeline"), frames=3))
+    written = tmp_path / "recipe.toml"
+    written.write_text(
+        f'name = "one"\nkind = "video"\nout = "{tmp_path / "out"}"\n[data]\nroot = "clips"\nlatents = "{tmp_path / "latents"}"\n'
+        f'size = 64\nframes = 9\n[network]\npipeline = "{folder}"\n[training]\nsteps = 10\nbatch = 2\n'
+    )
+    assert (
+        main(["train", str(written), "--dry-run", "--gpu", "A100"]) == 2
+    )  # the latents are still to be encoded
+    shown = capsys.readouterr()
+    assert "52,584 trained, 0 fixed" in shown.out
+    assert "jvid encode RECIPE" in shown.err
+    assert not (tmp_path / "out").exists()
