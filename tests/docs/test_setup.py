@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import jvid
 from tests.imports import imports_of, paths_of
@@ -147,9 +148,20 @@ def test_every_package_ships_its_type_marker() -> None:
 
 
 def test_versions_agree() -> None:
+    """Of the package, the module, the citation and the changelog, whose newest part is of the next release."""
+    version = PROJECT["project"]["version"]
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    assert re.search(r"(?m)^version: (\S+)$", citation).group(1) == PROJECT["project"]["version"]
-    assert jvid.__version__ == PROJECT["project"]["version"]
+    assert re.search(r"(?m)^version: (\S+)$", citation).group(1) == version
+    assert jvid.__version__ == version
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    heads = re.findall(r"(?m)^## (\S+?)(, unreleased)?$", changes)
+    newest, unreleased = heads[0]
+    found = Version(version)
+    assert newest == found.base_version
+    assert bool(unreleased) is found.is_devrelease
+    released = [Version(name) for name, _ in heads[1:]]
+    assert released == sorted(released, reverse=True)
+    assert all(before < found for before in released)
 
 
 HEAVY = {"accelerate", "av", "diffusers", "matplotlib", "scipy", "torch", "transformers"}
