@@ -31,14 +31,16 @@ DryRunOption = Annotated[
 GpuOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--gpu", help="GPU whose hours are wanted, such as A100. May be repeated.", rich_help_panel=_PANEL
+        "--gpu",
+        help="GPU model to estimate the hours of, such as A100. May be repeated.",
+        rich_help_panel=_PANEL,
     ),
 ]
 UtilisationOption = Annotated[
     float | None,
     typer.Option(
         "--utilisation",
-        help="Share of a GPU's peak that a run reaches, 0.3 by default.",
+        help="Share of a GPU's peak rate that the run is assumed to reach, above 0 and at most 1; 0.3 by default.",
         rich_help_panel=_PANEL,
     ),
 ]

@@ -1,7 +1,7 @@
 """What a run needs and costs: parameters, memory by part, operations, GPU-hours.
 
 weights          4 bytes of each parameter, and the buffers
-gradients        4 bytes of each parameter that is trained; once more in the buckets that several processes exchange
+gradients        4 bytes of each parameter that is trained; once more in the buffers that several processes exchange
 moments          8 bytes of each parameter that gets gradients, and the optimiser's counters
 moving average   4 bytes of each parameter that is trained
 activations      of a forward and backward pass on the meta device (`jvid_training.estimate.step`), and the table of prompts
@@ -40,7 +40,7 @@ class DeviceMemory:
 
     weights: int
     gradients: int
-    buckets: int
+    exchange: int
     moments: int
     average: int
     activations: int
@@ -176,9 +176,9 @@ def _memory(
     counter = torch.float32.itemsize
     moments = 2 * _bytes(stepped) + counter * len(stepped)
     average = _bytes(each for each in parameters.values() if each.requires_grad)
-    buckets = cost.gradients if processes > 1 else 0
-    peak = weights + moments + average + buckets + cost.peak
-    return DeviceMemory(weights, cost.gradients, buckets, moments, average, cost.activations, peak)
+    exchange = cost.gradients if processes > 1 else 0
+    peak = weights + moments + average + exchange + cost.peak
+    return DeviceMemory(weights, cost.gradients, exchange, moments, average, cost.activations, peak)
 
 
 def _bytes(tensors: Any) -> int:

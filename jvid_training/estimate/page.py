@@ -15,7 +15,7 @@ __all__ = ["lines_of", "plain"]
 
 _UNITS = {"image": "frames", "video": "clips", "decoder": "clips", "autoencoder": "frames"}
 _PRECISION = {"no": "float32", "bf16": "bf16", "fp16": "fp16"}
-_COLUMNS = ("weights", "gradients", "buckets", "moments", "average", "activations", "peak")
+_COLUMNS = ("weights", "gradients", "exchange", "moments", "average", "activations", "peak")
 _MEMORY = "memory of a device"
 
 
@@ -48,7 +48,7 @@ def lines_of(estimate: Estimate) -> Iterator[str]:
             yield _row("" if name == "plain" else f"  {name}", needed)
         share = 100 * estimate.again / (estimate.step - (estimate.again if training.checkpointing else 0))
         yield f"{'':<20}checkpointing computes {share:.0f} % more"
-    yield f"{'GPU-hours':<20}at {100 * estimate.utilisation:g} % of the peak, of all GPUs together"
+    yield f"{'GPU-hours':<20}{_whose_time(estimate)}"
     for hours in estimate.hours:
         peak = hours.gpu.peak(training.precision) / 1e12
         memory = f"{hours.gpu.memory // 10**9} GB"
@@ -56,9 +56,19 @@ def lines_of(estimate: Estimate) -> Iterator[str]:
             yield f"{'  ' + hours.gpu.name:<20}no {_PRECISION[training.precision]}"
             continue
         fits = "fits" if hours.fits else "does not fit"
-        yield f"{'  ' + hours.gpu.name:<20}{duration(hours.hours):>13}   {peak:g} TFLOPS, {fits} in {memory}"
+        rate = f"peak {peak:g} TFLOPS in {_PRECISION[training.precision]}"
+        yield f"{'  ' + hours.gpu.name:<20}{duration(hours.hours):>13}   {rate}; the memory above {fits} in {memory}"
     for sentence in estimate.assumed:
         yield f"{'assumed':<20}{sentence}"
+
+
+def _whose_time(estimate: Estimate) -> str:
+    """What the hours below are of: how many GPUs, which steps, at which share of the peak."""
+    alone = estimate.processes == 1
+    who = "one GPU of each model needs" if alone else f"{estimate.processes} GPUs of each model need together"
+    share = f"{100 * estimate.utilisation:g} % of {'its' if alone else 'their'} peak rate"
+    steps = estimate.recipe.training.steps
+    return f"that {who} for all {steps:,} steps, at {share} (--utilisation {estimate.utilisation:g})"
 
 
 def _memories(estimate: Estimate) -> dict[str, DeviceMemory | None]:

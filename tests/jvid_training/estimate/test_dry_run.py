@@ -56,8 +56,22 @@ def test_processes_and_parts_share_a_step(recipe: Recipe, found: Estimate) -> No
     assert run.problem is None
     assert shared.batch["x"][0] == 1
     assert shared.step == pytest.approx(found.step, rel=1e-6)
-    assert shared.memory.buckets == shared.memory.gradients
+    assert shared.memory.exchange == shared.memory.gradients
     assert shared.cost.peak > shared.cost.gradients, "gradients of the first part are there in the second"
+
+
+def test_the_hours_name_their_gpus_steps_and_share_of_the_peak(recipe: Recipe, found: Estimate) -> None:
+    head = next(line for line in lines_of(found) if line.startswith("GPU-hours"))
+    assert head.split(maxsplit=1)[1] == (
+        "that one GPU of each model needs for all 4 steps, at 50 % of its peak rate (--utilisation 0.5)"
+    )
+    shared = dry_run(changed(recipe, accumulate=2), gpus_named(["A100"]), 0.25, processes=2).estimate
+    assert (
+        "GPU-hours           that 2 GPUs of each model need together for all 4 steps, at 25 % of their peak rate "
+        "(--utilisation 0.25)"
+    ) in lines_of(shared)
+    row = next(line for line in lines_of(shared) if line.startswith("  A100"))
+    assert row.endswith("peak 19.5 TFLOPS in float32; the memory above fits in 80 GB")
 
 
 def test_a_precision_that_a_gpu_lacks_has_no_hours(recipe: Recipe, found: Estimate) -> None:
