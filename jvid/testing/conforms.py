@@ -99,7 +99,12 @@ def conforms(
             outcome = _outcome(each, called, trial, context, expected.get(name), len(wanted), pristine)
             if name in wanted:
                 outcomes.append(attrs.evolve(outcome, named=only is not None))
-    return Report(kind, _text(subject), outcomes)
+    switched = [
+        f"{name}={context[name]}"
+        for name, default in own.items()
+        if isinstance(default, bool) and context.get(name, default) is not default
+    ]
+    return Report(kind, _text(subject), outcomes, switched)
 
 
 def _calling(kind: str, subject: Any, budget: Budget) -> Any:

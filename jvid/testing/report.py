@@ -70,11 +70,14 @@ class Report:
         kind: of component.
         subject: its text.
         outcomes: one a check, in the order of the checks.
+        declared: the kind's switches that are declared other than their defaults, such as "identity=False": they change what
+            is checked.
     """
 
     kind: str
     subject: str
     outcomes: Sequence[Outcome]
+    declared: Sequence[str] = ()
 
     @property
     def ok(self) -> bool:
@@ -111,10 +114,13 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """One line: kind, subject, the counts, what is not declared, so that checks were skipped, and what a limit left out."""
+        """One line: kind, subject and counts; declared switches, arguments that skipped checks lack, what a limit left out."""
         counted = ", ".join(f"{count} {status}" for status, count in self.counts.items())
         wanting = list(dict.fromkeys(outcome.needs for outcome in self.outcomes if outcome.needs))
-        notes = [f"not declared: {', '.join(wanting)}"] if wanting else []
+        notes = (
+            [f"declared, which changes what is checked: {', '.join(self.declared)}"] if self.declared else []
+        )
+        notes += [f"not declared: {', '.join(wanting)}"] if wanting else []
         for limit in dict.fromkeys(outcome.limit for outcome in self.outcomes if outcome.limit):
             left_out = [outcome.check for outcome in self.outcomes if outcome.limit == limit]
             notes.append(f"left out by {limit}: {', '.join(left_out)}")

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jvid import FlowMatching, InputError, TabulatedSchedule, TemporalSmoothing
+from jvid import FlowMatching, Framewise, InputError, TabulatedSchedule, TemporalSmoothing
 from jvid.testing import GaussianOracle, NonConforming, Skip, checking, conforms, strategies
 from jvid.testing.checking import CHECKS, GLOBALS, KINDS, checks_of, options_of
 from jvid.testing.globals import watched
@@ -275,3 +275,17 @@ def test_outcomes_and_reports_are_values():
     assert conforms("schedule", TabulatedSchedule.cosine(), only=["times_are_alone"]).summary.endswith(
         "1 passed"
     )
+
+
+def test_the_first_line_names_declared_switches():
+    """Whoever reads a report sees that a wrapper was not compared with the denoiser inside."""
+
+    def first_line(**switches):
+        report = conforms("wrapper", Framewise, only="forwards_the_schedule", examples=1, **switches)
+        return str(report).splitlines()[0]
+
+    noted = "1 passed (declared, which changes what is checked: "
+    assert first_line(identity=False).endswith(f"{noted}identity=False)")
+    assert first_line(framewise=True, identity=False).endswith(f"{noted}identity=False, framewise=True)")
+    assert first_line(identity=True).endswith("Framewise: 1 passed")
+    assert first_line(window=8).endswith("Framewise: 1 passed")
