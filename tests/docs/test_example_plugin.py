@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.installed import ROOT, fork, run
+from tests.installed import ROOT, fork, pip_install, run
 
 EXAMPLE = ROOT / "examples" / "jvid-cartoon"
 README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
@@ -25,35 +22,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the example installed: by pip, without network, with the test extra's hatchling."""
     folder = tmp_path_factory.mktemp("cartoon")
     source, target = shutil.copytree(EXAMPLE, folder / "source"), folder / "site"
-    if importlib.util.find_spec("hatchling") is None:
-        by_hand(source, target)
-        return target
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-index",
-        "--no-deps",
-        "--no-build-isolation",
-    ]
-    done = subprocess.run([*pip, "--target", str(target), str(source)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    pip_install(source, target)
     return target
-
-
-def by_hand(source: Path, target: Path) -> None:
-    """What pip would leave, for a development install without the build backend."""
-    project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    info = target / f"jvid_cartoon-{project['version']}.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    )
-    points = [f"{name} = {module}\n" for name, module in project["entry-points"]["jvid"].items()]
-    (info / "entry_points.txt").write_text("[jvid]\n" + "".join(points))
-    shutil.copy(source / "jvid_cartoon.py", target)
 
 
 def test_it_is_as_small_as_the_documentation_says() -> None:
