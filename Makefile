@@ -21,8 +21,11 @@ help: ## list the targets
 
 demo: $(MODELS) ## set up, then compare two experts and their mixture, and sample sprites and a video, into demo/
 	@mkdir -p demo
+	@echo "sampling each expert of sprites-64 and their mixture: demo/comparison.mp4, demo/comparison.png"
 	@$(BIN)/jvid compare "$(PROMPT)" --ensemble sprites-64 --seed $(SEED) -o demo/comparison.mp4 -o demo/comparison.png
+	@echo "sampling the mixture alone, enlarged: demo/sprite.mp4, demo/sprite.webp"
 	@$(BIN)/jvid sample "$(PROMPT)" --ensemble sprites-64 --seed $(SEED) --exact --transparent --scale 4 -o demo/sprite.mp4 -o demo/sprite.webp
+	@echo "sampling a person with actions-64: demo/wave.mp4, demo/wave.png"
 	@$(BIN)/jvid sample "a person waving two hands" --seed $(SEED) -o demo/wave.mp4 -o demo/wave.png
 	@$(BIN)/jvid plan --ensemble sprites-64 -o demo/plan.png >/dev/null
 	@echo && printf '%s\n' demo/comparison.mp4 demo/comparison.png demo/sprite.mp4 demo/sprite.webp demo/wave.mp4 demo/wave.png demo/plan.png
@@ -55,15 +58,22 @@ $(BIN)/python:
 	done; \
 	echo "jvid needs Python 3.11 or newer, found $$(python3 --version 2>&1 || echo none); install one or name it: make PYTHON=/path/to/python3.11" >&2; exit 1
 
+# Before pip, which is quiet and takes minutes. Sizes are on disk, with a torch for the CPU.
+installing = @echo "installing $(1) into $(VENV): about $(2) GB, some GB more where torch brings CUDA; this takes minutes, once"
+
 $(MODELS): $(SETUP)
+	$(call installing,what the demo needs,1.4)
 	$(PIP) --editable '.[cli,media,models]'
 	@touch $@
 
 $(DEV): $(SETUP)
+	$(call installing,all of jvid and its tests,2.1)
 	$(PIP) --editable '.[models,training,test]'
+	@echo "installing the samplers that jvid is compared with: about 2 MB"
 	$(PIP) --no-deps --requirement benchmarks/peers.txt
 	@touch $(MODELS) $@
 
 $(DOCS): $(SETUP)
+	$(call installing,what builds the documentation,1.2)
 	$(PIP) --editable '.[cli,media,docs]'
 	@touch $@

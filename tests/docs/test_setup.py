@@ -164,6 +164,18 @@ def test_versions_agree() -> None:
     assert all(before < found for before in released)
 
 
+@pytest.mark.parametrize("target", ["demo", "lint", "docs"])
+def test_make_announces_each_installation_with_its_size(target: str) -> None:
+    """pip is quiet for minutes."""
+    done = subprocess.run(
+        ["make", "-n", "-B", target], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    before = [done[number - 1] for number, line in enumerate(done) if "-m pip install" in line]
+    assert before
+    for line in before:
+        assert re.fullmatch(r'echo "installing [^:]+: about [\d.]+ [MG]B\b.*"', line), line
+
+
 HEAVY = {"accelerate", "av", "diffusers", "matplotlib", "scipy", "torch", "transformers"}
 
 
