@@ -3,7 +3,7 @@
     y = x_t / alpha_t = x_0 + k eps, k = sigma_t / alpha_t;   w = (y - x_0) / k^2;   lambda = 1 / k^2
     DDPM from t to s:  w_s = w_t + N(0, lambda_s - lambda_t)
 
-While x_0 stands still w is a Brownian motion B in the signal-to-noise ratio lambda, and the noise of one step from t to s is
+While x_0 does not change w is a Brownian motion B in the signal-to-noise ratio lambda, and the noise of one step from t to s is
 z = (B(lambda_s) - B(lambda_t)) / sqrt(lambda_s - lambda_t): standard normal, independent from step to step, and exactly what the
 steps between t and s add up to. DPM-Solver++'s SDE has the same noise. A run of 50 steps and one of 500 then follow one path,
 and their distance is an error, as that of two deterministic runs from one first noise is.

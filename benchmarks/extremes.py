@@ -65,7 +65,7 @@ def main() -> None:
     network = next(each for each in evaluator.networks if each.name == recogniser.network)
     features = evaluator.store.features(clips, [network])[network.name][recogniser.layer]
     classes = recogniser.linear.classes
-    wanted = [classes.index(label) for label in recogniser.asked(clips.labels)]
+    wanted = [classes.index(label) for label in recogniser.prompted(clips.labels)]
     each = softmax(recogniser.linear.scores(features), axis=1)
     given = each[np.arange(len(wanted)), wanted]
     least = np.argsort(given, kind="stable").tolist()

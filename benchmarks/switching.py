@@ -118,8 +118,8 @@ AGES = (3.0, 6.0, 12.0, math.inf)
 
 def age_table(counts: Sequence[int] = (20, 80)) -> str:
     """Markdown: what it would do to drop a past that lies back more than so many times the step's length in lambda."""
-    told = ["none" if age == math.inf else f"{age:g}" for age in AGES]
-    lines = [f"| who predicts | solver | {' | '.join(told)} |", "|" + " --- |" * (2 + len(AGES))]
+    columns = ["none" if age == math.inf else f"{age:g}" for age in AGES]
+    lines = [f"| who predicts | solver | {' | '.join(columns)} |", "|" + " --- |" * (2 + len(AGES))]
     for plan, solver in product(("5 blocks", "drawn, 20 blocks", "every step"), ("dpmpp-2m", "unipc")):
         cells = []
         for age in AGES:
@@ -203,7 +203,7 @@ def measure_networks(name: str, clips: int, path: Path) -> None:
                 if plan == "boundary" and mode == "restart":
                     known[key] = known[
                         key.replace("restart", "per-expert")
-                    ]  # one switch: nobody has a past of his own
+                    ]  # one switch: no expert has a past of its own
                     continue
                 if reference is None:
                     reference = made(UniPC(history="restart"), REFERENCE)
@@ -231,8 +231,8 @@ def network_table(path: Path) -> str:
                     )
                     lines.append(f"| {plan} | `{solver}` | {count} | {cells} |")
         if doubts := _clips(known, f"{plan} | doubt | "):
-            told = ", ".join(f"{v:.4f}" for v in doubts)
-            lines.append(f"| {plan} | `dpmpp-2m` | {REFERENCE} | | ({told}) | |")
+            several = ", ".join(f"{v:.4f}" for v in doubts)
+            lines.append(f"| {plan} | `dpmpp-2m` | {REFERENCE} | | ({several}) | |")
     return "\n".join(lines)
 
 
@@ -245,7 +245,7 @@ def _distance(x: Tensor, y: Tensor) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables; measure and write what is asked for."""
+    """Print the tables; measure and write what is requested."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.switching", description=__doc__.splitlines()[0]
     )

@@ -29,12 +29,12 @@ def test_peak_activations(benchmark, kind, count):
         "stock": lambda: unet(x, t, text, return_dict=False),
         "fast": lambda: fast(x, t, text, return_dict=False, **hints),
     }
-    with threads(count) as told, torch.inference_mode():
+    with threads(count) as used, torch.inference_mode():
         error = (sides["stock"]()[0] - sides["fast"]()[0]).abs().max().item()
         assert error < 1e-4, error
         peaks = benchmark.pedantic(lambda: {name: peak_bytes(run) for name, run in sides.items()}, rounds=1)
     claim(
         benchmark, f"{peaks['stock'] / 1e6:.1f} MB", f"{peaks['fast'] / 1e6:.1f} MB", peaks["fast"] / peaks["stock"],
-        *BOUNDS[kind], least=False, figure=f"peak activations, 64 wide, {kind}, {SIDE}x{SIDE}, {told}",
+        *BOUNDS[kind], least=False, figure=f"peak activations, 64 wide, {kind}, {SIDE}x{SIDE}, {used}",
         remarks=f"latents 4x{FRAMES}x{SIDE}x{SIDE}, largest error {error:.1e}",
     )  # fmt: skip

@@ -24,7 +24,7 @@ def test_clips_at_once(benchmark, ensemble):
         "one by one": lambda: [sample(seed) for seed in range(CLIPS)],
         "at once": lambda: sample(*range(CLIPS)),
     }
-    with threads(2) as told:
+    with threads(2) as used:
         error = (torch.cat(sides["one by one"]()) - sides["at once"]()).abs().max().item()
         assert error < 1e-3, error
         medians = benchmark.pedantic(interleaved, args=(sides,), kwargs={"warmup": 0}, rounds=1)
@@ -32,5 +32,5 @@ def test_clips_at_once(benchmark, ensemble):
     claim(
         benchmark, f"{alone:.2f} clips/s", f"{together:.2f} clips/s", together / alone,
         figure=f"{CLIPS} clips at once, against one by one",
-        remarks=f"{STEPS} steps, {told}, largest difference {error:.1e}",
+        remarks=f"{STEPS} steps, {used}, largest difference {error:.1e}",
     )  # fmt: skip

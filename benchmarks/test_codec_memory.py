@@ -35,13 +35,13 @@ def test_decoding_in_chunks(benchmark, codec):
             return decoder(latents).clamp(-1.0, 1.0)
 
     sides = {"at once": at_once, "chunks": lambda: chunked.decode(latents)}
-    with threads(1) as told, torch.inference_mode():
+    with threads(1) as used, torch.inference_mode():
         error = float((sides["chunks"]() - sides["at once"]()).abs().max())
         assert error < 1e-5, error
         peaks = [peak_bytes(run) for run in sides.values()]
         seconds = benchmark.pedantic(interleaved, args=(sides,), kwargs={"rounds": 15}, rounds=1)
     whole, parts = seconds.values()
-    remarks = f"{FRAMES} frames of 64 pixels at once and in chunks, {told}, largest error {error:.1e}"
+    remarks = f"{FRAMES} frames of 64 pixels at once and in chunks, {used}, largest error {error:.1e}"
     claim(
         benchmark, f"{peaks[0] / 1e6:.1f} MB", f"{peaks[1] / 1e6:.1f} MB", peaks[1] / peaks[0], MUST, least=False,
         figure=f"peak of decoding, {codec}", remarks=remarks,

@@ -63,7 +63,7 @@ def test_one_guided_step(benchmark, network, side, bounds, kind, count):
         "stock": lambda: unet(x, t, text, return_dict=False)[0],
         "fast": lambda: wrapped(x, t, text, return_dict=False, **hints)[0],
     }
-    with threads(count) as told, torch.inference_mode():
+    with threads(count) as used, torch.inference_mode():
         error = (sides["fast"]() - sides["stock"]()).abs().max().item()  # which is the warm-up
         assert error < 1e-4, error
         rounds = 5 if network == "Table 1" else 7
@@ -73,6 +73,6 @@ def test_one_guided_step(benchmark, network, side, bounds, kind, count):
     must, aim = bounds[kind]
     claim(
         benchmark, f"{medians['stock']:.3f} s", f"{medians['fast']:.3f} s", medians["stock"] / medians["fast"], must, aim,
-        figure=f"{network}, {kind}, {side}x{side}, {told}",
+        figure=f"{network}, {kind}, {side}x{side}, {used}",
         remarks=f"latents 4x{FRAMES}x{side}x{side}, largest error {error:.1e}",
     )  # fmt: skip

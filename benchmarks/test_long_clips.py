@@ -22,15 +22,17 @@ SHORT, LONG, STEPS = 16, 128, 3
 MUST, AIM = 11.0, 10.0
 
 
-def _run(ensemble: Any, strategy: Any, frames: int, told: list[Mapping[str, float]]) -> Callable[[], None]:
-    """A clip of so many frames; what its networks took, by expert and call, goes into ``told``."""
+def _run(
+    ensemble: Any, strategy: Any, frames: int, measured: list[Mapping[str, float]]
+) -> Callable[[], None]:
+    """A clip of so many frames; what its networks took, by expert and call, goes into ``measured``."""
     composition, shape = Composition(strategy, ensemble), ensemble.latents(frames)
     sampler, cond = composition.sampler(shape[1]), composition.condition(["a person running"])
     plan = sampler.plan(strategy.plan_seed)
 
     def run() -> None:
         *_, state = sampler.trace(shape, seeds=[0], cond=cond, plan=plan)
-        told.append({name: state.seconds[name] / count for name, count in state.calls.items() if count})
+        measured.append({name: state.seconds[name] / count for name, count in state.calls.items() if count})
 
     return run
 
@@ -39,20 +41,21 @@ def test_128_frames_over_16(benchmark, ensemble):
     loaded = Source(ensemble).load()
     whole = paper_strategy()
     few = attrs.evolve(whole, steps=STEPS)
-    told: dict[int, list[Mapping[str, float]]] = {SHORT: [], LONG: []}
-    sides = {str(frames): _run(loaded, few, frames, seconds) for frames, seconds in told.items()}
+    measured: dict[int, list[Mapping[str, float]]] = {SHORT: [], LONG: []}
+    sides = {str(frames): _run(loaded, few, frames, seconds) for frames, seconds in measured.items()}
     sides[str(SHORT)]()
-    told[SHORT].clear()  # that was the warm-up
+    measured[SHORT].clear()  # that was the warm-up
     benchmark.pedantic(interleaved, args=(sides,), kwargs={"warmup": 0}, rounds=1)
 
     def networks(strategy: Any, frames: int) -> float:
         composition = Composition(strategy, loaded)
         plan, solver = composition.plan(), composition.solver
-        return statistics.median(plan.price(each, solver) for each in told[frames])
+        return statistics.median(plan.price(each, solver) for each in measured[frames])
 
     short, long = (networks(whole, frames) for frames in (SHORT, LONG))
     median = {
-        name: {f: statistics.median(each[name] for each in told[f]) for f in told} for name in told[LONG][0]
+        name: {f: statistics.median(each[name] for each in measured[f]) for f in measured}
+        for name in measured[LONG][0]
     }
     by_expert = ", ".join(f"{name} {each[LONG] / each[SHORT]:.2f}" for name, each in median.items())
     threads = torch.get_num_threads()

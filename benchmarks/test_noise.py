@@ -15,7 +15,7 @@ MOST = 0.02
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_keyed_noise(benchmark, ensemble, count):
-    with threads(count) as told:
+    with threads(count) as used:
         models = Source(ensemble).load()
         shape = tuple(models.shape)
         cond = models.condition([""])
@@ -33,7 +33,7 @@ def test_keyed_noise(benchmark, ensemble, count):
     share = medians["noise"] / medians[cheapest]
     claim(
         benchmark, f"{1e3 * medians[cheapest]:.1f} ms", f"{1e3 * medians['noise']:.2f} ms", share, MOST, least=False,
-        figure=f"a step's noise, over the cheapest guided call, {told}",
+        figure=f"a step's noise, over the cheapest guided call, {used}",
         remarks=f"latents {'x'.join(map(str, shape))}, {cheapest} expert",
     )  # fmt: skip
     if ensemble == "actions-64":

@@ -81,7 +81,7 @@ def ours(shape: tuple[int, ...], b: int) -> tuple[Sampler, Callable[[Plan | None
 @pytest.mark.parametrize("side", [8, 32])
 def test_a_step_beside_the_networks(benchmark, side, b):
     shape = (4, 16, side, side)
-    with threads(1) as told:
+    with threads(1) as used:
         loop = plain(shape, b)
         sampler, run = ours(shape, b)
         plan = sampler.plan(0)
@@ -95,5 +95,5 @@ def test_a_step_beside_the_networks(benchmark, side, b):
     claim(
         benchmark, f"{stock:.0f} us", f"{full:.0f} us", full / stock, 1.0 if b == 1 else None, least=False,
         figure=f"a step beside the networks, {b}x4x16x{side}x{side}",
-        remarks=f"{told}; {handed / stock:.2f} with the plan handed in",
+        remarks=f"{used}; {handed / stock:.2f} with the plan handed in",
     )  # fmt: skip

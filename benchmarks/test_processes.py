@@ -1,7 +1,7 @@
 """Two processes that share the cores, as ``accelerate launch --num_processes 2`` starts them: clips a second.
 
 Against the same two clips in turn, each with all cores, and against two processes that take all cores each, as torch does where
-nobody says otherwise. Three steps of the paper's strategy; loading is not timed.
+nothing else is stated. Three steps of the paper's strategy; loading is not timed.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def test_processes_that_share_the_cores(benchmark, ensemble):
         }
         medians = benchmark.pedantic(interleaved, args=(sides,), kwargs={"warmup": 0}, rounds=1)
     speed = {name: CLIPS / seconds for name, seconds in medians.items()}
-    told = {name: f"{value:.2f} clips/s" for name, value in speed.items()}
+    shown = {name: f"{value:.2f} clips/s" for name, value in speed.items()}
     for name, must, how in (
         ("in turn", 1.0 - NOISE, f"one after the other, {whole} threads"),
         ("all cores each", 1.0, f"at once with {whole} threads each"),
     ):
         claim(
-            benchmark, told[name], told["sharing"], speed["sharing"] / speed[name], must, 1.0,
+            benchmark, shown[name], shown["sharing"], speed["sharing"] / speed[name], must, 1.0,
             figure=f"{CLIPS} processes that share, against {name}",
             remarks=f"{STEPS} steps; {share} thread{'s' * (share > 1)} each, against {how}",
         )  # fmt: skip

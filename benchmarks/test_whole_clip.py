@@ -85,7 +85,7 @@ def test_a_whole_clip(benchmark, count):
     def ours() -> None:
         made["jvid"] = sampler(ensemble.shape, seeds=[SEED], cond=cond)
 
-    with threads(count) as told:
+    with threads(count) as used:
         # Fifty steps are long enough to be their own warm-up.
         sides = {"plain": theirs, "jvid": ours}
         medians = benchmark.pedantic(interleaved, args=(sides,), kwargs={"warmup": 0}, rounds=1)
@@ -94,5 +94,5 @@ def test_a_whole_clip(benchmark, count):
     assert isinstance(sampler.experts["video"].denoiser, Guided)
     claim(
         benchmark, f"{medians['plain']:.2f} s", f"{medians['jvid']:.2f} s", medians["plain"] / medians["jvid"], MUST, AIM,
-        figure=f"a whole clip, {told}", remarks=f"latents 4x16x8x8, 50 steps, largest error {error:.1e}",
+        figure=f"a whole clip, {used}", remarks=f"latents 4x16x8x8, 50 steps, largest error {error:.1e}",
     )  # fmt: skip

@@ -39,9 +39,9 @@ def distributions(requirements: Iterable[str], extras: Iterable[str]) -> Iterato
     seen: set[tuple[str, frozenset[str]]] = set()
     given: set[str] = set()
     while pending:
-        requirement, asked = pending.pop()
+        requirement, requested = pending.pop()
         marker = requirement.marker
-        if marker is not None and not any(marker.evaluate({"extra": extra}) for extra in (asked or {""})):
+        if marker is not None and not any(marker.evaluate({"extra": extra}) for extra in (requested or {""})):
             continue
         key = (canonicalize_name(requirement.name), frozenset(requirement.extras))
         if key in seen:

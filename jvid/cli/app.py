@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 
 class _Contributed(TyperCommand):
-    """Stands for a plugin's command until it is invoked."""
+    """Placeholder for a plugin's command until it is invoked."""
 
     def __init__(self, name: str, component: Component) -> None:
         super().__init__(name, help=component.help or f"From {component.distribution}.")

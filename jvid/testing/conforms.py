@@ -129,7 +129,9 @@ def _outcome(
         budget.cut = None
     elif limit := budget.begin(checks):
         given = getattr(budget, limit)
-        return Outcome(check.name, "skipped", f"not begun, {limit}={given:g} was reached before", limit=limit)
+        return Outcome(
+            check.name, "skipped", f"not started, {limit}={given:g} was reached before", limit=limit
+        )
     try:
         with watched(lambda what: trial.leaks.append(f"{what} ({check.name})")):
             check.run(subject, trial)

@@ -1,7 +1,7 @@
 """The solver that does what a diffusers scheduler does, with a warning where none does quite that.
 
 diffusers' DDIM steps from timestep n to n - T // N, whatever it visits next: with N steps of its "linspace" spacing the next
-evaluation is told another timestep than the latents have. jvid steps to the next time itself. Source:
+evaluation gets another timestep than the latents have. jvid steps to the next time itself. Source:
 https://github.com/huggingface/diffusers, ``schedulers/scheduling_ddim.py``, ``step``.
 """
 

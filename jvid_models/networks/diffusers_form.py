@@ -2,7 +2,7 @@
 
 `UNet2DConditionModel` has the number of heads of each level in its configuration, `UNet3DConditionModel` one width of heads for
 all levels and for the temporal transformer at its entrance. An entrance of narrower heads is widened without a change of its
-answer: each of its features stands k times,
+answer: each of its features is repeated k times,
 
     x' = (x, ..., x),   LN(x') = LN(x)',   W' x' = sum over copies of W x / k,   q' = q / sqrt(k)
 

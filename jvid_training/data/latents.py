@@ -122,18 +122,18 @@ def _begun(
     }
     check_agreement(job, {name: digest(value.encode()) for name, value in facts.items()})
     lock: Lock | None = None
-    begun: Any = None
+    blocks: Any = None
     try:
         if job.rank == 0:
             try:
                 lock = Lock(make_folder(folder), alone=True).__enter__()
-                begun = _begin(folder, data, codec, files)
+                blocks = _begin(folder, data, codec, files)
                 lock.share()
             except JvidError as error:
-                begun = error
-        begun = job.broadcast(begun)
-        if isinstance(begun, JvidError):
-            raise begun
+                blocks = error
+        blocks = job.broadcast(blocks)
+        if isinstance(blocks, JvidError):
+            raise blocks
         if not is_shared(folder, job):
             raise InputError(
                 f"the processes do not see one folder at {folder}: give data.latents a folder on a file system that all nodes "
@@ -141,7 +141,7 @@ def _begun(
             )
         if job.rank:
             lock = Lock(folder, alone=False).__enter__()
-        yield begun and [Block(number, tuple(files[each] for each in chosen)) for number, chosen in begun]
+        yield blocks and [Block(number, tuple(files[each] for each in chosen)) for number, chosen in blocks]
     finally:
         if lock is not None:
             lock.__exit__(None, None, None)

@@ -173,7 +173,7 @@ def train_recogniser(
     )
 
 
-def proportion(right: int, asked: int) -> tuple[float, float, float]:
+def proportion(right: int, count: int) -> tuple[float, float, float]:
     """Share, and Wilson's 95 % interval of it."""
-    interval = binomtest(right, asked).proportion_ci(0.95, method="wilson")
-    return right / asked, float(interval.low), float(interval.high)
+    interval = binomtest(right, count).proportion_ci(0.95, method="wilson")
+    return right / count, float(interval.low), float(interval.high)

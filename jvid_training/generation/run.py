@@ -158,7 +158,7 @@ def _settled(folder: Path, request: Callable[[Spec | None], Spec]) -> tuple[Spec
     """What the set is from now on, and its missing batches. No other process writes to the folder."""
     clean(folder, locked=True)
     there = finished(folder)
-    before = Spec.load(folder) if there else None  # a request of which nothing was made binds nobody
+    before = Spec.load(folder) if there else None  # a request of which nothing was made is not kept
     spec = request(before)
     if before is not None:
         spec.check_resumes(before)

@@ -1,4 +1,4 @@
-"""What the benchmarks tell of themselves: verdicts, medians in turn, the table and its page; processes beside each other."""
+"""What the benchmarks report: verdicts, medians in turn, the table and its page; processes beside each other."""
 
 from __future__ import annotations
 
@@ -115,9 +115,9 @@ def test_sides_take_turns_and_lead_in_turn():
 def test_threads_are_given_back():
     before = torch.get_num_threads()
     for count, words in ((before + 1, f"{before + 1} threads"), (1, "1 thread")):
-        with threads(count) as told:
+        with threads(count) as used:
             assert torch.get_num_threads() == count
-        assert told == words
+        assert used == words
         assert torch.get_num_threads() == before
 
 
@@ -163,7 +163,7 @@ def test_a_run_prints_the_table_and_writes_it_between_the_marks(benches, tmp_pat
 
 
 @pytest.mark.parametrize("text", [None, "no marks", "<!-- end of bench --> <!-- bench -->"])
-def test_a_page_that_cannot_take_the_table_is_told_before_anything_runs(benches, tmp_path, text):
+def test_a_page_that_cannot_take_the_table_is_refused_before_anything_runs(benches, tmp_path, text):
     page = tmp_path / "page.md"
     if text is not None:
         page.write_text(text)
@@ -175,10 +175,10 @@ def test_a_page_that_cannot_take_the_table_is_told_before_anything_runs(benches,
 
 def test_make_bench_measures_with_all_cores(monkeypatch):
     """An empty argument would be the root, whose tests' own settings, one thread among them, would then hold."""
-    told = subprocess.run(
+    printed = subprocess.run(
         ["make", "-n", "bench"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    command = next(line for line in told.splitlines() if "-m pytest benchmarks" in line)
+    command = next(line for line in printed.splitlines() if "-m pytest benchmarks" in line)
     # One of the benchmarks, the lightest to import, in place of the folder.
     arguments = [
         "benchmarks/test_noise.py" if word == "benchmarks" else word
@@ -203,11 +203,11 @@ def test_the_document_can_take_the_table():
 # Processes
 
 
-def test_processes_are_told_of_each_other_as_launchers_tell_them():
+def test_processes_know_of_each_other_as_launchers_do():
     given_ = {"OMP_NUM_THREADS": "1", "LOCAL_WORLD_SIZE": "7", "PATH": "x"}
     both = [environment(2, rank, given_) for rank in range(2)]
-    assert [said["LOCAL_RANK"] for said in both] == ["0", "1"]
-    assert [threads_for(None, 8, 8, said) for said in both] == [4, 4]
+    assert [each["LOCAL_RANK"] for each in both] == ["0", "1"]
+    assert [threads_for(None, 8, 8, each) for each in both] == [4, 4]
     alone = environment(1, 0, given_)
     assert alone == {"PATH": "x"}
     assert threads_for(None, 8, 8, alone) is None
@@ -245,7 +245,7 @@ def test_beside_and_in_turn(tmp_path, how, overlap):
             assert half[3] == half[2].replace("begins", "ends")
 
 
-def test_a_process_that_ends_is_told():
+def test_a_process_that_ends_is_an_error():
     with (
         pytest.raises(RuntimeError, match="ended with code 3"),
         Process([sys.executable, "-c", "raise SystemExit(3)"], environment(1, 0)) as process,

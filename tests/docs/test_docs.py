@@ -64,10 +64,10 @@ def test_the_recipes_own_keys_are_explained() -> None:
     assert all([field.name for field in attrs.fields(part)] == ["name", "options"] for part in parts)
 
 
-def test_what_may_change_on_resuming_is_told() -> None:
-    told = TRAINING.split("These may change between the two:")[1].split("\n\n")[0]
+def test_what_may_change_on_resuming_is_listed() -> None:
+    listed = TRAINING.split("These may change between the two:")[1].split("\n\n")[0]
     keys = {f"{section}.{key}" for section, names in MAY_CHANGE.items() for key in names}
-    assert set(re.findall(r"`([\w.]+)`", told)) == keys
+    assert set(re.findall(r"`([\w.]+)`", listed)) == keys
 
 
 def test_the_sheets_page_shows_every_action() -> None:
@@ -92,5 +92,5 @@ def test_the_conformance_page_lists_every_check_and_counts_every_mutant() -> Non
 
 def test_the_conformance_page_names_every_strategy() -> None:
     page = (DOCS / "conformance.md").read_text(encoding="utf-8")
-    told = page.split("## Strategies\n")[1].split("They draw")[0]
-    assert set(re.findall(r"`(\w+)`", told)) | {"SCHEDULES"} == set(strategies.__all__)
+    named = page.split("## Strategies\n")[1].split("They draw")[0]
+    assert set(re.findall(r"`(\w+)`", named)) | {"SCHEDULES"} == set(strategies.__all__)

@@ -1,4 +1,4 @@
-"""The tutorials on plugins: one for each kind, each runs as it stands, and each ends in a proof."""
+"""The tutorials on plugins: one for each kind, each runs as it is, and each ends in a proof."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ def test_the_page_registers_loads_and_proves(page: Path) -> None:
 
 
 def test_every_kind_has_a_page() -> None:
-    told = {
+    listed = {
         name for cell in re.findall(r"(?m)^\| (`.*?`) \|", INDEX) for name in re.findall(r"`([a-z]+)`", cell)
     }
-    assert set(KINDS) <= told
+    assert set(KINDS) <= listed
     assert {path.stem for path in PAGES} == set(KINDS) - {"codec", "text"}
     assert set(re.findall(r"\]\((\w+)\.md\)", INDEX)) == {path.stem for path in PAGES}
     toctree = INDEX.split("```{toctree}")[1]
     assert [path.stem for path in PAGES] == sorted(re.findall(r"(?m)^(\w+)$", toctree))
 
 
-def test_the_stages_that_are_told_are_those_that_exist() -> None:
+def test_the_stages_of_the_page_are_those_that_exist() -> None:
     from jvid.plugins import discovery
 
     stages = re.findall(r"(?m)^    (\w+) {2,}\S", discovery.__doc__ or "")

@@ -121,9 +121,9 @@ def test_blended_scores_that_move_with_progress():
     assert weights == sorted(weights)
     assert weights[-1] > 0.9
     states = list(sampler.trace(SHAPE, seeds=[0]))
-    asked = sum(weight > 0 for weight in weights)
-    assert 0 < asked < 20
-    assert states[-1].calls == {"a": 20, "b": asked}  # a weight of 0 is not evaluated
+    evaluated = sum(weight > 0 for weight in weights)
+    assert 0 < evaluated < 20
+    assert states[-1].calls == {"a": 20, "b": evaluated}  # a weight of 0 is not evaluated
 
 
 def test_models_of_different_schedules_and_parameterizations():

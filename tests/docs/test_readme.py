@@ -1,4 +1,4 @@
-"""What README and docs tell the reader to type: it runs, or it names what it lacks.
+"""What README and docs give the reader to type: it runs, or it names what it lacks.
 
 A console block holds one command a line. ``jvid`` commands run in an empty folder, samples in two steps and in this process;
 commands of minutes (training, make) are checked without running: the target, the recipe and the options exist.
@@ -81,7 +81,7 @@ FOLDERS = {
     "models/wan-2.2": "WanPipeline:2.2",
     "models/qwen-image": "QwenImagePipeline",
 }
-"""Published models of the pages: tiny ones with random weights stand for them."""
+"""Published models of the pages: tiny ones with random weights replace them."""
 
 
 SIZE = ":height=32,width=48,num_frames=5"
@@ -159,12 +159,12 @@ def run(words: list[str], folder: Path) -> str:
 @cache
 def help_of_module(name: str) -> str:
     """What ``python -m name --help`` prints."""
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as told:
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
         patch.setattr(sys, "argv", [name, "--help"])
         with pytest.raises(SystemExit) as ended:
             runpy.run_module(name, run_name="__main__")
     assert not ended.value.code
-    return told.getvalue()
+    return printed.getvalue()
 
 
 def jvid(*words: str) -> None:
@@ -187,8 +187,8 @@ def test_command(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert words[1] in TAKES_MINUTES
     if words[:2] == ["python", "-m"]:
         # What it does takes minutes; the module, its options and the files that it names must be there.
-        told = help_of_module(words[2])
-        assert [word for word in words[3:] if word.startswith("-") and f"{word} " not in told] == []
+        shown = help_of_module(words[2])
+        assert [word for word in words[3:] if word.startswith("-") and f"{word} " not in shown] == []
         # A file is there; a folder is written by a recipe or by a command of the pages.
         written = "\n".join([*recipes(), *commands(), ""])
         paths = [word for word in words[3:] if "/" in word]

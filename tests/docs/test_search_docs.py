@@ -26,8 +26,8 @@ PAGE = (Path(__file__).parents[2] / "docs/evaluation.md").read_text(encoding="ut
 )
 def test_every_key_is_explained_with_its_default(heading: str, part: type) -> None:
     section = PAGE.split(f"### `{heading}`\n")[1].split("\n#")[0]
-    told = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\| .*\|$", section, re.MULTILINE))
-    assert told == {field.name: default(field) for field in attrs.fields(part)}
+    listed = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\| .*\|$", section, re.MULTILINE))
+    assert listed == {field.name: default(field) for field in attrs.fields(part)}
 
 
 def default(field: attrs.Attribute[Any]) -> str:

@@ -127,8 +127,8 @@ def test_nothing_is_unpickled() -> None:
         source = path.read_text(encoding="utf-8")
         # The conformance kit pickles what it has just made, to see it come back; it reads no file.
         kit = path.relative_to(ROOT).parts[:2] == ("jvid", "testing")
-        if said := unsafe_calls(source) + sorted(modules_imported(path) & PICKLES) * (not kit):
-            found[str(path.relative_to(ROOT))] = said
+        if unsafe := unsafe_calls(source) + sorted(modules_imported(path) & PICKLES) * (not kit):
+            found[str(path.relative_to(ROOT))] = unsafe
     assert found == {}
 
 

@@ -93,7 +93,7 @@ class Hunt:
 
     Attributes:
         killed: mutant to the detail of the failure.
-        survivors: mutant to what its check said instead.
+        survivors: mutant to the status of its check.
         idle: checks, as ``kind.check``, without a mutant.
     """
 
@@ -118,7 +118,8 @@ class Hunt:
             f"{f'{kind}.{name}':{width}}  {dead}/{all_}" for (kind, name), (dead, all_) in per_check.items()
         ]
         lines += [
-            f"survivor: {one.kind} {one.name} ({one.check} {said})" for one, said in self.survivors.items()
+            f"survivor: {one.kind} {one.name} ({one.check} {status})"
+            for one, status in self.survivors.items()
         ]
         lines += [f"no mutant: {name}" for name in self.idle]
         total = len(self.killed) + len(self.survivors)

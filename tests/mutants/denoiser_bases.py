@@ -15,7 +15,7 @@ from jvid.schedules import TabulatedSchedule
 from tests.mutants import mutant
 
 
-def told(b: int, f: int) -> Condition:
+def prompted(b: int, f: int) -> Condition:
     """What the right one is conditioned on: its mean is that of the text, .3 for each clip."""
     return {"text": 0.3 + 0.0 * keyed_normal(range(b), ("text",), (3, 2), torch.float64)}
 
@@ -25,7 +25,7 @@ def data() -> Tensor:
     return 0.3 + 0.5 * keyed_normal(range(4), ("data of mutants",), (4, 4, 6, 6), torch.float64)
 
 
-CONTEXT: dict[str, Any] = {"cond": told, "data": data()}
+CONTEXT: dict[str, Any] = {"cond": prompted, "data": data()}
 
 
 class Grey:
@@ -43,7 +43,7 @@ class Grey:
         return (mean + gain.to(dtype) * (x.to(dtype) - alpha.to(dtype) * mean)).to(x.dtype)
 
     def time(self, t: Tensor) -> Tensor:
-        """The time that it is asked at."""
+        """The time that it is evaluated at."""
         return t
 
     def mean(self, x: Tensor, cond: Condition) -> Tensor:

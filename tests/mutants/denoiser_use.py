@@ -19,34 +19,34 @@ DATA = 0.3 + 0.5 * keyed_normal(range(6), ("data",), (4, 4, 8, 8), torch.float64
 
 @attrs.frozen
 class _Exact:
-    """Right: N(.3, .5^2); what a mutant changes is what the network is told."""
+    """Right: N(.3, .5^2); what a mutant changes is the time that the network gets."""
 
     schedule: NoiseSchedule = attrs.field(factory=TabulatedSchedule.scaled_linear)
     std: float = 0.5
 
-    def told(self, t: Tensor) -> Tensor:
+    def given_time(self, t: Tensor) -> Tensor:
         return t
 
     def __call__(self, x: Tensor, t: Tensor, cond: Any) -> Tensor:
-        return GaussianOracle(self.schedule, 0.3, self.std)(x, self.told(t), cond)
+        return GaussianOracle(self.schedule, 0.3, self.std)(x, self.given_time(t), cond)
 
 
 @mutant("denoiser", "the_true_time_is_best", data=DATA)
-class told_a_shifted_time(_Exact):
-    """The schedule's shift is applied to the time that the network is told, a second time."""
+class given_a_shifted_time(_Exact):
+    """The schedule's shift is applied to the time that the network gets, a second time."""
 
     def __init__(self) -> None:
         super().__init__(FlowMatching(3.0))
 
-    def told(self, t: Tensor) -> Tensor:
+    def given_time(self, t: Tensor) -> Tensor:
         return 3.0 * t / (1.0 + 2.0 * t)
 
 
 @mutant("denoiser", "the_true_time_is_best", data=DATA)
-class told_of_a_shorter_table(_Exact):
+class given_times_of_a_shorter_table(_Exact):
     """Timesteps are those of a table of 900 entries for a network of 1000."""
 
-    def told(self, t: Tensor) -> Tensor:
+    def given_time(self, t: Tensor) -> Tensor:
         return 0.9 * t
 
 
@@ -73,8 +73,8 @@ class time_in_half(_Exact):
         x_0 = super().__call__(x.double(), t, cond)
         alpha, sigma = (level.view(-1, 1, 1, 1, 1) for level in self.schedule(t))
         eps = (x.double() - alpha * x_0) / sigma.clamp_min(1e-9)
-        told = t.bfloat16().double() if x.dtype == torch.bfloat16 else t
-        alpha, sigma = (level.view(-1, 1, 1, 1, 1) for level in self.schedule(told))
+        rounded = t.bfloat16().double() if x.dtype == torch.bfloat16 else t
+        alpha, sigma = (level.view(-1, 1, 1, 1, 1) for level in self.schedule(rounded))
         return ((x.double() - sigma.clamp_min(1e-9) * eps) / alpha).to(x.dtype)
 
 

@@ -16,7 +16,7 @@ from tests.mutants.denoiser_bases import Grey, wrong
 
 @wrong("the_same_each_time")
 class dropout(Grey):
-    """Nobody called eval(): its dropout draws at each call."""
+    """eval() was not called: its dropout draws at each call."""
 
     def __init__(self) -> None:
         self.generator = torch.Generator().manual_seed(0)
@@ -108,16 +108,16 @@ class an_inverse_that_is_off(Grey):
 
 @wrong("bridged_there_and_back")
 class half_a_bridge(Grey):
-    """It says a schedule that x is not in: variance is kept inside, and said to explode."""
+    """It declares a schedule that x is not in: variance is kept inside, and declared to explode."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.accesses = 0
 
     @property
     def schedule(self) -> Any:  # type: ignore[override]
         """One of two, by turns."""
-        self.asked += 1
-        return FlowMatching() if self.asked == 1 else VarianceExploding()
+        self.accesses += 1
+        return FlowMatching() if self.accesses == 1 else VarianceExploding()
 
 
 @wrong("a_missing_condition_is_named")

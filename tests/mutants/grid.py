@@ -64,7 +64,7 @@ class turned_round(Evenly):
 
 @mutant("grid", "every_step_goes_somewhere")
 class twice_the_end(Evenly):
-    """The end stands there twice: a step that does nothing and costs a call."""
+    """The end is there twice: a step that does nothing and costs a call."""
 
     def __call__(self, schedule: NoiseSchedule) -> Sequence[Any]:
         return [*list(super().__call__(schedule))[1:], 0.0]

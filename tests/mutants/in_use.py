@@ -43,7 +43,7 @@ class leans_on_its_neighbour:
 @mutant("noise", "covariance_as_declared")
 @attrs.frozen
 class offset_of_a_tenth:
-    """A noise offset of .1 that nobody declared."""
+    """A noise offset of .1 that is not declared."""
 
     std = 1.0
 

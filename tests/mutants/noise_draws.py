@@ -101,7 +101,7 @@ class folded_the_wrong_way(Shared):
 
 @mutant("noise", "the_same_whatever_came_before")
 class goes_on(Shared):
-    """The last noise is mixed in: the noise of a step depends on what was asked before."""
+    """The last noise is mixed in: the noise of a step depends on what was drawn before."""
 
     def __init__(self) -> None:
         self.last: Tensor | None = None

@@ -69,7 +69,7 @@ add(
 
 @_plugin_mutant("names_are_its_own")
 def takes_a_name(register: Any) -> None:
-    """It registers a ddim of its own: the bare name stays the built-in's, and nobody finds it."""
+    """It registers a ddim of its own: the bare name stays the built-in's, and it is not found."""
     register.solver("ddim", "jvid.solvers:DDIM", help="Another DDIM.")
 
 

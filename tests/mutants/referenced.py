@@ -58,7 +58,7 @@ class betas_linear:
 
 
 @mutant("denoiser", "as_referenced", reference=partial(denoisers.gaussian, schedule=TABLE, mean=0.3, std=0.5))
-class told_one_entry_late:
+class given_a_time_one_entry_late:
     """The network's timestep is t T in place of t T - 1."""
 
     schedule = TABLE
@@ -150,7 +150,7 @@ class _Scaled:
 @mutant("solver", "as_referenced", reference=solvers.ddim, ranges={"eta": (0.0, 1.0)})
 @attrs.frozen
 class eta_for_its_square(DDIM):
-    """eta stands where its square should: right at 0 and 1."""
+    """eta in place of its square: right at 0 and 1."""
 
     def step(self, x: Tensor, step: Step, denoise: Any, noise: Any, memory: None) -> tuple[Tensor, None]:
         x_0 = denoise(x, step.start)

@@ -91,7 +91,7 @@ class one_count(Sampler):
 
 @_sampler_mutant("only_weighted_experts_are_evaluated")
 class asks_everyone(Sampler):
-    """At each step all experts are asked, and those without weight left unused."""
+    """At each step all experts are evaluated, and those without weight left unused."""
 
     def trace(self, *args: Any, **options: Any) -> Iterator[State]:
         for state in super().trace(*args, **options):
@@ -102,7 +102,7 @@ class asks_everyone(Sampler):
 
 @_sampler_mutant("only_weighted_experts_are_evaluated")
 class counts_steps(Sampler):
-    """Every expert is told to have been called once a step."""
+    """Every expert is counted as called once a step."""
 
     def trace(self, *args: Any, **options: Any) -> Iterator[State]:
         for state in super().trace(*args, **options):
@@ -215,7 +215,7 @@ class sorts_by_name(Sampler):
 
 @_sampler_mutant("dtype_of_latents_kept")
 class always_single(Sampler):
-    """The dtype that is asked for is left unused."""
+    """The requested dtype is left unused."""
 
     def trace(self, shape: Any = None, *, dtype: Any = None, **options: Any) -> Iterator[State]:
         return super().trace(shape, **options)

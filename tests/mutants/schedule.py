@@ -90,7 +90,7 @@ class fades_out(Turning):
 
 @mutant("schedule", "from_clean_to_noise")
 class begins_at_the_first_beta(Turning):
-    """The table's first entry stands at t = 0: the clean end has noise."""
+    """The table's first entry is at t = 0: the clean end has noise."""
 
     def angle(self, t: Tensor) -> Tensor:
         return 0.01 + (math.pi / 2 - 0.01) * t
@@ -230,7 +230,7 @@ class warms_up(Turning):
 
 @mutant("schedule", "equal_by_value")
 class equal_by_identity(Turning):
-    """Nobody wrote __eq__: a copy in another process is another schedule."""
+    """There is no __eq__: a copy in another process is another schedule."""
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__

@@ -1,4 +1,4 @@
-"""Wrong selectors: they count, remember, draw, and name what nobody knows."""
+"""Wrong selectors: they count, remember, draw, and name unknown experts."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ class divides_by_the_step(Coin):
 
 @mutant("selector", "weights_are_weights")
 class open_end(Coin):
-    """The parts of u do not cover [0, 1): near 1 nobody is chosen."""
+    """The parts of u do not cover [0, 1): near 1 no expert is chosen."""
 
     def __call__(self, step: Step, u: float) -> Mapping[str, float]:
         return {} if u > 0.999 else super().__call__(step, u)
 
 
 @mutant("selector", "experts_are_declared")
-class told_too_few(Coin):
+class names_too_few(Coin):
     """It tells one expert and chooses two."""
 
     experts = ("video",)
@@ -118,7 +118,7 @@ class remembers_the_last(Coin):
 
 @mutant("selector", "globals_untouched")
 class draws_by_itself(Coin):
-    """The number handed in is left unused, torch's generator asked."""
+    """The number handed in is left unused, torch's generator used."""
 
     def __call__(self, step: Step, u: float) -> Mapping[str, float]:
         return super().__call__(step, float(torch.rand(())))
@@ -126,7 +126,7 @@ class draws_by_itself(Coin):
 
 @mutant("selector", "a_plan_is_its_calls")
 class unrepeatable(Coin):
-    """The number handed in is left unused, a generator of its own asked."""
+    """The number handed in is left unused, a generator of its own used."""
 
     def __init__(self) -> None:
         self.random = random.Random(0)

@@ -15,7 +15,7 @@ from tests.mutants.solver_bases import Ancestral, FirstOrder, TwoSteps
 
 @mutant("solver", "interleaved_runs_are_apart")
 class history_on_the_solver(TwoSteps):
-    """The history stands on the object, and ``init`` empties it: right for one run at a time."""
+    """The history is kept on the object, and ``init`` empties it: right for one run at a time."""
 
     def init(self) -> Any:
         self.past: Any = {}
@@ -28,7 +28,7 @@ class history_on_the_solver(TwoSteps):
 
 @mutant("solver", "a_run_repeats")
 class history_never_emptied(TwoSteps):
-    """The history stands on the object and outlives the run."""
+    """The history is kept on the object and outlives the run."""
 
     def __init__(self) -> None:
         self.past: Any = {}
@@ -147,7 +147,7 @@ class always_draws(FirstOrder):
 
 @mutant("solver", "draws_are_named_and_used")
 class names_by_number(Ancestral):
-    """Draws are asked for by number."""
+    """Draws are requested by number."""
 
     def step(self, x: Tensor, step: Step, denoise: Denoise, noise: Noise, memory: Any) -> tuple[Tensor, Any]:
         return super().step(x, step, denoise, lambda key: noise(step.index), memory)  # type: ignore[arg-type]

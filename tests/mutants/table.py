@@ -1,6 +1,6 @@
 """``python -m tests.mutants.table [PAGE]``: the checks of every kind and the mutants that they kill, as Markdown.
 
-With a page, what stands there between ``<!-- mutants -->`` or ``<!-- checks -->`` and its end is replaced.
+With a page, what is there between ``<!-- mutants -->`` or ``<!-- checks -->`` and its end is replaced.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ WINDOWS: dict[str, Any] = {"window": 4, "frames": (1, 3, 4, 7, 9)}
 
 @wrong("forwards_the_schedule")
 class the_papers_schedule(Passing):
-    """It stands on the schedule that its author trains on."""
+    """It has the schedule that its author trains on."""
 
     schedule: Any = TabulatedSchedule.scaled_linear()
 
@@ -32,7 +32,7 @@ class no_schedule(Passing):
 
 @wrong("forwards_the_space")
 class no_space(Passing):
-    """The latent space is forgotten: nobody notices."""
+    """The latent space is forgotten, without an error."""
 
     space: Any = property()
 
@@ -43,7 +43,7 @@ class space_is_asked_for(Passing):
 
     @property
     def space(self) -> Any:
-        """The class of the inner one stands in where it declares none."""
+        """The class of the inner one is used where it declares none."""
         return self.denoiser.space or type(self.denoiser)  # type: ignore[attr-defined]
 
 
@@ -95,7 +95,7 @@ class clamped(Passing):
 
 @wrong("leaves_alone_what_agrees")
 class at_the_next_time(Passing):
-    """The inner denoiser is asked at a time that is a little earlier."""
+    """The inner denoiser is evaluated at a time that is a little earlier."""
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         return super().__call__(x, (t - 0.02).clamp_min(0.0), cond)
@@ -164,7 +164,7 @@ ALONE = "frames_are_alone"
 
 @wrong(ALONE, framewise=True)
 class whole_clips(Passing):
-    """The image model is asked about whole clips."""
+    """The image model is evaluated on whole clips."""
 
 
 @wrong(ALONE, framewise=True)
@@ -195,7 +195,7 @@ class all_frames_at_once(Passing):
 
 @wrong(COST, **WINDOWS)
 class every_pair_of_windows(Windows):
-    """Windows are asked about again for each window before them."""
+    """Windows are evaluated again for each window before them."""
 
     def starts(self, f: int) -> list[int]:
         starts = super().starts(f)

@@ -154,7 +154,7 @@ class rescaled_over_the_batch(Guide):
 
 @wrong("a_clip_is_alone")
 class halves_by_turns(Guide):
-    """Conditional and unconditional rows alternate, and are told apart as if they did not."""
+    """Conditional and unconditional rows alternate, and are separated as if they did not."""
 
     def halves(self, x: Tensor, t: Tensor, cond: Condition) -> tuple[Tensor, Tensor]:
         one, null = super().halves(x, t, cond)
@@ -219,12 +219,12 @@ class a_schedule_by_turns(Passing):
 
     def __init__(self, denoiser: Denoiser) -> None:
         super().__init__(denoiser)
-        self.asked = 0
+        self.accesses = 0
 
     @property
     def schedule(self) -> Any:
         """One of two."""
         from jvid.schedules import FlowMatching
 
-        self.asked += 1
-        return self.denoiser.schedule if self.asked == 1 else FlowMatching()
+        self.accesses += 1
+        return self.denoiser.schedule if self.accesses == 1 else FlowMatching()

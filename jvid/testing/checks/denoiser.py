@@ -153,7 +153,7 @@ def conditions_are_read_each_time(subject: Any, trial: Trial) -> None:
     @trial.given(shape=trial.shapes(), t=trial.moments(), seed=seeds())
     def _(shape: tuple[int, ...], t: float, seed: int) -> None:
         b = shape[0]
-        # Another one for each size of batch: what is kept by size is told by another size.
+        # Another one for each size of batch: what is kept by size shows at another size.
         x, cond = noisy(subject, trial, shape, t, seed), _scaled(trial.condition(b, shape[2]), 1.0 / b)
         other = _scaled(cond, -0.5)
         first, expected = predicted(subject, x, time(t), cond), predicted(subject, x, time(t), other)
@@ -207,7 +207,7 @@ def bridged_there_and_back(subject: Any, trial: Trial) -> None:
 
 
 class _On:
-    """A denoiser that is told apart from what is inside by its schedule alone."""
+    """A denoiser that differs from what is inside by its schedule alone."""
 
     def __init__(self, denoiser: Any, schedule: Any) -> None:
         self.denoiser, self.schedule = denoiser, schedule

@@ -110,8 +110,8 @@ def clips_are_independent(subject: Any, trial: Trial) -> None:
     one, two = z[0::2], z[1::2]
     for i in range(SHAPE[2]):
         for j in range(SHAPE[2]):
-            told = f"frame {i} of one clip and frame {j} of the next"
-            _expect((one[:, :, i] * two[:, :, j]).flatten(1).mean(1), 0.0, f"the covariance of {told}")
+            pair = f"frame {i} of one clip and frame {j} of the next"
+            _expect((one[:, :, i] * two[:, :, j]).flatten(1).mean(1), 0.0, f"the covariance of {pair}")
     squares = ((one**2 - variance) * (two**2 - variance)).flatten(1).mean(1)
     _expect(squares, 0.0, "the covariance of the squares of two clips")
 

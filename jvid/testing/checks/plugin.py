@@ -119,23 +119,23 @@ def names_are_its_own(subject: Any, trial: Trial) -> None:
         (c.kind, c.name) for p in _registry(subject).plugins if p.name == "builtin" for c in p.components
     }
     for component in _components(subject):
-        told = f"{component.kind} {component.name!r}"
-        assert (component.kind, component.name) not in taken, f"{told} is a built-in's name"
+        label = f"{component.kind} {component.name!r}"
+        assert (component.kind, component.name) not in taken, f"{label} is a built-in's name"
 
 
 @check("plugin")
 def components_have_help(subject: Any, trial: Trial) -> None:
     """Each component has one line of help, and its factory has a docstring."""
     for component in _components(subject):
-        told = f"{component.kind} {component.name!r}"
+        label = f"{component.kind} {component.name!r}"
         one_line = component.help.strip() != "" and "\n" not in component.help
-        assert one_line, f"{told} has help {component.help!r}: expected one line"
+        assert one_line, f"{label} has help {component.help!r}: expected one line"
         try:
             factory = component.factory()
         except MissingDependencyError:
             continue
         documented = inspect.getdoc(factory) or inspect.getdoc(getattr(factory, "func", None))
-        assert documented, f"{told}: its factory has no docstring"
+        assert documented, f"{label}: its factory has no docstring"
 
 
 @check("plugin")
@@ -144,28 +144,28 @@ def factories_build_or_say_why(subject: Any, trial: Trial) -> None:
     registry = _registry(subject)
     given = trial.option("options")
     for component in _components(subject):
-        told = f"{component.kind} {component.name!r}"
+        label = f"{component.kind} {component.name!r}"
         try:
             factory = component.factory()
         except MissingDependencyError:
             continue
         except JvidError as error:
-            raise AssertionError(f"{told}: {error}") from error
+            raise AssertionError(f"{label}: {error}") from error
         if component.kind in trial.option("unbuilt"):
             continue
         options = given.get(f"{component.kind}/{component.name}", {})
         built, refusal = _built(registry, component, options)
         if refusal is None:
-            assert built is not None, f"{told} built None"
+            assert built is not None, f"{label} built None"
             continue
         lacks = any(
             p.default is inspect.Parameter.empty and p.kind is not inspect.Parameter.VAR_KEYWORD
             for p in parameters(factory).values()
         )
-        told_so = isinstance(refusal, MissingDependencyError) or (
+        named = isinstance(refusal, MissingDependencyError) or (
             isinstance(refusal, InputError) and lacks and not options
         )
-        assert told_so, f"{told} with {options or 'no options'}: {refusal}"
+        assert named, f"{label} with {options or 'no options'}: {refusal}"
 
 
 def _built(registry: Registry, component: Component, options: Any) -> tuple[Any, JvidError | None]:

@@ -36,8 +36,8 @@ PARTS = 2000
 
 
 def _names(subject: Any, trial: Trial) -> tuple[str, ...] | None:
-    told = trial.option("experts") or getattr(subject, "experts", None)
-    return None if told is None else tuple(told)
+    declared = trial.option("experts") or getattr(subject, "experts", None)
+    return None if declared is None else tuple(declared)
 
 
 Drawn = tuple[int, int, float, float, int]
@@ -150,12 +150,12 @@ def shares_as_declared(subject: Any, trial: Trial) -> None:
 
     for step in _walk(trial):
         found = measured(step)
-        told = dict(shares(step)) if shares is not None else {}
+        declared = dict(shares(step)) if shares is not None else {}
         if probability is not None:
-            told.setdefault(subject.experts[0], probability(step.progress))
-        names = {*told, *(found if shares is not None else ())}
+            declared.setdefault(subject.experts[0], probability(step.progress))
+        names = {*declared, *(found if shares is not None else ())}
         for name in sorted(names):
-            one, two = found.get(name, 0.0), told.get(name, 0.0)
+            one, two = found.get(name, 0.0), declared.get(name, 0.0)
             # A share moves by at most one part for each place where the choice changes.
             assert abs(one - two) <= 4.0 / PARTS, (
                 f"{name!r} at progress {step.progress:.3g} (step {step.index}): share {one:.4f}, declared {two:.4f}"
@@ -174,8 +174,8 @@ def a_plan_is_its_calls(subject: Any, trial: Trial) -> None:
         plan = draw_plan(subject, levels, names, seed)
         for step in reversed(plan.steps):
             bare = walk[step.index]
-            told = subject(bare, keyed_uniform(seed, ("plan", step.index)))
-            weights = {name: weight for name, weight in told.items() if weight}
+            expected = subject(bare, keyed_uniform(seed, ("plan", step.index)))
+            weights = {name: weight for name, weight in expected.items() if weight}
             assert dict(step.weights) == weights, (
                 f"step {step.index}: {dict(step.weights)} in the plan, {weights} when evaluated alone"
             )

@@ -345,8 +345,8 @@ def names_of_experts_mean_nothing(subject: Any, trial: Trial) -> None:
     def result(names: Sequence[str]) -> Tensor:
         def who(index: int, start: Level) -> Mapping[str, float]:
             share = (1.0, 1.0, 0.3, 0.6, 0.0, 0.0, 1.0, 0.0)[index]
-            told = {names[0]: share, names[1]: 1.0 - share}
-            return {name: weight for name, weight in told.items() if weight}
+            weights = {names[0]: share, names[1]: 1.0 - share}
+            return {name: weight for name, weight in weights.items() if weight}
 
         steps = path(schedule, even(0.95, 0.1, 8), who)
         return run(

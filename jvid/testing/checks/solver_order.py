@@ -76,8 +76,8 @@ def require_order(what: str, order: int, error: Callable[[int], float]) -> None:
         measured = math.log2(max(errors[fewer], EXACT) / errors[more])
         if measured >= order - SLACK:
             return
-    told = ", ".join(f"{count}: {value:.2e}" for count, value in errors.items())
-    raise AssertionError(f"{what}: order {measured:.2f}, expected {order} (steps and errors {told})")
+    shown = ", ".join(f"{count}: {value:.2e}" for count, value in errors.items())
+    raise AssertionError(f"{what}: order {measured:.2f}, expected {order} (steps and errors {shown})")
 
 
 def _require_on_a_gaussian(solver: Any, where: str, times: Times, trial: Trial) -> None:
@@ -106,8 +106,10 @@ def _require_on_a_gaussian(solver: Any, where: str, times: Times, trial: Trial) 
     @cache
     def errors(count: int) -> tuple[float, float]:
         steps = path(schedule, times(count))
-        told = moments(solver, steps, oracle, start.alpha * oracle.mean, oracle.variance(start), trial.device)
-        ends = [(*told[i], steps[i].end) for i in shared(count)]
+        found = moments(
+            solver, steps, oracle, start.alpha * oracle.mean, oracle.variance(start), trial.device
+        )
+        ends = [(*found[i], steps[i].end) for i in shared(count)]
         of_mean = max(abs(mean - end.alpha * oracle.mean) / deviation(end) for mean, _, end in ends)
         of_variance = max(abs(spread / oracle.variance(end) - 1.0) for _, spread, end in ends)
         return of_mean, of_variance

@@ -1,7 +1,7 @@
 """Checks of wrappers: a factory ``(denoiser) -> denoiser``. It is handed denoisers of the kit's own, which know the answer.
 
-Options: ``schedule``, what the wrapped denoiser stands on if not on the inner one's; ``identity=False`` for a wrapper that means
-to change what a denoiser predicts; ``guidance=False`` for one whose option ``scale`` is not that of equation (4);
+Options: ``schedule``, the schedule of the wrapped denoiser if not the inner one's; ``identity=False`` for a wrapper that changes
+what a denoiser predicts on purpose; ``guidance=False`` for one whose option ``scale`` is not that of equation (4);
 ``framewise=True`` for one that takes frames one by one; ``window``, the frames that one which cuts long clips takes at once.
 """
 
@@ -124,10 +124,10 @@ def errors_pass(subject: Any, trial: Trial) -> None:
             wrapped, noisy(wrapped, trial, shape, t, 0), time(t), conditioned(trial, shape[0], shape[2])
         )
     except ArithmeticError as error:
-        told = str(error)
+        raised = str(error)
     else:
-        told = ""
-    assert told == "broken on purpose", "the inner denoiser's error does not come out"
+        raised = ""
+    assert raised == "broken on purpose", "the inner denoiser's error does not come out"
 
 
 def _scale_of(subject: Any, trial: Trial) -> str:

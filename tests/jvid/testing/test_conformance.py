@@ -130,8 +130,8 @@ def cases():
     for kind in KINDS:
         for name in names(kind):
             for options in CASES.get((kind, name), GRID if kind == "grid" else [{}]):
-                told = ",".join(f"{key}={value}" for key, value in options.items())
-                yield pytest.param(kind, name, options, id=f"{kind}-{name}-{told}")
+                label = ",".join(f"{key}={value}" for key, value in options.items())
+                yield pytest.param(kind, name, options, id=f"{kind}-{name}-{label}")
 
 
 @pytest.mark.parametrize(("kind", "name", "options"), list(cases()))
@@ -257,7 +257,7 @@ def test_every_wrapper_is_checked():
 
 
 def test_autoguidance_is_as_referenced():
-    # The denoiser that it leads away from stands on one schedule: other checks come with others.
+    # The denoiser that it leads away from has one schedule: other checks come with others.
     reference = partial(around.guided, scale=2.5, against=OTHER)
     report = conforms(
         "wrapper", partial(guided, scale=2.5, against=OTHER), only="as_referenced", reference=reference
@@ -348,7 +348,7 @@ def test_the_wrappers_that_mutants_change_conform(factory, context):
 def test_mutants_are_killed_by_their_checks(kind):
     found = hunt([kind], OF_MUTANTS.get(kind, FEWER))
     assert found.ok, str(found)
-    # Of what is told, not of an exception on the way; these are the mistake itself.
+    # Of what is reported, not of an exception on the way; these are the mistake itself.
     raised = {
         one.name
         for one, detail in found.killed.items()

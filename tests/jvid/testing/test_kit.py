@@ -114,7 +114,7 @@ def test_what_does_not_apply_is_skipped_with_a_reason():
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "expected"),
     [
         (lambda: conforms("nothing", 0), "no checks for 'nothing': expected one of schedule, "),
         (lambda: conforms("schedule", 0, only="nothing"), "schedule has no check 'nothing'"),
@@ -128,10 +128,10 @@ def test_what_does_not_apply_is_skipped_with_a_reason():
         (lambda: add(Mutant("schedule", "fresh", "x", Falls, "")), "does not say its mistake"),
     ],
 )
-def test_bad_arguments_say_what_was_expected(call, said):
+def test_bad_arguments_say_what_was_expected(call, expected):
     with pytest.raises(InputError) as caught:
         call()
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_every_kind_has_checks_with_texts_and_options_that_are_read():
@@ -255,7 +255,7 @@ def test_the_decorator_makes_a_test_of_each_check(tmp_path):
         "@conformance('schedule', only=['angle_never_falls', 'times_are_alone'],\n"
         "             expected_failures={'angle_never_falls': 'on purpose'})\n"
         "def test_wrong(n):\n    return Falls()\n\n"
-        "@conformance('schedule', only=['angle_never_falls'])\ndef test_told():\n    return Falls()\n"
+        "@conformance('schedule', only=['angle_never_falls'])\ndef test_reported():\n    return Falls()\n"
     )
     done = fork(
         "-m", "pytest", "-q", "-rxf", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)
@@ -264,7 +264,7 @@ def test_the_decorator_makes_a_test_of_each_check(tmp_path):
     # Without a reference and ranges two checks are skipped.
     assert f"1 failed, {count} passed, 2 skipped, 2 xfailed" in done.stdout, done.stdout + done.stderr
     assert "on purpose" in done.stdout
-    assert "test_told[angle_never_falls]" in done.stdout
+    assert "test_reported[angle_never_falls]" in done.stdout
     assert 'conforms("schedule", subject, only="angle_never_falls"' in done.stdout
 
 

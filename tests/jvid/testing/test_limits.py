@@ -60,7 +60,7 @@ def test_checks_behind_the_time_limit_are_skipped_and_named():
     report = conforms("schedule", FLOW, examples=1, time_limit=25.0, clock=ticking(10.0))
     # The clock is read once to begin with, and before each check: at 10 and 20 s two of them begin.
     assert skipped_by(report, "time_limit") == [name for name in names[2:] if name != GLOBALS]
-    assert report[names[2]].detail == "not begun, time_limit=25 was reached before"
+    assert report[names[2]].detail == "not started, time_limit=25 was reached before"
     assert f"left out by time_limit: {', '.join(names[2:-1])}" in str(report).splitlines()[0]
     assert report.ok
     assert not conforms("schedule", FLOW, only=names[:3], time_limit=25.0, clock=ticking(10.0)).ok
@@ -157,7 +157,7 @@ def test_calls_of_feature_networks_are_counted():
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "expected"),
     [
         (lambda: conforms("schedule", FLOW, max_calls=3), "schedule got max_calls=3: expected none, calls are"),
         (lambda: conforms("denoiser", Called(), max_calls=0), "max_calls=0: expected a whole number"),
@@ -166,10 +166,10 @@ def test_calls_of_feature_networks_are_counted():
         (lambda: conforms("schedule", FLOW, device="nowhere"), "device 'nowhere': "),
     ],
 )  # fmt: skip
-def test_wrong_limits_are_one_line(call, said):
+def test_wrong_limits_are_one_line(call, expected):
     with pytest.raises(InputError) as caught:
         call()
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -265,17 +265,17 @@ class StepOfTheCPU(DDIM):
 
 
 @pytest.mark.parametrize(
-    ("kind", "make", "check", "said"),
+    ("kind", "make", "check", "expected"),
     [
         ("denoiser", MaskOfTheCPU, "shape_and_dtype_kept", "tensors on two devices: mul"),
         ("denoiser", BackOnTheCPU, "shape_and_dtype_kept", "on cpu for x on privateuseone"),
         ("solver", StepOfTheCPU, "dtype_and_shape_kept", "x on privateuseone came back on cpu"),
     ],
 )
-def test_what_is_on_the_wrong_device_is_told(kind, make, check, said):
+def test_what_is_on_the_wrong_device_is_reported(kind, make, check, expected):
     with second_device() as device:
         found = conforms(kind, make(), only=check, examples=1, device=device)[check]
     assert found.status == "failed"
-    assert said in found.detail
+    assert expected in found.detail
     assert "device='privateuseone'" in found.reproduce
     assert conforms(kind, make(), only=check, examples=1)[check].status == "passed"

@@ -71,8 +71,8 @@ def test_a_factory_builds_what_is_no_attrs_class_and_may_refuse():
 
     ranges = {"eta": (0.0, 1.0)}
     assert outcome("solver", Plain(), reference=solvers.ddim, ranges=ranges, factory=Plain).status == "passed"
-    told = outcome("solver", Plain(), reference=solvers.ddim, ranges=ranges)
-    assert "expected a factory" in told.detail
+    found = outcome("solver", Plain(), reference=solvers.ddim, ranges=ranges)
+    assert "expected a factory" in found.detail
 
 
 def test_arguments_may_be_left_out():
@@ -134,33 +134,33 @@ def test_a_metrics_reference_may_leave_open_and_may_have_no_value():
 
 
 @pytest.mark.parametrize(
-    ("got", "told"),
+    ("got", "message"),
     [
         ([0.0, 1.0, 2.0, 9.0], "it at element 3 is 9, by the reference 3"),
         ([5.0, 1.0, float("nan"), 9.0], "it at element 2 is nan, by the reference 2"),
     ],
 )
-def test_the_worst_element_is_counted_among_all(got, told):
+def test_the_worst_element_is_counted_among_all(got, message):
     compared = ReferenceComparison(Trial())
     with pytest.raises(AssertionError) as caught:
         compared.agree(got, [float("nan"), 1.0, 2.0, 3.0], "it")
-    assert str(caught.value) == told
+    assert str(caught.value) == message
     assert not compared.agree([7.0, 1.0], [float("inf"), 1.0], "it")
     assert compared.agree([[4.0], [1.0]], [[4.0], [1.0]], "it")
 
 
 @pytest.mark.parametrize(
-    ("reference", "said"),
+    ("reference", "expected"),
     [
         (lambda t: 1.0 + "a", "the reference raises TypeError"),
         (lambda t: (1.0 - t, t, t), "zip"),
         (lambda t, u: (0.0, 1.0), "the reference raises TypeError"),
     ],
 )
-def test_a_broken_reference_is_told_as_such(reference, said):
+def test_a_broken_reference_is_reported_as_such(reference, expected):
     found = outcome("schedule", FlowMatching(), reference=reference)
     assert found.status == "failed"
-    assert said in found.detail
+    assert expected in found.detail
 
 
 def test_a_solvers_reference_returns_x_alone():
@@ -185,7 +185,7 @@ def test_wrappers_conform_with_what_they_declare(name, options, context):
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "expected"),
     [
         (lambda: conforms("plugin", "builtin", reference=dict), "plugin got reference=...: expected none"),
         (lambda: conforms("schedule", FlowMatching(), reference=3), "reference=3: expected a function"),
@@ -193,10 +193,10 @@ def test_wrappers_conform_with_what_they_declare(name, options, context):
          .raise_for_failures(), "ranges['shift'] = 3: expected (low, high) or a list of values"),
     ],
 )  # fmt: skip
-def test_wrong_arguments_are_one_line(call, said):
+def test_wrong_arguments_are_one_line(call, expected):
     with pytest.raises((InputError, NonConforming)) as caught:
         call()
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
 @conformance(
@@ -248,6 +248,6 @@ def test_a_declared_reference_that_is_not_there_is_one_line(capsys, target):
     registry.add(jvid_register, "mine")
     with using(registry):
         assert main(["check", "schedule", "right", "--only", ONLY]) == 2
-    said = capsys.readouterr().err
-    assert f"the reference '{target}' cannot be imported" in said
-    assert said.count("\n") == 1
+    err = capsys.readouterr().err
+    assert f"the reference '{target}' cannot be imported" in err
+    assert err.count("\n") == 1

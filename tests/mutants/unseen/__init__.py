@@ -1,4 +1,4 @@
-"""Mistakes that were written before any of them was run against a check: what the kit finds of faults that nobody aimed at it.
+"""Mistakes that were written before any was run against a check: what the kit finds of faults that no check was written for.
 
 Each is a right component of the field with one slip, such as a review would find. ``python -m tests.mutants.unseen`` runs all
 checks of the kind on each, once with what a contributor declares of necessity (sizes, conditions, data), and once with a

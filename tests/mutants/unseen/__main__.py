@@ -22,7 +22,7 @@ def killers(one: Unseen, referenced: bool, examples: int = 25) -> list[str]:
     return [f"{each.check}: {each.detail}" for each in report.outcomes if each.status == "failed"]
 
 
-def table(kinds: Collection[str], told: bool = True) -> tuple[str, list[str]]:
+def table(kinds: Collection[str], shown: bool = True) -> tuple[str, list[str]]:
     """The table as Markdown, and the survivors."""
     counts: dict[str, list[int]] = {}
     survivors = []
@@ -35,7 +35,7 @@ def table(kinds: Collection[str], told: bool = True) -> tuple[str, list[str]]:
         found = plain or killers(one, True)
         count[0] += bool(plain)
         count[1] += bool(found)
-        if told:
+        if shown:
             first = (plain or found or ["survives"])[0][:130]
             print(
                 f"{one.kind:13} {one.name:28} {'plain' if plain else 'reference' if found else '-':9}  {first}",

@@ -87,7 +87,7 @@ class _OneExpert:
 
 
 @unseen("sampler", frames=(2, 3, 4), examples=3, reference=implicit)
-def told_the_next_level() -> Sampler:
+def given_the_next_level() -> Sampler:
     """Experts are given the level that a step ends at."""
     return _sampler(Sampler, _OneExpert())
 

@@ -45,7 +45,7 @@ class OutsideTheInterval(Guide):
 
 @unseen("wrapper", reference=wrappers.guided, factory=True)
 class ScaleThatFallsWithT(Guide):
-    """The scale is multiplied by t, a schedule of guidance that nobody declared."""
+    """The scale is multiplied by t, a schedule of guidance that is not declared."""
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         one, null = self.halves(x, t, cond)
