@@ -19,18 +19,23 @@ PAGE = Path(__file__).parents[2] / "docs" / "published.md"
 TEXT = """# Published pipelines
 
 A pipeline of diffusers is an expert as it is: `jvid_models.adapters.pipelines.from_pipeline(pipe)` evaluates the pipeline's own
-code once a call, its guidance included. This page compares every class of diffusers {version} that makes pictures or clips
-from a text, from a picture or a clip that it continues or changes, or by a ControlNet, an adapter or another control, with
-diffusers' own run: tiny random weights, float32, the pipeline's own grid, a first-order step, errors relative to the largest
-value that the decoder gets. Runs that begin with noise on a picture or a clip (`strength`) begin with jvid's own latents
-of it, alpha x_0 + sigma z, with the z that the pipeline draws. Inpainting, enlarging and editing by instructions are not counted.
-Schedulers with memory or noise of their own (UniPC, DPM-Solver++, PNDM, DDPM, Euler ancestral, LCM) are set to first order or
-to DDIM on the same levels, without clipping, and DDIM's "linspace" spacing to "trailing": with linspace diffusers steps to levels
-that it does not visit. [Pipelines](pipelines.md) says which schedulers have a solver that equals them.
-*equal* is below {bound:g}; with times 3 % off and with another prompt results differ by what the columns *3 % off* and *prompt*
-have. `python -m benchmarks.published --write` writes this page, and with names of classes their rows alone; classes that need
-a package (sentencepiece, opencv-python-headless) are compared where it is installed. *Steps stated*: a run whose number
-of steps is an argument. Noise that a scheduler's own step draws is left out (Wuerstchen, SCM, learned variances).
+code once a call, its guidance included. This page compares every class of diffusers {version} that makes pictures or clips with
+diffusers' own run. The classes start from a text, from a picture or a clip that they continue or change, or use a ControlNet, an
+adapter or another control. Inpainting, enlarging and editing by instructions are not counted.
+
+* **Setting**: tiny random weights, float32, the pipeline's own grid, a first-order step.
+* **error** is relative to the largest value that the decoder gets. *equal* is below {bound:g}.
+* **3 % off** and **prompt**: how much results differ with times 3 % off, and with another prompt.
+* Runs that start from a picture or a clip (`strength`) start with jvid's own latents of it, alpha x_0 + sigma z, with the z that
+  the pipeline draws.
+* Schedulers with memory or noise of their own (UniPC, DPM-Solver++, PNDM, DDPM, Euler ancestral, LCM) are set to first order, or
+  to DDIM on the same levels, without clipping. [Pipelines](pipelines.md) names the schedulers that have an equal solver.
+* DDIM's "linspace" spacing is set to "trailing": with linspace diffusers steps to levels that it does not visit.
+* *Steps stated*: a run whose number of steps is an argument.
+* Noise that a scheduler's own step draws is left out (Wuerstchen, SCM, learned variances).
+
+`python -m benchmarks.published --write` writes this page; with names of classes it writes their rows alone. Classes that need a
+package (sentencepiece, opencv-python-headless) are compared where it is installed.
 
 {tally}
 
@@ -38,8 +43,8 @@ Classes that are not equal here are refused, unless `untested=True` is given.
 
 ## What an evaluation costs
 
-CPU time on one core with a network that costs nothing, in components of as many modules as the published ones have; a *turn* is
-one of the pipeline's own loop. `python -m benchmarks.published.overhead` measures it.
+The table has CPU time on one core, with a network that costs nothing. Components have as many modules as the published ones. A
+*turn* is one iteration of the pipeline's own loop. `python -m benchmarks.published.overhead` measures it.
 
 | latents | values | evaluation | turn of the pipeline | learned once |
 | --- | --- | --- | --- | --- |
