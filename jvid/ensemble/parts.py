@@ -18,10 +18,10 @@ from jvid.plugins.choice import Choice
 from jvid.plugins.options import parameters
 from jvid.plugins.registry import Registry
 
-__all__ = ["Parts"]
+__all__ = ["SourceParts"]
 
 
-class Parts:
+class SourceParts:
     """Loads what a source names, each once."""
 
     def __init__(

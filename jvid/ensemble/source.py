@@ -25,7 +25,7 @@ from jvid.ensemble.deferred import Deferred
 from jvid.ensemble.ensemble import Ensemble
 from jvid.ensemble.frames import check_rates
 from jvid.ensemble.inputs import Inputs, input_files
-from jvid.ensemble.parts import Parts
+from jvid.ensemble.parts import SourceParts
 from jvid.errors import InputError
 from jvid.machine.device import check_device
 from jvid.plugins.registry import Registry, current
@@ -207,7 +207,9 @@ class Source:
         inputs: Mapping[str, Mapping[str, Any]],
         wishes: Mapping[str, bool],
     ) -> Ensemble:
-        parts = Parts(registry or current(), {"device": device, "dtype": dtype}, self._inputs(inputs), wishes)
+        parts = SourceParts(
+            registry or current(), {"device": device, "dtype": dtype}, self._inputs(inputs), wishes
+        )
         others = [name for name in parts.inputs if name not in self.experts]
         base = parts.ensemble(self.name, others) if self.name else None
         if unknown := [name for name in others if base is None or name not in base.members]:
