@@ -32,7 +32,7 @@ _T = 1000
 
 @attrs.frozen(eq=False)
 class QwenImageNetwork(TransformerNetwork):
-    """The network of a ``QwenImageTransformer2DModel``; its prediction is eps - x_0.
+    """The network of a ``QwenImageTransformer2DModel``; its prediction is eps - x_0, guided.
 
     The condition holds "text" ``(b, n, w)`` and "length" ``(b,)``, how many of its n tokens there are; so does its "null".
     """
@@ -45,12 +45,7 @@ class QwenImageNetwork(TransformerNetwork):
         return scale if scale > 1.0 and options.get("negative_prompt") is not None else 1.0
 
     @in_turn
-    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
-        """x ``(b c 1 h w)``, t ``()`` or ``(b,)`` -> the guided prediction ``(b c 1 h w)``.
-
-        Raises:
-            InputError: latents or a text that the transformer does not take.
-        """
+    def _predicted(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         place, b, scale = self.place(), len(x), self.own_guidance
         config: Any = self.transformer.config
         _, c, f, h, w = x.shape

@@ -10,6 +10,7 @@ times as fast with 32 tokens a row, 1.1 with 128 and 320, 0.8 with 640; Qwen-Ima
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,8 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from jvid.core.modules import Parts
+from jvid.core.protocols import Condition
 from jvid.errors import InputError
 from jvid.machine.managed import arrive
+from jvid_models.adapters.fixed_parts import FixedParts
 from jvid_models.adapters.movable import movable
 from jvid_models.adapters.pipelines import PipelineDenoiser
 from jvid_models.adapters.pipelines.caches import has_caches
@@ -32,16 +35,18 @@ MOST = 1024
 
 
 @attrs.frozen(eq=False)
-class TransformerNetwork:
+class TransformerNetwork(ABC):
     """The transformer of a pipeline, called in its own dtype, on its own device, at its own timestep.
 
     Attributes:
         owner: the denoiser of the whole pipeline, with the options of its calls.
         levels: of the pipeline's scheduler.
+        fixed: the transformer and the scheduler of the user's pipeline.
     """
 
     owner: PipelineDenoiser
     levels: VisitedLevels
+    fixed: FixedParts
 
     @property
     def pipe(self) -> Any:
@@ -58,6 +63,19 @@ class TransformerNetwork:
     def denoises(self) -> str:
         """What the pipeline makes: "clips" or single "frames"."""
         return self.owner.denoises
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> the prediction ``(b c f h w)`` in the transformer's dtype.
+
+        Raises:
+            InputError: a part of the pipeline that was replaced, or latents or a text that the transformer does not take.
+        """
+        self.fixed.check()
+        return self._predicted(x, t, cond)
+
+    @abstractmethod
+    def _predicted(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        """The prediction, while no other thread uses the pipeline."""
 
     def modules(self) -> Parts:
         """The transformer, if it may be moved."""

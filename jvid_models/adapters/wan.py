@@ -34,12 +34,7 @@ class WanNetwork(TransformerNetwork):
     _moved: Memo[Tensor] = attrs.field(init=False, factory=Memo, repr=False)
 
     @in_turn
-    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
-        """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> the prediction ``(b c f h w)`` in the transformer's dtype.
-
-        Raises:
-            InputError: latents or a text that the transformer does not take.
-        """
+    def _predicted(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         place, transformer = self.place(), self.transformer
         config: Any = transformer.config
         b = len(x)

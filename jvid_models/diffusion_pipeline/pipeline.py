@@ -57,7 +57,8 @@ class JVIDPipeline(PipelineDevices, DiffusionPipeline):
         InputError: experts that are none, options that they refuse, no strategy for several, or one of other experts.
         MissingDependencyError: a folder that is not there, or whose class needs a package that is not installed.
 
-    A pipeline whose scheduler is replaced by another one later is a new `JVIDPipeline`; weights, adapters and hooks may change.
+    A pipeline whose network or scheduler is replaced by another one later is a new `JVIDPipeline`; weights, adapters and hooks
+    may change.
     """
 
     config_name = folder.DOCUMENT

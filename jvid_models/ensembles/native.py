@@ -1,6 +1,6 @@
 """Pipelines whose network is evaluated by jvid's own adapter: frames as one batch, both halves of guidance in one call.
 
-Network and text encoder are the pipeline's objects; what it would do around them is what `from_unet`, `WanNetwork` or
+Network and text encoder are the pipeline's objects; what it would do around them is what `PipelineUNet`, `WanNetwork` or
 `QwenImageNetwork` and guidance do.
 """
 
@@ -17,6 +17,7 @@ from jvid_models.adapters.pipelines import PipelineDenoiser
 from jvid_models.adapters.transformer_network import TransformerNetwork
 from jvid_models.ensembles import native_networks
 from jvid_models.ensembles.pipeline_text import PipelineText, QwenImageText, WanText
+from jvid_models.ensembles.split import whole_of
 
 __all__ = ["NATIVE", "guides_itself", "native_member", "own_wrappers", "pipeline_of"]
 
@@ -71,7 +72,8 @@ def native_member(denoiser: PipelineDenoiser) -> Member | None:
     made = native.denoiser(denoiser)
     if made is None:
         return None
-    return Member(made, denoiser.denoises, native.text(denoiser), own_wrappers(denoiser), any_length=True)  # type: ignore[arg-type]
+    text = native.text(whole_of(denoiser))  # whose encoders may be replaced later
+    return Member(made, denoiser.denoises, text, own_wrappers(denoiser), any_length=True)  # type: ignore[arg-type]
 
 
 def pipeline_of(member: Member) -> PipelineDenoiser | None:

@@ -18,9 +18,11 @@ from jvid_models.adapters.pipelines import PipelineDenoiser
 from jvid_models.adapters.pipelines.levels import VisitedLevels
 from jvid_models.adapters.qwen_image import QwenImageNetwork
 from jvid_models.adapters.scheduler_outputs import OutputKind
-from jvid_models.adapters.unet import from_unet
+from jvid_models.adapters.unet_network import UNETS
 from jvid_models.adapters.wan import WanNetwork
+from jvid_models.ensembles.pipeline_unet import PipelineUNet
 from jvid_models.ensembles.schedulers import clips_x_0
+from jvid_models.ensembles.split import fixed_parts_of
 
 with extra("models"):
     import diffusers
@@ -32,13 +34,16 @@ def unet(denoiser: PipelineDenoiser) -> Parameterized | Preconditioned | None:
     """Of a UNet's pipeline."""
     pipe = denoiser.pipe
     if (
-        pipe.unet.config.in_channels != pipe.unet.config.out_channels
+        type(pipe.unet).__name__ not in UNETS  # a compiled one, say
+        or pipe.unet.config.in_channels != pipe.unet.config.out_channels
         or getattr(pipe, "image_encoder", None) is not None
         or clips_x_0(pipe.scheduler)
         or _is_hooked(pipe.unet)
     ):
         return None
-    return from_unet(pipe.unet, denoiser.setting.levels, space=denoiser.space)
+    levels = denoiser.setting.levels
+    network = PipelineUNet(pipe.unet.eval(), levels, fixed=fixed_parts_of(denoiser, "unet"))
+    return levels.denoiser(network, denoiser.space)
 
 
 def wan(denoiser: PipelineDenoiser) -> Parameterized | None:
@@ -55,7 +60,7 @@ def wan(denoiser: PipelineDenoiser) -> Parameterized | None:
     ):
         return None
     levels = denoiser.setting.levels
-    return _of_flow(denoiser, levels, WanNetwork(denoiser, levels))
+    return _of_flow(denoiser, levels, WanNetwork(denoiser, levels, fixed_parts_of(denoiser, "transformer")))
 
 
 def qwen_image(denoiser: PipelineDenoiser) -> Parameterized | None:
@@ -70,7 +75,9 @@ def qwen_image(denoiser: PipelineDenoiser) -> Parameterized | None:
     ):
         return None
     levels = denoiser.setting.levels
-    return _of_flow(denoiser, levels, QwenImageNetwork(denoiser, levels))
+    return _of_flow(
+        denoiser, levels, QwenImageNetwork(denoiser, levels, fixed_parts_of(denoiser, "transformer"))
+    )
 
 
 _FURTHER = ("zero_cond_t", "use_additional_t_cond", "use_layer3d_rope")

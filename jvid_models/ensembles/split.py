@@ -12,13 +12,54 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from jvid.plugins.choice import Choice
-from jvid_models.adapters.pipelines import PipelineDenoiser
+import attrs
+from torch import Tensor
 
-__all__ = ["HIGH", "LOW", "SECOND_SCALE", "boundary_of", "has_two", "split"]
+from jvid.core.protocols import Condition
+from jvid.plugins.choice import Choice
+from jvid_models.adapters.fixed_parts import FixedParts
+from jvid_models.adapters.pipelines import PipelineDenoiser
+from jvid_models.adapters.pipelines.turns import in_turn
+
+__all__ = ["HIGH", "LOW", "SECOND_SCALE", "boundary_of", "fixed_parts_of", "has_two", "split", "whole_of"]
 
 HIGH, LOW = "high", "low"
 SECOND_SCALE = "guidance_scale_2"
+
+
+@attrs.frozen(eq=False)
+class HalfDenoiser(PipelineDenoiser):
+    """The denoiser of one transformer of a pipeline of two.
+
+    Its pipeline is a copy without the other transformer. Further parts that the user's pipeline gets later are the copy's too.
+
+    Attributes:
+        whole: the denoiser of both.
+        fixed: its transformer and the scheduler, in the user's pipeline.
+    """
+
+    whole: PipelineDenoiser = attrs.field(kw_only=True)
+    fixed: FixedParts = attrs.field(kw_only=True)
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> x_0 of x's shape and dtype.
+
+        Raises:
+            InputError: a part that was replaced, or as of `PipelineDenoiser`.
+        """
+        self.fixed.check()
+        self._follow()
+        return super().__call__(x, t, cond)
+
+    @in_turn
+    def _follow(self) -> None:
+        own = self.pipe
+        for name, part in self.whole.pipe.components.items():
+            if name not in _NOT_FOLLOWED and getattr(own, name) is not part:
+                setattr(own, name, part)
+
+
+_NOT_FOLLOWED = ("transformer", "transformer_2", "scheduler")
 
 
 def split(denoiser: PipelineDenoiser) -> dict[str, PipelineDenoiser]:
@@ -29,10 +70,30 @@ def split(denoiser: PipelineDenoiser) -> dict[str, PipelineDenoiser]:
     options = dict(denoiser.options)
     second = options.pop(SECOND_SCALE, None)
     low = options if second is None else {**options, "guidance_scale": second}
-    return {
-        HIGH: PipelineDenoiser(_of_one(pipe, pipe.transformer), options, denoiser.seed, denoiser.compared),
-        LOW: PipelineDenoiser(_of_one(pipe, pipe.transformer_2), low, denoiser.seed, denoiser.compared),
-    }
+
+    def half(name: str, options: dict[str, Any]) -> PipelineDenoiser:
+        return HalfDenoiser(
+            _of_one(pipe, getattr(pipe, name)),
+            options,
+            denoiser.seed,
+            denoiser.compared,
+            whole=denoiser,
+            fixed=FixedParts.of(pipe, name, "scheduler"),
+        )
+
+    return {HIGH: half("transformer", options), LOW: half("transformer_2", low)}
+
+
+def whole_of(denoiser: PipelineDenoiser) -> PipelineDenoiser:
+    """The denoiser of the user's own pipeline."""
+    return denoiser.whole if isinstance(denoiser, HalfDenoiser) else denoiser
+
+
+def fixed_parts_of(denoiser: PipelineDenoiser, network: str) -> FixedParts:
+    """The network of a pipeline, by its name, and the scheduler, in the user's own pipeline."""
+    if isinstance(denoiser, HalfDenoiser):
+        return denoiser.fixed
+    return FixedParts.of(denoiser.pipe, network, "scheduler")
 
 
 def has_two(pipe: Any) -> bool:
