@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
+from torch import nn
 
 from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
+from jvid_models.adapters.pipelines.lora_fit import check_fit, noting_names
 
 with extra("models"):
     from diffusers import ModelMixin
@@ -31,6 +33,7 @@ Scales = float | str | Sequence[float]
 """A number for all files; one for each in a list, or in one text between "+"."""
 
 _ENDING = ".safetensors"
+_PREFIX = "lora_"
 
 
 def load_loras(
@@ -86,18 +89,26 @@ def _loaded(pipe: Any, path: Path, second: bool) -> str:
     """The name of the adapter of a file that is loaded now."""
     who, known = type(pipe).__name__, _adapters(pipe)
     stem = re.sub(r"\W", "_", path.stem) + ("_2" if second else "")
-    name = next(each for each in (stem, *(f"{stem}_{n}" for n in range(2, 999))) if each not in known)
+    names = (stem, *(f"{stem}_{n}" for n in range(2, 999)))
+    name = next(each for each in names if each not in known and _may_name(each))
     try:
-        pipe.load_lora_weights(
-            str(path.parent), weight_name=path.name, adapter_name=name, local_files_only=True, use_safetensors=True,
-            **({"load_into_transformer_2": True} if second else {}),
-        )  # fmt: skip
+        with noting_names(pipe) as names:
+            pipe.load_lora_weights(
+                str(path.parent), weight_name=path.name, adapter_name=name, local_files_only=True, use_safetensors=True,
+                **({"load_into_transformer_2": True} if second else {}),
+            )  # fmt: skip
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         reason = one_line(error, first=True)
         raise InputError(f"cannot load the LoRA {str(path)!r} into {who}: {reason}") from error
     if name not in _adapters(pipe):
         raise InputError(f"the LoRA {str(path)!r} holds nothing for {who}: expected one of its model")
+    check_fit(pipe, path, names, name, second)
     return name
+
+
+def _may_name(name: str) -> bool:
+    """Whether an adapter may have the name: peft keeps adapters in a module by it, and tells its tensors by "lora_"."""
+    return not hasattr(nn.ModuleDict(), name) and name not in _PREFIX
 
 
 def _adapters(pipe: Any) -> set[str]:
