@@ -27,6 +27,7 @@ from jvid_models.adapters.scheduler_clocks import Clock
 from jvid_models.adapters.scheduler_levels import SchedulerLevels
 from jvid_models.adapters.scheduler_outputs import PREDICTIONS, OutputKind
 from jvid_models.adapters.scheduler_tables import TABLES, computed_table, object_table
+from jvid_models.adapters.scheduler_values import check_values
 
 __all__ = ["is_known", "levels_of_scheduler", "schedule_of"]
 
@@ -63,8 +64,8 @@ def levels_of_scheduler(scheduler: Any, like: str | None = None) -> SchedulerLev
         like: the known class as which a live scheduler of another one is read; default: it is refused.
 
     Raises:
-        InputError: no scheduler, a class whose levels jvid does not have, or a key that changes the meaning of the
-            network's output; the message names it.
+        InputError: no scheduler, a class whose levels jvid does not have, a value of another type, or a key that changes
+            the meaning of the network's output; the message names it.
     """
     given = getattr(scheduler, "config", scheduler)
     if not isinstance(given, Mapping):
@@ -72,6 +73,7 @@ def levels_of_scheduler(scheduler: Any, like: str | None = None) -> SchedulerLev
             f"got a {type(scheduler).__name__} for a scheduler: expected a diffusers scheduler, its config or a jvid schedule"
         )
     config: dict[str, Any] = dict(given)
+    check_values(config)
     live = scheduler if given is not scheduler else None
     name = config.get("_class_name")
     if live is not None:
