@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from jvid.documents import short
 from jvid.errors import InputError
 from jvid.extras import extra
 from jvid_models.adapters.weightless import model_without_weights
@@ -24,6 +25,7 @@ with extra("models"):
     from transformers import PreTrainedModel
 
 __all__ = [
+    "check_index",
     "check_parts",
     "encoders_of",
     "is_pipeline_folder",
@@ -43,11 +45,39 @@ def parts_in(index: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Name, library and class of each part that the folder holds."""
     for name, stated in index.items():
         if (
-            isinstance(stated, list | tuple)
+            not name.startswith("_")
+            and isinstance(stated, list | tuple)
             and len(stated) == 2
             and all(isinstance(each, str) for each in stated)
         ):
             yield name, stated[0], stated[1]
+
+
+def check_index(path: Path, index: Mapping[str, Any]) -> None:
+    """Refuse an index of another form: the class is a name, a part that has a folder a library and a class, or twice null.
+
+    Args:
+        path: of the ``model_index.json``.
+        index: what it holds.
+
+    Raises:
+        InputError: it names the key.
+    """
+    name = index.get("_class_name")
+    if not isinstance(name, str) or not name:
+        raise InputError(
+            f"{path}: _class_name is {short(name)}: expected the name of a pipeline's class; fetch the folder again"
+        )
+    known = {part for part, _, _ in parts_in(index)}
+    for key, stated in index.items():
+        if key.startswith("_") or key in known or stated == [None, None]:
+            continue
+        pair = isinstance(stated, list) and len(stated) == 2 and any(isinstance(each, str) for each in stated)
+        if pair or (path.parent / key).is_dir():
+            raise InputError(
+                f"{path}: {key} is {short(stated)}: expected a library and a class, such as ['diffusers', "
+                "'AutoencoderKL']; fetch the folder again"
+            )
 
 
 def models_of(folder: Path, index: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:

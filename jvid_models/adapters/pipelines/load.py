@@ -18,6 +18,7 @@ from jvid.media.given import read_given
 from jvid_models.adapters.pipelines.compared import COMPARED
 from jvid_models.adapters.pipelines.denoiser import PipelineDenoiser
 from jvid_models.adapters.pipelines.folders import (
+    check_index,
     check_parts,
     encoders_of,
     models_of,
@@ -167,7 +168,7 @@ def read_pipeline(
         pipe = kind.from_pretrained(path, use_safetensors=True, variant=variant, **options, **parts)
     except NeedsWeights:
         raise
-    except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError) as error:
+    except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"cannot load a pipeline from {path}: {one_line(error, first=True)}") from None
     except ImportError as error:
         raise MissingDependencyError(
@@ -202,4 +203,5 @@ def _index_of(path: str | Path) -> dict[str, Any]:
     if not index.is_file():
         raise MissingDependencyError(f"no {index}: expected a local folder of a diffusers pipeline")
     stated: dict[str, Any] = read_json(index, "JSON as diffusers writes it", "fetch the folder again")
+    check_index(index, stated)
     return stated
