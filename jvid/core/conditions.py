@@ -21,7 +21,8 @@ from jvid.core.protocols import Condition
 from jvid.errors import InputError
 
 __all__ = [
-    "Layout", "PerExpert", "PerFrame", "concat", "expand_rows", "fold_frames", "for_expert", "map_condition", "require",
+    "Layout", "PerExpert", "PerFrame", "concat", "describe", "expand_rows", "fold_frames", "for_expert", "map_condition",
+    "require",
 ]  # fmt: skip
 
 
@@ -53,10 +54,16 @@ def for_expert(cond: Condition | PerExpert, expert: str) -> Condition:
     """The condition of one expert: its own, or the one that all share.
 
     Raises:
-        InputError: conditions by expert without one of its own.
+        InputError: conditions by expert without one of its own, or no condition.
     """
-    if not isinstance(cond, PerExpert):
+    if isinstance(cond, Mapping):
         return cond
+    if not isinstance(cond, PerExpert):
+        given: object = cond
+        raise InputError(
+            f"cond is a {type(given).__name__}: expected a condition, which an ensemble makes of prompts: "
+            "cond=ensemble.condition(['a fox'])"
+        )
     if expert not in cond.conditions:
         raise InputError(
             f"no condition of expert {expert!r}: expected one beside those of {', '.join(cond.conditions) or 'none'}"
@@ -112,6 +119,11 @@ def map_condition(
         return value
 
     return {key: visit(key, value) for key, value in cond.items()}
+
+
+def describe(value: object) -> str:
+    """A value of a condition in words: the shape of a tensor, else the type."""
+    return f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
 def require(cond: Condition, name: str, who: str) -> Any:

@@ -17,7 +17,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import pad
 
-from jvid.core.conditions import expand_rows, require
+from jvid.core.conditions import describe, expand_rows, require
 from jvid.core.levels import working_dtype
 from jvid.core.protocols import Condition
 from jvid.errors import InputError
@@ -96,8 +96,9 @@ class QwenImageNetwork(TransformerNetwork):
         text, length = require(given, "text", "Qwen-Image"), require(given, "length", "Qwen-Image")
         width = int(self.transformer.config.joint_attention_dim)  # type: ignore[union-attr, arg-type]
         if not isinstance(text, Tensor) or text.ndim != 3 or text.shape[-1] != width:
-            got = f"shape {tuple(text.shape)}" if isinstance(text, Tensor) else type(text).__name__
-            raise InputError(f"the condition 'text' is {got}: this transformer takes (b, n, {width})")
+            raise InputError(
+                f"the condition 'text' is {describe(text)}: this transformer takes (b, n, {width})"
+            )
         return text, length
 
 

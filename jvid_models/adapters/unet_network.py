@@ -15,7 +15,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from jvid.core.conditions import Layout, PerFrame, expand_rows, require
+from jvid.core.conditions import Layout, PerFrame, describe, expand_rows, require
 from jvid.core.modules import Parts
 from jvid.core.protocols import Condition, NoiseSchedule
 from jvid.denoisers.memo import Memo
@@ -144,6 +144,10 @@ class UNetNetwork:
         if isinstance(text, PerFrame):
             raise InputError("a video UNet takes one text for the clip: got PerFrame; expected (b, n, w)")
         width = config.cross_attention_dim
+        if not isinstance(text, Tensor):
+            raise InputError(
+                f"the condition 'text' is {describe(text)}: this UNet takes (b, n, {width}), as its text encoder gives it"
+            )
         if text.ndim != 3 or (isinstance(width, int) and text.shape[-1] != width):
             raise InputError(
                 f"the condition 'text' has shape {tuple(text.shape)}: this UNet takes (b, n, {width}); "

@@ -17,7 +17,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid.core.conditions import PerFrame, expand_rows, require
+from jvid.core.conditions import describe, expand_rows, require
 from jvid.core.protocols import Condition
 from jvid.denoisers.memo import Memo
 from jvid.errors import InputError
@@ -56,8 +56,9 @@ class WanNetwork(TransformerNetwork):
     def _text(self, cond: Condition, b: int, place: dict[str, Any]) -> Tensor:
         text = require(expand_rows({k: v for k, v in cond.items() if k != "null"}, b), "text", "Wan")
         width = int(self.transformer.config.text_dim)  # type: ignore[union-attr, arg-type]
-        if isinstance(text, PerFrame) or text.ndim != 3 or text.shape[-1] != width:
-            got = "PerFrame" if isinstance(text, PerFrame) else f"shape {tuple(text.shape)}"
-            raise InputError(f"the condition 'text' is {got}: this transformer takes (b, n, {width})")
+        if not isinstance(text, Tensor) or text.ndim != 3 or text.shape[-1] != width:
+            raise InputError(
+                f"the condition 'text' is {describe(text)}: this transformer takes (b, n, {width})"
+            )
         where = {"text": text, "device": str(place["device"]), "dtype": place["dtype"]}
         return self._moved(where, lambda: text.to(**place))

@@ -9,11 +9,13 @@ other condition is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
 
+from jvid.core.conditions import describe
 from jvid.core.protocols import Condition
 from jvid.errors import InputError
 
@@ -51,16 +53,16 @@ class PipelinePrompts:
         return {"prompt": rows[:-1].clone(), "null": {"prompt": null}}
 
 
-def prompts_of(rows: Tensor) -> list[str]:
+def prompts_of(rows: Any) -> list[str]:
     """The prompts ``(b, n)`` of a condition.
 
     Raises:
         InputError: rows that are no text.
     """
-    if rows.ndim != 2 or rows.dtype != torch.uint8:
+    if not isinstance(rows, Tensor) or rows.ndim != 2 or rows.dtype != torch.uint8:
+        dtype = f" in {str(rows.dtype).removeprefix('torch.')}" if isinstance(rows, Tensor) else ""
         raise InputError(
-            f"the condition 'prompt' has shape {tuple(rows.shape)} in {str(rows.dtype).removeprefix('torch.')}: expected "
-            "(b, n) in uint8, as PipelinePrompts gives it"
+            f"the condition 'prompt' is {describe(rows)}{dtype}: expected (b, n) in uint8, as PipelinePrompts gives it"
         )
     try:
         return [bytes(row).rstrip(b"\0").decode() for row in rows.tolist()]
