@@ -27,6 +27,7 @@ from jvid.core.modules import Parts
 from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError, MissingDependencyError, one_line
 from jvid.extras import extra
+from jvid.limits import whole_number
 from jvid.machine.managed import arrive
 from jvid_models.adapters.encoder_outputs import latents_of
 from jvid_models.adapters.families import with_encoder
@@ -201,11 +202,11 @@ def taesd(
     for key, value in decoder.items():
         # The original decoder's layer 0 is the clamp, which diffusers applies outside its list of layers.
         index, _, rest = key.partition(".")
-        if not index.isdigit():
+        if (layer := whole_number(index)) is None:
             raise InputError(
                 f"unexpected key {key!r} in taesd_decoder.safetensors: expected TAESD's original layout"
             )
-        state[f"decoder.layers.{int(index) - 1}.{rest}"] = value.float()
+        state[f"decoder.layers.{layer - 1}.{rest}"] = value.float()
     model: Any = AutoencoderTiny()
     try:
         model.load_state_dict(state, strict=True)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jvid.errors import InputError
-from jvid.limits import check_most
+from jvid.limits import check_most, whole_number
 from jvid.machine import cgroups
 
 __all__ = ["local_world_size", "set_threads", "threads_for", "usable_cores"]
@@ -38,11 +38,11 @@ def local_world_size(environ: Mapping[str, str] | None = None) -> int:
         InputError: it is no whole number of 1 or more.
     """
     value = (os.environ if environ is None else environ).get("LOCAL_WORLD_SIZE", "").strip() or "1"
-    if not (value.isascii() and value.isdigit() and int(value) > 0):
+    if (size := whole_number(value, 1)) is None:
         raise InputError(
             f"LOCAL_WORLD_SIZE={value!r}: expected how many processes share the machine, 1 or more; or unset it"
         )
-    return int(value)
+    return size
 
 
 def threads_for(

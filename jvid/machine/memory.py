@@ -107,6 +107,8 @@ def weights_room(device: torch.device | str) -> int:
 
 def format_bytes(count: int) -> str:
     """Bytes for people, below a gigabyte rounded up: ``1.5 kB``, ``87 MB``, ``1.3 GB``."""
+    if count >= 10**18:  # which a float of any number of bytes may not hold
+        return f"more than {10**9} GB"
     if count >= 10**9:
         return f"{count / 1e9:.1f} GB"
     unit, size = ("MB", 10**6) if count >= 10**6 else ("kB", 10**3)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from jvid.errors import InputError
+from jvid.limits import whole_number
 from jvid.pipeline.record import BatchRecord, Clip
 
 if TYPE_CHECKING:
@@ -168,9 +169,8 @@ class Batching:
         size = None
         if batch not in (None, "auto"):
             assert batch is not None  # for mypy
-            if not (batch.isascii() and batch.isdigit() and int(batch) > 0):
+            if (size := whole_number(batch, 1)) is None:
                 raise InputError(f"--batch {batch!r}: expected a number of clips, 1 or more, or auto")
-            size = int(batch)
         if memory is not None:
             if size is not None:
                 raise InputError(f"--memory beside --batch {size}: --batch sets the size, leave one out")

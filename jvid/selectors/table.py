@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.errors import InputError
+from jvid.limits import MOST_ROWS, check_most, whole_number
 
 if TYPE_CHECKING:
     from jvid.core.protocols import Step
@@ -27,10 +28,12 @@ def _rows(value: str | Iterable[str | Mapping[str, float]]) -> tuple[Mapping[str
         return tuple(map(_row, value))
     out: list[Mapping[str, float]] = []
     for part in value.split("+"):
-        name, star, count = part.partition("*")
-        if star and not count.isdigit():
+        name, star, text = part.partition("*")
+        count = whole_number(text) if star else 1
+        if not name or count is None:
             raise InputError(f"Table got {part!r}; expected an expert and a number of steps, video*10")
-        out += [_row(name)] * (int(count) if star else 1)
+        check_most("Table: rows", len(out) + count, MOST_ROWS, "a row is a step")
+        out += [_row(name)] * count
     return tuple(out)
 
 

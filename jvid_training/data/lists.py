@@ -14,6 +14,7 @@ from pathlib import Path
 import attrs
 
 from jvid.errors import InputError
+from jvid.limits import whole_number
 from jvid.refusals import read_text, unreadable
 from jvid_models.paths import below_shared
 from jvid_training.data.clips import ClipFile
@@ -66,7 +67,11 @@ def _lines(path: Path, known: dict[str, ClipFile]) -> list[tuple[int, str]]:
     found = []
     for number, line in enumerate(lines, 1):
         name, _, label = line.strip().rpartition(" ")
-        clip = name.strip() if name and label.isdigit() and line.strip() not in known else line.strip()
+        clip = (
+            name.strip()
+            if name and whole_number(label) is not None and line.strip() not in known
+            else line.strip()
+        )
         if clip:
             found.append((number, clip))
     if not found:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from jvid.limits import whole_number
+
 __all__ = ["moments_of", "set_moments"]
 
 
@@ -34,7 +36,8 @@ def set_moments(
     numbered = dict(enumerate(parameters))
     for key, value in moments:
         owner, _, kind = key.rpartition(".")
-        parameter = parameters[numbered[int(owner)] if owner.isdigit() else owner]
+        number = whole_number(owner)
+        parameter = parameters[owner if number is None else numbered[number]]
         placed = (
             value.reshape(()).to(parameter.device, torch.float32)
             if kind == "step"
