@@ -114,14 +114,24 @@ def _converter() -> Any:
         # Text is a sequence of texts to cattrs.
         if not isinstance(values, list | tuple):
             raise InputError(f"{short(values)}: expected a list")
-        item, found = get_args(kind)[0], []
-        for index, value in enumerate(values):
-            try:
-                found.append(converter.structure(value, item))
-            except Exception as error:
-                error.add_note(cattrs.IterableValidationNote(f"at {index}", index, item))
-                raise cattrs.IterableValidationError("a list", [error], kind) from error
-        return tuple(found)
+        item = get_args(kind)[0]
+        return tuple(part(value, index, item, kind) for index, value in enumerate(values))
+
+    def mapping(values: Any, kind: Any) -> dict[Any, Any]:
+        if not isinstance(values, Mapping):
+            raise InputError(f"{short(values)}: expected an object")
+        key, item = get_args(kind)
+        return {
+            converter.structure(name, key): part(value, name, item, kind) for name, value in values.items()
+        }
+
+    def part(value: Any, at: Any, item: Any, kind: Any) -> Any:
+        """A value within others; an error has its place."""
+        try:
+            return converter.structure(value, item)
+        except Exception as error:
+            error.add_note(cattrs.IterableValidationNote(f"at {at}", at, item))
+            raise cattrs.IterableValidationError("values", [error], kind) from error
 
     converter.register_structure_hook(float, number)
     converter.register_structure_hook(int, whole)
@@ -130,6 +140,7 @@ def _converter() -> Any:
         lambda kind: hasattr(kind, "from_plain"), lambda value, kind: kind.from_plain(value)
     )
     converter.register_structure_hook_func(_is_sequence, sequence)
+    converter.register_structure_hook_func(lambda kind: get_origin(kind) in (dict, Mapping), mapping)
     converter.register_unstructure_hook_func(
         lambda kind: hasattr(kind, "to_plain"), lambda value: value.to_plain()
     )

@@ -126,6 +126,11 @@ def read_text(path: Path) -> str:
     return data.decode("utf-8")
 
 
+def _json_kind(value: Any) -> str:
+    """A noun for a value of JSON."""
+    return {type(None): "null", bool: "true or false", str: "text", list: "list"}.get(type(value), "number")
+
+
 def read_json(path: str | Path, what: str, remedy: str, of: Callable[[dict[str, Any]], Any] = dict) -> Any:
     """The JSON object of a file, or what ``of`` makes of it.
 
@@ -151,7 +156,7 @@ def read_json(path: str | Path, what: str, remedy: str, of: Callable[[dict[str, 
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}): expected {what}; {remedy}") from None
     if not isinstance(values, dict):
-        raise InputError(f"{path} holds a JSON {type(values).__name__}: expected {what}; {remedy}")
+        raise InputError(f"{path} holds a JSON {_json_kind(values)}: expected {what}; {remedy}")
     try:
         return of(values)
     except InputError as error:

@@ -140,13 +140,20 @@ class Record:
             plan, frames, threads = (values.get(name) for name in ("plan", "frames", "threads"))
             if frames is not None and (type(frames) is not int or frames < 1):
                 raise InputError(f"frames {frames!r}: expected a whole number of frames, 1 or more")
-            batches = tuple(BatchRecord.read(batch) for batch in values.get("batches") or ())
+            if threads is not None and (type(threads) is not int or threads < 1):
+                raise InputError(f"threads {threads!r}: expected a whole number, 1 or more")
+            for key in ("dtype", "device", *(("pair",) if version == 1 else ())):
+                if not isinstance(values[key], str):
+                    raise InputError(f"{key} {values[key]!r}: expected text")
+            if not isinstance(stated := values.get("batches"), list | None):
+                raise InputError(f"batches {stated!r}: expected a list")
+            batches = tuple(BatchRecord.read(batch) for batch in stated or ())
             record = cls(
-                Source(str(values["pair"])) if version == 1 else Source.from_plain(values["ensemble"]),
+                Source(values["pair"]) if version == 1 else Source.from_plain(values["ensemble"]),
                 clips, Strategy.from_dict(values["strategy"]),
-                str(values["dtype"]), str(values["device"]), dict(values["versions"]),
+                values["dtype"], values["device"], _versions_of(values["versions"]),
                 plan=None if plan is None else Plan.from_dict(plan), frames=frames, batches=batches,
-                threads=None if threads is None else int(threads),
+                threads=threads,
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
@@ -173,6 +180,12 @@ class Record:
             for name, then in self.versions.items()
             if now.get(name) != then
         ]
+
+
+def _versions_of(values: Any) -> dict[str, str]:
+    if not isinstance(values, Mapping) or not all(isinstance(each, str) for each in values.values()):
+        raise InputError(f"versions {values!r}: expected text by package")
+    return dict(values)
 
 
 def _is_clip(prompt: Any, seed: Any) -> bool:

@@ -140,7 +140,7 @@ ALWAYS = '{"selector": "always:name=video", '
 WRONG_FILES = {
     "absent": (None, "no file"),
     "no JSON": ("steps = 3", "is not JSON"),
-    "no object": ("3", "holds a JSON int: expected a strategy"),
+    "no object": ("3", "holds a JSON number: expected a strategy"),
     "unknown key": (ALWAYS + '"step": 3}', "unknown key 'step', expected selector, solver, grid, steps"),
     "another form": (ALWAYS + '"steps": "many"}', "at steps: 'many': expected a whole number"),
     "out of range": (ALWAYS + '"steps": 0}', "steps 0: expected"),
