@@ -68,7 +68,7 @@ def encode(
     ] = False,
 ) -> None:
     """Encode the recipe's clips into latents, once, ahead of training."""
-    from jvid.cli.progress import progress_bar
+    from jvid.cli.progress import counting_bar
     from jvid_models.paths import below_shared
     from jvid_training.data.checks import some
     from jvid_training.data.clips import passed_over
@@ -80,15 +80,15 @@ def encode(
     chosen = load_recipe(recipe, settings or ())
     data = chosen.data
     root = below_shared(data.root)
-    with progress_bar("clips") as bar:
-        manifest = encode_recipe(chosen, workers, device, batch, bar.update)
+    with counting_bar("clips") as progress:
+        manifest = encode_recipe(chosen, workers, device, batch, progress)
     if not first_process():
         return
     if text:
         from jvid_training.data.prompts import encode_text
 
-        with progress_bar("prompts") as bar:
-            prompts = encode_text([manifest], data, chosen.text, bar.update)
+        with counting_bar("prompts") as progress:
+            prompts = encode_text([manifest], data, chosen.text, progress)
         typer.echo(f"{data.latents}: {prompts} prompts")
     counts, of = manifest.windows(), manifest.sequences.of_each("bucket")
     frames, windows = int(manifest.sequences.of_each("length").sum()), int(counts.sum())

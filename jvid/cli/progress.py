@@ -1,11 +1,12 @@
-"""The progress bar of every command, on stderr: drawn where that is a terminal, nothing elsewhere.
+"""The progress bar of every command, on stderr: drawn where that is a terminal; elsewhere nothing, or a line a minute.
 
 video 12/34 steps ━━━━━━━━━━━━━━ 0:01:02
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from jvid.core.state import State
     from jvid.pipeline.make import Advance
 
-__all__ = ["ProgressBar", "progress_bar", "steps_bar"]
+__all__ = ["ProgressBar", "counting_bar", "progress_bar", "steps_bar"]
+
+
+_EVERY = 60.0
 
 
 class ProgressBar:
@@ -24,6 +28,7 @@ class ProgressBar:
     def __init__(self, drawn: Progress) -> None:
         self._drawn = drawn
         self._rows: dict[str, int] = {}
+        self._last = time.monotonic()
 
     def update(
         self, done: float, total: float, description: str = "", *, row: str = "", figures: str = ""
@@ -40,6 +45,12 @@ class ProgressBar:
         """Print a line on stderr where no bar is drawn."""
         if self._drawn.disable:
             self._drawn.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def minutely(self, text: str) -> None:
+        """Print a line as `line` does, if a minute has passed since the last one or the beginning."""
+        if time.monotonic() - self._last >= _EVERY:
+            self._last = time.monotonic()
+            self.line(text)
 
 
 @contextmanager
@@ -69,6 +80,18 @@ def progress_bar(unit: str, *, remaining: bool = True, transient: bool = False) 
         *columns, *left, console=console, disable=not console.is_terminal, transient=transient
     ) as drawn:
         yield ProgressBar(drawn)
+
+
+@contextmanager
+def counting_bar(unit: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar that is called with what is done, how much there is, and what was last; where none is drawn, a line a minute."""
+    with progress_bar(unit) as bar:
+
+        def show(done: int, total: int, last: str) -> None:
+            bar.update(done, total, last)
+            bar.minutely(f"{done}/{total} {unit}")
+
+        yield show
 
 
 @contextmanager

@@ -236,4 +236,9 @@ def _one_line() -> Iterator[None]:
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int, str], None]]:
     with progress_bar("clips") as bar:
-        yield lambda done, total, name: bar.update(done, total, f"features of {name}", row=name)
+
+        def show(done: int, total: int, name: str) -> None:
+            bar.update(done, total, f"features of {name}", row=name)
+            bar.minutely(f"features of {name}: {done}/{total} clips")
+
+        yield show

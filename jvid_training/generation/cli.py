@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
     from jvid_training.generation.watch import ProgressCallback
 
 __all__ = ["generate"]
-
-_EVERY = 60.0
-
 
 Out = Annotated[
     Path,
@@ -193,17 +189,13 @@ def _show(made: ClipSet, as_json: bool) -> None:
 @contextmanager
 def _progress() -> Iterator[ProgressCallback]:
     """A bar on a terminal; elsewhere a line a minute. On stderr."""
-    shown = time.monotonic()
     # The rate has the time that is left: a run that goes on has made a part of the set before.
     with progress_bar("clips", remaining=False) as bar:
 
         def show(progress: GenerationProgress) -> None:
-            nonlocal shown
             rate = _rate(progress)
             bar.update(progress.clips, progress.num, figures=rate)
-            if time.monotonic() - shown >= _EVERY:
-                shown = time.monotonic()
-                bar.line(f"{int(progress.clips)}/{progress.num} clips {rate}")
+            bar.minutely(f"{int(progress.clips)}/{progress.num} clips {rate}")
 
         yield show
 

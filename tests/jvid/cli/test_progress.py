@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jvid.cli.progress import progress_bar
+from jvid.cli import progress
+from jvid.cli.progress import counting_bar, progress_bar
 
 
 def test_lines_take_the_place_of_the_bar(capsys: pytest.CaptureFixture[str]) -> None:
@@ -13,3 +14,15 @@ def test_lines_take_the_place_of_the_bar(capsys: pytest.CaptureFixture[str]) -> 
         bar.line("1/3 clips [of a] long " + "x" * 200)
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"1/3 clips [of a] long {'x' * 200}\n")
+
+
+def test_a_line_a_minute_takes_the_place_of_a_bar_that_counts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    with counting_bar("clips") as advance:
+        for done in range(1, 9):
+            now = 20.0 * done
+            advance(done, 8, f"clip {done}")
+    assert capsys.readouterr().err == "3/8 clips\n6/8 clips\n"
