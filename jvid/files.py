@@ -18,7 +18,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
@@ -58,16 +58,41 @@ def check_file(path: str | Path, endings: Sequence[str] = (), *, parents: bool =
     return path
 
 
-def check_apart(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
-    """Refuse an output that would replace a file that is read.
+def check_apart(outputs: Sequence[str | Path], inputs: Iterable[str | Path | None]) -> None:
+    """Refuse an output that would replace what is read.
+
+    Args:
+        outputs: files and folders that are written.
+        inputs: files and folders that are read; None is none. Of a folder, these are its data files too, down to the folders
+            within it.
 
     Raises:
-        InputError: it names the file.
+        InputError: it names the output.
     """
-    read = {os.path.realpath(path) for path in inputs}
+    read = {
+        os.path.realpath(path): path
+        for given in inputs
+        if given is not None
+        for path in _read_of(Path(given))
+    }
     for path in outputs:
-        if os.path.realpath(path) in read:
+        real = os.path.realpath(path)
+        if real in read:
             raise InputError(f"output {str(path)!r} is read, too: it would be replaced, give another name")
+        if inside := next((each for each in read if each.startswith(real + os.sep)), None):
+            raise InputError(
+                f"output {str(path)!r} is a folder of {str(read[inside])!r}, which is read: give another name"
+            )
+
+
+def _read_of(path: Path) -> Iterator[Path]:
+    """The path; of a folder its data files, too."""
+    yield path
+    for pattern in ("*", "*/*"):
+        yield from (each for each in path.glob(pattern) if each.suffix in _DATA)
+
+
+_DATA = (".json", ".jsonl", ".safetensors")
 
 
 def check_folder(path: str | Path, marker: str, owned: Sequence[str] = ()) -> Path:

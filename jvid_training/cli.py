@@ -16,7 +16,7 @@ from jvid.cli.strategies import StartOptions, StrategyOptions, labelled
 from jvid.cli.summary import AsJson
 from jvid.errors import InputError
 from jvid.extras import extra
-from jvid.files import check_file
+from jvid.files import check_apart, check_file
 from jvid.media.files import PLOTS, STILLS, listed
 from jvid_training.estimate.cli import (
     DryRunOption,
@@ -230,6 +230,7 @@ def sheets(
         true,
         device,
         offload,
+        [*source.input_paths, start.strategy, *labelled(rows or [], "--row").values(), reference],
     )
     for file in files:
         typer.echo(str(file))
@@ -304,6 +305,8 @@ def export(
     from jvid_training.export import export_runs
 
     experts, latest = _parts(parts or [], expert or [], decoder)
+    folders = (part.folder for part in (*experts.values(), *([] if latest is None else [latest])))
+    check_apart([out], [strategy, *folders])
     made = export_runs(experts, latest, out, strategy, layout)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file()) / 1e6
     typer.echo(
@@ -317,7 +320,7 @@ def _export_lora(run: Path, out: Path, beside: bool) -> None:
 
     if beside:
         raise InputError("--lora beside other options: it is exported alone, leave them out")
-    check_file(out, (".safetensors",))  # before anything is loaded
+    check_apart([check_file(out, (".safetensors",))], [run])  # before anything is loaded
     export_lora(read_published(run, "image", "video"), out)
     typer.echo(f"{out}: LoRA, {out.stat().st_size / 1e6:.1f} MB")
 
@@ -327,6 +330,7 @@ def _export_autoencoder(run: Path, out: Path, beside: bool) -> None:
 
     if beside:
         raise InputError("--autoencoder beside other options: it is exported alone, leave them out")
+    check_apart([out], [run])
     codec = export_autoencoder(run, out)
     size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
     typer.echo(
@@ -378,5 +382,6 @@ def curves(
     """Plot the losses of runs."""
     from jvid_training.train.curves import plot_curves
 
+    check_apart([out], runs)
     plot_curves(runs, out)
     typer.echo(str(out))

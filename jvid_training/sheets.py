@@ -11,14 +11,14 @@ numbers are not the paper's gets one more row, the paper's as printed, to be com
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jvid.errors import InputError
-from jvid.files import check_file, safe_name
+from jvid.files import check_apart, check_file, safe_name
 from jvid.media.files import STILLS, listed
 from jvid.pipeline.compare import with_experts_alone
 from jvid.strategy.simple import simple
@@ -50,6 +50,7 @@ def make_sheets(
     reference: ClipSource | None = None,
     device: str = "cpu",
     offload: str | None = None,
+    inputs: Iterable[str | Path | None] = (),
 ) -> list[Path]:
     """One sheet for every prompt of the ensemble that begins with ``prefix``, or for each of ``prompts``; returns the files.
 
@@ -66,6 +67,7 @@ def make_sheets(
         reference: real clips; the first row is the one that the prompt is a caption of, where there is one.
         device: of the networks.
         offload: which weights are on it, as `jvid.pipeline.make` takes it.
+        inputs: files and folders that are read, which no sheet may replace.
 
     Raises:
         InputError: no prompt, an ending that is not a picture's, or a sheet that cannot be written; before anything is
@@ -86,6 +88,7 @@ def make_sheets(
     sampled = _rows(ensemble, strategy) if rows is None else with_experts_alone(rows, ensemble)
     true = _true_clips(ensemble, reference, shown)
     files = _paths(out, [prompt if prompts else prompt.removeprefix(prefix) for prompt in shown], ending)
+    check_apart(files, inputs)
     seeds = [seed + number for number in range(len(shown))]
     clips = sample_rows(ensemble, shown, sampled, seeds, progress, device, offload)
     for number, (prompt, path) in enumerate(zip(shown, files, strict=True)):

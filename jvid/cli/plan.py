@@ -72,7 +72,7 @@ def plan(
     """
     from jvid import paper
     from jvid.ensemble.compose import Composition
-    from jvid.files import check_file
+    from jvid.files import check_apart, check_file
     from jvid.machine.device import prepare
     from jvid.pipeline.cost import by_expert, calls_of, given_seconds, measured_seconds, scaled_seconds
     from jvid.pipeline.memory import is_loaded, memory_of
@@ -96,6 +96,8 @@ def plan(
         raise InputError(
             "--frames without --time: who predicts when does not depend on it, leave it out or add --time"
         )
+    source = None if without else ensemble.source()
+    check_apart(paths, [*(source.input_paths if source else ()), replay, start.strategy])
     if measure:
         prepare(device)
     drawn: Plan | None = None

@@ -150,8 +150,8 @@ def sample(
     named = None if record is None else record.ensemble
     source = ensemble.source(named) or named or default_source()
     check_apart(
-        [path for path, _ in wanted],
-        [*source.input_paths, *filter(None, [prompt_file, plan, start.strategy])],
+        [*(path for path, _ in wanted), *([] if save_strategy is None else [save_strategy])],
+        [*source.input_paths, prompt_file, plan, start.strategy],
     )
     precision = dtype or (record.dtype if record else "float32")
     stated = start.started()  # a file that is no strategy is reported before anything loads

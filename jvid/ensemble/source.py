@@ -28,6 +28,7 @@ from jvid.ensemble.inputs import Inputs, input_files
 from jvid.ensemble.parts import SourceParts
 from jvid.errors import InputError
 from jvid.machine.device import check_device
+from jvid.plugins.paths import paths_in
 from jvid.plugins.registry import Registry, current
 
 __all__ = ["DEFAULT_FPS", "Source"]
@@ -100,8 +101,16 @@ class Source:
 
     @property
     def input_paths(self) -> tuple[str, ...]:
-        """The pictures, clips and tensors that are read."""
-        return tuple(file.path for files in self.inputs.values() for file in files.values())
+        """The files and folders that are read: pictures, clips and tensors, and those that the texts name, if they exist."""
+        texts = (
+            self.name,
+            *self.experts.values(),
+            *self.text.values(),
+            self.codec or "",
+            self.schedule or "",
+        )
+        files = (file.path for files in self.inputs.values() for file in files.values())
+        return *files, *(path for text in texts for path in paths_in(text))
 
     @property
     def is_composed(self) -> bool:

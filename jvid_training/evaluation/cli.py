@@ -77,7 +77,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from jvid.files import check_file
+    from jvid.files import check_apart, check_file
     from jvid_training.evaluation.cache import FeatureCache
     from jvid_training.evaluation.evaluating import evaluate as run
     from jvid_training.evaluation.evaluating import real_floor, recogniser_of
@@ -89,7 +89,7 @@ def evaluate(
     from jvid_training.jobs.threads import limit_threads
 
     if out is not None:
-        check_file(out, parents=True)
+        check_apart([check_file(out, parents=True)], [reference, *sets])
     limit_threads(threads)
     console = Console()
     real = real_clips(reference, windows=windows, seed=seed, actors=actors)

@@ -109,6 +109,7 @@ def generate(
     Each clip depends on the request and its own seed alone. The same command goes on where a run was stopped; a larger --num
     extends the set.
     """
+    from jvid.files import check_apart
     from jvid_training.generation.run import generate as run
     from jvid_training.jobs.ranks import first_process
 
@@ -117,6 +118,7 @@ def generate(
     check_offload(offload)
     prompts = _prompts(prompt, prompt_file)
     source = ensemble.source() or default_source()
+    check_apart([out], [*source.input_paths, prompt_file, start.strategy])
     stated = start.started()  # a file that is no strategy is reported before anything loads
 
     def strategy(models: Ensemble) -> Strategy:

@@ -59,11 +59,12 @@ def report(
 
     The page is one file that opens from the disk and requests nothing from elsewhere.
     """
-    from jvid.files import check_file
+    from jvid.files import check_apart, check_file
     from jvid_training.report.inputs import read
     from jvid_training.report.page import counted, write_page
 
     out = check_file(out, (".html",))
+    check_apart([out], [*folders, *(figures or ())])
     words = ["jvid", "report", *map(str, folders), "--out", str(out), "--clips", str(clips)]
     words += [
         "--extremes",
