@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from jvid import __version__
+from jvid.cli.paths import Command
 from jvid.errors import PluginError
 from jvid.plugins.registrar import Component
 from jvid.plugins.registry import current
@@ -39,7 +40,7 @@ class _Contributed(TyperCommand):
         if hasattr(target, "make_context"):
             return target
         app = typer.Typer(add_completion=False)
-        app.command(name)(target)
+        app.command(name, cls=Command)(target)
         return typer.main.get_command(app)
 
 
@@ -99,7 +100,7 @@ def command() -> Any:
     app = typer.Typer(cls=_Group, add_completion=False)
     app.callback()(_root)
     for function in (sample, compare, plan, names, show, check, plugins):
-        app.command(help=_unwrapped(function.__doc__))(function)
+        app.command(cls=Command, help=_unwrapped(function.__doc__))(function)
     return typer.main.get_command(app)
 
 

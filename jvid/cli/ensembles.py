@@ -88,6 +88,9 @@ class EnsembleOptions:
                 return None
             changed = _with_inputs(base or default_source(), inputs)
             return attrs.evolve(changed, same_space=changed.same_space or self.same_space)
+        for option, text in (("--ensemble", self.ensemble), ("--codec", self.codec)):
+            if text is not None and not text.strip():
+                raise InputError(f"{option} {text!r}: expected a name")
         experts: dict[str, str] = {}
         for given in self.expert or ():
             name, equals, source = (part.strip() for part in given.partition("="))
@@ -99,6 +102,8 @@ class EnsembleOptions:
         text: dict[str, str] = {}
         for given in self.text or ():
             name, choice = named(given)
+            if not name or not choice:
+                raise InputError(f"--text {given!r}: expected CHOICE or NAME=CHOICE, such as video=minilm")
             if name in text:
                 raise InputError(
                     f"--text {given!r}: a text encoder of {name} is given twice, expected it once"

@@ -243,6 +243,8 @@ class Source:
                 around.fps,
                 {name: each.fps for name, each in owners.items() if members[name].denoises == "clips"},
             )
+        if every := self.text.get("*"):
+            parts.shared("text", every)  # an unknown name is an error though all experts have an encoder
         for name, member in members.items():
             chosen = self.text.get(name) or (self.text.get("*") if member.conditioner is None else None)
             if chosen is not None:
