@@ -40,7 +40,7 @@ def check(
         ),
     ] = None,
     examples: Annotated[
-        int, typer.Option("--examples", metavar="N", min=1, help="Tries of each property.")
+        int, typer.Option("--examples", metavar="N", min=1, max=1_000_000, help="Tries of each property.")
     ] = 25,
     device: Device = "cpu",
     time_limit: Annotated[

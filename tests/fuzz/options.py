@@ -22,7 +22,7 @@ BASES: dict[str, list[str]] = {
     "check": ["selector", "always:name=video"],
     "plugins": [],
     "generate": ["-o", "out", "-n", "2", *TOY],
-    "evaluate": ["set", "-r", "data/latents", "--metric", "flicker"],
+    "evaluate": ["real:training", "-r", "data/latents", "--metric", "flicker"],
     "report": ["set", "-o", "out.html"],
     "sheets": ["-o", "out", *TOY],
     "curves": ["data/run", "-o", "out.png"],
