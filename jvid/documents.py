@@ -140,11 +140,17 @@ def _converter() -> Any:
         lambda kind: hasattr(kind, "from_plain"), lambda value, kind: kind.from_plain(value)
     )
     converter.register_structure_hook_func(_is_sequence, sequence)
-    converter.register_structure_hook_func(lambda kind: get_origin(kind) in (dict, Mapping), mapping)
+    converter.register_structure_hook_func(_is_mapping, mapping)
     converter.register_unstructure_hook_func(
         lambda kind: hasattr(kind, "to_plain"), lambda value: value.to_plain()
     )
     return converter
+
+
+def _is_mapping(kind: object) -> bool:
+    """Whether a type is a mapping of keys and values."""
+    origin: object = get_origin(kind)
+    return origin is dict or origin is Mapping
 
 
 def _is_sequence(kind: object) -> bool:

@@ -17,14 +17,16 @@ __all__ = ["paths_in"]
 
 def paths_in(text: str | Choice) -> Iterator[str]:
     """Those of the paths that exist."""
-    if isinstance(text, str):
+    if isinstance(text, Choice):
+        choice = text
+    else:
         try:
-            text = Choice.parse(text)
+            choice = Choice.parse(text)
         except InputError:  # the name of a folder, say
             yield from _existing(text)
             return
-    yield from _existing(text.name)
-    for value in text.options.values():
+    yield from _existing(choice.name)
+    for value in choice.options.values():
         if isinstance(value, Choice):
             yield from paths_in(value)
         else:
