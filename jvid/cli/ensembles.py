@@ -88,9 +88,9 @@ class EnsembleOptions:
                 return None
             changed = _with_inputs(base or default_source(), inputs)
             return attrs.evolve(changed, same_space=changed.same_space or self.same_space)
-        for option, text in (("--ensemble", self.ensemble), ("--codec", self.codec)):
-            if text is not None and not text.strip():
-                raise InputError(f"{option} {text!r}: expected a name")
+        for option, stated_name in (("--ensemble", self.ensemble), ("--codec", self.codec)):
+            if stated_name is not None and not stated_name.strip():
+                raise InputError(f"{option} {stated_name!r}: expected a name")
         experts: dict[str, str] = {}
         for given in self.expert or ():
             name, equals, source = (part.strip() for part in given.partition("="))

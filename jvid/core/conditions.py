@@ -56,19 +56,19 @@ def for_expert(cond: Condition | PerExpert, expert: str) -> Condition:
     Raises:
         InputError: conditions by expert without one of its own, or no condition.
     """
-    if isinstance(cond, Mapping):
-        return cond
-    if not isinstance(cond, PerExpert):
-        given: object = cond
+    if isinstance(cond, PerExpert):
+        if expert not in cond.conditions:
+            raise InputError(
+                f"no condition of expert {expert!r}: expected one beside those of {', '.join(cond.conditions) or 'none'}"
+            )
+        return cond.conditions[expert]
+    given: object = cond
+    if not isinstance(given, Mapping):
         raise InputError(
             f"cond is a {type(given).__name__}: expected a condition, which an ensemble makes of prompts: "
             "cond=ensemble.condition(['a fox'])"
         )
-    if expert not in cond.conditions:
-        raise InputError(
-            f"no condition of expert {expert!r}: expected one beside those of {', '.join(cond.conditions) or 'none'}"
-        )
-    return cond.conditions[expert]
+    return cond
 
 
 @attrs.frozen

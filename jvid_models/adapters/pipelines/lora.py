@@ -89,8 +89,8 @@ def _loaded(pipe: Any, path: Path, second: bool) -> str:
     """The name of the adapter of a file that is loaded now."""
     who, known = type(pipe).__name__, _adapters(pipe)
     stem = re.sub(r"\W", "_", path.stem) + ("_2" if second else "")
-    names = (stem, *(f"{stem}_{n}" for n in range(2, 999)))
-    name = next(each for each in names if each not in known and _may_name(each))
+    possible = (stem, *(f"{stem}_{n}" for n in range(2, 999)))
+    name = next(each for each in possible if each not in known and _may_name(each))
     try:
         with noting_names(pipe) as names:
             pipe.load_lora_weights(
