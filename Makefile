@@ -10,10 +10,11 @@ BIN := $(VENV)/bin
 MODELS := $(VENV)/models.stamp
 DEV := $(VENV)/dev.stamp
 DOCS := $(VENV)/docs.stamp
+TYPES := $(VENV)/mypy.log
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 SETUP := pyproject.toml constraints.txt benchmarks/peers.txt | $(BIN)/python
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint checks bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -31,13 +32,22 @@ demo: $(MODELS) ## set up, then compare two experts and their mixture, and sampl
 	@echo && printf '%s\n' demo/comparison.mp4 demo/comparison.png demo/sprite.mp4 demo/sprite.webp demo/wave.mp4 demo/wave.png demo/plan.png
 
 # Modules are compiled once, also where the environment asks for no bytecode: two workers and what they start import each.
-test: lint ## set up, lint, then run every test
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist worksteal
+# mypy takes two minutes of one core where it has no cache: it runs beside the tests. What it finds is printed when it
+# ends and again as the last lines.
+test: checks ## set up, lint, run every test
+	@echo "mypy and the tests, side by side"; \
+	{ $(BIN)/mypy >$(TYPES) 2>&1 || { cat $(TYPES); exit 1; }; } & types=$$!; \
+	trap 'kill $$types 2>/dev/null' INT TERM; \
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist worksteal; tests=$$?; \
+	wait $$types; types=$$?; cat $(TYPES); \
+	test $$tests = 0 -a $$types = 0
 
-lint: $(DEV) ## ruff, strict mypy, import contracts
+lint: checks ## ruff, import contracts, strict mypy
+	$(BIN)/mypy
+
+checks: $(DEV) ## ruff and import contracts alone, some seconds
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 bench: $(DEV) ## run the benchmarks; ENSEMBLE=FOLDER samples with another ensemble

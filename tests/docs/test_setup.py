@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -198,11 +200,36 @@ def test_import_is_light(module: str) -> None:
 
 
 def test_import_contracts_are_checked() -> None:
-    """By ``make lint``, which ``make test`` runs first; the layers are those of tests/test_architecture.py."""
+    """By ``make checks``, which ``make test`` and ``make lint`` run first; the layers are those of tests/test_architecture.py."""
     assert len(PROJECT["tool"]["importlinter"]["contracts"]) == 3
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert re.search(r"(?m)^test: lint ", makefile)
-    assert re.search(r"(?m)^lint: .*\n(?:\t.*\n)*\t\$\(BIN\)/lint-imports$", makefile)
+    assert re.search(r"(?m)^test: checks ", makefile)
+    assert re.search(r"(?m)^lint: checks ", makefile)
+    assert re.search(r"(?m)^checks: .*\n(?:\t.*\n)*\t\$\(BIN\)/lint-imports$", makefile)
+
+
+TOOLS = ("ruff", "lint-imports", "mypy", "python")
+
+
+@pytest.mark.parametrize("fails", [None, *TOOLS])
+def test_make_test_fails_where_a_check_or_a_test_does(fails: str | None, tmp_path: Path) -> None:
+    """With tools that print their names and succeed, but for one; mypy runs beside the tests and its result comes last."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    tools = tmp_path / ".venv" / "bin"
+    tools.mkdir(parents=True)
+    for name in TOOLS:
+        (tools / name).write_text(f"#!/bin/sh\necho this is {name}; exit {int(name == fails)}\n")
+        (tools / name).chmod(0o755)
+    for name in ("pyproject.toml", "constraints.txt", "benchmarks/peers.txt", ".venv/dev.stamp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+        os.utime(
+            tmp_path / name, (name.endswith("stamp"),) * 2
+        )  # newer than what it is made of: nothing to install
+    done = subprocess.run(["make", "test"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode == 0) == (fails is None), done
+    if fails in (None, "mypy", "python"):
+        assert done.stdout.splitlines()[-1] == "this is mypy"
 
 
 def test_a_file_can_be_read_on_a_few_screens() -> None:
