@@ -18,6 +18,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import product, takewhile
 from pathlib import Path
 from typing import Any, get_args
@@ -81,15 +82,24 @@ def oracle_errors(
     known = EXPERTS[experts](reference)
     errors = []
     for count in counts:
-        choose = PLANS[plan] or blocks("ab" * (count // 2), FIRST, LAST)
-        steps = steps_of(reference, levels_between(reference, FIRST, LAST, count), choose)
-        x = keyed_normal([0, 1], ("switching",), (1, 1, 8, 8), F64)
-        x = 0.3 * steps[0].start.alpha + math.hypot(steps[0].start.alpha, steps[0].start.sigma) * x
-        exact = x
-        for step in steps:
-            exact = flow_of(known[step.expert], exact, step.start, step.end)
+        steps, x, exact = _walk(experts, schedule, plan, count)
         errors.append(_distance(run(SOLVERS[solver](mode), known, steps, x), exact))
     return errors
+
+
+@cache
+def _walk(experts: str, schedule: str, plan: str, count: int) -> tuple[Sequence[Step], Tensor, Tensor]:
+    """Steps, the first x and where the experts' flows take it: the same for every solver."""
+    reference = SCHEDULES[schedule]
+    known = EXPERTS[experts](reference)
+    choose = PLANS[plan] or blocks("ab" * (count // 2), FIRST, LAST)
+    steps = steps_of(reference, levels_between(reference, FIRST, LAST, count), choose)
+    x = keyed_normal([0, 1], ("switching",), (1, 1, 8, 8), F64)
+    x = 0.3 * steps[0].start.alpha + math.hypot(steps[0].start.alpha, steps[0].start.sigma) * x
+    exact = x
+    for step in steps:
+        exact = flow_of(known[step.expert], exact, step.start, step.end)
+    return steps, x, exact
 
 
 def over_problems(

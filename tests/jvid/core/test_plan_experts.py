@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from jvid import names, paper
 from jvid.core.plan import Plan
@@ -57,6 +59,13 @@ EVERY = [(selector, grid) for selector in SELECTORS for grid in GRIDS]
 def plan_of(selector: str, grid: str, seed: int = 0) -> Plan:
     levels = levels_of(GRIDS[grid], SCHEDULE)
     return draw_plan(SELECTORS[selector](len(levels) - 1), levels, NAMES, seed, SCHEDULE)
+
+
+@cache
+def figure_of(selector: str, grid: str) -> tuple[Plan, Figure]:
+    """A plan and its figure, which no test changes."""
+    plan = plan_of(selector, grid)
+    return plan, plan_figure(plan)
 
 
 @pytest.mark.parametrize("name", names("solver"))
@@ -196,8 +205,8 @@ def test_spans_tell_whether_values_go_one_way() -> None:
 
 @pytest.mark.parametrize(("selector", "grid"), EVERY)
 def test_ticks_of_the_plot_are_the_weights(selector: str, grid: str) -> None:
-    plan = plan_of(selector, grid)
-    curve, ticks = plan_figure(plan).axes
+    plan, figure = figure_of(selector, grid)
+    curve, ticks = figure.axes
     found = {
         name: [bar.get_height() for bar in bars] for name, bars in zip(NAMES, ticks.containers, strict=True)
     }
@@ -218,8 +227,7 @@ def test_ticks_of_the_plot_are_the_weights(selector: str, grid: str) -> None:
 def test_lines_of_the_plot_are_the_shares(selector: str, grid: str) -> None:
     from matplotlib.colors import to_hex
 
-    plan = plan_of(selector, grid)
-    figure = plan_figure(plan)
+    plan, figure = figure_of(selector, grid)
     legend = {text.get_text().split(",")[0]: to_hex(handle.get_color()) for text, handle in
               zip(figure.legends[0].texts, figure.legends[0].legend_handles, strict=True)}  # fmt: skip
     assert set(NAMES) <= set(legend)

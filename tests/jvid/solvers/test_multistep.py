@@ -12,7 +12,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jvid.core.levels import level_at
 from jvid.core.protocols import Level, Step
 from jvid.errors import InputError
 from jvid.grids import Leading
@@ -21,6 +20,7 @@ from jvid.solvers import DDIM, DDPM, DPMPP2M, DPMPP2MSDE, UniPC
 from jvid.solvers.history import EMPTY, REACH, History, log_snr, within_reach
 from jvid.solvers.unipc import _phi
 from jvid.testing import GaussianOracle, TwoModeOracle
+from jvid.testing.solving import path
 
 F64 = torch.float64
 VP = TabulatedSchedule.scaled_linear()
@@ -43,12 +43,7 @@ def randn(*shape, seed=0, dtype=F64):
 
 
 def steps_of(schedule, times, names=None):
-    levels = [level_at(schedule, t) for t in times]
-    names = names or ["a"] * (len(levels) - 1)
-    return [
-        Step(i, len(names), start, end, {name: 1.0}, i > 0 and names[i - 1] != name, schedule)
-        for i, ((start, end), name) in enumerate(zip(pairwise(levels), names, strict=True))
-    ]
+    return path(schedule, times, lambda index, start: {names[index] if names else "a": 1.0})
 
 
 def run(solver, oracle, x, steps, memories=None):

@@ -11,14 +11,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jvid.core.levels import level_at
-from jvid.core.protocols import Step
 from jvid.grids import Leading
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.solvers import DDIM, PNDM
 from jvid.solvers.history import EMPTY
 from jvid.solvers.pndm import REACH, _over, _weights
 from jvid.testing import GaussianOracle, TwoModeOracle
+from jvid.testing.solving import path
 
 F64 = torch.float64
 VP = TabulatedSchedule.scaled_linear()
@@ -30,20 +29,7 @@ def latents(seed=0):
 
 
 def steps_of(schedule, times, who=lambda i: "a"):
-    levels = [level_at(schedule, t) for t in times]
-    count = len(levels) - 1
-    return [
-        Step(
-            i,
-            count,
-            levels[i],
-            levels[i + 1],
-            {who(i): 1.0},
-            i > 0 and who(i) != who(i - 1),
-            schedule=schedule,
-        )
-        for i in range(count)
-    ]
+    return path(schedule, times, lambda index, start: {who(index): 1.0})
 
 
 def even(high, low, count):

@@ -18,6 +18,7 @@ from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 from jvid.solvers import DDIM, DDPM
 from jvid.solvers.kernel import coefficients
 from jvid.testing import GaussianOracle, TwoModeOracle
+from jvid.testing.solving import path
 
 F64 = torch.float64
 VP = TabulatedSchedule.scaled_linear()
@@ -33,8 +34,7 @@ def randn(*shape, seed=0, dtype=F64):
 
 
 def steps_of(schedule, grid):
-    levels = [level_at(schedule, t) for t in grid()]
-    return [Step(i, len(levels) - 1, a, b) for i, (a, b) in enumerate(pairwise(levels))]
+    return path(schedule, grid())
 
 
 def denoise_with(denoiser):
@@ -134,16 +134,11 @@ def moments(solver, oracle, steps):
     """Mean and variance of the result, exactly: every step is affine in x and z."""
     mean = steps[0].start.alpha * oracle.mean
     variance = oracle.variance(steps[0].start)
+    x, z = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=F64).reshape(2, 1, 1, 1, 1, 3)
     for step in steps:
-        at = lambda x, z, step=step: solver.step(  # noqa: E731
-            torch.full((1, 1, 1, 1, 1), float(x), dtype=F64),
-            step,
-            denoise_with(oracle),
-            lambda key: torch.full((1, 1, 1, 1, 1), float(z), dtype=F64),
-            solver.init(),
-        )[0].item()
-        constant = at(0, 0)
-        gain, spread = at(1, 0) - constant, at(0, 1) - constant
+        after, _ = solver.step(x, step, denoise_with(oracle), lambda key: z, solver.init())
+        constant, moved, noisy = after.flatten().tolist()
+        gain, spread = moved - constant, noisy - constant
         mean, variance = constant + gain * mean, gain**2 * variance + spread**2
     return mean, variance
 

@@ -18,6 +18,7 @@ from jvid.grids import Explicit, Karras, Zigzag
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 from jvid.solvers import DDIM, PNDM, Euler, EulerAncestral, Heun
 from jvid.testing import GaussianOracle, TwoModeOracle
+from jvid.testing.solving import path
 
 F64 = torch.float64
 VP = TabulatedSchedule.scaled_linear()
@@ -38,11 +39,7 @@ def randn(*shape, seed=0, dtype=F64):
 
 
 def steps_of(schedule, times):
-    levels = [level_at(schedule, t) for t in times]
-    return [
-        Step(i, len(levels) - 1, start, end, {"a": 1.0}, schedule=schedule)
-        for i, (start, end) in enumerate(pairwise(levels))
-    ]
+    return path(schedule, times, lambda index, start: {"a": 1.0})
 
 
 def run(solver, denoiser, x, steps, noises=None, drawn=None, asked=None):
