@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jvid.core.conditions import PerFrame, require
 from jvid.core.keyed import keyed_normal
-from jvid.core.levels import levels_for
+from jvid.core.levels import level_floats
 from jvid.core.protocols import Condition, NoiseSchedule
 from jvid.core.spaces import LatentSpace
 from jvid.schedules import TabulatedSchedule
@@ -73,7 +73,7 @@ class Inner:
 
     def _row(self, x: Tensor, t: Tensor, mean: Tensor) -> Tensor:
         oracle = TwoModeOracle(self.schedule, 0.8, 0.4)
-        alpha, _ = levels_for(self.schedule, t, x)
+        alpha, _ = level_floats(self.schedule, t)
         mean = mean.view(1, 1, -1, 1, 1)
         return (oracle(x.double() - alpha * mean, t, {}) + mean).to(x.dtype)
 

@@ -16,7 +16,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid.core.levels import levels_for, require_latents, working_dtype
+from jvid.core.levels import level_floats, levels_for, require_latents, working_dtype
 from jvid.core.protocols import Condition, Level, NoiseSchedule
 from jvid.errors import InputError
 
@@ -51,14 +51,19 @@ class GaussianOracle:
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> E[x_0 | x_t] of x's shape and dtype; ``cond`` is not read."""
         require_latents(x, "GaussianOracle")
-        alpha, sigma = levels_for(self.schedule, t, x)
-        variance = (alpha * self.std) ** 2 + sigma**2
-        gain = torch.where(
-            variance > 0, alpha * self.std**2 / variance.clamp_min(1e-300), torch.zeros_like(variance)
-        )
         dtype = working_dtype(x)
-        gain, alpha = gain.to(x.device, dtype), alpha.to(x.device, dtype)
-        return (self.mean + gain * (x.to(dtype) - alpha * self.mean)).to(x.dtype)
+        if t.ndim == 0:  # numbers: a call on small latents costs what its operations cost
+            alpha, sigma = level_floats(self.schedule, t)
+            variance = (alpha * self.std) ** 2 + sigma**2
+            gain = alpha * self.std**2 / variance if variance > 0 else 0.0
+            return (self.mean + gain * (x.to(dtype) - alpha * self.mean)).to(x.dtype)
+        alphas, sigmas = levels_for(self.schedule, t, x)
+        variances = (alphas * self.std) ** 2 + sigmas**2
+        gains = torch.where(
+            variances > 0, alphas * self.std**2 / variances.clamp_min(1e-300), torch.zeros_like(variances)
+        )
+        gains, alphas = gains.to(x.device, dtype), alphas.to(x.device, dtype)
+        return (self.mean + gains * (x.to(dtype) - alphas * self.mean)).to(x.dtype)
 
 
 @attrs.frozen
@@ -77,7 +82,12 @@ class TwoModeOracle:
         """x ``(b c f h w)``, t ``()`` or ``(b,)`` -> E[x_0 | x_t] of x's shape and dtype; ``cond`` is not read."""
         require_latents(x, "TwoModeOracle")
         dtype = working_dtype(x)
-        alpha, sigma = (level.to(x.device, dtype) for level in levels_for(self.schedule, t, x))
+        alpha: float | Tensor
+        sigma: float | Tensor
+        if t.ndim == 0:
+            alpha, sigma = level_floats(self.schedule, t)
+        else:
+            alpha, sigma = (level.to(x.device, dtype) for level in levels_for(self.schedule, t, x))
         variance = (alpha * self.std) ** 2 + sigma**2
         centred = x.to(dtype) - alpha * self.mean
         gain = alpha * self.std**2 / variance

@@ -219,29 +219,39 @@ def moments(
     device: torch.device | str = "cpu",
 ) -> list[tuple[float, float]]:
     """Mean and variance of x after each step, of samples that begin with these; exact for affine denoisers."""
-    nothing = torch.zeros(1, 1, 1, 1, 1, dtype=F64, device=device)
+    room = 2 * len(steps)  # draws of a run, as far as one knows; elements without one stay as the first
+    slots, trace = _effects(solver, steps, experts, room, device)
+    if len(slots) > room:
+        slots, trace = _effects(solver, steps, experts, len(slots), device)
+    found = []
+    for at in trace:
+        assert at.isfinite().all(), "samples are not finite"
+        effects = (at - at.flatten()[0]).flatten()[: 2 + len(slots)].cpu()
+        spread = float(effects[1]) ** 2 * variance + float((effects[2:] ** 2).sum())
+        found.append((float(at.flatten()[0] + effects[1] * mean), spread))
+    return found
 
-    def no_noise(index: int, key: str) -> Tensor:
-        return nothing.clone()
 
-    first = run(solver, steps, experts, nothing.clone(), no_noise, copies=False)
-    slots = {each: 2 + k for k, each in enumerate(dict.fromkeys(first.drawn))}
-    x = torch.zeros(1, 1, 1, 1, 2 + len(slots), dtype=F64, device=device)
+def _effects(
+    solver: Any,
+    steps: Sequence[Step],
+    experts: Denoiser | Mapping[str, Denoiser],
+    room: int,
+    device: torch.device | str,
+) -> tuple[Mapping[tuple[int, str], int], list[Tensor]]:
+    """The element of each draw, and x after each step, of a run from (0; 1; 0; ...) with every draw 1 at its element."""
+    slots: dict[tuple[int, str], int] = {}
+    x = torch.zeros(1, 1, 1, 1, 2 + room, dtype=F64, device=device)
     x[..., 1] = 1.0
 
     def unit(index: int, key: str) -> Tensor:
         z = torch.zeros_like(x)
-        if (index, key) in slots:
-            z[..., slots[index, key]] = 1.0
+        slot = slots.setdefault((index, key), 2 + len(slots))
+        if slot < 2 + room:
+            z[..., slot] = 1.0
         return z
 
-    found = []
-    for at in run(solver, steps, experts, x, unit, copies=False).trace:
-        assert at.isfinite().all(), "samples are not finite"
-        effects = (at - at.flatten()[0]).flatten().cpu()
-        spread = float(effects[1]) ** 2 * variance + float((effects[2:] ** 2).sum())
-        found.append((float(at.flatten()[0] + effects[1] * mean), spread))
-    return found
+    return slots, run(solver, steps, experts, x, unit, copies=False).trace
 
 
 def reference(

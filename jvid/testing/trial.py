@@ -172,7 +172,7 @@ class Trial:
         if self.reference is None:
             self.skip("it has no reference: conforms(..., reference=function)", "reference")
         bound = functools.partial(self.reference, **options) if options else self.reference
-        return functools.partial(applied, bound)
+        return applied(bound)
 
     def shapes(self, **sizes: Collection[int]) -> SearchStrategy[tuple[int, int, int, int, int]]:
         """Shapes ``(b, c, f, h, w)`` of the sizes that the subject takes; ``frames=(4,)`` and so on override."""

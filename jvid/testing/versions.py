@@ -40,9 +40,10 @@ def positional(function: Callable[..., Any]) -> int:
     return sum(each.kind in plain and each.default is inspect.Parameter.empty for each in parameters)
 
 
-def applied(reference: Callable[..., Any], *arguments: Any) -> Any:
-    """A reference of the first arguments: as many as it needs, the last ones may be left out of its signature."""
-    return reference(*arguments[: positional(reference)])
+def applied(reference: Callable[..., Any]) -> Callable[..., Any]:
+    """A reference that takes the arguments by position: as many as it needs, the last ones may be left out of its signature."""
+    count = functools.cache(positional)  # a signature costs more than most references
+    return lambda *arguments: reference(*arguments[: count(reference)])
 
 
 def drawn_options(ranges: Mapping[str, Any]) -> SearchStrategy[dict[str, Any]]:

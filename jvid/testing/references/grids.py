@@ -48,14 +48,16 @@ def _ratio(schedule: NoiseSchedule, t: float) -> float:
     return float(sigma) / float(alpha)
 
 
-def _time(schedule: NoiseSchedule, angle: float) -> float:
-    """t of an angle, by bisection: ``time_at`` is what is checked."""
-    low, high = 0.0, 1.0
+def _times(schedule: NoiseSchedule, angles: Sequence[float]) -> list[float]:
+    """t of each angle, by bisection: ``time_at`` is what is checked."""
+    wanted = torch.tensor(angles, dtype=torch.float64)
+    low, high = torch.zeros_like(wanted), torch.ones_like(wanted)
     for _ in range(60):
         middle = (low + high) / 2.0
-        alpha, sigma = schedule(torch.tensor(middle, dtype=torch.float64))
-        low, high = (middle, high) if math.atan2(float(sigma), float(alpha)) < angle else (low, middle)
-    return high
+        alpha, sigma = schedule(middle)
+        below = torch.atan2(sigma, alpha) < wanted
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return [float(t) for t in high]
 
 
 def karras(
@@ -73,7 +75,7 @@ def karras(
     high = _ratio(schedule, 1.0) if sigma_max is None else sigma_max
     part = np.arange(steps) / max(steps - 1, 1)
     ratios = (high ** (1 / rho) + part * (low ** (1 / rho) - high ** (1 / rho))) ** rho
-    times = [_time(schedule, math.atan(ratio)) for ratio in ratios]
+    times = _times(schedule, [math.atan(ratio) for ratio in ratios])
     return [*times, 0.0] if clean else times
 
 
@@ -81,7 +83,7 @@ def by_angle(schedule: NoiseSchedule, *, steps: int) -> list[float]:
     """Equal parts of the angle atan2(sigma, alpha) from the noisiest level to 0."""
     alpha, sigma = schedule(torch.tensor(1.0, dtype=torch.float64))
     top = math.atan2(float(sigma), float(alpha))
-    inner = [_time(schedule, top * (steps - i) / steps) for i in range(1, steps)]
+    inner = _times(schedule, [top * (steps - i) / steps for i in range(1, steps)])
     return [1.0, *inner, 0.0]
 
 
