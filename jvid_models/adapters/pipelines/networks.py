@@ -18,6 +18,9 @@ from jvid_models.adapters.pipelines.replaced import replaced
 __all__ = ["PipelineNetworks", "hooked_in", "modules_of"]
 
 
+_SWITCHES = (int, float, str)  # bool is an int
+
+
 def modules_of(pipe: Any) -> dict[str, nn.Module]:
     """The modules of a pipeline by the names of its components."""
     return {name: part for name, part in pipe.components.items() if isinstance(part, nn.Module)}
@@ -101,15 +104,18 @@ class PipelineNetworks:
             for network, processors in before:
                 network.set_attn_processor(processors)
 
-    def flags(self) -> list[tuple[str, str, Any]]:
-        """The switches of the networks' modules: attributes that are numbers, words or none."""
-        return [
-            (path, key, value)
+    def flags(self) -> Mapping[tuple[str, int, str], Any]:
+        """The switches of the networks' modules: attributes that are numbers, words or none, by their place in the network.
+
+        A mapping, since two are compared in each turn of a learned loop, of thousands of attributes.
+        """
+        return {
+            (name, place, key): value
             for name in sorted(self.names)
-            for path, module in self._modules[name].named_modules(prefix=name)
-            for key, value in vars(module).items()
-            if value is None or isinstance(value, bool | int | float | str)
-        ]
+            for place, module in enumerate(self._modules[name].modules())
+            for key, value in module.__dict__.items()
+            if value is None or isinstance(value, _SWITCHES)
+        }
 
     @contextmanager
     def _patched(self, replays: bool) -> Iterator[None]:
