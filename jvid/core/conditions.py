@@ -21,8 +21,8 @@ from jvid.core.protocols import Condition
 from jvid.errors import InputError
 
 __all__ = [
-    "Layout", "PerExpert", "PerFrame", "concat", "describe", "expand_rows", "fold_frames", "for_expert", "map_condition",
-    "require",
+    "Layout", "PerExpert", "PerFrame", "check_condition", "concat", "describe", "expand_rows", "fold_frames",
+    "for_expert", "map_condition", "require",
 ]  # fmt: skip
 
 
@@ -62,13 +62,21 @@ def for_expert(cond: Condition | PerExpert, expert: str) -> Condition:
                 f"no condition of expert {expert!r}: expected one beside those of {', '.join(cond.conditions) or 'none'}"
             )
         return cond.conditions[expert]
-    given: object = cond
-    if not isinstance(given, Mapping):
+    check_condition(cond)
+    return cond
+
+
+def check_condition(cond: object) -> None:
+    """Refuse what is no condition, such as a prompt.
+
+    Raises:
+        InputError: it names what makes one.
+    """
+    if not isinstance(cond, Mapping):
         raise InputError(
-            f"cond is a {type(given).__name__}: expected a condition, which an ensemble makes of prompts: "
+            f"cond is a {type(cond).__name__}: expected a condition, which an ensemble makes of prompts: "
             "cond=ensemble.condition(['a fox'])"
         )
-    return cond
 
 
 @attrs.frozen

@@ -22,10 +22,10 @@ from jvid.core.modules import Parts
 from jvid.core.protocols import Condition
 from jvid.errors import InputError
 from jvid.machine.managed import arrive
-from jvid_models.adapters.fixed_parts import FixedParts
 from jvid_models.adapters.movable import movable
 from jvid_models.adapters.pipelines import PipelineDenoiser
 from jvid_models.adapters.pipelines.caches import has_caches
+from jvid_models.adapters.pipelines.fixed_parts import FixedParts
 from jvid_models.adapters.pipelines.levels import VisitedLevels
 
 __all__ = ["TransformerNetwork", "calls"]

@@ -6,7 +6,7 @@ import attrs
 from torch import Tensor
 
 from jvid.core.protocols import Condition
-from jvid_models.adapters.fixed_parts import FixedParts
+from jvid_models.adapters.pipelines.fixed_parts import FixedParts
 from jvid_models.adapters.unet_network import UNetNetwork
 
 __all__ = ["PipelineUNet"]

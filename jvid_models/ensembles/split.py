@@ -17,8 +17,8 @@ from torch import Tensor
 
 from jvid.core.protocols import Condition
 from jvid.plugins.choice import Choice
-from jvid_models.adapters.fixed_parts import FixedParts
 from jvid_models.adapters.pipelines import PipelineDenoiser
+from jvid_models.adapters.pipelines.fixed_parts import FixedParts
 from jvid_models.adapters.pipelines.turns import in_turn
 
 __all__ = ["HIGH", "LOW", "SECOND_SCALE", "boundary_of", "fixed_parts_of", "has_two", "split", "whole_of"]

@@ -16,12 +16,16 @@ import attrs
 from torch import Tensor, nn
 
 from jvid.errors import InputError
+from jvid.limits import check_most
 from jvid_models.fast import AcceleratedUNet, accelerate
 from jvid_models.text import EmbeddingTable
 from jvid_models.words import Words
 from jvid_training.published.model import PublishedModel
 from jvid_training.published.network import PublishedNetwork
 from jvid_training.recipe import Recipe
+
+_MOST, _MOST_LAYERS = 1 << 16, 1000
+"""Of a number in ``[network]``, and of its layers: a network is made before its memory is known."""
 
 
 class TextConditioned(nn.Module):
@@ -121,6 +125,10 @@ def build_network(recipe: Recipe) -> nn.Module:
     for name in recipe.network:
         if name not in known and not open_ended:
             raise InputError(f"network.{name}: unknown key, expected one of {', '.join(known)}")
+    for name, value in recipe.network.items():
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, int):
+                check_most(f"network.{name}", each, _MOST_LAYERS if name == "layers" else _MOST, "give fewer")
     options: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in recipe.network.items()
     }

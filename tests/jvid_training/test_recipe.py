@@ -78,6 +78,11 @@ def test_wrong_files_and_networks_are_named(tmp_path: Path) -> None:
     wrong["network"]["width"] = 3
     with pytest.raises(InputError, match=r"network\.width: unknown key, expected one of channels"):
         build_network(structure_recipe(wrong))
+    for key, value in {"layers": 10**400, "channels": [64, 2**40]}.items():
+        large = document(tmp_path)
+        large["network"][key] = value
+        with pytest.raises(InputError, match=rf"network\.{key} .*: expected at most \d+; give fewer"):
+            build_network(structure_recipe(large))
 
 
 def test_learning_rate_warms_up_stays_and_falls() -> None:

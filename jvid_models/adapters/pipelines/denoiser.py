@@ -18,7 +18,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from jvid.core.conditions import expand_rows
+from jvid.core.conditions import check_condition, expand_rows
 from jvid.core.levels import require_latents, working_dtype
 from jvid.core.modules import Parts
 from jvid.core.protocols import Condition, NoiseSchedule
@@ -113,6 +113,7 @@ class PipelineDenoiser:
             InputError: latents or a condition that the pipeline does not take, or a level that does not determine x_0.
         """
         require_latents(x, type(self.pipe).__name__)
+        check_condition(cond)
         if (t.ndim and not bool((t == t[:1]).all())) or (len(x) > 1 and self.call.has_pictures):
             rows, times = self._each(cond, len(x)), t if t.ndim else t.expand(len(x))
             return torch.cat(
@@ -246,7 +247,8 @@ class PipelineDenoiser:
     @in_turn
     def setting_at(self, shape: tuple[int, ...] | None) -> Setting:
         """What was learned of latents of a shape ``(b c f h w)``; None is one clip of the size of the options."""
-        self._check_scheduler()
+        for setting in self._settings.values():
+            setting.fixed.check()
         if shape is None:
             if () not in self._settings:
                 found = learn(self.call, [PLAIN], {})
@@ -264,15 +266,6 @@ class PipelineDenoiser:
             self._settings[shape] = found
             self._warn_of_times(found)
         return self._settings[shape]
-
-    def _check_scheduler(self) -> None:
-        """Refuse a scheduler that took the place of the one whose times were read: a sampler has these."""
-        scheduler = loop_of(self.pipe).scheduler
-        if any(setting.scheduler is not scheduler for setting in self._settings.values()):
-            raise InputError(
-                f"{self.call.who} got another scheduler, {type(scheduler).__name__}, after its times were read: make its "
-                "ensemble or denoiser again"
-            )
 
     def _warn_of_times(self, other: Setting) -> None:
         """Warn of a size at which the pipeline itself would visit other times than at that of the options."""

@@ -19,6 +19,7 @@ from jvid_models.adapters.pipelines.answers import Answers, kept_methods
 from jvid_models.adapters.pipelines.call import PipelineCall, Sizes
 from jvid_models.adapters.pipelines.entry import enter, leaving_at_the_decoder
 from jvid_models.adapters.pipelines.finishing import Finishing
+from jvid_models.adapters.pipelines.fixed_parts import FixedParts
 from jvid_models.adapters.pipelines.layout import PipelineLayout
 from jvid_models.adapters.pipelines.learning import Pass, learn_layout
 from jvid_models.adapters.pipelines.levels import VisitedLevels, visited_levels
@@ -52,7 +53,7 @@ class Setting:
         manner: how its loop calls its scheduler.
         streams: whether its loop keeps a state, so that a run waits in it.
         passes: of the pipeline from end to end without its networks, with the answers to plain prompts.
-        scheduler: the object that the levels are read of.
+        fixed: the scheduler that the levels are read of.
         place: the device and dtype of each module then.
     """
 
@@ -68,7 +69,7 @@ class Setting:
     manner: Manner
     streams: bool
     passes: Pass
-    scheduler: Any
+    fixed: FixedParts
     place: tuple[Any, ...]
 
     def returned(self, scheduler: Any, x: Tensor, call: StepCall, before: float, time: float) -> Tensor:
@@ -166,7 +167,7 @@ def _learned(call: PipelineCall, prompts: Sequence[str], sizes: Sizes) -> Settin
         visiting.manner,
         streams or layout.has_more,
         passes,
-        loop_of(pipe).scheduler,
+        FixedParts.of(loop_of(pipe), "scheduler"),
         _place(pipe),
     )
 

@@ -159,6 +159,13 @@ def test_options_that_are_refused(options, message):
         denoiser_of(toy(), **options)
 
 
+def test_a_prompt_is_no_condition(denoiser):
+    with pytest.raises(
+        InputError, match="cond is a str: expected a condition, which an ensemble makes of prompts"
+    ):
+        denoiser(torch.zeros(1, *denoiser.shape), HALF, "a fox")
+
+
 def test_bad_input(denoiser, tmp_path):
     x = torch.randn(1, 4, 1, 8, 8)
     with pytest.raises(InputError, match="ToyPipeline needs the condition 'prompt'"):

@@ -158,7 +158,10 @@ def test_another_scheduler_is_refused_until_the_denoiser_is_made_again():
     pipe, cond = run.denoiser.pipe, PipelinePrompts()([run.prompt])
     own = pipe.scheduler
     pipe.scheduler = diffusers.FlowMatchEulerDiscreteScheduler.from_config(own.config, shift=7.0)
-    with pytest.raises(InputError, match=r"LTXPipeline got another scheduler, FlowMatch.* make its ensemble"):
+    with pytest.raises(
+        InputError,
+        match=r"LTXPipeline has another scheduler .*\(now a FlowMatch\w+\): make the ensemble again",
+    ):
         finished(started(run, cond))
     fresh = from_pipeline(pipe, **run.denoiser.options)
     assert fresh.schedule is not None
