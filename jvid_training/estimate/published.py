@@ -28,7 +28,7 @@ __all__ = ["PublishedSteps", "published_steps"]
 
 
 @attrs.frozen(eq=False)
-class _Rows:
+class _SquaredOutputs:
     """The objective of an estimate: the mean square of the outputs of so many calls."""
 
     args: Any
@@ -103,7 +103,7 @@ class PublishedSteps:
         return cost_of(
             self.network,
             dict(self.network.named_parameters()),
-            _Rows(self.args, self.kwargs, rows),
+            _SquaredOutputs(self.args, self.kwargs, rows),
             {},
             DTYPES[training.precision],
             training.accumulate > 1,

@@ -82,7 +82,7 @@ def test_the_batch_is_that_of_a_device(tmp_path_factory: pytest.TempPathFactory)
     four = dry_run(recipe_of(folder, training={"batch": 8}), processes=4).estimate
     assert four.step == one.step
     assert (one.batch["x"][0], four.batch["x"][0]) == (8, 2)
-    assert four.memory.buckets == four.memory.gradients > 0
+    assert four.memory.exchange == four.memory.gradients > 0
     assert four.cost.activations == pytest.approx(one.cost.activations / 4, rel=0.05)
 
 
