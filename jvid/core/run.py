@@ -42,7 +42,7 @@ class Run:
         cond: of the batch, one for all experts or one for each.
         calls: evaluations of each expert so far; counted on.
         seconds: spent in them so far; counted on.
-        scope: of its evaluations.
+        scope: of its evaluations, unless another run has it.
 
     A blended step's noise is the dominant expert's, not a mix. Experts' samplers shape draws of the same names, so a
     weighted sum would have neither the deviation nor the correlation that any of them declares (equal draws add up
@@ -63,7 +63,8 @@ class Run:
         self._denoisers, self._noises, self._solver = denoisers, noises, solver
         self._streams = streams
         self._cond = cond
-        self.calls, self.seconds, self._scope = calls, seconds, scope
+        self.calls, self.seconds = calls, seconds
+        self.scope = scope.taken_by(self)
         self._reported: Exception | None = None
 
     def step(self, x: Tensor, step: Step, memory: Any) -> tuple[Tensor, Tensor, Any]:
@@ -119,7 +120,7 @@ class Run:
             version = None if x.is_inference() else x._version
             started = time.perf_counter()
             try:
-                with in_scope(self._scope.of(name)):
+                with in_scope(self.scope.of(name)):
                     x_0 = self._denoisers[name](x, t, for_expert(self._cond, name))
             except SystemExit as error:
                 self._reported = ended(f"expert {name!r} {_at(step, level)}", error)

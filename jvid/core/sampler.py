@@ -279,7 +279,6 @@ class Sampler:
         plan: Plan,
         resume: State | None,
     ) -> Iterator[State]:
-        scope = resume.scope if resume else RunScope()
         run = Run(
             self._denoisers,
             {name: expert.noise for name, expert in self.experts.items()},
@@ -288,10 +287,12 @@ class Sampler:
             cond,
             dict.fromkeys(self.experts, 0) | dict(resume.calls if resume else {}),
             dict.fromkeys(self.experts, 0.0) | dict(resume.seconds if resume else {}),
-            scope,
+            resume.scope if resume else RunScope(),
         )
         memory = resume.memory if resume else self.solver.init()
         for step in plan.steps[resume.step.index + 1 if resume else 0 :]:
             x, x_0, memory = run.step(x, step, memory)
             calls, seconds = dict(run.calls), dict(run.seconds)
-            yield State(plan, step, seeds, x, x_0, memory, calls, seconds, self._fingerprint, streams, scope)
+            yield State(
+                plan, step, seeds, x, x_0, memory, calls, seconds, self._fingerprint, streams, run.scope
+            )

@@ -21,6 +21,14 @@ class RunScope:
 
     def __init__(self) -> None:
         self._experts: dict[str, RunScope] = {}
+        self._run: weakref.ref[object] | None = None
+
+    def taken_by(self, run: object) -> RunScope:
+        """This scope for a run that goes on in it; a new one where another run that has it may still go on."""
+        if self._run is not None and self._run() is not None:
+            return RunScope().taken_by(run)
+        self._run = weakref.ref(run)
+        return self
 
     def of(self, expert: str) -> RunScope:
         """The scope of one expert of this run: the same object each time."""

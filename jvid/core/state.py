@@ -51,7 +51,8 @@ class State:
         seconds: spent in them so far, by expert.
         strategy: what made it (``jvid.core.fingerprint``); another one is refused on resuming.
         streams: what the noise of the steps is keyed by, one number a clip; empty is the seeds.
-        scope: of the run, by which experts know what they keep for it; a state that was pickled begins another.
+        scope: of the run, by which experts know what they keep for it. A run that is resumed goes on in it, unless the first one
+            still goes on; a state that was pickled begins another.
     """
 
     plan: Plan

@@ -5,17 +5,19 @@ scheduler.step ---> the pipeline's own first frame beside the latents ---> decod
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from jvid_models.adapters.pipelines.loops import autoencoder_of, has_autoencoder
 from jvid_models.adapters.pipelines.replaced import replaced
 from jvid_models.adapters.pipelines.setting import Setting
 
-__all__ = ["decoding"]
+__all__ = ["decoding", "joined"]
 
 
 @contextmanager
@@ -39,3 +41,12 @@ def decoding(setting: Setting, latents: Tensor) -> Iterator[bool]:
 
     with replaced(autoencoder_of(pipe), decode=decode):
         yield True
+
+
+def joined(rows: Sequence[Any]) -> Any:
+    """The frames of several clips in the form of those of one: an array, a tensor, or a list."""
+    if isinstance(rows[0], Tensor):
+        return torch.cat(list(rows))
+    if isinstance(rows[0], np.ndarray):
+        return np.concatenate(rows)
+    return [clip for row in rows for clip in row]

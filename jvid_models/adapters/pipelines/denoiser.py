@@ -28,7 +28,7 @@ from jvid.errors import InputError, JvidWarning
 from jvid_models.adapters.pipelines.beginning import first_latents
 from jvid_models.adapters.pipelines.call import PLAIN, PipelineCall
 from jvid_models.adapters.pipelines.clean import clean_latents
-from jvid_models.adapters.pipelines.decoding import decoding
+from jvid_models.adapters.pipelines.decoding import decoding, joined
 from jvid_models.adapters.pipelines.entry import enter
 from jvid_models.adapters.pipelines.evaluation import given_back, step_at
 from jvid_models.adapters.pipelines.frames import check_frames
@@ -228,8 +228,14 @@ class PipelineDenoiser:
             prompts: where the pipeline looks at them behind its loop; plain ones if None.
         """
         require_latents(latents, type(self.pipe).__name__)
-        setting = self.setting_at(tuple(latents.shape))
         given = prompts or [PLAIN] * len(latents)
+        if len(latents) > 1 and self.call.has_pictures:  # each is a call of its own, as it is evaluated
+            rows = [
+                self.frames(latents[i : i + 1], output_type, prompts and [given[i]])
+                for i in range(len(latents))
+            ]
+            return joined(rows)
+        setting = self.setting_at(tuple(latents.shape))
         keeps = setting.layout.kept is not None
         arguments = self.call.arguments(given, setting.sizes, _STEPS, output_type, whole=keeps)
         drive = given_back(setting, latents)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
 
+from jvid.extras import extra
 from jvid_models.adapters.pipelines.answers import Answers, Inject
 from jvid_models.adapters.pipelines.caches import CacheStates
 from jvid_models.adapters.pipelines.execution import with_known_device
@@ -21,6 +23,9 @@ from jvid_models.adapters.pipelines.networks import hooked_in, modules_of
 from jvid_models.adapters.pipelines.placement import placed
 from jvid_models.adapters.pipelines.probe import Departure, Drive, probe_of
 from jvid_models.adapters.pipelines.replaced import replaced
+
+with extra("models"):
+    from diffusers import DiffusionPipeline
 
 __all__ = ["Entrance", "enter", "leaving_at_the_decoder"]
 
@@ -55,6 +60,7 @@ class Entrance:
         self.hooked: list[nn.Module] = []
         self._stack: ExitStack | None = None
         self._state: torch.Tensor | None = None
+        self._own: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
     def open(self) -> None:
         """Change the attributes; ``hooked`` are the modules with hooks then."""
@@ -71,13 +77,30 @@ class Entrance:
                 torch.default_generator.manual_seed(self._seed)
             else:
                 torch.set_rng_state(self._state)  # where its call began to wait
+                for values, own in self._own:
+                    values.update(own)
             self._stack = stack.pop_all()
 
     def close(self) -> None:
         """Put them back; does nothing where they are."""
         if self._stack is not None:
             stack, self._stack, self._state = self._stack, None, torch.get_rng_state()
+            self._own = [(vars(pipe), _arguments_in(pipe)) for pipe in (self._pipe, self._loop)]
             stack.close()
+
+
+def _arguments_in(pipe: Any) -> dict[str, Any]:
+    """The arguments of its call that a pipeline keeps in its attributes, which another call of it changes."""
+    kind: Any = type(pipe)
+    values = vars(pipe)
+    return {name: values[name] for name in _kept_arguments(kind) if name in values}
+
+
+@cache
+def _kept_arguments(kind: Any) -> tuple[str, ...]:
+    """The attributes behind the properties of a class of pipelines, as ``_guidance_scale`` is behind ``guidance_scale``."""
+    names = (name for name in dir(kind) if isinstance(getattr(kind, name, None), property))
+    return tuple(f"_{name}" for name in names if not hasattr(DiffusionPipeline, name))
 
 
 def _no_bars(pipe: Any) -> dict[str, Any]:

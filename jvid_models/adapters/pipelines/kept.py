@@ -22,6 +22,9 @@ from jvid_models.adapters.pipelines.stream import Waiting
 
 __all__ = ["KeptOfRun", "KeptOfRuns", "Place"]
 
+_MOST = 1 << 20
+"""Runs and conditions that live at one time: each entry ends with its own."""
+
 Place = tuple[tuple[int, ...], int]
 """The shape of latents, and which row of a batch they are where rows are evaluated one by one."""
 
@@ -61,8 +64,8 @@ class KeptOfRun:
 class KeptOfRuns:
     """What the runs of one denoiser keep, each as long as the run and its condition live."""
 
-    _runs: Memo[dict[Place, KeptOfRun]] = attrs.field(init=False, factory=lambda: Memo(16), repr=False)
-    _begun: Memo[dict[Place, Answers]] = attrs.field(init=False, factory=lambda: Memo(16), repr=False)
+    _runs: Memo[dict[Place, KeptOfRun]] = attrs.field(init=False, factory=lambda: Memo(_MOST), repr=False)
+    _begun: Memo[dict[Place, Answers]] = attrs.field(init=False, factory=lambda: Memo(_MOST), repr=False)
 
     def begin(self, cond: Condition, place: Place, answers: Answers) -> None:
         """Let the next run under a condition have these answers, which hold what was drawn for its first latents."""

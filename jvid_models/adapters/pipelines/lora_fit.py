@@ -83,6 +83,7 @@ def check_fit(pipe: Any, path: Path, names: Sequence[str], adapter: str, second:
         name
         for named in converted.values()
         for inner, name in named.items()
+        if not inner.endswith(".bias")  # a bias has no other half
         if any(one in inner and inner.replace(one, other) not in named for one, other in _PAIRS)
     ]
     if alone:

@@ -130,3 +130,16 @@ def test_a_file_may_have_any_name(stem: str, tmp_path: Path) -> None:
     found = {key: value for key, value in pipe.transformer.state_dict().items() if "lora_" in key}
     assert len(found) == len(wan)
     assert all(bool((value == 1).all()) for value in found.values())
+
+
+def test_a_bias_has_no_other_half(tmp_path: Path) -> None:
+    """peft's ``lora_bias``, and ``diff_b`` of Wan's files, which diffusers makes a bias of lora_B of."""
+    pipe = tiny.build(WAN).pipe
+    width = pipe.transformer.blocks[0].attn1.to_q.out_features
+    biased = of_wan(pipe) | {
+        f"transformer.blocks.{block}.attn1.to_q.lora_B.bias": torch.ones(width)
+        for block in range(len(pipe.transformer.blocks))
+    }
+    assert loaded(WAN, biased, tmp_path / "biased.safetensors").get_list_adapters() == {
+        "transformer": ["biased"]
+    }

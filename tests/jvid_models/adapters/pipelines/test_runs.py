@@ -207,4 +207,49 @@ def test_a_waiting_run_that_is_resumed_goes_on_where_it_was():
     states = started(run, cond, sampler)
     next(states)
     state = next(states)
+    del states  # while it may go on, its state is its own
     assert torch.equal(finished(sampler.trace(cond=cond, resume=state)), unbroken)
+
+
+def test_a_run_that_is_resumed_beside_the_first_leaves_that_alone():
+    run = prepared_run("LTX2Pipeline")
+    cond, sampler = PipelinePrompts()([run.prompt]), sampler_of(run)
+    unbroken = finished(started(run, cond, sampler))
+    states = started(run, cond, sampler)
+    next(states)
+    state = next(states)
+    finished(sampler.trace(cond=cond, resume=state))
+    assert torch.equal(finished(states), unbroken)
+
+
+def test_many_runs_that_take_turns_have_a_state_each():
+    run = prepared_run("LTX2Pipeline")
+    cond, sampler = PipelinePrompts()([run.prompt]), sampler_of(run)
+    alone = finished(started(run, cond, sampler))
+    runs = [started(run, cond, sampler) for _ in range(18)]
+    turns = [[next(each).x for each in runs] for _ in run.grid[:-1]]
+    assert all(torch.equal(each, alone) for each in turns[-1])
+
+
+def test_a_waiting_run_keeps_its_own_options():
+    """Two denoisers of one pipeline, which keeps the options of the latest call in its attributes."""
+    run = prepared_run("LTX2Pipeline")
+    pipe, cond = run.denoiser.pipe, PipelinePrompts()([run.prompt])
+    samplers = [
+        sampler_of(run, from_pipeline(pipe, **{**run.denoiser.options, "guidance_scale": scale}))
+        for scale in (6.0, 1.0)
+    ]
+    alone = [finished(started(run, cond, sampler)) for sampler in samplers]
+    assert float((alone[0] - alone[1]).abs().max()) > 1e-2
+    runs = [started(run, cond, sampler) for sampler in samplers]
+    turns = [[next(each).x for each in runs] for _ in run.grid[:-1]]
+    assert all(map(torch.equal, turns[-1], alone))
+
+
+def test_a_batch_of_clips_with_a_frame_of_their_own_is_decoded():
+    run = prepared_run("LTXImageToVideoPipeline")
+    latents = finished(started(run, PipelinePrompts()([run.prompt])))
+    both = torch.cat([latents, latents.flip(0) * 0.5])
+    for form in ("pt", "np"):
+        rows = [torch.as_tensor(run.denoiser.frames(each[None], form)) for each in both]
+        assert torch.equal(torch.as_tensor(run.denoiser.frames(both, form)), torch.cat(rows))
