@@ -191,7 +191,7 @@ def test_a_bundled_expert_conforms(kind):
     from jvid_models.ensembles.bundled import actions_64
 
     ensemble = actions_64()
-    frames = 1 if kind == "image" else 2
+    frames = 1 if kind == "image" else 4
     text = ensemble.condition(["a person running", "a person walking"])
     cond = {"text": text["text"]}
 
