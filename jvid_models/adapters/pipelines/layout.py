@@ -67,9 +67,8 @@ class PipelineLayout:
         found = self.stepped.gather(stepped)
         return found if self.factor == 1.0 else found / self.factor
 
-    def completed(self, box: Tensor, kept: Tensor | None = None) -> Tensor:
-        """The box's values among those that the pipeline keeps -> ``(b c f h w)``; ``kept``: in place of the learned ones."""
-        kept = self.kept if kept is None else kept
+    def completed(self, box: Tensor, kept: Tensor | None) -> Tensor:
+        """The box's values among those that a run keeps -> ``(b c f h w)``; ``kept``: None where the box is all."""
         if kept is None:
             return box
         full = kept.to(box).clone()

@@ -59,7 +59,7 @@ def free(folder):
 
 
 def await_lock(folder):
-    """Wait until nobody holds the folder's lock."""
+    """Wait until no process holds the folder's lock."""
     with (folder / ".lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
 

@@ -200,26 +200,19 @@ def test_times_that_are_no_numbers_are_refused():
         prepared_run("LTXPipeline", steps=1)
 
 
-def test_a_waiting_run_that_is_resumed_goes_on_where_it_was():
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_waiting_run_is_resumed_where_it_was_unless_the_first_goes_on(goes_on):
+    """The first one keeps its state while it may go on, and is left alone then."""
     run = prepared_run("LTX2Pipeline")
     cond, sampler = PipelinePrompts()([run.prompt]), sampler_of(run)
     unbroken = finished(started(run, cond, sampler))
     states = started(run, cond, sampler)
     next(states)
     state = next(states)
-    del states  # while it may go on, its state is its own
-    assert torch.equal(finished(sampler.trace(cond=cond, resume=state)), unbroken)
-
-
-def test_a_run_that_is_resumed_beside_the_first_leaves_that_alone():
-    run = prepared_run("LTX2Pipeline")
-    cond, sampler = PipelinePrompts()([run.prompt]), sampler_of(run)
-    unbroken = finished(started(run, cond, sampler))
-    states = started(run, cond, sampler)
-    next(states)
-    state = next(states)
-    finished(sampler.trace(cond=cond, resume=state))
-    assert torch.equal(finished(states), unbroken)
+    if not goes_on:
+        del states
+    resumed = finished(sampler.trace(cond=cond, resume=state))
+    assert torch.equal(finished(states) if goes_on else resumed, unbroken)
 
 
 def test_many_runs_that_take_turns_have_a_state_each():
