@@ -53,7 +53,7 @@ def _target(name: str, part: str, file: str, form: str, *commands: list[str]) ->
 
 
 EVALUATE = ["evaluate", "real:training", "-r", "data/latents", "--metric", "flicker", "--bootstrap", "3"]
-SET = ["evaluate", "set", "-r", "data/latents", "--metric", "flicker", "--bootstrap", "3"]
+SET = ["evaluate", "set", "-r", "data/sized", "--metric", "flicker", "--bootstrap", "3"]
 GENERATE = ["generate", "-o", "set", "-n", "3", "--batch", "2", *TOY, *STEPS]
 TRAIN = ["train", "data/recipe.toml"]
 
@@ -132,6 +132,8 @@ def material(folder: Path, *, trained: bool = True) -> Path:
 
     written("recipe.toml")
     written("again.toml", latents="data/again", fps=10.0)
+    # Real clips of the size, length and rate of the toy ensemble's, for the figures of a set.
+    written("sized.toml", latents="data/sized", frames=5, size=64, crop="centre")
     written("films.toml", latents="data/films", root="data/clips")
     written(
         "captions.toml",
@@ -148,7 +150,8 @@ def material(folder: Path, *, trained: bool = True) -> Path:
     lines = ({"file_name": f"{name}.avi", "text": f"a {name}", "colour": "red"} for name in "ab")
     (data / "captioned/metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "study.toml").write_bytes(toml_text(study(Path("study"))))
-    for words in (["encode", "data/recipe.toml"], ["encode", "data/again.toml"]):
+    for name in ("recipe", "again", "sized"):
+        words = ["encode", f"data/{name}.toml"]
         assert main(words) == 0, words
     (data / "again" / "manifest.json").unlink()
     if trained:
