@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from attrs import validators
 
 from jvid import documents
 from jvid.ensemble.source import Source
@@ -48,6 +49,23 @@ def _at_least(least: int) -> Any:
     return check
 
 
+def _sizes(count: int) -> Any:
+    def check(_: Any, field: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
+        if len(value) != count or any(type(each) is not int or each < 1 for each in value):
+            raise InputError(f"{field.name} {list(value)!r}: expected {count} whole numbers, 1 or more")
+
+    return check
+
+
+def _rate(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if type(value) not in (int, float) or not 0 < value < math.inf:
+        raise InputError(f"{field.name} {value!r}: expected frames per second, more than 0")
+
+
+_TEXT = validators.instance_of(str)
+_TEXTS: Any = validators.deep_mapping(_TEXT, _TEXT)
+
+
 def _tuple(values: Iterable[Any]) -> Any:
     return tuple(values)
 
@@ -77,7 +95,7 @@ class Spec:
     """
 
     ensemble: Source
-    ensemble_fingerprint: str
+    ensemble_fingerprint: str = attrs.field(validator=_TEXT)
     strategy: Strategy
     prompts: tuple[str, ...] = attrs.field(converter=_tuple)
     num: int = attrs.field(validator=_at_least(1))
@@ -85,14 +103,14 @@ class Spec:
     batch: int = attrs.field(validator=_at_least(1))
     micro_batch: int = attrs.field(validator=_at_least(1))
     threads: int = attrs.field(validator=_at_least(1))
-    dtype: str
-    device: str
-    latents: tuple[int, int, int, int] = attrs.field(converter=_tuple)
+    dtype: str = attrs.field(validator=_TEXT)
+    device: str = attrs.field(validator=_TEXT)
+    latents: tuple[int, int, int, int] = attrs.field(converter=_tuple, validator=_sizes(4))
     frames: int = attrs.field(validator=_at_least(1))
-    size: tuple[int, int] = attrs.field(converter=_tuple)
-    fps: float
-    versions: Mapping[str, str] = attrs.field(converter=_dict, hash=False)
-    untested: Mapping[str, str] = attrs.field(factory=dict, converter=_dict, hash=False)
+    size: tuple[int, int] = attrs.field(converter=_tuple, validator=_sizes(2))
+    fps: float = attrs.field(validator=_rate)
+    versions: Mapping[str, str] = attrs.field(converter=_dict, validator=_TEXTS, hash=False)
+    untested: Mapping[str, str] = attrs.field(factory=dict, converter=_dict, validator=_TEXTS, hash=False)
 
     def __attrs_post_init__(self) -> None:
         if not self.prompts or not all(isinstance(prompt, str) for prompt in self.prompts):

@@ -100,6 +100,35 @@ def test_a_set_of_a_later_format_is_refused(old: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ensemble_fingerprint": 3},
+        {"dtype": None},
+        {"device": ["cpu"]},
+        {"latents": [4, 5, 8]},
+        {"latents": [4, 5, 8, "8"]},
+        {"size": [64, 0]},
+        {"size": 64},
+        {"fps": "12"},
+        {"fps": 0},
+        {"fps": float("nan")},
+        {"versions": {"torch": 2}},
+        {"versions": "2"},
+        {"untested": {"clips": None}},
+    ],
+    ids=str,
+)
+def test_a_value_of_another_type_is_refused_when_a_set_is_opened(
+    made: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    found = json.loads((made / "set.json").read_text())
+    (tmp_path / "set.json").write_text(json.dumps(found | changes))
+    with pytest.raises(InputError) as caught:
+        Spec.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_set_of_experts_comes_back_from_its_file(tmp_path: Path) -> None:
     spec = Spec.load(toy(tmp_path / "set", 1).folder)
     source = Source("toy", {"high": "gaussian:std=.5"}, {"*": "table"}, "pixels", (3, 4, 8, 8), 5.0, "cosine")
