@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from jvid.strategy.strategy import Strategy
 from jvid_training.recipe import load_recipe, to_document
 from jvid_training.search.recipe import load_study
 from jvid_training.train.networks import build_network
+from tests.search_tools import Real
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "sprites-64"
 ROOT = RECIPE.parents[1]
@@ -162,3 +164,30 @@ def test_the_classifier_of_sprites_is_trained_on_stills(tmp_path: Path, capsys) 
     assert set(document["accuracy"].values()) == {1.0}
     assert main(["--stills", str(tmp_path / "nowhere"), "-o", str(tmp_path / "other")]) == 2
     assert capsys.readouterr().err.startswith("attributes.py: error: no folder of clips")
+
+
+def test_ends_are_the_clips_nearest_to_their_true_clips_and_the_farthest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import ends
+
+    real = Real(6)
+    real.labels = tuple(f"clip {number}" for number in range(6))
+    made = Real(6)
+    made.labels = real.labels
+    # Clip k differs from its true clip by `off[k]` of 255, clip 2 most and clip 4 least.
+    off = np.array([3, 5, 9, 4, 1, 6], np.uint8)
+    made._frames = real._frames + off[:, None, None, None, None]
+    monkeypatch.setattr(ends, "ClipSet", SimpleNamespace(open=lambda path: made))
+    monkeypatch.setattr(ends, "Evaluator", lambda study: SimpleNamespace(reference=real))
+    words = ["set", str(RECIPE / "report.toml"), "-o", str(tmp_path / "out"), "-n"]
+    assert ends.main([*words, "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":", 1)[1] for line in lines] == [
+        f" clip {number}, {20 * np.log10(255 / off[number]):.1f} dB, clip {number}" for number in (2, 5, 4, 0)
+    ]
+    assert len(list((tmp_path / "out").glob("*.png"))) == 4
+    assert ends.main([*words, "4"]) == 2
+    made.labels = ("another", *real.labels[1:])
+    assert ends.main([*words, "1"]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
