@@ -43,6 +43,8 @@ __all__ = ["encode", "load_manifest"]
 
 SHARD_FRAMES = 4096
 """Frames of a usual shard, where a clip is four windows long."""
+_ROUNDING = 1e-10
+"""Of sums in float64, relative."""
 Encode = Callable[[torch.Tensor], torch.Tensor]  # video (1 3 f H W) in [-1, 1] -> latents (1 c f h w)
 Advance = Callable[[int, int, str], None]
 
@@ -235,7 +237,11 @@ def _windows(data: Data, sequences: Sequence[Encoded]) -> tuple[Bucket, ...]:
 def _statistics(
     folder: Path, train: Sequence[tuple[Encoded, np.ndarray]]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of each channel over sequences, of their sums."""
+    """Mean and deviation of each channel over sequences, of their sums; a constant channel has deviation 1.
+
+    Raises:
+        InputError: sums that no latents have.
+    """
     total, squares, count = np.zeros(()), np.zeros(()), 0
     with Shards(folder) as shards:
         area = {
@@ -244,7 +250,15 @@ def _statistics(
     for sequence, (values, powers) in train:
         total = total + values
         squares = squares + powers
-        count += sequence.length * area[sequence.shard]
+        size = sequence.length * area[sequence.shard]
+        count += size
+        if (values**2 > (1 + _ROUNDING) * size * powers).any():
+            raise InputError(
+                f"{folder / sequence.shard}.json is damaged: the sums of {sequence.clip} are of no latents; "
+                "delete this one file, and encode again"
+            )
     mean = total / count
-    std = np.sqrt(squares / count - mean**2)
+    variance = squares / count - mean**2
+    constant = variance <= _ROUNDING * mean**2  # what rounding leaves of no variance may be less than nothing
+    std = np.sqrt(np.where(constant, 1.0, variance))
     return tuple(mean.tolist()), tuple(std.tolist())

@@ -193,6 +193,36 @@ def test_sums_of_another_form_are_one_line(sums: object, tmp_path: Path) -> None
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("error")
+def test_sums_that_no_latents_have_are_one_line(recipe: Recipe, tmp_path: Path) -> None:
+    """By Cauchy and Schwarz n values of sum s have at least s^2 / n as their sum of squares."""
+    data = into(recipe, tmp_path).data
+    encoder = Alone(encoder_of(jvid.load("codec", "autoencoder", **recipe.codec.options)))
+    latents.encode(data, recipe.codec, Path(data.root), encoder)
+    path = sorted(Path(data.latents).glob("shard-*.json"))[0]
+    found = json.loads(path.read_text())
+    trained = next(n for n, row in enumerate(found["sequences"]) if row["actor"] not in data.holdout)
+    found["sums"][trained][0][0], found["sums"][trained][1][0] = 40.0, 5e-324
+    path.write_text(json.dumps(found))
+    (Path(data.latents) / "manifest.json").unlink()
+    with pytest.raises(InputError, match=rf"{path.name} is damaged: .*delete") as caught:
+        latents.encode(data, recipe.codec, Path(data.root), encoder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_constant_channel_is_shifted_and_not_scaled(recipe: Recipe, tmp_path: Path) -> None:
+    data = into(recipe, tmp_path).data
+
+    def black(video: torch.Tensor) -> torch.Tensor:
+        z = torch.full((1, 2, video.shape[2], 4, 4), 0.1)
+        z[:, 1] = torch.arange(16.0).reshape(4, 4)
+        return z
+
+    manifest = latents.encode(data, recipe.codec, Path(data.root), black)
+    assert manifest.mean == pytest.approx((0.1, 7.5), rel=1e-6)
+    assert manifest.std == pytest.approx((1.0, np.arange(16).std()), rel=1e-6)
+
+
 def test_a_worker_that_dies_costs_its_block_alone(
     recipe: Recipe, alone: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
