@@ -74,9 +74,12 @@ def test_controls_and_the_decoder_differ_in_what_they_state() -> None:
 
 
 def test_studies_name_strategies_that_compose_with_their_experts() -> None:
-    ablation, sweep = (load_study(RECIPE / f"{name}.toml") for name in ("ablation", "sweep"))
+    ablation, sweep, report = (
+        load_study(RECIPE / f"{name}.toml") for name in ("ablation", "sweep", "report")
+    )
     assert sweep.sweep is not None
     named = [ablation.study.strategy, *ablation.ablation.strategies.values(), *sweep.sweep.points.values()]
+    assert {*report.ablation.strategies.values()} < {*named}
     assert {Path(path).name for path in named} == {
         path.name for path in (RECIPE / "strategies").rglob("*.json")
     }
@@ -86,6 +89,7 @@ def test_studies_name_strategies_that_compose_with_their_experts() -> None:
     others = {
         "clips-ddpm-50": {"clips"},
         "frames-alone": {"frames"},
+        "frames-guided-15": {"frames"},
         "clips-long": {"clips-long"},
         "clips-joint": {"clips-joint"},
         "frames-shared-5": {"frames"},
@@ -98,9 +102,8 @@ def test_studies_name_strategies_that_compose_with_their_experts() -> None:
         plan = Composition(Strategy.load(ROOT / path), source.load()).sampler().plan()
         used = {name for step in plan.steps for name in step.weights}
         assert used == others.get(Path(path).stem, {"clips", "frames"}), path
-    assert (ablation.study.prompt_file, sweep.study.prompt_file) == (
-        "runs/sprites-64/report.txt", "runs/sprites-64/search.txt",
-    )  # fmt: skip
+    prompts = [each.study.prompt_file for each in (ablation, report, sweep)]
+    assert prompts == [f"runs/sprites-64/{name}.txt" for name in ("report", "report", "search")]
 
 
 def test_the_papers_row_is_table_6() -> None:
