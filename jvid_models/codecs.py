@@ -38,14 +38,18 @@ from jvid_models.paths import shared_file
 from jvid_models.saved import load_saved, read_config
 from jvid_models.weights import read_weights
 
-with extra("models"):
-    import diffusers
-    from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderTiny
+__all__ = ["CLASSES", "ImageCodec", "autoencoder", "autoencoder_kl", "class_of", "factor_of", "taesd"]
 
-__all__ = ["CLASSES", "ImageCodec", "autoencoder", "autoencoder_kl", "factor_of", "taesd"]
+CLASSES = ("AutoencoderKL", "AutoencoderTiny", "AutoencoderDC")
+"""The names of diffusers' image autoencoders that a codec is made of."""
 
-CLASSES: dict[str, Any] = {each.__name__: each for each in (AutoencoderKL, AutoencoderTiny, AutoencoderDC)}
-"""The image autoencoders of diffusers that a codec is made of, by name."""
+
+def class_of(name: str) -> Any:
+    """A class of diffusers, which is imported now: one's own networks take a codec without it; None where it has none."""
+    with extra("models"):
+        import diffusers
+
+    return getattr(diffusers, name, None)
 
 
 class ImageCodec:
@@ -207,7 +211,7 @@ def taesd(
                 f"unexpected key {key!r} in taesd_decoder.safetensors: expected TAESD's original layout"
             )
         state[f"decoder.layers.{layer - 1}.{rest}"] = value.float()
-    model: Any = AutoencoderTiny()
+    model: Any = class_of("AutoencoderTiny")()
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
@@ -232,9 +236,9 @@ def autoencoder(
     root = root / "vae" if (root / "vae").is_dir() else root
     kind = read_config(root / "config.json", "an autoencoder").get("_class_name")
     if kind is None or kind in CLASSES:
-        model = load_saved(CLASSES[kind or "AutoencoderKL"], root, "an autoencoder", variant)
+        model = load_saved(class_of(kind or "AutoencoderKL"), root, "an autoencoder", variant)
         return ImageCodec(model, mean, std, chunk)
-    cls = getattr(diffusers, kind, None)
+    cls = class_of(kind)
     if not isinstance(cls, type) or not hasattr(cls, "encode"):
         raise InputError(
             f"{root} holds a {kind}: expected one of {', '.join(CLASSES)}, or an autoencoder of clips"

@@ -31,9 +31,6 @@ from jvid_models.adapters.space_configs import space_of_config
 from jvid_models.adapters.unet_network import UNETS, UNetNetwork
 from jvid_models.saved import load_saved, read_config
 
-with extra("models"):
-    import diffusers
-
 __all__ = ["UNetNetwork", "from_pretrained", "from_unet", "schedule_of"]
 
 
@@ -121,6 +118,9 @@ def from_pretrained(
         scheduler = read_config(
             root / "scheduler" / "scheduler_config.json", "its scheduler (or give scheduler=)"
         )
+    with extra("models"):
+        import diffusers
+
     unet = load_saved(getattr(diffusers, kind), inner, "a UNet", variant, torch_dtype=dtype or torch.float32)
     if space is None and (root / "vae" / "config.json").is_file():
         space = space_of_config(read_config(root / "vae" / "config.json", "its autoencoder"))

@@ -24,9 +24,6 @@ from jvid.errors import InputError, one_line
 from jvid.extras import extra
 from jvid_models.saved import read_tensors
 
-with extra("models"):
-    from diffusers import ModelMixin
-
 __all__ = [
     "METHODS",
     "NeedsWeights",
@@ -84,6 +81,9 @@ def model_without_weights(kind: Any, folder: Path, dtype: torch.dtype) -> nn.Mod
         NeedsWeights: it is quantised, or not made of its configuration alone.
         InputError: buffers that are not in the files.
     """
+    with extra("models"):
+        from diffusers import ModelMixin
+
     of_diffusers = issubclass(kind, ModelMixin)
     try:
         with empty_weights(), torch.random.fork_rng(devices=[]), _default(dtype):

@@ -193,7 +193,7 @@ class EnsembleFolder:
         from jvid_models.adapters.unet import from_unet
 
         return from_unet(
-            self.module(name),
+            self._light_unet(name) if self._fast else self.module(name),
             self._meta["schedule"],
             dtype=self.dtype,
             device=self.device,
@@ -213,9 +213,9 @@ class EnsembleFolder:
 
         if self._decoder == "taesd":
             return image_codec()
-        decoder: Any = self.module("decoder")
         if self._own_autoencoder:
-            return ImageCodec(decoder.autoencoder, latents["mean"], latents["std"]).to(self.device)
+            return ImageCodec(self._autoencoder(), latents["mean"], latents["std"]).to(self.device)
+        decoder: Any = self.module("decoder")
         return VideoDecoderCodec(decoder.to(self.device), encoder=image_codec)
 
     def text_encoder(self) -> EmbeddingTable:
@@ -244,20 +244,49 @@ class EnsembleFolder:
         Raises:
             InputError: there is no such network, or weights that do not fit.
         """
-        from jvid_models.ensembles.parts import VAE, WEIGHTS, outer_weights
+        from jvid_models.ensembles.parts import outer_weights
         from jvid_models.networks.autoencoder import Autoencoder
         from jvid_models.networks.unets import build_unet
         from jvid_models.networks.video_decoder import VideoDecoder
 
         if which == "decoder":
             cls: Callable[..., Any] = Autoencoder if self._own_autoencoder else VideoDecoder
-            apart = self._meta.get("format") == PARTS_FORMAT
-            file = f"{VAE}/{WEIGHTS}" if apart else "decoder.safetensors"
+            file, apart = self._decoder_file
             return self._network(file, lambda: cls(**self._meta["decoder"]), outer_weights if apart else dict)
-        if which not in self._meta["experts"]:
-            raise InputError(f"network {which!r}: expected one of {', '.join((*self.experts, 'decoder'))}")
-        described = self._meta["experts"][which]
-        return self._network(described["weights"], lambda: build_unet(**described["network"]))
+        return self._unet(which, build_unet)
+
+    def _unet(self, name: str, build: Callable[..., Any]) -> nn.Module:
+        if name not in self._meta["experts"]:
+            raise InputError(f"network {name!r}: expected one of {', '.join((*self.experts, 'decoder'))}")
+        described = self._meta["experts"][name]
+        return self._network(described["weights"], lambda: build(**described["network"]))
+
+    def _light_unet(self, name: str) -> nn.Module:
+        """An expert's network as the fast forward needs it: diffusers is not imported."""
+        from jvid_models.networks.light_unets import light_unet
+
+        return self._unet(name, light_unet)
+
+    def _autoencoder(self) -> Any:
+        """The ensemble's own autoencoder as a codec needs it: diffusers is imported for few of its blocks alone."""
+        from jvid_models.ensembles.parts import inner_weights
+        from jvid_models.networks.light_autoencoder import light_autoencoder
+
+        if light_autoencoder(self._meta["decoder"]) is None:
+            decoder: Any = self.module("decoder")
+            return decoder.autoencoder
+        file, apart = self._decoder_file
+        return self._network(
+            file, lambda: light_autoencoder(self._meta["decoder"]), dict if apart else inner_weights
+        )
+
+    @property
+    def _decoder_file(self) -> tuple[str, bool]:
+        """The decoder's weights, and whether they are those of a model of diffusers alone."""
+        from jvid_models.ensembles.parts import VAE, WEIGHTS
+
+        apart = self._meta.get("format") == PARTS_FORMAT
+        return f"{VAE}/{WEIGHTS}" if apart else "decoder.safetensors", apart
 
     def _network(
         self, file: str, make: Callable[[], Any], named: Callable[[Any], dict[str, Any]] = dict

@@ -20,9 +20,6 @@ from jvid.extras import extra
 from jvid.files import read_json, write_json
 from jvid_models.weights import save_weights
 
-with extra("models"):
-    from diffusers import DDIMScheduler
-
 __all__ = ["VAE", "WEIGHTS", "inner_weights", "outer_weights", "save_part", "save_scheduler"]
 
 VAE = "vae"
@@ -44,6 +41,9 @@ def save_part(model: Any, weights: Mapping[str, Tensor], folder: Path) -> None:
 
 def save_scheduler(config: Mapping[str, Any], folder: Path) -> None:
     """Write a scheduler of diffusers on an ensemble's schedule."""
+    with extra("models"):
+        from diffusers import DDIMScheduler
+
     scheduler: Any = DDIMScheduler(**config, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
     scheduler.save_pretrained(folder)
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from torch import nn
 
+from jvid_models.networks.light_unets import LightUNet
+from jvid_models.networks.unet_layers import Named
+
 __all__ = ["why_not"]
 
 _BLOCKS = {
@@ -27,6 +30,9 @@ _OPENED = {
 def why_not(unet: Any) -> str | None:
     """Why the fast forward does not support this UNet; None where it does. Cheap, for it is evaluated at each call."""
     kind = type(unet).__name__
+    if isinstance(unet, LightUNet):  # of known layers alone
+        changed = (_changed(module) for module in unet.modules() if isinstance(module, Named | nn.Sequential))
+        return next(filter(None, changed), _hooks_of_all())
     known = _BLOCKS.get(kind)
     if known is None:
         return f"a {kind} is not one of {' and '.join(_BLOCKS)}"
@@ -75,12 +81,16 @@ def _hooks(module: nn.Module) -> str | None:
     return f"a hook is set on its {type(module).__name__}" if found else None
 
 
-def _module(module: Any) -> str | None:
+def _changed(module: nn.Module) -> str | None:
     if (reason := _hooks(module)) is not None:
         return reason
+    return f"the forward of its {type(module).__name__} was replaced" if "forward" in vars(module) else None
+
+
+def _module(module: Any) -> str | None:
+    if (reason := _changed(module)) is not None:
+        return reason
     kind = type(module).__name__
-    if "forward" in vars(module):
-        return f"the forward of its {kind} was replaced"
     if kind == "Attention":
         processor = type(module.processor).__name__
         if processor not in _PROCESSORS:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from jvid.errors import InputError
 from jvid.files import read_json
 from jvid_models.adapters.encoder_outputs import latents_of
-from jvid_models.codecs import CLASSES, autoencoder, factor_of
+from jvid_models.codecs import CLASSES, autoencoder, class_of, factor_of
 
 __all__ = ["Autoencoder", "is_autoencoder_folder"]
 
@@ -38,7 +38,7 @@ class Autoencoder(nn.Module):
             raise InputError(f"network.kind: got {kind!r}, expected one of {', '.join(CLASSES)}")
         self.kind = kind
         try:
-            self.autoencoder: Any = CLASSES[kind](**{"scaling_factor": 1.0, **options})
+            self.autoencoder: Any = class_of(kind)(**{"scaling_factor": 1.0, **options})
         except (TypeError, ValueError, KeyError, IndexError, RuntimeError) as error:
             raise InputError(f"network: {kind} does not take these options: {error}") from None
 

@@ -12,22 +12,30 @@ Table 1's own values are the defaults: 546 M (image) and 927 M (video) parameter
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from jvid.errors import InputError
 from jvid.extras import extra
 
-with extra("models"):
+if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel, UNet3DConditionModel
-    from diffusers.models.attention_processor import Attention
-    from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 
-__all__ = ["build_unet", "image_unet", "options_of", "video_unet"]
+__all__ = [
+    "ENTRY_HEADS",
+    "build_unet",
+    "complete_options",
+    "entry_width",
+    "head_counts",
+    "image_unet",
+    "options_of",
+    "video_unet",
+]
 
-_ENTRY_HEADS = 8  # of diffusers' transformer_in, whatever else is set
+ENTRY_HEADS = 8
+"""Of diffusers' transformer_in, whatever else is set."""
 
 
 def image_unet(
@@ -48,8 +56,11 @@ def image_unet(
     attending level. ``sample_size`` is h and w of the training, recorded only.
     Raises InputError for widths that do not divide.
     """
+    with extra("models"):
+        from diffusers import UNet2DConditionModel
+
     channels = tuple(channels)
-    counts = _head_counts(channels, heads, head_width, groups)
+    counts = head_counts(channels, heads, head_width, groups)
     unet = UNet2DConditionModel(
         sample_size=sample_size,
         in_channels=latent_channels,
@@ -84,10 +95,15 @@ def video_unet(
     default: ``head_width``, or ``channels[0] / 8`` when only ``heads`` is given. Dropout is 0
     (diffusers' temporal convolutions have .1).
     """
+    with extra("models"):
+        from diffusers import UNet3DConditionModel
+        from diffusers.models.attention_processor import Attention
+        from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
+
     channels = tuple(channels)
-    counts = _head_counts(channels, heads, head_width, groups)
+    counts = head_counts(channels, heads, head_width, groups)
     if entry_head_width is None:
-        entry_head_width = head_width or (64 if heads is None else max(channels[0] // _ENTRY_HEADS, 1))
+        entry_head_width = entry_width(channels, heads, head_width)
     uniform = channels[1] // counts[1]
     unet: Any = UNet3DConditionModel(
         sample_size=sample_size,
@@ -103,7 +119,7 @@ def video_unet(
     )
     if entry_head_width != uniform:
         unet.transformer_in = TransformerTemporalModel(
-            num_attention_heads=_ENTRY_HEADS,
+            num_attention_heads=ENTRY_HEADS,
             attention_head_dim=entry_head_width,
             in_channels=channels[0],
             num_layers=1,
@@ -123,13 +139,30 @@ def video_unet(
 
 def build_unet(factory: str, **options: Any) -> UNet2DConditionModel | UNet3DConditionModel:
     """The UNet that `options_of` described."""
+    maker = _maker(factory)
+    try:
+        made: UNet2DConditionModel | UNet3DConditionModel = maker(**options)
+    except TypeError as error:
+        raise InputError(f"{factory} does not take these options: {error}") from None
+    return made
+
+
+def complete_options(factory: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a UNet with the factory's defaults; errors as of `build_unet`."""
+    signature = inspect.signature(_maker(factory))
+    try:
+        bound = signature.bind(**options)
+    except TypeError as error:
+        raise InputError(f"{factory} does not take these options: {error}") from None
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def _maker(factory: str) -> Callable[..., Any]:
     makers: dict[str, Callable[..., Any]] = {"image_unet": image_unet, "video_unet": video_unet}
     if factory not in makers:
         raise InputError(f"unknown UNet factory {factory!r}: expected one of {', '.join(makers)}")
-    try:
-        return makers[factory](**options)
-    except TypeError as error:
-        raise InputError(f"{factory} does not take these options: {error}") from None
+    return makers[factory]
 
 
 def options_of(unet: nn.Module) -> dict[str, Any]:
@@ -149,7 +182,12 @@ def _remember(unet: Any, factory: str, scope: dict[str, Any]) -> Any:
     return unet
 
 
-def _head_counts(
+def entry_width(channels: Sequence[int], heads: int | None, head_width: int | None) -> int:
+    """Of heads of the temporal transformer behind the first convolution, where none is given."""
+    return head_width or (64 if heads is None else max(channels[0] // ENTRY_HEADS, 1))
+
+
+def head_counts(
     channels: tuple[int, ...], heads: int | None, head_width: int | None, groups: int
 ) -> tuple[int, ...]:
     """Heads of each level (level 0 does not attend: its entry is not used)."""
