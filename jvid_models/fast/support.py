@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from jvid_models.networks.light_unets import LightUNet
-from jvid_models.networks.unet_layers import Named
+from jvid_models.networks.unet_layers import DiffusersLayer
 
 __all__ = ["why_not"]
 
@@ -31,7 +31,11 @@ def why_not(unet: Any) -> str | None:
     """Why the fast forward does not support this UNet; None where it does. Cheap, for it is evaluated at each call."""
     kind = type(unet).__name__
     if isinstance(unet, LightUNet):  # of known layers alone
-        changed = (_changed(module) for module in unet.modules() if isinstance(module, Named | nn.Sequential))
+        changed = (
+            _changed(module)
+            for module in unet.modules()
+            if isinstance(module, DiffusersLayer | nn.Sequential)
+        )
         return next(filter(None, changed), _hooks_of_all())
     known = _BLOCKS.get(kind)
     if known is None:

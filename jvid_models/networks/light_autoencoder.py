@@ -90,7 +90,7 @@ class _Norm(nn.Module):
         return (x * self.weight + self.bias).movedim(-1, 1)
 
 
-class _Residual(nn.Module):
+class _ResidualBlock(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
@@ -112,7 +112,9 @@ class _Halve(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         made = F.pixel_unshuffle(self.conv(x), 2)
-        return made + F.pixel_unshuffle(x, 2).unflatten(1, (-1, self.group)).mean(dim=2) if self.group else made
+        return (
+            made + F.pixel_unshuffle(x, 2).unflatten(1, (-1, self.group)).mean(dim=2) if self.group else made
+        )
 
 
 class _Double(nn.Module):
@@ -136,7 +138,7 @@ class _Encoder(nn.Module):
         )
         self.down_blocks = nn.ModuleList()
         for level, (width, count) in enumerate(zip(widths, layers, strict=True)):
-            stage: list[nn.Module] = [_Residual(width) for _ in range(count)]
+            stage: list[nn.Module] = [_ResidualBlock(width) for _ in range(count)]
             if count and level + 1 < len(widths):
                 stage.append(_Halve(width, widths[level + 1], True))
             self.down_blocks.append(nn.Sequential(*stage))
@@ -158,13 +160,15 @@ class _Decoder(nn.Module):
         self.conv_in = nn.Conv2d(latent, widths[-1], 3, padding=1)
         self.up_blocks = nn.ModuleList()
         for level, (width, count) in enumerate(zip(widths, layers, strict=True)):
-            stage: list[nn.Module] = [_Residual(width) for _ in range(count)]
+            stage: list[nn.Module] = [_ResidualBlock(width) for _ in range(count)]
             if count and level + 1 < len(widths):
                 stage.insert(0, _Double(widths[level + 1], width, True))
             self.up_blocks.append(nn.Sequential(*stage))
         last = widths[0] if layers[0] else widths[1]
         self.norm_out = _Norm(last)
-        self.conv_out = nn.Conv2d(last, channels, 3, padding=1) if layers[0] else _Double(last, channels, False)
+        self.conv_out = (
+            nn.Conv2d(last, channels, 3, padding=1) if layers[0] else _Double(last, channels, False)
+        )
 
     def forward(self, z: Tensor) -> Tensor:
         x = self.conv_in(z) + z.repeat_interleave(self.repeats, dim=1)

@@ -15,8 +15,8 @@ from torch import nn
 from jvid.errors import InputError
 from jvid_models.networks.settings import Settings
 from jvid_models.networks.unet_layers import (
+    DiffusersLayer,
     Downsample2D,
-    Named,
     ResnetBlock2D,
     TemporalConvLayer,
     TimestepEmbedding,
@@ -41,7 +41,7 @@ class _Common:
         self.video = video
 
 
-class _Stage(Named):
+class _Stage(DiffusersLayer):
     """Residual blocks of widths ``(in, out)``, and as many transformers of ``heads`` as ``attentions``."""
 
     def __init__(
@@ -181,7 +181,7 @@ def _graft(own: nn.Module, stock: nn.Module) -> None:
         for name in _HOOKS:
             setattr(stock, name, getattr(own, name))
     for name, child in own.named_children():
-        if isinstance(child, Named | nn.ModuleList | nn.Sequential):
+        if isinstance(child, DiffusersLayer | nn.ModuleList | nn.Sequential):
             _graft(child, stock.get_submodule(name))
         else:
             setattr(stock, name, child)

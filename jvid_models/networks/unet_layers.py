@@ -14,8 +14,8 @@ from torch import Tensor, nn
 __all__ = [
     "Attention",
     "BasicTransformerBlock",
+    "DiffusersLayer",
     "Downsample2D",
-    "Named",
     "ResnetBlock2D",
     "TemporalConvLayer",
     "TimestepEmbedding",
@@ -26,11 +26,11 @@ __all__ = [
 ]
 
 
-class Named(nn.Module):
+class DiffusersLayer(nn.Module):
     """A module with the name, the layers and the settings of a class of diffusers."""
 
 
-class Timesteps(Named):
+class Timesteps(DiffusersLayer):
     """Times ``(b)`` -> cosines and sines ``(b, width)`` of t 10000^(-2 i / width), float32."""
 
     def __init__(self, width: int) -> None:
@@ -47,7 +47,7 @@ class Timesteps(Named):
         return nn.functional.pad(waves, (0, 1)) if self.width % 2 else waves
 
 
-class TimestepEmbedding(Named):
+class TimestepEmbedding(DiffusersLayer):
     """``(b, width)`` -> ``(b, out)``."""
 
     def __init__(self, width: int, out: int) -> None:
@@ -62,7 +62,7 @@ class TimestepEmbedding(Named):
         return embedded
 
 
-class ResnetBlock2D(Named):
+class ResnetBlock2D(DiffusersLayer):
     """Two 3x3 convolutions, the time added between them, and a shortcut where the width changes."""
 
     time_embedding_norm = "default"
@@ -81,7 +81,7 @@ class ResnetBlock2D(Named):
         self.conv_shortcut = nn.Conv2d(width, out, 1) if width != out else None
 
 
-class TemporalConvLayer(Named):
+class TemporalConvLayer(DiffusersLayer):
     """Four convolutions over the frames; each has as many channels in as out."""
 
     def __init__(self, width: int, groups: int) -> None:
@@ -97,7 +97,7 @@ def _over_frames(width: int) -> nn.Conv3d:
     return nn.Conv3d(width, width, (3, 1, 1), padding=(1, 0, 0))
 
 
-class Attention(Named):
+class Attention(DiffusersLayer):
     """Attention of ``heads``, to ``text`` channels or to itself."""
 
     def __init__(self, width: int, heads: int, text: int | None = None) -> None:
@@ -109,7 +109,7 @@ class Attention(Named):
         self.to_out = nn.ModuleList([nn.Linear(width, width), nn.Dropout(0.0)])
 
 
-class GEGLU(Named):
+class GEGLU(DiffusersLayer):
     """``(*, width)`` -> ``(*, out)``: a linear layer times the GELU of another."""
 
     def __init__(self, width: int, out: int) -> None:
@@ -123,7 +123,7 @@ class GEGLU(Named):
         return gated
 
 
-class FeedForward(Named):
+class FeedForward(DiffusersLayer):
     """``(*, width)`` -> ``(*, width)``, four times as wide inside."""
 
     def __init__(self, width: int) -> None:
@@ -137,7 +137,7 @@ class FeedForward(Named):
         return x
 
 
-class BasicTransformerBlock(Named):
+class BasicTransformerBlock(DiffusersLayer):
     """Self-attention, attention to the text (over frames: to itself again), and a feed-forward."""
 
     def __init__(self, width: int, heads: int, text: int | None) -> None:
@@ -150,7 +150,7 @@ class BasicTransformerBlock(Named):
         self.ff = FeedForward(width)
 
 
-class Transformer2DModel(Named):
+class Transformer2DModel(DiffusersLayer):
     """Attention within a frame; ``linear``: projections are linear layers, and 1x1 convolutions if not."""
 
     def __init__(self, width: int, heads: int, text: int, groups: int, linear: bool) -> None:
@@ -162,7 +162,7 @@ class Transformer2DModel(Named):
         self.proj_out = nn.Linear(width, width) if linear else nn.Conv2d(width, width, 1)
 
 
-class TransformerTemporalModel(Named):
+class TransformerTemporalModel(DiffusersLayer):
     """Attention of each place over the frames, ``inner`` channels wide."""
 
     def __init__(self, width: int, inner: int, heads: int, groups: int) -> None:
@@ -173,7 +173,7 @@ class TransformerTemporalModel(Named):
         self.proj_out = nn.Linear(inner, width)
 
 
-class Downsample2D(Named):
+class Downsample2D(DiffusersLayer):
     """A 3x3 convolution of stride 2."""
 
     norm = None
@@ -185,7 +185,7 @@ class Downsample2D(Named):
         self.conv = nn.Conv2d(width, width, 3, stride=2, padding=1)
 
 
-class Upsample2D(Named):
+class Upsample2D(DiffusersLayer):
     """Twice the size, then a 3x3 convolution."""
 
     norm = None

@@ -153,7 +153,7 @@ def complete_options(factory: str, options: Mapping[str, Any]) -> dict[str, Any]
     try:
         bound = signature.bind(**options)
     except TypeError as error:
-        raise InputError(f"{factory} does not take these options: {error}") from None
+        raise InputError(f"{factory} does not take these options: {factory}() {error}") from None
     bound.apply_defaults()
     return dict(bound.arguments)
 
