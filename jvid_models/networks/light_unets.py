@@ -136,13 +136,14 @@ class LightUNet(nn.Module):
         Raises:
             InputError: a module that only diffusers' classes can call was given another forward.
         """
-        stock: nn.Module | None = self.__dict__.get("_stock")
+        stock: Any = self.__dict__.get("_stock")
         if stock is None:
             with torch.device("meta"):
                 stock = build_unet(**self.jvid_options)
             self.__dict__["_stock"] = stock  # not a module of this one: it would have the weights twice
         _graft(self, stock)
-        return stock.train(self.training)
+        made: nn.Module = stock.train(self.training)
+        return made
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """diffusers' own forward."""
