@@ -138,7 +138,7 @@ def _drawn(table: Path) -> list[Path]:
 
 
 def _swept(recipe: StudyRecipe, evaluator: Evaluator, found: Sweep, trials: int, workers: int) -> str:
-    from jvid_training.search.plot import plot_front
+    from jvid_training.search.plot import drawable, plot_front
     from jvid_training.search.sweep import load_front, open_trials, write_front
     from jvid_training.search.workers import run_workers
 
@@ -156,7 +156,7 @@ def _swept(recipe: StudyRecipe, evaluator: Evaluator, found: Sweep, trials: int,
             known = f" ({point['known']})" if point["known"] else ""
             lines.append(f"{point['number']:>5}{known}: {values}")
     drawn = []
-    if all(evaluator.real.find(kind) for kind in ("clip", "frame")):
+    if drawable(front):
         drawn = [plot_front(front, evaluator.folder / name) for name in ("front.png", "front.svg")]
     return "\n".join([*lines, *map(str, (path, *drawn))])
 

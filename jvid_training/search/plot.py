@@ -1,5 +1,6 @@
 """The front as a picture: the clip figure over the frame figure, and over the cost.
 
+A study without one of them shows its first two objectives beside the cost: the second over the first.
 Points of the front are large, beaten ones pale; the known points, by name on the right, have rings. Numbers are the trials'.
 FVD's axis is logarithmic, since one strategy that is far off would press all others together.
 """
@@ -10,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from jvid.errors import InputError
 from jvid.files import whole_file
 from jvid.media.files import PLOTS, listed
@@ -19,9 +22,29 @@ from jvid_training.search.scores import Scores
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_front"]
+__all__ = ["drawable", "plot_front"]
 
 AXES = ("clip", "frame")
+COST = "cost"
+_LONGEST = 40
+"""Characters of a label that is shown with its options."""
+
+
+@attrs.frozen
+class Axis:
+    """What a direction of the picture shows: its label, and a value for each point."""
+
+    label: str
+    better: str
+    values: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return f"{self.label}, {self.better} is better"
+
+
+def drawable(found: Mapping[str, Any]) -> bool:
+    """Whether ``front.json``'s content has points with a place in the picture."""
+    return _shown(found)[1] is not None
 
 
 def plot_front(found: Mapping[str, Any], path: Path) -> Path:
@@ -36,26 +59,24 @@ def plot_front(found: Mapping[str, Any], path: Path) -> Path:
 
     if path.suffix.lower() not in PLOTS:
         raise InputError(f"plot {str(path)!r}: expected {listed(PLOTS)}")
-    points = [(point, Scores.from_dict(_scored(point))) for point in found["points"]]
-    shown = [
-        (point, scores, [known[1].value for known in places if known])
-        for point, scores in points
-        if all(places := [scores.find(kind) for kind in AXES])
-    ]
-    if not shown:
-        raise InputError("nothing to plot: no trial has both a clip figure and a frame figure")
-    names = [shown[0][1].find(kind)[0] for kind in AXES]  # type: ignore[index]
-    chosen = [point for point, _, _ in shown]
-    clips, frames = ([values[axis] for _, _, values in shown] for axis in (0, 1))
-    costs = [scores.cost or 0.0 for _, scores, _ in shown]
+    chosen, up, across = _shown(found)
+    if up is None or across is None:
+        raise InputError(
+            "nothing to plot: no trial has both a clip figure and a frame figure, or two objectives beside the cost"
+        )
+    heights, places = up.values, across.values
+    costs = [point["cost"] or 0.0 for point in chosen]
     figure = Figure(figsize=(11.0, 5.0), layout="constrained")
     FigureCanvasAgg(figure)
     left, right, key = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.62))
     right.sharey(left)
-    left.set(xlabel=f"{names[1]}, lower is better", ylabel=f"{names[0]}, lower is better", yscale="log")
+    left.set(xlabel=str(across), ylabel=str(up))
+    if up.better == "lower" and min(heights) > 0:
+        left.set_yscale("log")
     right.set(xlabel=f"network cost, 50-step {found.get('unit', 'video')} model = 1", xscale="log")
-    for axes, across, colour in ((left, frames, costs), (right, costs, frames)):
-        _draw(axes, chosen, across, clips, colour)
+    dark = places if across.better == "lower" else [-value for value in places]
+    for axes, x, colour in ((left, places, costs), (right, costs, dark)):
+        _draw(axes, chosen, x, heights, colour)
         axes.tick_params(which="both", labelsize=8)
         axes.grid(alpha=0.25, which="both")
     for axis in (left.yaxis, right.xaxis):  # whole numbers, not powers of ten
@@ -64,16 +85,41 @@ def plot_front(found: Mapping[str, Any], path: Path) -> Path:
     right.tick_params(which="both", labelleft=False)
     _name(key, [point for point in chosen if point["known"]])
     figure.suptitle(
-        f"{found['study']}: {len(shown)} strategies of {found['num']} clips, seeds from {found['seed']}; "
-        "darker: cheaper (left), better by frames (right)",
+        f"{found['study']}: {len(chosen)} strategies of {found['num']} clips, seeds from {found['seed']}; "
+        f"darker: cheaper (left), better {across.label} (right)",
         fontsize=10,
     )
     numbers = [str(point["number"]) if point["known"] or point["front"] else "" for point in chosen]
-    number_points(left, numbers, list(zip(frames, clips, strict=True)))
-    number_points(right, numbers, list(zip(costs, clips, strict=True)))
+    number_points(left, numbers, list(zip(places, heights, strict=True)))
+    number_points(right, numbers, list(zip(costs, heights, strict=True)))
     with whole_file(path) as part:
         figure.savefig(part, dpi=120)
     return path
+
+
+def _shown(found: Mapping[str, Any]) -> tuple[list[Any], Axis | None, Axis | None]:
+    """The points with a value on both axes, and the axes: up and across."""
+    points = [(point, Scores.from_dict(_scored(point))) for point in found["points"]]
+    both = [(point, [known for known in map(scores.find, AXES) if known]) for point, scores in points]
+    if figured := [(point, known) for point, known in both if len(known) == len(AXES)]:
+        axes = [
+            Axis(figured[0][1][k][0], "lower", tuple(known[k][1].value for _, known in figured))
+            for k in range(len(AXES))
+        ]
+        return [point for point, _ in figured], axes[0], axes[1]
+    kinds = [(place, each) for place, each in enumerate(found.get("objectives", ())) if each["name"] != COST]
+    chosen = [point for point in found["points"] if point.get("values")]
+    if len(kinds) < 2 or not chosen:
+        return [], None, None
+    across, up = (
+        Axis(_short(each["label"]), each["better"], tuple(point["values"][place] for point in chosen))
+        for place, each in kinds[:2]
+    )
+    return chosen, up, across
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LONGEST else label.split("[")[0]
 
 
 def _draw(
