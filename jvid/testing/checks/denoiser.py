@@ -21,7 +21,7 @@ from jvid.core.spaces import LatentSpace
 from jvid.errors import InputError
 from jvid.schedules import FlowMatching
 from jvid.testing.checking import check, declare
-from jvid.testing.checks import denoiser_reference, denoiser_use  # noqa: F401 - they register
+from jvid.testing.checks import denoiser_continuity, denoiser_reference, denoiser_use  # noqa: F401 - they register
 from jvid.testing.checks.options import vary
 from jvid.testing.denoising import levels, noisy, predicted, rows, tensors, time
 from jvid.testing.strategies import seeds

@@ -13,7 +13,7 @@ import torch
 
 from jvid.core.metric_values import rows_of
 from jvid.testing.checking import check
-from jvid.testing.checks import features_reference  # noqa: F401 - it registers
+from jvid.testing.checks import features_reference, features_use  # noqa: F401 - they register
 from jvid.testing.drawn import drawn_clips
 from jvid.testing.samples import drawn_frames
 from jvid.testing.trial import Trial

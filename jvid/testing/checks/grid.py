@@ -16,7 +16,7 @@ from jvid.core.planning import levels_of
 from jvid.core.protocols import NoiseSchedule
 from jvid.errors import InputError
 from jvid.testing.checking import check, declare
-from jvid.testing.checks import grid_reference  # noqa: F401 - they register
+from jvid.testing.checks import grid_reference, grid_steps  # noqa: F401 - they register
 from jvid.testing.checks.options import vary
 from jvid.testing.strategies import SCHEDULES
 from jvid.testing.trial import Refused, Trial

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jvid.core.metric_values import value_of
 from jvid.core.metrics import DeclaresFloor, FeatureNetwork, Score
 from jvid.testing.checking import check, declare
-from jvid.testing.checks import metric_reference  # noqa: F401 - it registers
+from jvid.testing.checks import metric_reference, metric_use  # noqa: F401 - they register
 from jvid.testing.drawn import CLIPS, RESAMPLING, drawn_samples, drawn_sizes, value_of_metric
 from jvid.testing.trial import Trial
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jvid.core.keyed import keyed_normal
 from jvid.testing.checking import check
-from jvid.testing.checks import postprocessor_reference  # noqa: F401 - they register
+from jvid.testing.checks import postprocessor_reference, postprocessor_symmetry  # noqa: F401 - they register
 from jvid.testing.checks.options import vary
 from jvid.testing.drawn import clips, motions
 from jvid.testing.rounding import FORMULA

@@ -17,7 +17,7 @@ import torch
 from jvid.core.plan import Plan
 from jvid.core.protocols import Expert
 from jvid.testing.checking import check, declare
-from jvid.testing.checks import sampler_noise, sampler_reference  # noqa: F401 - they register
+from jvid.testing.checks import sampler_levels, sampler_noise, sampler_reference  # noqa: F401 - they register
 from jvid.testing.denoising import rows
 from jvid.testing.sampling import Counted, Renamed, given_runs, on, rebuilt
 from jvid.testing.trial import Trial
@@ -45,6 +45,16 @@ def a_call_is_its_trace(subject: Any, trial: Trial) -> None:
             assert not torch.equal(now.x, then.x), f"step {then.step.index} left x as it was"
 
     given_runs(trial, property)
+    # Latents far beyond those of data, which what is clipped would show.
+    shape = trial.fitting([(1, trial.channels[0], trial.frames[0], 4, 4)])[0]
+    x, cond = 8.0 * trial.latents(shape, 2, torch.float32), trial.condition(1, shape[2])
+    *_, last = subject.trace(seeds=[1], x=x, cond=cond, plan=0)
+    expected = last.x
+    for postprocessor in subject.postprocessors:
+        expected = postprocessor(expected)
+    trial.same(
+        subject(seeds=[1], x=x, cond=cond, plan=0), expected, "the call and its trace, of large latents"
+    )
 
 
 @check("sampler")

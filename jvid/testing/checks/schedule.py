@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from jvid.testing.checking import check
-from jvid.testing.checks import schedule_reference  # noqa: F401 - they register
+from jvid.testing.checks import schedule_reference, schedule_smooth  # noqa: F401 - they register
 from jvid.testing.checks.options import vary
 from jvid.testing.strategies import SCHEDULES, times
 from jvid.testing.trial import Trial

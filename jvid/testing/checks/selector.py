@@ -22,7 +22,7 @@ from jvid.core.planning import draw_plan
 from jvid.core.protocols import Step
 from jvid.schedules import FlowMatching, TabulatedSchedule, VarianceExploding
 from jvid.testing.checking import check, declare
-from jvid.testing.checks import selector_purity, selector_reference  # noqa: F401 - they register
+from jvid.testing.checks import selector_purity, selector_range, selector_reference  # noqa: F401 - they register
 from jvid.testing.checks.options import vary
 from jvid.testing.solving import even_walk
 from jvid.testing.strategies import indices, times, uniforms

@@ -20,7 +20,13 @@ from jvid.core.levels import level_at
 from jvid.core.protocols import Level, NoiseSchedule
 from jvid.schedules import FlowMatching, TabulatedSchedule
 from jvid.testing.checking import check
-from jvid.testing.checks import solver_calls, solver_memory, solver_order, solver_reference  # noqa: F401 - they register
+from jvid.testing.checks import (  # noqa: F401 - they register
+    solver_calls,
+    solver_local,
+    solver_memory,
+    solver_order,
+    solver_reference,
+)
 from jvid.testing.checks.options import vary
 from jvid.testing.oracles import GaussianOracle, TwoModeOracle
 from jvid.testing.rounding import of_solver

@@ -17,7 +17,7 @@ from torch import Tensor
 from jvid.core.protocols import Condition
 from jvid.core.spaces import LatentSpace
 from jvid.testing.checking import CHECKS, check, declare
-from jvid.testing.checks import denoiser, wrapper_reference  # noqa: F401 - they register
+from jvid.testing.checks import denoiser, wrapper_levels, wrapper_reference  # noqa: F401 - they register
 from jvid.testing.checks.options import vary
 from jvid.testing.denoising import conditioned, noisy, predicted, time
 from jvid.testing.inner import Inner, conditions, direct
