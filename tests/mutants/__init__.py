@@ -82,7 +82,7 @@ def mutants_of(kind: str) -> tuple[Mutant, ...]:
     """
     if kind not in KINDS:
         raise InputError(f"no mutants of {kind!r}: expected one of {', '.join(KINDS)}")
-    for module in (kind, "referenced", "in_use"):
+    for module in (kind, "referenced", "in_use", "properties"):
         importlib.import_module(f"tests.mutants.{module}")
     return tuple(MUTANTS.get(kind, {}).values())
 

@@ -104,7 +104,7 @@ def _frame(cond: Condition, k: int) -> Condition:
 
 @check("denoiser")
 def conditions_are_read_whole(subject: Any, trial: Trial) -> None:
-    """Of a sequence of rows in a condition that moves x_0, such as tokens, both those behind the first and those before the last do."""
+    """Of rows in a condition that moves x_0, such as tokens, those behind the first move it, and those before the last."""
     shape = trial.fitting([(1, 2, 2, 3, 3)])[0]
     cond = trial.condition(shape[0], shape[2])
     names = [

@@ -19,7 +19,7 @@ MOST = 4
 
 @check("features")
 def every_frame_counts(subject: Any, trial: Trial) -> None:
-    """Each frame moves a row: the clip's, or the frame's own and no other's (``sampled=True`` for one of some frames of a clip)."""
+    """Each frame moves the clip's row, or its own row and no other (``sampled=True`` for one that reads some frames)."""
     of_frames = subject.kind == "frame"
     if trial.option("sampled") and not of_frames:
         trial.skip("it reads some of a clip's frames, on purpose")
@@ -71,6 +71,6 @@ def every_edge_counts(subject: Any, trial: Trial) -> None:
 
 
 def _moved(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Where rows ``(1 d)`` or ``(1 f d)`` differ by more than a network's rounding: of one size, whatever the number of frames."""
+    """Where rows ``(1 d)`` or ``(1 f d)`` differ by more than a network's rounding."""
     found: np.ndarray = np.abs(two - one)[0] > 1e-6 * max(1.0, float(np.abs(one).max()))
     return found

@@ -43,11 +43,11 @@ def the_clips_count(subject: Any, trial: Trial) -> None:
     @trial.fewer(MOST).given(sizes=drawn_sizes(trial))
     def _(sizes: tuple[int, int, int]) -> None:
         frames, side, seed = sizes
-        one, two = (drawn_frames(CLIPS, frames, side, seed + k) for k in range(2))
+        one, real, two = (drawn_frames(CLIPS, frames, side, seed + k) for k in range(3))
         others = (two, np.repeat(one[:, :1], frames, 1), one // 4)
-        first = _value(subject, one, one)
-        by_clips = [_value(subject, each, one) for each in others]
-        by_reference = [_value(subject, one, each) for each in others]
+        first = _value(subject, one, real)
+        by_clips = [_value(subject, each, real) for each in others]
+        by_reference = [_value(subject, one, each) for each in others[:1]]
         if first is not None and None not in (*by_clips, *by_reference):
             moved.append((set(by_clips) != {first}, set(by_reference) != {first}))
 
@@ -57,6 +57,18 @@ def the_clips_count(subject: Any, trial: Trial) -> None:
     assert of_clips or not of_reference, (
         "other clips have the same value, another reference has another: are they exchanged?"
     )
+
+
+@check("metric")
+def equal_clips_have_a_value(subject: Any, trial: Trial) -> None:
+    """Clips that are the reference's own, and still ones, have a finite value: a quotient or a logarithm has its bound."""
+
+    @trial.fewer(MOST).given(sizes=drawn_sizes(trial))
+    def _(sizes: tuple[int, int, int]) -> None:
+        frames, side, seed = sizes
+        reference = drawn_frames(CLIPS, frames, side, seed)
+        for each in (reference, np.repeat(reference[:, :1], frames, 1)):
+            _value(subject, each, each)  # raises for what is not finite
 
 
 @check("metric")

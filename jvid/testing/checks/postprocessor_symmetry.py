@@ -36,7 +36,7 @@ def time_has_no_direction(subject: Any, trial: Trial) -> None:
 
 @check("postprocessor")
 def colours_mean_nothing(subject: Any, trial: Trial) -> None:
-    """A channel that is shifted, and latents that are scaled or negated, come out so (``affine=False`` for one with bounds of its own)."""
+    """Shifted channels, and scaled or negated latents, come out so (``affine=False`` for one with bounds of its own)."""
     if not trial.option("affine"):
         trial.skip("it compares latents with numbers of its own, on purpose")
     scales = st.sampled_from([0.25, -1.0, 8.0])
@@ -53,7 +53,7 @@ def colours_mean_nothing(subject: Any, trial: Trial) -> None:
 
 @check("postprocessor")
 def beside_itself(subject: Any, trial: Trial) -> None:
-    """Two copies of a clip side by side come out as one does: places are alike, few or many (``local=False`` for filters of space)."""
+    """Two copies of a clip side by side come out as one does, twice (``local=False`` for one that filters space, too)."""
     if not trial.option("local"):
         trial.skip("it filters space too, on purpose")
     sizes = {

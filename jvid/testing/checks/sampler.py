@@ -47,7 +47,7 @@ def a_call_is_its_trace(subject: Any, trial: Trial) -> None:
     given_runs(trial, property)
     # Latents far beyond those of data, which what is clipped would show.
     shape = trial.fitting([(1, trial.channels[0], trial.frames[0], 4, 4)])[0]
-    x, cond = 8.0 * trial.latents(shape, 2, torch.float32), trial.condition(1, shape[2])
+    x, cond = 32.0 * trial.latents(shape, 2, torch.float32), trial.condition(1, shape[2])
     *_, last = subject.trace(seeds=[1], x=x, cond=cond, plan=0)
     expected = last.x
     for postprocessor in subject.postprocessors:

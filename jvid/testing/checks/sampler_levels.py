@@ -1,7 +1,7 @@
 """Checks of the levels of a sampler: the noise that it begins with, and what its experts are given.
 
-An expert of another schedule is given latents at its own level of the same angle, in its own scale. Where its schedule has no such
-angle it is given its end.
+An expert of another schedule is given latents at its own level of the same angle, in its own scale. Where its schedule has no
+such angle it is given its end.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class _Watched(Recorded):
 
 @check("sampler")
 def experts_get_the_level_of_the_step(subject: Any, trial: Trial) -> None:
-    """A step's first prediction is of its x at the level that it starts at: of that angle on the expert's schedule, in its scale."""
+    """A step's first prediction is of its x at the level that it starts at, by angle on the expert's schedule and in its scale."""
     events: list[Event] = []
     experts = {
         name: attrs.evolve(expert, denoiser=_Noting(expert.denoiser, events))
@@ -86,7 +86,8 @@ def _require_level(denoiser: Any, step: Step, t: float) -> float:
     low, high, angle = (math.atan2(float(sigma), float(alpha)) for alpha, sigma in own)
     wanted = min(max(step.start.angle, low), high)
     assert abs(angle - wanted) <= 1e-5, (
-        f"step {step.index} starts at the angle {step.start.angle:.6g}, its expert is evaluated at {angle:.6g}, expected {wanted:.6g}"
+        f"step {step.index} starts at the angle {step.start.angle:.6g}, its expert is evaluated at {angle:.6g}: "
+        f"expected {wanted:.6g}"
     )
     return math.hypot(*map(float, own[2])) / math.hypot(step.start.alpha, step.start.sigma)
 
@@ -112,6 +113,6 @@ def begins_with_noise_of_its_level(subject: Any, trial: Trial) -> None:
     expected = first.alpha**2 + first.sigma**2
     found = torch.cat(squares) / expected
     assert abs(float(found.mean()) - 1.0) <= SIGMAS * (2.0 / found.numel()) ** 0.5, (
-        f"the latents that it begins with have the variance {float(found.mean()):.3g} times alpha^2 + sigma^2 of t {first.t:.3g}, "
+        f"its first latents have the variance {float(found.mean()):.3g} times alpha^2 + sigma^2 of t {first.t:.3g}, "
         "expected 1"
     )

@@ -27,6 +27,6 @@ def levels_in_double(subject: Any, trial: Trial) -> None:
         largest, mean = float(moves.max()), float(moves.mean())
         # Where a table is flat the angle stays; below 1e-13 is float64's own rounding.
         assert largest <= max(STEEP * mean, 1e-13), (
-            f"at t {place:g} the angle moves by {largest:.2g} in one of {POINTS - 1} parts of {SPAN:g}, by {mean:.2g} on average: "
+            f"at t {place:g} the angle moves by {largest:.2g} in a part of {SPAN / (POINTS - 1):.1g}, on average by {mean:.2g}: "
             "it is computed in fewer digits than float64 has"
         )

@@ -39,7 +39,7 @@ def _walks(trial: Trial) -> list[Step]:
 
 @check("selector")
 def the_start_decides(subject: Any, trial: Trial) -> None:
-    """A step's weights depend on the level that it starts at, not on the one that it leads to (``ahead=True`` for one that looks)."""
+    """A step's weights depend on the level that it starts at, not on where it leads (``ahead=True`` for one that looks)."""
     if trial.option("ahead"):
         trial.skip("it looks ahead to where a step leads, on purpose")
     for step in _walks(trial):

@@ -9,10 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from jvid.core.levels import level_at
 from jvid.core.protocols import Level, NoiseSchedule
 from jvid.schedules import FlowMatching
 from jvid.testing.checking import check

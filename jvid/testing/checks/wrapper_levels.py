@@ -1,4 +1,4 @@
-"""The check of what a wrapper hands to the denoiser inside: latents of the level that it is evaluated at.
+"""Checks of what a wrapper hands to the denoiser inside, latents of the level that it is evaluated at, and of what it gets back.
 
 Of x_0 = 0 the latents are noise alone: independent elements of deviation sigma. A wrapper may scale them, cut them, fold them and
 evaluate at another time; what it hands in then has the deviation sigma of that time, on the inner denoiser's schedule, and its
@@ -15,11 +15,11 @@ from torch import Tensor
 from jvid.core.keyed import keyed_normal
 from jvid.core.protocols import Condition
 from jvid.testing.checking import check, declare
-from jvid.testing.denoising import conditioned, levels, predicted, time
+from jvid.testing.denoising import conditioned, levels, noisy, predicted, time
 from jvid.testing.inner import Inner
 from jvid.testing.trial import Trial
 
-declare("wrapper", noisy=True)
+declare("wrapper", noisy=True, context=False)
 
 SIGMAS = 6.0
 """Deviations of the measurement that are allowed."""
@@ -40,7 +40,7 @@ class _Given(Inner):
 
 @check("wrapper")
 def evaluates_at_the_level_of_its_latents(subject: Any, trial: Trial) -> None:
-    """Of pure noise it hands in noise of the inner level's sigma, white over frames and pixels (``noisy=False`` for other latents)."""
+    """Of pure noise it hands in white noise of the inner level's sigma (``noisy=False`` for one that hands in others)."""
     if not trial.option("noisy"):
         trial.skip("it evaluates on other latents than noisy ones, on purpose")
     shape = trial.fitting([(2, 4, 6, 12, 12)])[0]
@@ -77,3 +77,39 @@ def _require_white(x: Tensor, sigma: Tensor, where: str) -> None:
             f"{where} noise of neighbouring {what} correlates by {found:.3g} in the latents that the denoiser inside is given, "
             "expected 0: they are smoothed or mixed"
         )
+
+
+class _Nudged(Inner):
+    """It predicts what ``Inner`` does, and 1 more in a frame of one of its calls."""
+
+    def __init__(self, call: int = -1, frame: int = -1) -> None:
+        super().__init__(mixing=0.3)
+        self.call, self.frame = call, frame
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        x_0 = super().__call__(x, t, cond)
+        if len(self.shapes) - 1 == self.call:
+            x_0 = x_0.clone()
+            x_0[:, :, self.frame] += 1.0
+        return x_0
+
+
+@check("wrapper")
+def what_is_predicted_is_used(subject: Any, trial: Trial) -> None:
+    """Each frame of each prediction of the denoiser inside moves x_0 (``context=True`` for one that drops some on purpose)."""
+    if trial.option("context"):
+        trial.skip("it predicts more than it keeps, on purpose")
+    window = trial.option("window")
+    shape = trial.fitting([(1, 1, 2 * window + 1 if window else 3, 2, 2)])[0]
+    cond, t = conditioned(trial, shape[0], shape[2]), sum(trial.times) / 2.0
+    plain = _Nudged()
+    wrapped = subject(plain)
+    x = noisy(wrapped, trial, shape, t, 6)
+    expected = predicted(wrapped, x, time(t), cond)
+    calls = [shape[2] for shape in plain.shapes]
+    for call in range(len(calls)):
+        for frame in range(calls[call]):
+            got = predicted(subject(_Nudged(call, frame)), x, time(t), cond)
+            assert not torch.equal(got, expected), (
+                f"of {len(calls)} predictions for a clip of {shape[2]} frames, frame {frame} of number {call} changes nothing"
+            )
