@@ -55,7 +55,7 @@ class _Watched(Recorded):
 
 @check("sampler")
 def experts_get_the_level_of_the_step(subject: Any, trial: Trial) -> None:
-    """A step's first prediction is of its x at the level that it starts at, by angle on the expert's schedule and in its scale."""
+    """A step's first prediction is of its x at the level that it starts at, by angle and in the expert's own scale."""
     events: list[Event] = []
     experts = {
         name: attrs.evolve(expert, denoiser=_Noting(expert.denoiser, events))

@@ -9,7 +9,7 @@ from unittest import mock
 
 from jvid.testing import trial
 from jvid.testing.conforms import conforms
-from tests.mutants.unseen import SEEN, Unseen, all_unseen
+from tests.mutants.unseen import GENERATIONS, Unseen, all_unseen
 
 __all__ = ["killers", "table"]
 
@@ -22,12 +22,12 @@ def killers(one: Unseen, referenced: bool, examples: int = 25) -> list[str]:
     return [f"{each.check}: {each.detail}" for each in report.outcomes if each.status == "failed"]
 
 
-def table(kinds: Collection[str], shown: bool = True) -> tuple[str, list[str]]:
-    """The table as Markdown, and the survivors."""
+def table(kinds: Collection[str], generation: int, shown: bool = True) -> tuple[str, list[str]]:
+    """The table of a generation as Markdown, and the survivors."""
     counts: dict[str, list[int]] = {}
     survivors = []
     for one in all_unseen():
-        if kinds and one.kind not in kinds:
+        if one.generation != generation or (kinds and one.kind not in kinds):
             continue
         count = counts.setdefault(one.kind, [0, 0, 0])
         count[2] += 1
@@ -57,11 +57,15 @@ def main() -> int:
     """Print each mutant with what kills it, then the table and the survivors."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants.unseen", description="Run unseen mutants.")
     parser.add_argument("kinds", nargs="*", metavar="KIND", help="kinds of components (default: all)")
-    made, survivors = table(parser.parse_args().kinds)
-    print(f"\n{made}\n")
-    for each in survivors:
-        print(f"survivor: {each}")
-    print(f"seen since the first count: {', '.join(SEEN)}")
+    parser.add_argument(
+        "--generation", type=int, choices=tuple(GENERATIONS), help="of mutants (default: each)"
+    )
+    given = parser.parse_args()
+    for generation in [given.generation] if given.generation else GENERATIONS:
+        made, survivors = table(given.kinds, generation)
+        print(f"\ngeneration {generation}\n\n{made}\n")
+        for each in survivors:
+            print(f"survivor: {each}")
     return 0
 
 
