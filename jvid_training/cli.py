@@ -217,6 +217,11 @@ def sheets(
     def changed(strategy: Strategy) -> Strategy:
         return changes.changed(strategy, models)
 
+    one = None if chosen else changed(start.of(models, stated))
+    several = {label: changed(each) for label, each in chosen.items()} or None
+    named = [
+        path for each in (one, *(several or {}).values()) if each is not None for path in each.input_paths
+    ]
     files = make_sheets(
         models,
         out,
@@ -224,13 +229,13 @@ def sheets(
         seed,
         ending,
         lambda row: typer.echo(f"sampling: {row}", err=True),
-        None if chosen else changed(start.of(models, stated)),
+        one,
         prompt,
-        {label: changed(each) for label, each in chosen.items()} or None,
+        several,
         true,
         device,
         offload,
-        [*source.input_paths, start.strategy, *labelled(rows or [], "--row").values(), reference],
+        [*source.input_paths, start.strategy, *labelled(rows or [], "--row").values(), reference, *named],
     )
     for file in files:
         typer.echo(str(file))

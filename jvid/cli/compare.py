@@ -103,6 +103,7 @@ def compare(
         label: changes.changed(strategy, models)
         for label, strategy in (stated or _recommended(models)).items()
     }
+    check_apart(output, [path for each in used.values() for path in each.input_paths])
     check_overlap(changes.overlap, models, frames)
     columns = with_experts_alone(used, models)
     clip = Clip(prompt, seed)

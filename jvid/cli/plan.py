@@ -110,6 +110,7 @@ def plan(
         check_overlap(changes.overlap, models, frames)
     base = (stated or paper.strategy()) if models is None else start.of(models, stated)
     used = changes.changed(base, models)
+    check_apart(paths, used.input_paths)
     if drawn is not None and models is not None:
         used, drawn = replayed(used, drawn, models)
     composition = Composition(used, models)

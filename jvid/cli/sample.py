@@ -149,10 +149,8 @@ def sample(
     # An ensemble given beside --again is the file's ensemble at another place.
     named = None if record is None else record.ensemble
     source = ensemble.source(named) or named or default_source()
-    check_apart(
-        [*(path for path, _ in wanted), *([] if save_strategy is None else [save_strategy])],
-        [*source.input_paths, prompt_file, plan, start.strategy],
-    )
+    written = [*(path for path, _ in wanted), *([] if save_strategy is None else [save_strategy])]
+    check_apart(written, [*source.input_paths, prompt_file, plan, start.strategy])
     precision = dtype or (record.dtype if record else "float32")
     stated = start.started()  # a file that is no strategy is reported before anything loads
     models = source.load(device, precision, host=stays_on_host(offload))
@@ -165,6 +163,7 @@ def sample(
         each = ["0"] if len(conditioned) == len(models.members) else [f"{name}=0" for name in conditioned]
         changes = attrs.evolve(changes, guidance=each)
     used = changes.changed(base, models)
+    check_apart(written, used.input_paths)
     wanted_frames = frames if frames is not None else record.frames if record else None
     check_overlap(changes.overlap, models, wanted_frames)
 

@@ -23,6 +23,7 @@ from jvid import documents
 from jvid.errors import InputError
 from jvid.files import check_file, read_json, whole_file
 from jvid.plugins.choice import Choice, as_choice, as_choices, as_optional_choice
+from jvid.plugins.paths import paths_in
 from jvid.strategy.legacy import upgraded
 
 __all__ = ["EVERY", "ExpertStrategy", "Strategy"]
@@ -130,6 +131,30 @@ class Strategy:
             raise InputError(f"plan seed {self.plan_seed!r}: expected a whole number, 0 or more")
         if not _is_whole(self.overlap, least=0):
             raise InputError(f"overlap {self.overlap!r}: expected a whole number of frames, 0 or more")
+
+    @property
+    def input_paths(self) -> tuple[str, ...]:
+        """The files that its choices name, if they exist, such as masks and latents of wrappers."""
+        experts = (
+            choice for each in self.experts.values() for choice in (*(each.wrappers or ()), each.noise)
+        )
+        choices = (
+            self.selector,
+            self.solver,
+            self.grid,
+            self.schedule,
+            self.initial,
+            *self.postprocessors,
+            *experts,
+        )
+        # A folder may have the name of a component or of an expert by chance.
+        return tuple(
+            path
+            for choice in choices
+            if choice is not None
+            for path in paths_in(choice)
+            if Path(path).is_file()
+        )
 
     def __reduce__(self) -> tuple[Callable[..., Strategy], tuple[object, ...]]:
         # A mapping proxy does not pickle, and strategies travel to other processes.

@@ -15,7 +15,7 @@ from jvid.denoisers.wrapper import Wrapper
 from jvid.testing.strategies import seeds
 from jvid.testing.trial import Skip, Trial
 
-__all__ = ["Counted", "Recorded", "Renamed", "given_runs", "on", "rebuilt"]
+__all__ = ["Counted", "Louder", "Recorded", "Renamed", "given_runs", "on", "rebuilt"]
 
 MOST = 4
 """Examples of a property that takes whole runs."""
@@ -31,6 +31,16 @@ class Counted(Wrapper):
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         self.calls.append(1)
         return self.denoiser(x, t, cond)
+
+
+@attrs.frozen(eq=False)
+class Louder(Wrapper):
+    """A denoiser whose predictions are 20 times as large."""
+
+    denoiser: Denoiser
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        return 20.0 * self.denoiser(x, t, cond)
 
 
 @attrs.frozen

@@ -123,7 +123,9 @@ def generate(
 
     def strategy(models: Ensemble) -> Strategy:
         check_overlap(changes.overlap, models, frames)
-        return changes.changed(start.of(models, stated), models)
+        used = changes.changed(start.of(models, stated), models)
+        check_apart([out], used.input_paths)
+        return used
 
     with _progress() as progress:
         made = run(

@@ -63,12 +63,14 @@ def the_last_is_clean(subject: Any, trial: Trial) -> None:
 
 @check("grid")
 def every_step_goes_somewhere(subject: Any, trial: Trial) -> None:
-    """Neighbouring times differ, and noise falls from each to the next unless the grid is one that rises."""
+    """Neighbouring times differ, and noise falls from each to the next; with ``rising=True`` it rises somewhere."""
     for schedule, times in _times(subject, trial):
         for i, (now, then) in enumerate(pairwise(times)):
             assert now != then, f"times[{i}] and the next are both {now} on {schedule}"
             falls = now > then or trial.option("rising")
             assert falls, f"times[{i}] = {now} rises to {then} on {schedule}"
+        rises = any(now < then for now, then in pairwise(times))
+        assert rises or not trial.option("rising"), f"it never steps back up on {schedule}, as is declared"
 
 
 @check("grid")

@@ -1,9 +1,8 @@
-"""Checks of a grid with other numbers of steps, on other scales, and of one that is declared to rise."""
+"""Checks of a grid with other numbers of steps, and on other scales."""
 
 from __future__ import annotations
 
 import dataclasses
-from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -12,7 +11,6 @@ from jvid.errors import InputError
 from jvid.schedules import TabulatedSchedule
 from jvid.testing.checking import CHECKS, check
 from jvid.testing.solving import Twin
-from jvid.testing.strategies import SCHEDULES
 from jvid.testing.trial import Refused, Skip, Trial, failure_text
 
 STEPS = (1, 2, 3, 7, 13, 30, 47, 50, 64, 333)
@@ -78,19 +76,4 @@ def levels_of_any_scale(subject: Any, trial: Trial) -> None:
     for i, (t, s) in enumerate(zip(expected, got, strict=True)):
         assert abs(t - s) <= 1e-9, (
             f"times[{i}] is {t:.9g} variance preserving, {s:.9g} variance exploding: sigma is compared, not sigma / alpha"
-        )
-
-
-@check("grid")
-def rises_where_declared(subject: Any, trial: Trial) -> None:
-    """A grid that is declared to step back up (``rising=True``) does so, on any schedule that it takes."""
-    if not trial.option("rising"):
-        trial.skip("it is not declared to rise")
-    for schedule in trial.option("schedules") or SCHEDULES:
-        try:
-            times = list(subject(schedule))
-        except InputError:
-            continue
-        assert any(then > now for now, then in pairwise(times)), (
-            f"its times fall from {times[0]:g} to {times[-1]:g} on {schedule}: it never steps back up"
         )

@@ -19,7 +19,7 @@ from jvid.core.protocols import Expert
 from jvid.testing.checking import check, declare
 from jvid.testing.checks import sampler_levels, sampler_noise, sampler_reference  # noqa: F401 - they register
 from jvid.testing.denoising import rows
-from jvid.testing.sampling import Counted, Renamed, given_runs, on, rebuilt
+from jvid.testing.sampling import Counted, Louder, Renamed, given_runs, on, rebuilt
 from jvid.testing.trial import Trial
 
 declare("sampler", exact=True)
@@ -45,16 +45,21 @@ def a_call_is_its_trace(subject: Any, trial: Trial) -> None:
             assert not torch.equal(now.x, then.x), f"step {then.step.index} left x as it was"
 
     given_runs(trial, property)
-    # Latents far beyond those of data, which what is clipped would show.
-    shape = trial.fitting([(1, trial.channels[0], trial.frames[0], 4, 4)])[0]
-    x, cond = 32.0 * trial.latents(shape, 2, torch.float32), trial.condition(1, shape[2])
-    *_, last = subject.trace(seeds=[1], x=x, cond=cond, plan=0)
+    # Latents far beyond those of data, which would show if the call clipped them.
+    louder = {
+        name: attrs.evolve(each, denoiser=Louder(each.denoiser)) for name, each in subject.experts.items()
+    }
+    loud = rebuilt(subject, experts=louder)
+    shape, cond = (
+        trial.fitting([(1, trial.channels[0], trial.frames[0], 4, 4)])[0],
+        trial.condition(1, trial.frames[0]),
+    )
+    *_, last = loud.trace(shape[1:], seeds=[1], cond=cond, plan=0, **on(trial))
     expected = last.x
     for postprocessor in subject.postprocessors:
         expected = postprocessor(expected)
-    trial.same(
-        subject(seeds=[1], x=x, cond=cond, plan=0), expected, "the call and its trace, of large latents"
-    )
+    got = loud(shape[1:], seeds=[1], cond=cond, plan=0, **on(trial))
+    trial.same(got, expected, "the call and its trace, of predictions times 20")
 
 
 @check("sampler")

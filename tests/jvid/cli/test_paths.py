@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from jvid.cli import main
 from jvid.errors import InputError
@@ -119,6 +121,29 @@ def test_files_that_options_of_a_choice_name_are_read(capsys: pytest.CaptureFixt
     err = refused(capsys, "sample", WAVE, "--ensemble", "toy", "--expert", expert, "-o", "ink.safetensors")
     assert "output 'ink.safetensors' is read, too" in err
     assert Path("ink.safetensors").read_text() == "ink"
+
+
+@pytest.mark.parametrize(
+    ("words", "output"),
+    [
+        (["sample", WAVE], "mask.safetensors"),
+        (["compare", WAVE], "mask.png"),
+        (["plan"], "mask.json"),
+        (["generate", "-n", "1"], "out"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else each[0],
+)
+def test_the_mask_of_what_is_known_is_read(
+    words: list[str], output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = Path("out/mask.safetensors" if output == "out" else output)
+    mask.parent.mkdir(exist_ok=True)
+    save_file({"mask": torch.ones(1, 1, 1, 1, 1)}, mask)
+    before = mask.read_bytes()
+    known = f"known:mask={mask},latents={mask}"
+    err = refused(capsys, *words, *TOY, "--wrapper", known, "-o", output)
+    assert "which is read" in err or "is read, too" in err
+    assert mask.read_bytes() == before
 
 
 def test_what_is_beside_each_other_is_apart(tmp_path: Path) -> None:

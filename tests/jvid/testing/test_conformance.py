@@ -106,6 +106,8 @@ SKIPPED = {
     "as_many_steps_as_requested",  # of a grid of its own times
     "experts_are_declared",
     "places_are_independent",
+    "a_step_is_as_good_as_its_order",  # of solvers that draw noise, or correct a step in the next
+    "any_number_of_steps",  # of a grid of its own times
 }  # fmt: skip
 
 FEWER = 12

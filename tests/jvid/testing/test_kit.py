@@ -105,7 +105,8 @@ def test_what_does_not_apply_is_skipped_with_a_reason():
     skipped = [each for each in report.outcomes if each.status == "skipped"]
     assert {each.check for each in skipped} == {
         "a_missing_condition_is_named", "conditions_are_read_each_time", "predicts_x_0", "as_referenced",
-        "the_true_time_is_best", "weights_are_read_each_time", "holds_for_other_options",
+        "the_true_time_is_best", "weights_are_read_each_time", "holds_for_other_options", "conditions_are_read_whole",
+        "predictions_are_calibrated",
     }  # fmt: skip
     assert all(
         "conforms(..., " in each.detail for each in skipped if each.check != "weights_are_read_each_time"
