@@ -96,6 +96,7 @@ def conforms(
             count = examples if name in wanted else min(examples, 3)
             trial = Trial(examples=count, options=options, at=at, **settings)
             trial.leaks, trial.declared, trial.budget = leaks, frozenset(context), budget
+            trial.pristine = pristine
             outcome = _outcome(each, called, trial, context, expected.get(name), len(wanted), pristine)
             if name in wanted:
                 outcomes.append(attrs.evolve(outcome, named=only is not None))

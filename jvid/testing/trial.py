@@ -78,6 +78,7 @@ class Trial:
         ranges: values of the options that it is built with: lowest and highest ``(low, high)``, or a list.
         options: of the kind, see ``declare``.
         at: run each property on this example alone.
+        pristine: a copy of the subject from before any check, not to be called but copied; None where there is none.
     """
 
     examples: int = 25
@@ -101,6 +102,7 @@ class Trial:
     falsified: Mapping[str, Any] | None = attrs.field(default=None, init=False)
     leaks: list[str] = attrs.field(factory=list, init=False)
     of: Trial | None = attrs.field(default=None, init=False, repr=False)
+    pristine: Any = attrs.field(default=None, init=False, repr=False)
     budget: Budget = attrs.field(factory=Budget, init=False, repr=False)
 
     def option(self, name: str) -> Any:
@@ -205,6 +207,11 @@ class Trial:
         from jvid.testing import strategies
 
         return strategies.times(*self.times)
+
+    def even_moments(self, count: int = 12) -> list[float]:
+        """Times between the lowest and the highest, evenly: what is drawn is near the ends as often as between them."""
+        low, high = self.times
+        return [round(low + (high - low) * (k + 0.5) / count, 6) for k in range(count)]
 
     def latents(self, shape: Sequence[int], seed: int, dtype: torch.dtype | None = None) -> torch.Tensor:
         """Standard normal latents that depend on shape and seed alone, in ``dtype`` or the last of ``self.dtype``."""

@@ -92,8 +92,13 @@ def a_clip_is_alone(subject: Any, trial: Trial) -> None:
         whole = predicted(subject, x, time(t_each), cond)
         mates = x.clone()
         mates[1:] *= -3.0
-        found = predicted(subject, mates, time(t_each), _of_others(cond, b))
+        others = _of_others(cond, b)
+        found = predicted(subject, mates, time(t_each), others)
         trial.close(found[:1], whole[:1], "clip 0 among clips of other latents and conditions")
+        if 1 in trial.batch:
+            last = slice(b - 1, b)
+            alone = predicted(subject, mates[last].clone(), time(t_each[-1]), rows(others, last, b))
+            trial.close(alone, found[last], f"clip {b - 1} alone and among clips of another condition")
         for row in range(b) if 1 in trial.batch else ():
             part = slice(row, row + 1)
             alone = predicted(subject, x[part].clone(), time(t_each[row]), rows(cond, part, b))

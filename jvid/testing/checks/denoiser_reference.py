@@ -19,8 +19,7 @@ def as_referenced(subject: Any, trial: Trial) -> None:
 
     shapes = trial.shapes() | trial.shapes(batch=trial.batch[:1], frames=trial.longer(17))
 
-    @trial.given(shape=shapes, t=trial.moments(), seed=seeds(), options=trial.versions())
-    def _(shape: tuple[int, ...], t: float, seed: int, options: dict[str, Any]) -> None:
+    def agrees(shape: tuple[int, ...], t: float, seed: int, options: dict[str, Any]) -> None:
         t = round(t, 6)  # an equation may square it
         denoiser, equation = trial.version(subject, options), trial.equation(options)
         x, cond = noisy(denoiser, trial, shape, t, seed), condition_of(trial, shape[0], shape[2])
@@ -28,4 +27,7 @@ def as_referenced(subject: Any, trial: Trial) -> None:
         got = predicted(denoiser, x, time(t), cond)
         compared.agree(got, expected, f"x_0 at t {t:g}", trial.tolerance)
 
+    trial.given(shape=shapes, t=trial.moments(), seed=seeds(), options=trial.versions())(agrees)
+    fixed = {"shape": trial.fitting([(1, 1, 2, 2, 2)])[0], "seed": 3, "options": {}}
+    trial.each([{**fixed, "t": t} for t in trial.even_moments()], agrees)
     compared.finish()

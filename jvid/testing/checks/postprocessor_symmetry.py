@@ -36,7 +36,7 @@ def time_has_no_direction(subject: Any, trial: Trial) -> None:
 
 @check("postprocessor")
 def colours_mean_nothing(subject: Any, trial: Trial) -> None:
-    """Shifted channels, and scaled or negated latents, come out so (``affine=False`` for one with bounds of its own)."""
+    """Shifted or exchanged channels, and scaled or negated latents, come out so (``affine=False`` for bounds of its own)."""
     if not trial.option("affine"):
         trial.skip("it compares latents with numbers of its own, on purpose")
     scales = st.sampled_from([0.25, -1.0, 8.0])
@@ -49,6 +49,7 @@ def colours_mean_nothing(subject: Any, trial: Trial) -> None:
         # Shifts of a size that the sum does not round much.
         shift = torch.linspace(4.0, -2.0, shape[1], dtype=x.dtype, device=x.device).view(1, -1, 1, 1, 1)
         trial.close(subject(x + shift) - shift, out, "the clip with each channel shifted", EXACT)
+        trial.close(subject(x.flip(1)).flip(1), out, "the clip with its channels in reverse", EXACT)
 
 
 @check("postprocessor")

@@ -6,6 +6,7 @@ plans that it takes.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import pickle
@@ -98,7 +99,11 @@ def experts_are_declared(subject: Any, trial: Trial) -> None:
 @check("selector")
 def the_same_in_any_order(subject: Any, trial: Trial) -> None:
     """Pure: in any order, again and again, in turn with other plans, the same step and u give the same weights."""
-    questions = [(step, keyed_uniform(seed, (step.index,))) for seed in range(3) for step in _walk(trial)]
+    counts = sorted(trial.option("counts"))
+    walks = [even_walk(SCHEDULES[0], count) for count in {counts[0], counts[len(counts) // 2], counts[-1]}]
+    questions = [
+        (step, keyed_uniform(seed, (step.index,))) for seed in range(3) for walk in walks for step in walk
+    ]
     first = [dict(subject(step, u)) for step, u in questions]
     for order in (range(len(questions) - 1, -1, -1), [i for i in range(len(questions)) for _ in range(2)]):
         for i in order:
@@ -107,6 +112,14 @@ def the_same_in_any_order(subject: Any, trial: Trial) -> None:
             assert again == first[i], (
                 f"step {step.index} of {step.count} with u {u:.3g}: {first[i]} once, {again} later"
             )
+    if trial.pristine is None:
+        return
+    fresh = copy.deepcopy(trial.pristine)  # what the subject keeps by now would hide that it keeps anything
+    for (step, u), expected in reversed(list(zip(questions, first, strict=True))):
+        again = dict(fresh(step, u))
+        assert again == expected, (
+            f"step {step.index} of {step.count} with u {u:.3g}: {expected}, of a fresh copy {again}: it keeps what it chose"
+        )
 
 
 @check("selector")

@@ -22,15 +22,7 @@ def as_referenced(subject: Any, trial: Trial) -> None:
     window = trial.option("window") or 4
     longer = trial.shapes() | trial.shapes(batch=trial.batch[:1], frames=trial.longer(window))
 
-    @trial.given(
-        shape=longer,
-        t=trial.moments(),
-        seed=seeds(),
-        options=trial.versions(),
-        same=st.booleans(),
-        mixing=st.sampled_from([0.3, 0.0]),
-    )
-    def _(
+    def agrees(
         shape: tuple[int, ...], t: float, seed: int, options: dict[str, Any], same: bool, mixing: float
     ) -> None:
         t = round(t, 6)  # an equation may square it
@@ -40,4 +32,15 @@ def as_referenced(subject: Any, trial: Trial) -> None:
         expected = stated(equation, Inner(mixing=mixing), x, time(t).to(x.device), cond)
         compared.agree(predicted(wrapped, x, time(t), cond), expected, f"x_0 at t {t:g}")
 
+    trial.given(
+        shape=longer,
+        t=trial.moments(),
+        seed=seeds(),
+        options=trial.versions(),
+        same=st.booleans(),
+        mixing=st.sampled_from([0.3, 0.0]),
+    )(agrees)
+    shape = trial.fitting([(1, 1, 2, 2, 2)])[0]
+    fixed = {"shape": shape, "seed": 3, "options": {}, "same": False, "mixing": 0.3}
+    trial.each([{**fixed, "t": t} for t in trial.even_moments()], agrees)
     compared.finish()

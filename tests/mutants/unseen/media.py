@@ -56,10 +56,14 @@ class BatchStatistics(_Means):
         return (rows - rows.mean(0)) / (rows.std(0) + 1e-5)
 
 
+FLOOR = 255.0**2 * 1e-10
+"""Of a mean square: equal clips have 100 dB."""
+
+
 def _psnr(clips: Any, reference: Any) -> float:
     count = min(len(clips), len(reference))
     error = ((clips.array[:count].astype(float) - reference.array[:count].astype(float)) ** 2).mean()
-    return float(10.0 * np.log10(255.0**2 / error))
+    return float(10.0 * np.log10(255.0**2 / max(error, FLOOR)))
 
 
 class _Psnr:
@@ -78,7 +82,7 @@ class PeakOfOne(_Psnr):
     """The peak is 1, of pixels that go to 255."""
 
     def of(self, one: np.ndarray, two: np.ndarray) -> float:
-        return float(-10.0 * np.log10(((one.astype(float) - two.astype(float)) ** 2).mean()))
+        return float(-10.0 * np.log10(max(((one.astype(float) - two.astype(float)) ** 2).mean(), FLOOR)))
 
 
 @unseen("metric", ordered=True, reference=_psnr)
@@ -87,7 +91,7 @@ class MeanOfDecibels(_Psnr):
 
     def of(self, one: np.ndarray, two: np.ndarray) -> float:
         errors = ((one.astype(float) - two.astype(float)) ** 2).mean((2, 3, 4))
-        return float(10.0 * np.log10(255.0**2 / errors).mean())
+        return float(10.0 * np.log10(255.0**2 / errors.clip(FLOOR)).mean())
 
 
 @unseen("metric", ordered=True, reference=_psnr)
@@ -95,7 +99,7 @@ class DifferenceOfBytes(_Psnr):
     """The difference of unsigned bytes wraps round."""
 
     def of(self, one: np.ndarray, two: np.ndarray) -> float:
-        return float(10.0 * np.log10(255.0**2 / ((one - two).astype(float) ** 2).mean()))
+        return float(10.0 * np.log10(255.0**2 / max(((one - two).astype(float) ** 2).mean(), FLOOR)))
 
 
 def _spread(clips: Any, reference: Any) -> float:
