@@ -49,8 +49,7 @@ def every_edge_counts(subject: Any, trial: Trial) -> None:
     if trial.option("cropped"):
         trial.skip("it reads the middle of a picture, on purpose")
 
-    @trial.fewer(MOST).given(clips=drawn_clips(trial))
-    def _(clips: tuple[int, int, int, int]) -> None:
+    def edges(clips: tuple[int, int, int, int]) -> None:
         _, frames, side, seed = clips
         array = drawn_frames(1, frames, side, seed)
         before = rows_of(subject, array)
@@ -68,6 +67,10 @@ def every_edge_counts(subject: Any, trial: Trial) -> None:
                 assert any(_moved(rows, after[key]).any() for key, rows in before.items()), (
                     f"{wide} of {array.shape[axis]} pixels at the {where} were inverted in all frames, and no row moved"
                 )
+
+    trial.fewer(MOST).given(clips=drawn_clips(trial))(edges)
+    if "sides" not in trial.declared:  # pictures in use are larger than those that are drawn
+        trial.each([{"clips": (1, 2, 48, 1)}], edges)
 
 
 def _moved(one: np.ndarray, two: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from jvid.core.protocols import Level, NoiseSchedule
 from jvid.schedules import FlowMatching
+from jvid.solvers import DDIM
 from jvid.testing.checking import check
 from jvid.testing.oracles import GaussianOracle
 from jvid.testing.solving import SolverRun, Twin, draws, latents_at, path
@@ -23,6 +24,9 @@ SCHEDULES: dict[str, NoiseSchedule] = {
     "flow matching": FlowMatching(),
 }
 RATIOS = (2.0, 0.5)
+TURNS = (-1.0, -0.5)
+"""Steps back up: a solver may take its past along, or begin anew."""
+WORSE = 1.2
 LENGTHS = (0.02, 0.01, 0.005)
 PAST, AFTER = 4, 3
 """Steps before the one that is measured, and behind it: the last ones of a plan may be of lower order."""
@@ -32,10 +36,13 @@ T = 0.55
 
 
 def _error(subject: Any, schedule: NoiseSchedule, ratio: float, length: float, trial: Trial) -> float:
-    """The error of a last step that is ``ratio`` times as long as those before it, which start from the exact x each."""
+    """The error of a last step that is ``ratio`` times as long as those before it, which start from the exact x each.
+
+    A ratio below 0 is a step back up.
+    """
     oracle = GaussianOracle(schedule, mean=0.7, std=0.6)
     times = [T + length * (PAST - k) for k in range(PAST + 1)]
-    times += [T - length * (ratio + k) for k in range(AFTER + 1)]
+    times += [T - length * (ratio + k * math.copysign(1.0, ratio)) for k in range(AFTER + 1)]
     steps = path(schedule, times)[: PAST + 1]
     first = steps[0].start
 
@@ -52,7 +59,7 @@ def _error(subject: Any, schedule: NoiseSchedule, ratio: float, length: float, t
 
 @check("solver")
 def a_step_is_as_good_as_its_order(subject: Any, trial: Trial) -> None:
-    """From an exact past, the error of a step twice or half as long as those before falls with one order more than is claimed."""
+    """From an exact past, a step of another length has an error of its order; one back up is as good as one of first order."""
     if draws(subject, trial.device):
         trial.skip("it is stochastic: a single step has no exact answer")
     order = int(subject.order)
@@ -72,4 +79,10 @@ def a_step_is_as_good_as_its_order(subject: Any, trial: Trial) -> None:
             assert good, (
                 f"{where}, a step {ratio:g} times as long as those before: its error is of order {measured:.2f}, expected "
                 f"{order + 1} as of steps of one length (lengths and errors {shown})"
+            )
+        for ratio in TURNS:
+            found, first = (_error(each, schedule, ratio, LENGTHS[0], trial) for each in (subject, DDIM()))
+            assert found <= WORSE * first + EXACT, (
+                f"{where}, a step of {ratio:g} times the length of those before, back up: its error is {found:.2e}, that of a "
+                f"step of first order {first:.2e}"
             )

@@ -14,6 +14,7 @@ from torch import Tensor
 from jvid.core.protocols import Denoise, Level, Noise, Step
 from jvid.core.sampler import Sampler
 from jvid.core.state import State
+from jvid.schedules import FlowMatching
 from jvid.solvers import DDIM, DDPM, DPMPP2M, DPMPP2MSDE
 from jvid.solvers.history import log_snr
 from jvid.solvers.kernel import coefficients
@@ -154,8 +155,7 @@ class _Again(DDIM):
 @unseen("sampler", frames=(2, 3, 4), examples=3, reference=implicit)
 def scaled_once_more() -> Sampler:
     """Latents are divided by sqrt(alpha^2 + sigma^2) before each step, as a solver of ratios has it, on flow matching too."""
-    made = _sampler(Sampler, _Again())
-    return attrs.evolve(made, experts=dict(reversed(made.experts.items())))
+    return attrs.evolve(_sampler(Sampler, _Again()), schedule=FlowMatching())
 
 
 class _Late(Sampler):
