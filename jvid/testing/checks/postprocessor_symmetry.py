@@ -61,7 +61,7 @@ def beside_itself(subject: Any, trial: Trial) -> None:
         (height, width)
         for height in (trial.heights or trial.sides)
         for width in (trial.widths or trial.sides)
-        if 2 * width in (trial.widths or trial.sides) or not {"widths", "sides"} & trial.declared
+        if 2 * width in (trial.widths or trial.sides) or not {"widths", "sides"}.intersection(trial.declared)
     }
     if not sizes:
         trial.skip("it takes no clip of twice the width of another")
