@@ -90,7 +90,7 @@ class even_in_sigma(Evenly):
         return [1.0, *inner, 0.0]
 
 
-@mutant("grid", "every_step_goes_somewhere", rising=True)
+@mutant("grid", "levels_are_levels", rising=True)
 class restarts_of_no_length(Evenly):
     """A restart goes back by no step."""
 
