@@ -101,7 +101,7 @@ def the_same_each_time(subject: Any, trial: Trial) -> None:
 
 @check("grid")
 def levels_are_levels(subject: Any, trial: Trial) -> None:
-    """A sampler can use it: finite levels, the first the noisiest, the last clean where declared; with ``rising=True`` one rises."""
+    """A sampler can use it: finite levels, the first the noisiest, the last clean if declared; with ``rising=True`` one rises."""
     for schedule, times in _times(subject, trial):
         rises = any(now < then for now, then in pairwise(times))
         assert rises or not trial.option("rising"), f"it never steps back up on {schedule}, as is declared"
