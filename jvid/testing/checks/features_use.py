@@ -26,7 +26,7 @@ def every_frame_counts(subject: Any, trial: Trial) -> None:
 
     @trial.fewer(MOST).given(clips=drawn_clips(trial))
     def _(clips: tuple[int, int, int, int]) -> None:
-        _, frames, side, seed = clips
+        _, frames, side, seed = _of_several(clips, trial)
         array = drawn_frames(1, frames, side, seed)
         before = rows_of(subject, array)
         for frame in range(frames):
@@ -50,7 +50,7 @@ def every_edge_counts(subject: Any, trial: Trial) -> None:
         trial.skip("it reads the middle of a picture, on purpose")
 
     def edges(clips: tuple[int, int, int, int]) -> None:
-        _, frames, side, seed = clips
+        _, frames, side, seed = _of_several(clips, trial)
         array = drawn_frames(1, frames, side, seed)
         before = rows_of(subject, array)
         wide = max(1, side // 16)
@@ -59,18 +59,24 @@ def every_edge_counts(subject: Any, trial: Trial) -> None:
                 other = array.copy()
                 strip = [slice(None)] * 5
                 strip[axis] = slice(None, wide) if first else slice(-wide, None)
-                other[tuple(strip)] = 255 - other[tuple(strip)]
+                other[tuple(strip)] = drawn_frames(1, frames, side, seed + 1)[tuple(strip)]
                 after = rows_of(subject, other)
                 where = {(2, True): "top", (2, False): "bottom", (3, True): "left", (3, False): "right"}[
                     axis, first
                 ]
                 assert any(_moved(rows, after[key]).any() for key, rows in before.items()), (
-                    f"{wide} of {array.shape[axis]} pixels at the {where} were inverted in all frames, and no row moved"
+                    f"{wide} of {array.shape[axis]} pixels at the {where} were replaced in all frames, and no row moved"
                 )
 
     trial.fewer(MOST).given(clips=drawn_clips(trial))(edges)
     if "sides" not in trial.declared:  # pictures in use are larger than those that are drawn
         trial.each([{"clips": (1, 2, 48, 1)}], edges)
+
+
+def _of_several(clips: tuple[int, int, int, int], trial: Trial) -> tuple[int, int, int, int]:
+    """Clips of several frames where the network takes such: of one frame there is no motion to read."""
+    count, frames, side, seed = clips
+    return count, max(frames, min((each for each in trial.frames if each > 1), default=frames)), side, seed
 
 
 def _moved(one: np.ndarray, two: np.ndarray) -> np.ndarray:
