@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -21,7 +22,9 @@ from jvid.denoisers.parameterized import Parameterized
 from jvid.ensemble.deferred import made
 from jvid.errors import InputError
 from jvid_models.adapters.pipelines import PipelineDenoiser
+from jvid_models.adapters.movable import movable
 from jvid_models.adapters.pipelines.latest import Latest
+from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.outputs import PipelineOutputs
 from jvid_models.adapters.pipelines.prompts import prompts_of
 from jvid_models.adapters.unet_network import UNetNetwork
@@ -94,10 +97,18 @@ class PublishedNetwork(nn.Module):
         if isinstance(self._native, UNetNetwork) and self._native.fast:
             self._native = UNetNetwork(accelerate(network, checkpointing=True), self._native.levels)
 
+    def take_stock_forward(self) -> None:
+        """Evaluate the layers as modules, as sharding needs: of a UNet the stock forward in place of the fast one."""
+        if isinstance(self._native, UNetNetwork):
+            self._native = attrs.evolve(self._native, fast=False)
+
     def _arrive(self, device: torch.device) -> None:
-        """Encoders follow the network, which the trainer moves."""
+        """Encoders follow the network, which the trainer moves: within a call its weights may be gathered, and stay."""
         if device != self._place:
-            self.model.denoiser.pipe.to(device)
+            modules = modules_of(self.model.denoiser.pipe)
+            for module in movable(modules).values():
+                if module is not self.network:
+                    module.to(device)
             self._conditions.forget()
             self._outputs.forget()
             self._place = device

@@ -94,6 +94,16 @@ def accelerated(network: nn.Module, checkpointing: bool = False) -> nn.Module:
     return TextConditioned(fast, network.text) if isinstance(network, TextConditioned) else fast
 
 
+def by_modules(network: nn.Module, checkpointing: bool = False) -> nn.Module:
+    """The network in its stock forward, which calls its layers as modules; with ``checkpointing`` as of `accelerated`."""
+    if isinstance(network, PublishedNetwork):
+        network.take_stock_forward()
+        return accelerated(network, checkpointing)
+    if checkpointing:
+        unet_of(network).enable_gradient_checkpointing()
+    return network
+
+
 def bare(network: nn.Module) -> nn.Module:
     """The network that `build_network` and `conditioned` made, out of what computes it."""
     if isinstance(network, TextConditioned):

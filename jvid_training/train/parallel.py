@@ -4,6 +4,7 @@
     full    a part of the weights, gradients, moments and averages in each process; a block   fully_shard
             is gathered while it is evaluated
 
+Of a published network with adapters the weights that are not trained are sharded too; they have no gradients to exchange.
 Both average the gradients of equal shares of a batch, so a step is the same but for the order of sums. The fast forward of UNets
 does not call their blocks as modules, by which blocks are gathered and compiled: with either the stock forward is evaluated.
 """
@@ -21,11 +22,12 @@ from torch import Tensor, nn
 
 from jvid.errors import InputError
 from jvid_training.jobs.ranks import Ranks
+from jvid_training.published.network import PublishedNetwork
 from jvid_training.recipe import Recipe
-from jvid_training.train.networks import accelerated, unet_of
+from jvid_training.train.networks import accelerated, by_modules
 from jvid_training.train.precision import Precision
 
-__all__ = ["Parallel", "blocks", "compile_backend", "whole"]
+__all__ = ["Parallel", "blocks", "compile_backend", "gathered", "whole"]
 
 
 class Parallel:
@@ -39,7 +41,7 @@ class Parallel:
         precision: that the network computes in.
 
     Raises:
-        InputError: a published model is to be sharded or compiled, or a sharded network to be sampled.
+        InputError: a published model is to be compiled, or a sharded network to be sampled.
     """
 
     def __init__(
@@ -50,23 +52,22 @@ class Parallel:
         self.sharded = training.sharding == "full" and ranks.world > 1
         self._accelerator = accelerator
         backend = compile_backend(recipe)
-        if recipe.published is not None and (self.sharded or backend):
-            key = "training.sharding" if self.sharded else "training.compile"
-            raise InputError(f"{key}: got a published model, expected a network of a factory; leave it out")
+        if recipe.published is not None and backend:
+            raise InputError(
+                "training.compile: got a published model, expected a network of a factory; leave it out"
+            )
         if self.sharded and training.samples_every:
             raise InputError(
                 "training.samples_every: one process makes the samples, and of a sharded network it has a part; set it to 0"
             )
         fast = recipe.kind in ("image", "video") and not (self.sharded or backend)
-        if training.checkpointing and not fast:
-            unet_of(network).enable_gradient_checkpointing()
+        self._called: Any = (accelerated if fast else by_modules)(network, training.checkpointing)
         if backend:
             # In place: a module that wraps it would put its name before those of the parameters.
             for module in [*blocks(network)] if self.sharded else [network]:
                 module.compile(backend=backend)
         if self.sharded:
             _shard(network, accelerator.device, ranks.world, precision)
-        self._called: Any = accelerated(network, training.checkpointing) if fast else network
 
     def connect(self) -> None:
         """Average gradients over the processes from here on; before it, the parameters get their values."""
@@ -106,6 +107,21 @@ def blocks(network: nn.Module) -> Iterator[nn.Module]:
             yield from blocks(child)
 
 
+def gathered(network: nn.Module) -> list[nn.Module]:
+    """The modules each of which is gathered while it is evaluated, those within another one first.
+
+    Of a published network: the classes that diffusers declares as blocks that are not split (``_no_split_modules``), and of the
+    `blocks` those without any. Of another network: the `blocks`.
+    """
+    if not isinstance(network, PublishedNetwork):
+        return [*blocks(network)]
+    declared = set(getattr(network.network, "_no_split_modules", None) or ())
+    found = [module for module in network.modules() if type(module).__name__ in declared]
+    known = {inner for module in found for inner in module.modules()}
+    others = [block for block in blocks(network) if known.isdisjoint(block.modules())]
+    return [*reversed(found), *others]
+
+
 def whole(tensor: Tensor) -> Tensor:
     """A sharded tensor's whole value, gathered from all processes; any other as it is."""
     gather = getattr(tensor, "full_tensor", None)
@@ -126,8 +142,13 @@ def _shard(network: nn.Module, device: torch.device, world: int, precision: Prec
 
     mesh = init_device_mesh(device.type, (world,))
     # Blocks cross the processes in the precision that they compute in; gradients are summed in float32.
-    policy = MixedPrecisionPolicy(param_dtype=precision.dtype, reduce_dtype=torch.float32)
-    for block in blocks(network):
+    # Autocast rounds the inputs of a published network's layers, where its own code does not keep them: its times are float64.
+    policy = MixedPrecisionPolicy(
+        param_dtype=precision.dtype,
+        reduce_dtype=torch.float32,
+        cast_forward_inputs=not isinstance(network, PublishedNetwork),
+    )
+    for block in gathered(network):
         if any(True for _ in block.parameters()):
             fully_shard(block, mesh=mesh, mp_policy=policy)
     fully_shard(network, mesh=mesh, mp_policy=policy)

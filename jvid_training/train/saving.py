@@ -171,10 +171,16 @@ class Saver:
     def _read_parts(self, path: Path) -> None:
         own, parameters = self._tensors(), trained(self._network)
         moments = moments_like(path, parameters)
+        # Buffers are read beside the network's own, which it compares: the mark of the weights that adapters belong to.
+        buffers = {name for name, _ in self._network.named_buffers()}
+        own["model"] = {
+            name: each.clone() if name in buffers else each for name, each in own["model"].items()
+        }
         tensors = {f"{group}.{name}": each for group in ("model", "ema") for name, each in own[group].items()}
         read_shards(
             path, {**tensors, **{f"moments.{key}": each for key, each in moments.items()}}, self._group
         )
+        self._network.load_state_dict(own["model"])
         set_moments(self._optimizer, parameters, iter(moments.items()))
 
     def _check_shared(self, what: str) -> None:
