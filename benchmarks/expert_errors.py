@@ -18,7 +18,8 @@ from torch import Tensor
 from jvid.core.conditions import for_expert
 from jvid.core.keyed import keyed_normal
 from jvid.ensemble import Source
-from jvid_training.data.windows import Windows, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import Windows
 from jvid_training.recipe import load_recipe
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97)

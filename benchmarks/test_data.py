@@ -23,7 +23,8 @@ from jvid_training.data.loading import Share
 from jvid_training.data.manifest import Manifest, save_manifest
 from jvid_training.data.sequences import Sequence, Sequences
 from jvid_training.data.shards import RowWriter, Shards
-from jvid_training.data.windows import Windows, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import Windows
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train.networks import accelerated, build_network
 from jvid_training.train.objectives import objective_of
@@ -137,16 +138,16 @@ def recipe_of(folder: Path, kind: str, network: dict[str, Any]) -> Recipe:
     })  # fmt: skip
 
 
-def make_rows(folder: Path, clips: int = 512) -> None:
-    """Latents of UCF-101's form at 64x64, and 101 classes."""
+def make_rows(folder: Path, shards_of: int = 150, clips: int = 4) -> None:
+    """Latents at 64x64 of 101 classes in as many shards as UCF-101's training list has, more than are open at a time."""
     random = np.random.default_rng(0)
     sequences, shards = [], {}
-    for shard in range(clips // 64):
+    for shard in range(shards_of):
         name = f"shard-{shard:05d}"
         writer = RowWriter(folder / f"{name}.latents.safetensors", np.float32, (4, 8, 8))
-        for k in range(64):
+        for k in range(clips):
             writer.append(random.standard_normal((FRAMES, 4, 8, 8), np.float32))
-            clip = f"Class{(64 * shard + k) % 101}"
+            clip = f"Class{(clips * shard + k) % 101}"
             sequences.append(
                 Sequence(f"{clip}/{shard}-{k}.avi", clip, "g08", 0, False, FRAMES * k, FRAMES, name)
             )

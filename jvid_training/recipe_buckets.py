@@ -127,8 +127,6 @@ def check_buckets(recipe: Any, where: str) -> None:
         raise InputError(
             f"{where}: {key} cuts squares, and {name} has others; leave it out, or give each bucket equal sides"
         )
-    if recipe.published is not None:
-        raise InputError(f"{where}: {name} beside network.pipeline, whose call has one size; leave it out")
     if recipe.kind == "autoencoder":
         raise InputError(
             f"{where}: {name} of kind 'autoencoder', which learns from square frames of any file; leave it out"

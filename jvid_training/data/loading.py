@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import torch
@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from jvid.errors import JvidError
 
-__all__ = ["Loader", "Share", "stacked"]
+__all__ = ["Loader", "MakesBatches", "Share", "stacked"]
 
 Batch = dict[str, Tensor]
 Key = tuple[int, int]
@@ -68,8 +68,19 @@ class Share:
         return stacked(self.objective, self.source, self.seed, step, self.places(part), self.batch)
 
 
-def stacked(objective: Any, source: Any, seed: int, step: int, places: Iterable[int], batch: int) -> Batch:
+@runtime_checkable
+class MakesBatches(Protocol):
+    """An objective that makes samples together, in less time than one by one."""
+
+    def samples(self, source: Any, seed: int, step: int, places: Sequence[int], batch: int) -> Batch:
+        """What ``sample`` makes at each place, stacked."""
+        ...
+
+
+def stacked(objective: Any, source: Any, seed: int, step: int, places: Sequence[int], batch: int) -> Batch:
     """The samples at ``places`` of a global batch, stacked."""
+    if isinstance(objective, MakesBatches):
+        return objective.samples(source, seed, step, places, batch)
     samples = [objective.sample(source, seed, step, place, batch) for place in places]
     return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
 

@@ -191,7 +191,7 @@ class Sequences(Listed[Sequence]):
             self.names["shard"][columns["shard"][index]],
             _captions(self.texts["captions"][clip]),
             json.loads(attributes) if attributes else {},
-            int(columns[_BUCKET][index]) if _BUCKET in columns else 0,
+            self.bucket(index),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -203,6 +203,22 @@ class Sequences(Listed[Sequence]):
 
     def __iter__(self) -> Iterator[Sequence]:
         return (self[index] for index in range(len(self)))
+
+    def action(self, row: int) -> str:
+        """The action of a sequence's clip."""
+        return self.names["action"][self.columns["action"][self.columns["of_clip"][row]]]
+
+    def captions_of(self, row: int) -> tuple[str, ...]:
+        """The captions of a sequence's clip."""
+        return _captions(self.texts["captions"][int(self.columns["of_clip"][row])])
+
+    def bucket(self, row: int) -> int:
+        """The place of a sequence in the manifest's buckets."""
+        return int(self.columns[_BUCKET][row]) if _BUCKET in self.columns else 0
+
+    def place(self, row: int) -> tuple[str, int]:
+        """The shard of a sequence, and its first row there."""
+        return self.names["shard"][self.columns["shard"][row]], int(self.columns["offset"][row])
 
     def of_each(self, name: str) -> np.ndarray:
         """A column with a value for each sequence; ``action`` and ``actor`` are the clips'."""

@@ -17,8 +17,9 @@ import json
 import os
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -29,7 +30,7 @@ import numpy as np
 from jvid.errors import InputError
 from jvid.refusals import refusal, unreadable
 
-__all__ = ["RowWriter", "Shards"]
+__all__ = ["RowWriter", "Rows", "Shards"]
 
 _NAMES = {"float32": "F32", "float16": "F16", "uint8": "U8"}
 _DTYPES = {name: np.dtype(dtype) for dtype, name in _NAMES.items()}
@@ -76,6 +77,15 @@ class RowWriter:
         """Close the file as it is."""
         with suppress(OSError):
             self._file.close()
+
+
+@attrs.frozen
+class Rows:
+    """``count`` rows of a shard from ``first`` on."""
+
+    shard: str
+    first: int
+    count: int
 
 
 @attrs.frozen(eq=False)
@@ -153,27 +163,54 @@ class Shards:
         Raises:
             InputError: the file cannot be read, or is not what was written.
         """
-        name = f"{shard}.{kind}"
-        file = self._opened(name)
-        rows = np.empty((count, *file.shape[1:]), file.dtype)
-        width = rows.nbytes // max(count, 1)
+        return self.read_all(kind, [Rows(shard, first, count)], lambda number: clip)[0]
+
+    def read_all(self, kind: str, places: Sequence[Rows], clip: Callable[[int], str]) -> np.ndarray:
+        """Several reads of as many rows each, shard by shard: rows ``(n, count, *row)`` in the order of ``places``.
+
+        Args:
+            kind: as of `read`.
+            places: of the rows; of one count, and of rows of one shape.
+            clip: whose rows those of a place are, by its number.
+
+        Raises:
+            InputError: as `read`.
+        """
+        order = sorted(range(len(places)), key=lambda number: (places[number].shard, places[number].first))
+        count = places[0].count
+        first = self._opened(f"{places[order[0]].shard}.{kind}")
+        found = np.empty((len(places), count, *first.shape[1:]), first.dtype)
+        size = found.nbytes // len(places)
+        view = memoryview(found.reshape(-1).view(np.uint8)) if found.nbytes else memoryview(b"")
+        for number in order:
+            place = places[number]
+            name = f"{place.shard}.{kind}"
+            file = self._opened(name)
+            if place.count != count or file.shape[1:] != first.shape[1:] or file.dtype != first.dtype:
+                raise ValueError(f"rows of {name} differ from those of {places[order[0]].shard}")
+            self._fill(name, file, place.first, count, view[number * size :][:size], partial(clip, number))
+        return found
+
+    def _fill(
+        self, name: str, file: _Open, first: int, count: int, view: memoryview, clip: Callable[[], str]
+    ) -> None:
+        """Read rows into memory, and compare them with their checksums."""
         if first < 0 or first + count > file.shape[0]:
-            raise self._damaged(name, f"{file.shape[0]} rows, expected at least {first + count}", clip)
+            raise self._damaged(name, f"{file.shape[0]} rows, expected at least {first + count}", clip())
+        if not view:
+            return
+        width = len(view) // count
         try:
-            got = (
-                os.preadv(file.handle, [rows.data.cast("B")], file.first + first * width)
-                if rows.nbytes
-                else 0
-            )
+            got = os.preadv(file.handle, [view], file.first + first * width)
         except OSError as error:
             raise unreadable(self._path(name), error, "encode again") from None
-        if got != rows.nbytes:
-            raise self._damaged(name, "it is shorter than it was written", clip)
-        if file.sums is not None:
-            for number, row in enumerate(rows, first):
-                if zlib.crc32(row) != file.sums[number]:
-                    raise self._damaged(name, f"row {number} is not the bytes that were written", clip)
-        return rows
+        if got != len(view):
+            raise self._damaged(name, "it is shorter than it was written", clip())
+        if file.sums is None:
+            return
+        for number in range(count):
+            if zlib.crc32(view[number * width : (number + 1) * width]) != file.sums[first + number]:
+                raise self._damaged(name, f"row {first + number} is not the bytes that were written", clip())
 
     def _opened(self, name: str) -> _Open:
         found = self._files.get(name)

@@ -1,8 +1,7 @@
 """Encoded shards as training samples.
 
-Every sample of every step has its own counter-based generator, keyed by ``(seed, step, place in the global
-batch)``. A batch therefore does not depend on the number of processes, on gradient accumulation or on a resume,
-and no loader has a state to save.
+Every sample of every step has its own generator (`jvid_training.data.streams`), keyed by ``(seed, step, place in the global
+batch)``. A batch therefore does not depend on the number of processes, on gradient accumulation or on a resume.
 
 Windows are counted and never listed: window k of an action is found by the cumulated numbers of its sequences.
 
@@ -17,7 +16,7 @@ Held-out samples have a bucket each, by their places, so that their loss is over
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Sequence as Listed
 from pathlib import Path
 from typing import Literal
 
@@ -27,22 +26,13 @@ import torch
 
 from jvid.errors import InputError
 from jvid_training.data.manifest import Manifest, Sequence, load_manifest
-from jvid_training.data.shards import Shards
+from jvid_training.data.sequences import Sequences
+from jvid_training.data.shards import Rows, Shards
+from jvid_training.data.streams import first_uniform
 
 Split = Literal["train", "holdout"]
 HELD_OUT_STEP = 1 << 40
 """The step that samples of held-out actors are drawn at: the same in each validation, and beyond every step of training."""
-
-
-def generator(seed: int, step: int, place: int) -> np.random.Generator:
-    """The generator of one sample; ``place`` is its index in the batch over all processes."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, step, place])))
-
-
-@lru_cache(maxsize=256)
-def first_uniform(seed: int, step: int, place: int) -> float:
-    """The first number of a generator, uniform on [0, 1): what all samples of a step share is drawn once."""
-    return float(generator(seed, step, place).random())
 
 
 _BUCKET = (1 << 40) + 2
@@ -53,11 +43,32 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 @attrs.frozen(eq=False)
 class Window:
-    """``length`` consecutive frames of a sequence."""
+    """``length`` consecutive frames of a sequence, the one in ``row`` of the encoding's."""
 
-    sequence: Sequence
+    sequences: Sequences
+    row: int
     start: int
     length: int
+
+    @property
+    def sequence(self) -> Sequence:
+        """The sequence, made anew each time."""
+        return self.sequences[self.row]
+
+    @property
+    def action(self) -> str:
+        """Of its clip."""
+        return self.sequences.action(self.row)
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """Of its clip."""
+        return self.sequences.captions_of(self.row)
+
+    def rows(self, frame: int | None = None) -> Rows:
+        """Where it is in the shards, or its one frame."""
+        shard, offset = self.sequences.place(self.row)
+        return Rows(shard, offset + self.start + (frame or 0), self.length if frame is None else 1)
 
 
 @attrs.frozen(eq=False)
@@ -80,7 +91,7 @@ class _BucketWindows:
             action = int(np.searchsorted(self.ends, random.random(), "right"))
         rows, ends = self.actions[action]
         chosen = int(random.integers(int(ends[-1])))
-        place = int(np.searchsorted(ends, chosen, "right"))
+        place = int(ends.searchsorted(chosen, "right"))
         begin = int(ends[place - 1]) if place else 0
         return int(rows[place]), chosen - begin
 
@@ -174,9 +185,9 @@ class Windows:
     def draw(self, random: np.random.Generator, bucket: int | None = None) -> Window:
         """An action with equal chances, then one of its windows; of a bucket, with the chances that these have in it."""
         row, start = (self._all if bucket is None else self._buckets[bucket][0]).draw(random)
-        sequence = self.manifest.sequences[row]
-        buckets = self.manifest.buckets
-        return Window(sequence, start, buckets[sequence.bucket].frames if buckets else self.length)
+        sequences, buckets = self.manifest.sequences, self.manifest.buckets
+        length = buckets[sequences.bucket(row)].frames if buckets else self.length
+        return Window(sequences, row, start, length)
 
     def shapes(self) -> dict[int, tuple[int, int, int]]:
         """The number of each bucket that has windows, and the frames, rows and columns of one in latents."""
@@ -188,19 +199,29 @@ class Windows:
                 found[number] = (self.manifest.buckets[number].frames, sides[0], sides[1])
         return found
 
+    def shape(self, window: Window, frame: int | None = None) -> tuple[int, int, int, int]:
+        """That of a window's latents ``(c, f, h, w)``, or of one frame's."""
+        shard, _ = window.sequences.place(window.row)
+        channels, height, width = self._shards.row_shape(shard, "latents")
+        return channels, window.length if frame is None else 1, height, width
+
     def latents(self, window: Window, frame: int | None = None) -> torch.Tensor:
         """Normalised latents ``(c, f, h, w)`` of a window, or of its one frame ``(c, 1, h, w)``."""
-        raw = self._read(window, "latents", frame).astype(np.float32, copy=False)
-        normalised = ((raw - self._mean) / self._std).transpose(1, 0, 2, 3)
-        return torch.from_numpy(np.ascontiguousarray(normalised))
+        return self.stacked_latents([window], None if frame is None else [frame])[0]
+
+    def stacked_latents(self, windows: Listed[Window], frames: Listed[int] | None = None) -> torch.Tensor:
+        """Normalised latents ``(b, c, f, h, w)`` of windows of one shape, or of one frame of each."""
+        raw = self._read(windows, "latents", frames).astype(np.float32, copy=False)
+        normalised = np.subtract(raw, self._mean, out=raw)
+        normalised /= self._std
+        return torch.from_numpy(np.ascontiguousarray(normalised.transpose(0, 2, 1, 3, 4)))
 
     def video(self, window: Window) -> torch.Tensor:
         """Pixels ``(3, f, H, W)`` of a window in [-1, 1]."""
-        raw = torch.from_numpy(self._read(window, "frames", None))
+        raw = torch.from_numpy(self._read([window], "frames", None)[0])
         return raw.permute(3, 0, 1, 2).float() / 127.5 - 1
 
-    def _read(self, window: Window, kind: str, frame: int | None) -> np.ndarray:
-        sequence = window.sequence
-        first = sequence.offset + window.start + (frame or 0)
-        count = window.length if frame is None else 1
-        return self._shards.read(sequence.shard, kind, first, count, sequence.clip)
+    def _read(self, windows: Listed[Window], kind: str, frames: Listed[int] | None) -> np.ndarray:
+        chosen: Listed[int | None] = [None] * len(windows) if frames is None else frames
+        rows = [window.rows(frame) for window, frame in zip(windows, chosen, strict=True)]
+        return self._shards.read_all(kind, rows, lambda number: windows[number].sequence.clip)

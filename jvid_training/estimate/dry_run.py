@@ -21,7 +21,8 @@ from jvid.errors import InputError, JvidError
 from jvid_models.text import EmbeddingTable
 from jvid_models.weights import read_weights
 from jvid_models.words import Words
-from jvid_training.data.windows import Windows, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import Windows
 from jvid_training.estimate.estimate import UTILISATION, Estimate, estimate
 from jvid_training.estimate.gpus import Gpu, gpus_named
 from jvid_training.estimate.published import published_steps
@@ -101,12 +102,12 @@ def dry_run(
     if in_memory(parts.text) and not _takes(parts.network, parts.text):
         parts.objective = None
     assumed: list[str] = []
-    shapes = attrs.evolve(_shapes(recipe, parts, assumed), shares=_shares(recipe, parts, assumed))
+    shapes = attrs.evolve(_shapes(recipe, parts, assumed), shares=_shares(recipe, parts.sources, assumed))
     objective = _objective(recipe, parts, assumed)
     table = objective.table(torch.device("meta")) if isinstance(objective, PredictNoise | Jointly) else None
     held = () if table is None else (table,)
     steps = RecipeSteps(recipe, parts.network, objective, shapes, held)
-    buckets = [bucket for bucket, _ in forms_of(recipe, shapes)] if is_bucketed(recipe.data) else []
+    buckets = [bucket for bucket, _ in forms_of(recipe, shapes.shares)] if is_bucketed(recipe.data) else []
     found = estimate(
         recipe, parts.network, steps, gpus or gpus_named(), utilisation, processes, assumed, buckets
     )
@@ -115,19 +116,20 @@ def dry_run(
 
 def _of_published(recipe: Recipe, gpus: Sequence[Gpu], utilisation: float, processes: int) -> DryRun:
     """The dry run of a recipe with ``network.pipeline``: what refuses its network has no estimate, what refuses the rest has."""
-    model = load_model(recipe, weights=False)
-    steps = published_steps(model, recipe)
-    problem = None
+    model, problem, sources = load_model(recipe, weights=False), None, None
     try:
         check_trackers(recipe.training.trackers)
         _check_out(Path(recipe.out))
-        train = sources_of(recipe)["train"]
-        if isinstance(train, Windows):
+        sources = sources_of(recipe)
+        if isinstance(train := sources["train"], Windows):
             check_latents(model, recipe, train)
     except JvidError as error:
         problem = str(error)
     assumed = ["prompts of as many tokens as a short one has, where the model does not pad them"]
-    found = estimate(recipe, steps.network, steps, gpus, utilisation, processes, assumed)
+    forms = forms_of(recipe, _shares(recipe, sources, assumed))
+    steps = published_steps(model, recipe, forms)
+    buckets = [bucket for bucket, _ in forms] if is_bucketed(recipe.data) else []
+    found = estimate(recipe, steps.network, steps, gpus, utilisation, processes, assumed, buckets)
     return DryRun(found, problem)
 
 
@@ -211,9 +213,9 @@ def _factor(recipe: Recipe, parts: _Parts, assumed: list[str]) -> int:
         return _USUAL_FACTOR
 
 
-def _shares(recipe: Recipe, parts: _Parts, assumed: list[str]) -> tuple[float, ...]:
+def _shares(recipe: Recipe, sources: Sources | None, assumed: list[str]) -> tuple[float, ...]:
     """The share of the steps that are of each bucket, of what was encoded."""
-    windows = (parts.sources or {}).get("train")
+    windows = (sources or {}).get("train")
     if not is_bucketed(recipe.data):
         return ()
     if isinstance(windows, Windows):

@@ -2,13 +2,13 @@
 
     a part of b samples = b calls of one row,      cost(b) = cost(1) + (b - 1) (cost(2) - cost(1))
 
-The pipeline is read without weights. Its own code, run on shapes, gives the arguments of one call. A batch in one call, as of
-jvid's own adapters, has the same operations and activations.
+The pipeline is read without weights. Its own code, run on shapes, gives the arguments of one call, at the size of each bucket. A
+batch in one call, as of jvid's own adapters, has the same operations and activations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -17,11 +17,14 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map
 
 from jvid.errors import InputError, JvidError, one_line
+from jvid_models.adapters.pipelines.call import PLAIN
 from jvid_models.adapters.pipelines.networks import modules_of
-from jvid_training.estimate.step import StepCost, cost_of
+from jvid_models.adapters.pipelines.setting import learn
+from jvid_training.estimate.step import StepCost, cost_of, weighted
 from jvid_training.published.lora import inject
-from jvid_training.published.model import PublishedModel
+from jvid_training.published.model import PublishedModel, sizes_of
 from jvid_training.recipe import Recipe
+from jvid_training.recipe_buckets import Bucket
 from jvid_training.train.precision import DTYPES
 
 __all__ = ["PublishedSteps", "published_steps"]
@@ -49,31 +52,44 @@ class _SquaredOutputs:
 
 
 @attrs.frozen(eq=False)
+class _Call:
+    """A call of one row, and the share of the steps that are of its form.
+
+    Attributes:
+        share: of the steps.
+        shape: ``(c, f, h, w)`` of a sample.
+        args: meta tensors in it.
+        kwargs: as ``args``.
+    """
+
+    share: float
+    shape: tuple[int, ...]
+    args: Any
+    kwargs: Any
+
+
+@attrs.frozen(eq=False)
 class PublishedSteps:
     """Those of a published model; built by `published_steps`.
 
     Attributes:
         recipe: of the run.
         network: on the meta device, with its adapters.
-        shape: ``(c, f, h, w)`` of a sample.
-        args: of a call of one row, meta tensors in it.
-        kwargs: as ``args``.
+        calls: of one row in each form of the recipe's batches, the largest first.
         beside: bytes of the pipeline's other modules, which the run holds for its prompts.
     """
 
     recipe: Recipe
     network: nn.Module
-    shape: tuple[int, ...]
-    args: Any
-    kwargs: Any
+    calls: tuple[_Call, ...]
     beside: int
 
     def batch(self, size: int) -> Mapping[str, tuple[int, ...]]:
-        """The latents of a part."""
-        return {"x": (size, *self.shape)}
+        """The latents of a part; of the largest form."""
+        return {"x": (size, *self.calls[0].shape)}
 
     def cost(self, size: int, checkpointing: bool) -> StepCost | None:
-        """The cost of a part of ``size`` samples; None where the network does not compute layers again.
+        """The mean cost of a part of ``size`` samples; None where the network does not compute layers again.
 
         Raises:
             InputError: a network that does not run on shapes alone.
@@ -85,8 +101,7 @@ class PublishedSteps:
             network.enable_gradient_checkpointing()
         network.train()
         try:
-            one = self._of(1)
-            return one if size == 1 else _extended(one, self._of(2), size)
+            return weighted([(call.share, self._part(call, size)) for call in self.calls])
         except JvidError:
             raise
         except Exception as error:
@@ -98,30 +113,38 @@ class PublishedSteps:
             if checkpointing:
                 network.disable_gradient_checkpointing()
 
-    def _of(self, rows: int) -> StepCost:
+    def _part(self, call: _Call, size: int) -> StepCost:
+        one = self._of(call, 1)
+        return one if size == 1 else _extended(one, self._of(call, 2), size)
+
+    def _of(self, call: _Call, rows: int) -> StepCost:
         training = self.recipe.training
         return cost_of(
             self.network,
             dict(self.network.named_parameters()),
-            _SquaredOutputs(self.args, self.kwargs, rows),
+            _SquaredOutputs(call.args, call.kwargs, rows),
             {},
             DTYPES[training.precision],
             training.accumulate > 1,
         )
 
 
-def published_steps(model: PublishedModel, recipe: Recipe) -> PublishedSteps:
+def published_steps(
+    model: PublishedModel, recipe: Recipe, forms: Sequence[tuple[Bucket, float]]
+) -> PublishedSteps:
     """The steps of a model that was loaded without weights.
 
+    Args:
+        model: of the recipe.
+        recipe: of the run.
+        forms: of its batches, each with its share of the steps (`jvid_training.estimate.shapes.forms_of`).
+
     Raises:
-        InputError: targets of adapters that there are not, or a pipeline that calls its network more than once a step.
+        InputError: targets of adapters that there are not, a size that the pipeline does not take, or a pipeline that calls its
+            network more than once a step.
     """
-    setting, network = model.denoiser.setting, model.network
-    calls = [given for name, given in setting.networks.inputs if name == model.component]
-    if len(calls) != 1:
-        raise InputError(
-            f"{model.denoiser.call.who} calls its {model.component} {len(calls)} times a step: expected one, without guidance"
-        )
+    network = model.network
+    calls = tuple(_call(model, recipe, *form) for form in forms)
     others = [
         each
         for name, each in modules_of(model.whole.pipe).items()
@@ -138,13 +161,26 @@ def published_steps(model: PublishedModel, recipe: Recipe) -> PublishedSteps:
             network.requires_grad_(True)
         else:
             inject(network, recipe.lora)
-    args, kwargs = tree_map(_on_meta, calls[0])
-    steps = PublishedSteps(recipe, network, model.denoiser.shape, args, kwargs, beside)
+    steps = PublishedSteps(recipe, network, calls, beside)
     if recipe.lora is None and (cost := steps.cost(1, False)) is not None:
         # As a run leaves them: processes would wait for their gradients.
         for name in cost.unused:
             network.get_parameter(name).requires_grad_(False)
     return steps
+
+
+def _call(model: PublishedModel, recipe: Recipe, bucket: Bucket, share: float) -> _Call:
+    """The call of the pipeline at the size of a bucket."""
+    denoiser, sizes = model.denoiser, sizes_of(model.denoiser.pipe, recipe, bucket)
+    same = sizes == sizes_of(denoiser.pipe, recipe)
+    setting = denoiser.setting if same else learn(denoiser.call, [PLAIN], sizes)
+    calls = [given for name, given in setting.networks.inputs if name == model.component]
+    if len(calls) != 1:
+        raise InputError(
+            f"{denoiser.call.who} calls its {model.component} {len(calls)} times a step: expected one, without guidance"
+        )
+    args, kwargs = tree_map(_on_meta, calls[0])
+    return _Call(share, setting.layout.shape[1:], args, kwargs)
 
 
 def _on_meta(value: Any) -> Any:

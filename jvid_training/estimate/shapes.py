@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -66,7 +67,7 @@ def batches_of(recipe: Recipe, shapes: Shapes, size: int) -> list[tuple[float, d
         latents = (size, shapes.channels, pixels // shapes.factor, pixels // shapes.factor)
         return [(1.0, {"x": _floats(size, 3, pixels, pixels), "noise": _floats(*latents)})]
     found = []
-    for bucket, share in forms_of(recipe, shapes):
+    for bucket, share in forms_of(recipe, shapes.shares):
         sides = bucket.height // shapes.factor, bucket.width // shapes.factor
         if recipe.kind == "decoder":
             x = _floats(size, shapes.channels, bucket.frames, *sides)
@@ -86,11 +87,16 @@ def batches_of(recipe: Recipe, shapes: Shapes, size: int) -> list[tuple[float, d
     ]
 
 
-def forms_of(recipe: Recipe, shapes: Shapes) -> list[tuple[Bucket, float]]:
-    """The buckets that batches differ in, each with its share of the steps, the largest first."""
+def forms_of(recipe: Recipe, chances: Sequence[float]) -> list[tuple[Bucket, float]]:
+    """The buckets that batches differ in, each with its share of the steps, the largest first.
+
+    Args:
+        recipe: of the run.
+        chances: of the recipe's buckets; equal ones if empty.
+    """
     every = buckets_of(recipe.data)
     shares: dict[Bucket, float] = {}
-    for bucket, share in zip(every, shapes.shares or [1 / len(every)] * len(every), strict=True):
+    for bucket, share in zip(every, chances or [1 / len(every)] * len(every), strict=True):
         form = attrs.evolve(bucket, frames=1) if recipe.kind == "image" else bucket
         shares[form] = shares.get(form, 0.0) + share
     known = [(bucket, share) for bucket, share in shares.items() if share]

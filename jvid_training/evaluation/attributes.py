@@ -22,7 +22,7 @@ from jvid.files import whole_folder, write_json
 from jvid.media.clips import pictures
 from jvid_models.weights import save_weights
 from jvid_training.data.clips import ClipFile
-from jvid_training.data.windows import generator
+from jvid_training.data.streams import generator
 from jvid_training.evaluation.networks.attributes import DESCRIPTION, WEIGHTS, AttributeClassifier
 
 __all__ = ["train_attributes", "values_of"]

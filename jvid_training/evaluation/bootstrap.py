@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jvid_training.data.windows import generator
+from jvid_training.data.streams import generator
 from jvid_training.evaluation.statistics import Moments, root_of
 
 __all__ = ["LEVEL", "frechet_interval", "mean_interval"]

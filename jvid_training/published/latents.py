@@ -10,9 +10,11 @@ from torch import Tensor
 
 import jvid
 from jvid.errors import InputError
-from jvid_training.data.windows import Windows, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import Windows
 from jvid_training.published.model import PublishedModel
 from jvid_training.recipe import Recipe
+from jvid_training.recipe_buckets import buckets_of, is_bucketed
 
 __all__ = ["check_latents", "unnormalised"]
 
@@ -40,14 +42,27 @@ def check_latents(model: PublishedModel, recipe: Recipe, windows: Windows) -> No
                 f"codec {codec.name!r} makes latents of {found}, and {who} denoises {model.space}: they differ in "
                 f"{' and '.join(found.differences(model.space))}; leave [codec] out, which is then the model's own"
             )
+    if is_bucketed(recipe.data):
+        _check_buckets(model, recipe, windows)
+        return
     window = windows.draw(generator(0, 0, 0))
-    latents = windows.latents(window, 0 if recipe.kind == "image" else None)
-    got, expected = tuple(latents.shape), model.denoiser.shape
+    got, expected = windows.shape(window, 0 if recipe.kind == "image" else None), model.denoiser.shape
     if got != expected:
         raise InputError(
             f"{recipe.data.latents} holds latents of {' x '.join(map(str, got))} (channels, frames, rows, columns), and {who} "
             f"makes {' x '.join(map(str, expected))} of clips of this size: encode again"
         )
+
+
+def _check_buckets(model: PublishedModel, recipe: Recipe, windows: Windows) -> None:
+    """Learn the pipeline's call at the size of each bucket: while its network is whole, and before the first step."""
+    for number, (frames, rows, columns) in windows.shapes().items():
+        bucket = buckets_of(recipe.data)[number]
+        length = 1 if recipe.kind == "image" else frames
+        try:
+            model.denoiser.setting_at((1, len(windows.manifest.mean), length, rows, columns))
+        except InputError as error:
+            raise InputError(f"bucket {bucket} (height x width x frames): {error}") from None
 
 
 def _is_own(model: PublishedModel, folder: object) -> bool:

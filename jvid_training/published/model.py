@@ -34,7 +34,8 @@ from jvid_models.adapters.precision import precision
 from jvid_models.ensembles.split import split
 from jvid_training.published.files import check_taken
 from jvid_training.published.prompts import PromptRows
-from jvid_training.recipe import Data, Recipe
+from jvid_training.recipe import Recipe
+from jvid_training.recipe_buckets import Bucket, buckets_of
 
 __all__ = ["PublishedModel", "load_model", "sizes_of"]
 
@@ -137,13 +138,13 @@ def load_model(
     return model
 
 
-def sizes_of(pipe: Any, recipe: Recipe) -> dict[str, int]:
-    """The arguments of a pipeline's call for the sizes of a recipe's data."""
+def sizes_of(pipe: Any, recipe: Recipe, bucket: Bucket | None = None) -> dict[str, int]:
+    """The arguments of a pipeline's call for the sizes of a recipe's data; of its first bucket, or of ``bucket``."""
     call = PipelineCall(pipe, {})
-    data: Data = recipe.data
-    sizes = {"height": data.size, "width": data.size}
+    chosen = buckets_of(recipe.data)[0] if bucket is None else bucket
+    sizes = {"height": chosen.height, "width": chosen.width}
     if call.frames_name is not None:
-        sizes[call.frames_name] = data.frames if recipe.kind == "video" else 1
+        sizes[call.frames_name] = chosen.frames if recipe.kind == "video" else 1
     return {name: value for name, value in sizes.items() if name in call.parameters}
 
 

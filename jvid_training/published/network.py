@@ -21,8 +21,8 @@ from jvid.core.protocols import Condition
 from jvid.denoisers.parameterized import Parameterized
 from jvid.ensemble.deferred import made
 from jvid.errors import InputError
-from jvid_models.adapters.pipelines import PipelineDenoiser
 from jvid_models.adapters.movable import movable
+from jvid_models.adapters.pipelines import PipelineDenoiser
 from jvid_models.adapters.pipelines.latest import Latest
 from jvid_models.adapters.pipelines.networks import modules_of
 from jvid_models.adapters.pipelines.outputs import PipelineOutputs

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from jvid.errors import InputError, one_line
 from jvid_models.networks.autoencoder import Autoencoder
 from jvid_training.data.pictures import Pictures
-from jvid_training.data.windows import HELD_OUT_STEP, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import HELD_OUT_STEP
 from jvid_training.recipe import Recipe
 
 __all__ = ["Autoencode"]

@@ -5,7 +5,7 @@ A sample is a function of the seed, the step and its place alone, so that a batc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from itertools import count as naturals
 from itertools import islice
@@ -58,7 +58,7 @@ class Batches:
         """The parts of this process's share of a training step, one by one."""
         return map(self._moved, self._loader(step))
 
-    def batch(self, split: Split, step: int, places: Iterable[int], count: int) -> dict[str, Tensor]:
+    def batch(self, split: Split, step: int, places: Sequence[int], count: int) -> dict[str, Tensor]:
         """The samples at ``places`` of a global batch of ``count``, stacked; held-out ones of one bucket (`alike`)."""
         seed = self.training.seed
         return self._moved(stacked(self.objective, self.sources[split], seed, step, places, count))

@@ -9,7 +9,7 @@ as many frames. Which of the two a step is depends on the recipe's seed and the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from jvid.documents import check_same
 from jvid.errors import InputError
 from jvid_training.data.manifest import Manifest, load_manifest
-from jvid_training.data.windows import HELD_OUT_STEP, Windows, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import HELD_OUT_STEP, Windows
 from jvid_training.recipe import Recipe
-from jvid_training.train.objectives import PredictNoise
+from jvid_training.train.objectives import PredictNoise, first
 
 __all__ = ["Jointly", "manifests_of"]
 
@@ -80,14 +81,18 @@ class Jointly:
 
     def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
         """The keys of `PredictNoise.sample`; in a step of stills each has a leading axis of f clips of one frame."""
+        return first(self.samples(windows, seed, step, [place], batch))
+
+    def samples(
+        self, windows: Windows, seed: int, step: int, places: Sequence[int], batch: int
+    ) -> dict[str, Tensor]:
+        """See `jvid_training.data.loading.MakesBatches`."""
         if not self.is_of_stills(seed, step):
-            return self.clips.sample(windows, seed, step, place, batch)
+            return self.clips.samples(windows, seed, step, places, batch)
         count = windows.length
-        rows = [
-            self.clips.sample(self.stills, seed, step, place * count + row, batch * count)
-            for row in range(count)
-        ]
-        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+        every = [place * count + row for place in places for row in range(count)]
+        found = self.clips.samples(self.stills, seed, step, every, batch * count)
+        return {name: values.unflatten(0, (len(places), count)) for name, values in found.items()}
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Mean squared error of eps, per sample; of stills ``(b, f)``, of each of its f frames."""

@@ -8,7 +8,7 @@ sample k takes the k-th of b equal parts of [0, 1), all shifted by one number of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -18,7 +18,8 @@ from torch import Tensor
 from jvid.core.levels import level_floats
 from jvid.schedules import TabulatedSchedule
 from jvid_models.adapters.scheduler_levels import SchedulerLevels
-from jvid_training.data.windows import first_uniform
+from jvid_models.adapters.scheduler_outputs import OutputKind
+from jvid_training.data.streams import first_uniform
 from jvid_training.recipe import Recipe
 from jvid_training.train.plan_cells import plan_cells
 from jvid_training.train.times import Base, Times, bands_of
@@ -29,12 +30,12 @@ __all__ = ["Noised", "Noising"]
 
 @attrs.frozen(eq=False)
 class Noised:
-    """One sample at one level; tensors of the latents' shape."""
+    """Samples at a level each: ``x`` and ``target`` ``(b c f h w)``, and b times and weights."""
 
     x: Tensor
     target: Tensor
-    t: float
-    weight: float
+    t: tuple[float, ...]
+    weight: tuple[float, ...]
 
 
 @attrs.frozen(eq=False)
@@ -99,20 +100,33 @@ class Noising:
             return round(float(self.levels.timestep(torch.tensor(t, dtype=torch.float64))))
         return round(known[2])
 
-    def noised(self, x_0: Tensor, t: float, random: np.random.Generator) -> Noised:
-        """Latents ``(c f h w)`` at t."""
-        eps = random.standard_normal(tuple(x_0.shape), np.float32)
+    def draw(self, random: np.random.Generator, eps: np.ndarray) -> None:
+        """Fill ``eps`` ``(c f h w)`` float32 with the noise of a sample."""
+        random.standard_normal(dtype=np.float32, out=eps)
         if offset := self.recipe.training.offset:
-            eps = eps + offset * random.standard_normal((len(x_0), 1, 1, 1), np.float32)
-        if (known := self.entries.get(t)) is not None:
-            alpha, sigma, _ = known
-        else:
-            alpha, sigma = level_floats(self.levels.schedule, torch.tensor(t, dtype=torch.float64))
+            eps += offset * random.standard_normal((len(eps), 1, 1, 1), np.float32)
+
+    def noised(self, x_0: Tensor, t: Sequence[float], eps: np.ndarray) -> Noised:
+        """Latents ``(b c f h w)`` with noise of the same shape, each at its t."""
+        levels = [self._level(each) for each in t]
         # In numpy: of so few numbers a call costs more than its arithmetic, and torch's calls cost several times as much.
-        x = alpha * x_0.numpy() + sigma * eps
-        return Noised(
-            torch.from_numpy(x),
-            self.levels.kind.target(x_0, torch.from_numpy(eps), alpha, sigma),
-            t,
-            weight_at(self.recipe.noise, self.levels, alpha, sigma),
+        alpha, sigma = (
+            np.array(values, np.float32).reshape(-1, 1, 1, 1, 1) for values in zip(*levels, strict=True)
         )
+        return Noised(
+            torch.from_numpy(alpha * x_0.numpy() + sigma * eps),
+            self._target(x_0, torch.from_numpy(eps), levels),
+            tuple(t),
+            tuple(weight_at(self.recipe.noise, self.levels, *level) for level in levels),
+        )
+
+    def _level(self, t: float) -> tuple[float, float]:
+        if (known := self.entries.get(t)) is not None:
+            return known[0], known[1]
+        return level_floats(self.levels.schedule, torch.tensor(t, dtype=torch.float64))
+
+    def _target(self, x_0: Tensor, eps: Tensor, levels: Sequence[tuple[float, float]]) -> Tensor:
+        kind = self.levels.kind
+        if kind == OutputKind("eps"):
+            return eps
+        return torch.stack([kind.target(*row, *level) for *row, level in zip(x_0, eps, levels, strict=True)])

@@ -13,7 +13,7 @@ Noise offset: eps = z + offset * z', z' one number per sample and channel (the p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import attrs
@@ -33,7 +33,8 @@ from jvid_models.words import Words
 from jvid_training.data.embedded import StoredTable
 from jvid_training.data.features import EncoderFeatures
 from jvid_training.data.prompts import draw_prompt
-from jvid_training.data.windows import Windows, generator
+from jvid_training.data.streams import generator, generators
+from jvid_training.data.windows import Windows
 from jvid_training.published.latents import unnormalised
 from jvid_training.published.model import PublishedModel
 from jvid_training.published.prompts import PromptRows
@@ -98,17 +99,23 @@ class PredictNoise:
         Where prompts have no table, ``text`` is an embedding (tokens, width), or token numbers (tokens) of a text network that
         is trained too.
         """
-        found, prompt = draw_latents(self.noising, windows, seed, step, place, batch)
-        n = torch.tensor(self.noising.timestep(found.t))
-        return {**as_batch(self.recipe, found), "n": n, "text": self._given(prompt)}
+        return first(self.samples(windows, seed, step, [place], batch))
 
-    def _given(self, prompt: str) -> Tensor:
-        """What a sample holds of a prompt; rows of a table are embedded where the network is, and not copied there."""
+    def samples(
+        self, windows: Windows, seed: int, step: int, places: Sequence[int], batch: int
+    ) -> dict[str, Tensor]:
+        """See `jvid_training.data.loading.MakesBatches`."""
+        found, prompts = draw_latents(self.noising, windows, seed, step, places, batch)
+        n = torch.tensor([self.noising.timestep(t) for t in found.t])
+        return {**as_batch(self.recipe, found), "n": n, "text": self._given(prompts)}
+
+    def _given(self, prompts: Sequence[str]) -> Tensor:
+        """What samples hold of their prompts; rows of a table are embedded where the network is, and not copied there."""
         if isinstance(self.text, Words) and self.text.trained:
-            return self.text.vocabulary.rows([prompt])[0]
+            return self.text.vocabulary.rows(prompts)
         if in_memory(self.text):
-            return torch.tensor(self.text.row(prompt))
-        return self.text.embed([prompt])[0]
+            return torch.tensor([self.text.row(prompt) for prompt in prompts])
+        return torch.cat([self.text.embed([prompt]) for prompt in prompts])
 
     def embedded(self, text: Tensor) -> Tensor:
         """What the network takes of the ``text`` of a batch."""
@@ -146,9 +153,16 @@ class PredictOutput:
 
     def sample(self, windows: Windows, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
         """Keys: ``x`` (c f h w), ``target`` the same, ``t`` (), ``prompt`` (bytes), ``weight`` () if there is one."""
-        found, prompt = draw_latents(self.noising, windows, seed, step, place, batch)
+        return first(self.samples(windows, seed, step, [place], batch))
+
+    def samples(
+        self, windows: Windows, seed: int, step: int, places: Sequence[int], batch: int
+    ) -> dict[str, Tensor]:
+        """See `jvid_training.data.loading.MakesBatches`."""
+        found, prompts = draw_latents(self.noising, windows, seed, step, places, batch)
         t = torch.tensor(found.t, dtype=torch.float64)
-        return {**as_batch(self.recipe, found), "t": t, "prompt": self.prompts(prompt)}
+        rows = torch.stack([self.prompts(prompt) for prompt in prompts])
+        return {**as_batch(self.recipe, found), "t": t, "prompt": rows}
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Mean squared error of the output, per sample."""
@@ -161,23 +175,40 @@ class PredictOutput:
 
 
 def draw_latents(
-    noising: Noising, windows: Windows, seed: int, step: int, place: int, batch: int
-) -> tuple[Noised, str]:
-    """One window, or one of its frames, at a random level, and the prompt: a function of the arguments alone."""
+    noising: Noising, windows: Windows, seed: int, step: int, places: Sequence[int], batch: int
+) -> tuple[Noised, list[str]]:
+    """One window, or one of its frames, at a random level, and the prompt, for each place; all of one shape.
+
+    Each is a function of the seed, the step and its place alone. A sample draws its numbers in turn; what follows from them is
+    read and computed for all samples at once.
+    """
     recipe = noising.recipe
-    random = generator(seed, step, place)
-    window = windows.draw(random, windows.bucket(seed, step, place))
-    frame = int(random.integers(window.length)) if recipe.kind == "image" else None
-    x_0 = windows.latents(window, frame)
+    drawn, frames, times, prompts = list[Any](), list[int](), list[float](), list[str]()
+    eps = np.empty(0, np.float32)
+    for random, place in zip(generators(seed, step, places), places, strict=True):
+        window = windows.draw(random, windows.bucket(seed, step, place))
+        if recipe.kind == "image":
+            frames.append(int(random.integers(window.length)))
+        if not drawn:
+            shape = windows.shape(window, frames[0] if frames else None)
+            eps = np.empty((len(places), *shape), np.float32)
+        times.append(noising.time(random, seed, step, place, batch))
+        noising.draw(random, eps[len(drawn)])
+        prompts.append(draw_prompt(window.action, recipe.data, recipe.training.drop, random, window.captions))
+        drawn.append(window)
+    x_0 = windows.stacked_latents(drawn, frames if recipe.kind == "image" else None)
     if recipe.published is not None:  # a model's own scale
         x_0 = unnormalised(windows, x_0)
-    found = noising.noised(x_0, noising.time(random, seed, step, place, batch), random)
-    clip = window.sequence
-    return found, draw_prompt(clip.action, recipe.data, recipe.training.drop, random, clip.captions)
+    return noising.noised(x_0, times, eps), prompts
+
+
+def first(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The first sample of a batch."""
+    return {name: values[0] for name, values in batch.items()}
 
 
 def as_batch(recipe: Recipe, found: Noised) -> dict[str, Tensor]:
-    """The keys of a sample that all networks of latents take."""
+    """The keys of samples that all networks of latents take."""
     weights = {} if recipe.noise.weighting == "none" else {"weight": torch.tensor(found.weight)}
     return {"x": found.x, "target": found.target, **weights}
 

@@ -34,7 +34,8 @@ from jvid_models.ensembles.folder import EnsembleFolder, is_ensemble_folder
 from jvid_training.contact_sheet import sample_rows, sheet_picture
 from jvid_training.data.manifest import Manifest
 from jvid_training.data.prompts import sentences_of
-from jvid_training.data.windows import HELD_OUT_STEP, Split, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import HELD_OUT_STEP, Split
 from jvid_training.published.model import PublishedModel
 from jvid_training.published.sampling import sampled_ensemble
 from jvid_training.recipe import Recipe

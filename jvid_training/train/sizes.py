@@ -22,10 +22,12 @@ __all__ = ["check_sizes"]
 def check_sizes(recipe: Recipe, windows: Windows) -> None:
     """Refuse buckets that the recipe's network does not take, before it has weights.
 
+    Those of a published model are checked with its pipeline (`jvid_training.published.latents.check_latents`).
+
     Raises:
         InputError: with the bucket and what is wrong.
     """
-    if not is_bucketed(recipe.data):
+    if not is_bucketed(recipe.data) or recipe.published is not None:
         return
     with torch.device("meta"):
         network: Any = build_network(recipe)

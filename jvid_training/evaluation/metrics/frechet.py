@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from jvid.core.metrics import Better, ClipSample, FeatureNetwork, Resampling, Score
-from jvid_training.data.windows import generator
+from jvid_training.data.streams import generator
 from jvid_training.evaluation.bootstrap import frechet_interval
 from jvid_training.evaluation.metrics.naming import bracketed, checked_network
 from jvid_training.evaluation.sample import files_of

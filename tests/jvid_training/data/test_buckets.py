@@ -22,7 +22,8 @@ from jvid_training.data.buckets import best_bucket, cost
 from jvid_training.data.latents import encode
 from jvid_training.data.loading import Share
 from jvid_training.data.manifest import Manifest, load_manifest
-from jvid_training.data.windows import HELD_OUT_STEP, Windows, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import HELD_OUT_STEP, Windows
 from jvid_training.evaluation.sources import RealClips
 from jvid_training.recipe import CodecChoice, Data, structure_recipe
 from jvid_training.recipe_buckets import Aspects, Bucket, buckets_of

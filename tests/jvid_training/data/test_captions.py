@@ -21,7 +21,8 @@ from jvid_training.data.clips import files_below
 from jvid_training.data.latents import encode
 from jvid_training.data.manifest import key_of, load_manifest
 from jvid_training.data.prompts import draw_prompt
-from jvid_training.data.windows import Windows, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import Windows
 from jvid_training.evaluation.sources import RealClips
 from jvid_training.recipe import Data, Recipe, structure_recipe
 from tests.caption_tools import captioned, captions_of, make_captioned, make_stills, write_metadata

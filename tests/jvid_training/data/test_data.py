@@ -23,7 +23,8 @@ from jvid_training.data.crop import apply_crop, centre_crop, person_crop
 from jvid_training.data.cropped import sequences
 from jvid_training.data.latents import encode, load_manifest
 from jvid_training.data.shards import Shards
-from jvid_training.data.windows import Windows, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import Windows
 from jvid_training.jobs.locks import Lock
 from jvid_training.recipe import structure_recipe
 from tests.training_tools import document, make_clips, pooled, prepare, rows_of, walker, write_clip

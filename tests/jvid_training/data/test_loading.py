@@ -17,7 +17,8 @@ from torch import Tensor
 
 from jvid.errors import InputError, JvidError
 from jvid_training.data.loading import Loader, Share
-from jvid_training.data.windows import Windows, first_uniform, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import Windows
 from jvid_training.train.objectives import objective_of
 from jvid_training.train.tasks import text_of
 from jvid_training.train.trainer import train
@@ -126,6 +127,9 @@ def test_the_share_of_every_process_together_is_the_batch(tmp_path: Path) -> Non
     assert whole["text"].shape == (8,)
     for name, values in whole.items():
         assert torch.equal(values, torch.cat([part[name] for part in parts])), name
+    alone = [objective.sample(source, 5, 3, place, 8) for place in range(8)]
+    for name, values in whole.items():
+        assert torch.equal(values, torch.stack([sample[name] for sample in alone])), name
     ahead = next(Loader(Share(objective, source, 5, 8), 1, 1)(3))
     assert all(torch.equal(ahead[name], values) for name, values in whole.items())
 
@@ -141,10 +145,6 @@ def test_a_table_of_prompts_is_embedded_where_the_network_is(tmp_path: Path) -> 
         assert torch.equal(
             objective.embedded(sample["text"]), text.embed([text.prompts[int(sample["text"])]])[0]
         )
-
-
-def test_what_a_step_shares_is_the_generators_first_number() -> None:
-    assert first_uniform(3, 4, 1 << 40) == float(generator(3, 4, 1 << 40).random())
 
 
 def test_a_run_with_workers_ends_with_the_same_weights(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from jvid.errors import InputError
 from jvid_training.data.blocks import Alone
 from jvid_training.data.encoder import encoder_of
 from jvid_training.data.latents import encode
-from jvid_training.data.windows import Windows, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import Windows
 from jvid_training.recipe import structure_recipe
 from jvid_training.train.tasks import sources_of
 from tests.caption_tools import captioned, make_captioned

@@ -18,7 +18,8 @@ from jvid_training.data.latents import encode
 from jvid_training.data.manifest import load_manifest
 from jvid_training.data.sequences import Sequence, Sequences
 from jvid_training.data.shards import RowWriter, Shards
-from jvid_training.data.windows import Windows, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import Windows
 from tests.training_tools import as_format_1, pooled, prepare
 
 

@@ -20,8 +20,9 @@ from jvid_training.data.manifest import key_of
 from jvid_training.data.pictures import Pictures
 from jvid_training.data.sources import find_files
 from jvid_training.data.stored import extracted
+from jvid_training.data.streams import generator
 from jvid_training.data.tables import value_at
-from jvid_training.data.windows import Windows, generator
+from jvid_training.data.windows import Windows
 from jvid_training.data.workers import _plain
 from jvid_training.recipe import Recipe, structure_recipe
 from tests.training_tools import document, make_clips, pooled

@@ -86,6 +86,28 @@ def test_the_batch_is_that_of_a_device(tmp_path_factory: pytest.TempPathFactory)
     assert four.cost.activations == pytest.approx(one.cost.activations / 4, rel=0.05)
 
 
+def test_buckets_are_the_mean_of_their_steps_and_the_most_of_their_memory(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Each bucket by itself is a recipe of one size; without latents as many steps are of each."""
+    folder = saved(tmp_path_factory, "WanPipeline")
+    sizes = [{"height": 64, "width": 96, "frames": 5}, {"height": 32, "width": 64, "frames": 9}]
+
+    def of(*buckets: dict[str, int]) -> Any:
+        data = {"root": "unused", "latents": "unused", "buckets": list(buckets)}
+        return dry_run(recipe_of(folder, frames=5, data=data)).estimate
+
+    both, (large, small) = of(*reversed(sizes)), [of(each) for each in sizes]
+    assert (large.batch["x"], small.batch["x"]) == ((2, 16, 2, 8, 12), (2, 16, 3, 4, 8))
+    assert both.batch == large.batch
+    assert both.cost.forward == round((large.cost.forward + small.cost.forward) / 2)
+    assert both.cost.backward == round((large.cost.backward + small.cost.backward) / 2)
+    assert both.cost.forward < large.cost.forward
+    assert both.memory == large.memory
+    assert [str(bucket) for bucket in both.buckets] == ["64x96x5", "32x64x9"]
+    assert "as many steps of each bucket" in both.assumed
+
+
 def test_bad_input_is_one_line(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

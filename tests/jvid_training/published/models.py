@@ -65,13 +65,19 @@ class RandomWindows:
 
     def draw(self, random: Any, bucket: None = None) -> Any:
         number = int(random.integers(4))
-        return SimpleNamespace(
-            number=number, length=self.length, sequence=SimpleNamespace(action="run", captions=CAPTIONS)
-        )
+        return SimpleNamespace(number=number, length=self.length, action="run", captions=CAPTIONS)
+
+    def shape(self, window: Any, frame: int | None = None) -> tuple[int, ...]:
+        return tuple(self.latents(window, frame).shape)
 
     def latents(self, window: Any, frame: int | None = None) -> Tensor:
         found = self.values[window.number]
         return found if frame is None else found[:, frame : frame + 1]
+
+    def stacked_latents(self, windows: list[Any], frames: list[int] | None = None) -> Tensor:
+        return torch.stack(
+            [self.latents(*each) for each in zip(windows, frames or [None] * len(windows), strict=True)]
+        )
 
 
 def loaded(recipe: Recipe, **options: Any) -> tuple[PublishedModel, PublishedNetwork]:

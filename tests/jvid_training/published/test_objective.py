@@ -13,7 +13,7 @@ from diffusers.training_utils import compute_loss_weighting_for_sd3, compute_snr
 from torch import Tensor
 
 from jvid_training.data.prompts import draw_prompt
-from jvid_training.data.windows import generator
+from jvid_training.data.streams import generator
 from tests.jvid_training.published.models import (
     BATCH,
     CAPTIONS,

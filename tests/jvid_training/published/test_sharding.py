@@ -88,7 +88,9 @@ def document(data: Path, factory: Any, kind: str, out: Path | None = None, **tra
 
 def losses(out: Path) -> np.ndarray:
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    return np.array([row["loss"] for row in rows] + [row["validation"] for row in rows if "validation" in row])
+    return np.array(
+        [row["loss"] for row in rows] + [row["validation"] for row in rows if "validation" in row]
+    )
 
 
 def same(one: Path, other: Path) -> None:

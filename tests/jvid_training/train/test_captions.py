@@ -21,7 +21,8 @@ from jvid_models.words import Words
 from jvid_training.data.latents import encode
 from jvid_training.data.manifest import load_manifest
 from jvid_training.data.prompts import load_text
-from jvid_training.data.windows import Windows, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import Windows
 from jvid_training.export import Part, export_runs, read_run
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train.networks import TextConditioned, accelerated, bare, build_network, conditioned

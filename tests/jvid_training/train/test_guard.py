@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from jvid.cli import main
 from jvid.errors import InputError, JvidWarning
-from jvid_training.data.windows import Windows, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import Windows
 from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.train import guard
@@ -52,11 +53,11 @@ def changed(recipe: Recipe, optimiser: dict | None = None, **training) -> Recipe
 def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int], gradient: bool = False) -> None:
     """NaN in the loss of the second sample of these steps, or in the gradient alone."""
     usual, now = PredictNoise.loss, {"step": -1}
-    drawn = PredictNoise.sample
+    drawn = PredictNoise.samples
 
-    def sample(self, windows, seed, step, place, batch):
+    def samples(self, windows, seed, step, places, batch):
         now["step"] = step
-        return drawn(self, windows, seed, step, place, batch)
+        return drawn(self, windows, seed, step, places, batch)
 
     def loss(self, network, batch):
         found = usual(self, network, batch)
@@ -67,7 +68,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int], gradient: bool = Fa
             return found
         return torch.where(torch.arange(len(found)) == 1, math.nan, 1.0) * found
 
-    monkeypatch.setattr(PredictNoise, "sample", sample)
+    monkeypatch.setattr(PredictNoise, "samples", samples)
     monkeypatch.setattr(PredictNoise, "loss", loss)
 
 
@@ -125,12 +126,13 @@ def test_steps_are_left_out_by_policy_and_recorded(tmp_path: Path, data: Path, m
 def test_latents_that_are_not_finite_are_named_as_the_cause(tmp_path: Path, data: Path, monkeypatch) -> None:
     recipe = run_in(tmp_path, data, "video", steps=1, batch=2)
     clip = clip_at(recipe, data, 0, 0)
-    usual = Windows.latents
+    usual = Windows.stacked_latents
 
-    def latents(self, window, frame=None):
-        return usual(self, window, frame) * (math.nan if window.sequence.clip == clip else 1)
+    def latents(self, windows, frames=None):
+        factors = [math.nan if window.sequence.clip == clip else 1 for window in windows]
+        return usual(self, windows, frames) * torch.tensor(factors).view(-1, 1, 1, 1, 1)
 
-    monkeypatch.setattr(Windows, "latents", latents)
+    monkeypatch.setattr(Windows, "stacked_latents", latents)
     with pytest.raises(
         TrainingError, match=rf"{clip}.*these latents are not finite: encode those clips again"
     ):

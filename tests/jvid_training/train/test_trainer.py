@@ -22,7 +22,8 @@ from jvid.schedules import TabulatedSchedule
 from jvid_models.text import EmbeddingTable
 from jvid_training.data.latents import encode
 from jvid_training.data.prompts import draw_prompt
-from jvid_training.data.windows import Windows, generator
+from jvid_training.data.streams import generator
+from jvid_training.data.windows import Windows
 from jvid_training.export import read_run
 from jvid_training.jobs.locks import Lock
 from jvid_training.jobs.signals import TRY_AGAIN
