@@ -116,7 +116,9 @@ def dry_run(
 
 def _of_published(recipe: Recipe, gpus: Sequence[Gpu], utilisation: float, processes: int) -> DryRun:
     """The dry run of a recipe with ``network.pipeline``: what refuses its network has no estimate, what refuses the rest has."""
-    model, problem, sources = load_model(recipe, weights=False), None, None
+    model = load_model(recipe, weights=False)
+    sources: Sources | None = None
+    problem = None
     try:
         check_trackers(recipe.training.trackers)
         _check_out(Path(recipe.out))

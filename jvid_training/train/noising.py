@@ -129,4 +129,5 @@ class Noising:
         kind = self.levels.kind
         if kind == OutputKind("eps"):
             return eps
-        return torch.stack([kind.target(*row, *level) for *row, level in zip(x_0, eps, levels, strict=True)])
+        rows = zip(x_0, eps, levels, strict=True)
+        return torch.stack([kind.target(one, noise, alpha, sigma) for one, noise, (alpha, sigma) in rows])
