@@ -37,6 +37,8 @@ _DTYPES = {name: np.dtype(dtype) for dtype, name in _NAMES.items()}
 _HEADER = 1016
 """Bytes of a file's header, its length not counted: the number of rows is known when the last is written."""
 _OPEN_FILES = 64
+_KNOWN_ROWS = 1 << 22
+"""Rows of files that are closed, and whose headers and checksums are kept: 4 bytes each."""
 
 
 class RowWriter:
@@ -93,6 +95,7 @@ class _Open:
     """An open file of rows."""
 
     handle: int
+    path: Path
     first: int
     """Byte of the first row."""
     dtype: np.dtype[Any]
@@ -124,6 +127,8 @@ class Shards:
     ) -> None:
         self.folder, self._digests, self._limit, self._remedy = folder, digests or {}, open_files, remedy
         self._files: OrderedDict[str, _Open] = OrderedDict()
+        self._closed: OrderedDict[str, _Open] = OrderedDict()
+        self._closed_rows = 0
         self._verified: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -218,14 +223,21 @@ class Shards:
             self._files.move_to_end(name)
             return found
         while len(self._files) >= self._limit:
-            os.close(self._files.popitem(last=False)[1].handle)
-        path = self._path(name)
+            self._close(*self._files.popitem(last=False))
+        if (known := self._closed.pop(name, None)) is not None:
+            path = known.path
+            self._closed_rows -= known.shape[0]
+        else:
+            path = self._path(name)
         try:
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise unreadable(path, error, self._advice(name, error)) from None
+        if known is not None:
+            self._files[name] = found = attrs.evolve(known, handle=handle)
+            return found
         try:
-            found = _npy(handle) if path.suffix == ".npy" else _safetensors(handle)
+            found = _npy(handle, path) if path.suffix == ".npy" else _safetensors(handle, path)
             expected = self._digests.get(name)
             if expected is not None and name not in self._verified and found.digest != expected:
                 raise ValueError("its checksums are not those of the manifest")
@@ -238,6 +250,14 @@ class Shards:
             raise
         self._files[name] = found
         return found
+
+    def _close(self, name: str, file: _Open) -> None:
+        """Close a file, and keep what its header and its checksums are, some of the last."""
+        os.close(file.handle)
+        self._closed[name] = file
+        self._closed_rows += file.shape[0]
+        while self._closed_rows > _KNOWN_ROWS:
+            self._closed_rows -= self._closed.popitem(last=False)[1].shape[0]
 
     def _path(self, name: str) -> Path:
         path = self.folder / f"{name}.safetensors"
@@ -262,7 +282,7 @@ def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     return _HEADER.to_bytes(8, "little") + json.dumps(entries).encode().ljust(_HEADER)
 
 
-def _safetensors(handle: int) -> _Open:
+def _safetensors(handle: int, path: Path) -> _Open:
     header = os.pread(handle, 8 + _HEADER, 0)
     rows = json.loads(header[8:])["rows"]
     shape, dtype = tuple(map(int, rows["shape"])), _DTYPES[rows["dtype"]]
@@ -272,10 +292,10 @@ def _safetensors(handle: int) -> _Open:
     stored = os.pread(handle, 4 * shape[0], len(header) + size)
     if len(stored) != 4 * shape[0]:
         raise ValueError("it is shorter than it was written")
-    return _Open(handle, len(header), dtype, shape, np.frombuffer(stored, "<u4"))
+    return _Open(handle, path, len(header), dtype, shape, np.frombuffer(stored, "<u4"))
 
 
-def _npy(handle: int) -> _Open:
+def _npy(handle: int, path: Path) -> _Open:
     with os.fdopen(os.dup(handle), "rb") as file:
         file.seek(0)
         version = np.lib.format.read_magic(file)
@@ -286,7 +306,7 @@ def _npy(handle: int) -> _Open:
         first = file.tell()
     if dtype.hasobject or os.fstat(handle).st_size != first + int(np.prod(shape)) * dtype.itemsize:
         raise ValueError("it is shorter than it was written")
-    return _Open(handle, first, dtype, shape, None)
+    return _Open(handle, path, first, dtype, shape, None)
 
 
 def _digest(dtype: np.dtype[Any], shape: tuple[int, ...], sums: bytes) -> str:

@@ -14,10 +14,11 @@ from safetensors.numpy import load_file
 
 from jvid.errors import InputError
 from jvid_training.data import latents
+from jvid_training.data import shards as shards_module
 from jvid_training.data.latents import encode
 from jvid_training.data.manifest import load_manifest
 from jvid_training.data.sequences import Sequence, Sequences
-from jvid_training.data.shards import RowWriter, Shards
+from jvid_training.data.shards import Rows, RowWriter, Shards
 from jvid_training.data.streams import generator
 from jvid_training.data.windows import Windows
 from tests.training_tools import as_format_1, pooled, prepare
@@ -75,6 +76,31 @@ def test_a_number_of_files_is_open_that_does_not_grow(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(shards)).read("s3", "latents", 0, 1).tolist() == [[3.0] * 3]
     shards.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_rows_of_several_shards_come_in_the_order_of_the_request(tmp_path: Path, monkeypatch) -> None:
+    """Also where files are opened again, by what was known of them, and where that is forgotten."""
+    rows = {
+        name: np.random.default_rng(k).standard_normal((6, 2, 3), np.float32) for k, name in enumerate("abc")
+    }
+    for name, values in rows.items():
+        write(tmp_path / f"{name}.latents.safetensors", values)
+    places = [Rows(name, first, 2) for first in (4, 0, 3) for name in "cab"]
+    expected = np.stack([rows[place.shard][place.first :][:2] for place in places])
+    for known in (0, shards_module._KNOWN_ROWS):
+        monkeypatch.setattr(shards_module, "_KNOWN_ROWS", known)
+        with Shards(tmp_path, open_files=1) as shards:
+            for _ in range(2):
+                np.testing.assert_array_equal(shards.read_all("latents", places, str), expected)
+            assert len(shards._closed) == (2 if known else 0)
+            assert shards._closed_rows == (12 if known else 0)
+
+    # A file that was closed meanwhile is compared with the checksums that it had.
+    with Shards(tmp_path, open_files=1) as shards:
+        shards.read_all("latents", places, str)
+        write(tmp_path / "a.latents.safetensors", rows["b"])
+        with pytest.raises(InputError, match=r"a.latents.safetensors of clip 4 .*row 0 is not the bytes"):
+            shards.read_all("latents", places, str)
 
 
 def test_columns_give_the_sequences_back() -> None:
