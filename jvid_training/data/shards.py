@@ -30,7 +30,7 @@ import numpy as np
 from jvid.errors import InputError
 from jvid.refusals import refusal, unreadable
 
-__all__ = ["RowWriter", "Rows", "Shards"]
+__all__ = ["RowWriter", "ShardRows", "Shards"]
 
 _NAMES = {"float32": "F32", "float16": "F16", "uint8": "U8"}
 _DTYPES = {name: np.dtype(dtype) for dtype, name in _NAMES.items()}
@@ -82,7 +82,7 @@ class RowWriter:
 
 
 @attrs.frozen
-class Rows:
+class ShardRows:
     """``count`` rows of a shard from ``first`` on."""
 
     shard: str
@@ -168,9 +168,9 @@ class Shards:
         Raises:
             InputError: the file cannot be read, or is not what was written.
         """
-        return self.read_all(kind, [Rows(shard, first, count)], lambda number: clip)[0]
+        return self.read_all(kind, [ShardRows(shard, first, count)], lambda number: clip)[0]
 
-    def read_all(self, kind: str, places: Sequence[Rows], clip: Callable[[int], str]) -> np.ndarray:
+    def read_all(self, kind: str, places: Sequence[ShardRows], clip: Callable[[int], str]) -> np.ndarray:
         """Several reads of as many rows each, shard by shard: rows ``(n, count, *row)`` in the order of ``places``.
 
         Args:

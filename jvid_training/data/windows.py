@@ -27,7 +27,7 @@ import torch
 from jvid.errors import InputError
 from jvid_training.data.manifest import Manifest, Sequence, load_manifest
 from jvid_training.data.sequences import Sequences
-from jvid_training.data.shards import Rows, Shards
+from jvid_training.data.shards import ShardRows, Shards
 from jvid_training.data.streams import first_uniform
 
 Split = Literal["train", "holdout"]
@@ -65,10 +65,10 @@ class Window:
         """Of its clip."""
         return self.sequences.captions_of(self.row)
 
-    def rows(self, frame: int | None = None) -> Rows:
+    def rows(self, frame: int | None = None) -> ShardRows:
         """Where it is in the shards, or its one frame."""
         shard, offset = self.sequences.place(self.row)
-        return Rows(shard, offset + self.start + (frame or 0), self.length if frame is None else 1)
+        return ShardRows(shard, offset + self.start + (frame or 0), self.length if frame is None else 1)
 
 
 @attrs.frozen(eq=False)

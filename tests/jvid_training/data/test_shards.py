@@ -1,4 +1,4 @@
-"""Rows on the disk: read back as the safetensors library reads them, checked, with few open files, of both formats."""
+"""ShardRows on the disk: read back as the safetensors library reads them, checked, with few open files, of both formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jvid_training.data import shards as shards_module
 from jvid_training.data.latents import encode
 from jvid_training.data.manifest import load_manifest
 from jvid_training.data.sequences import Sequence, Sequences
-from jvid_training.data.shards import Rows, RowWriter, Shards
+from jvid_training.data.shards import RowWriter, ShardRows, Shards
 from jvid_training.data.streams import generator
 from jvid_training.data.windows import Windows
 from tests.training_tools import as_format_1, pooled, prepare
@@ -85,7 +85,7 @@ def test_rows_of_several_shards_come_in_the_order_of_the_request(tmp_path: Path,
     }
     for name, values in rows.items():
         write(tmp_path / f"{name}.latents.safetensors", values)
-    places = [Rows(name, first, 2) for first in (4, 0, 3) for name in "cab"]
+    places = [ShardRows(name, first, 2) for first in (4, 0, 3) for name in "cab"]
     expected = np.stack([rows[place.shard][place.first :][:2] for place in places])
     for known in (0, shards_module._KNOWN_ROWS):
         monkeypatch.setattr(shards_module, "_KNOWN_ROWS", known)
