@@ -186,7 +186,7 @@ class Shards:
         first = self._opened(f"{places[order[0]].shard}.{kind}")
         found = np.empty((len(places), count, *first.shape[1:]), first.dtype)
         size = found.nbytes // len(places)
-        view = memoryview(found.reshape(-1).view(np.uint8)) if found.nbytes else memoryview(b"")
+        view = found.data.cast("B") if found.nbytes else memoryview(b"")
         for number in order:
             place = places[number]
             name = f"{place.shard}.{kind}"

@@ -38,7 +38,7 @@ def first_uniform(seed: int, step: int, place: int) -> float:
 def generators(seed: int, step: int, places: Sequence[int]) -> Iterator[np.random.Generator]:
     """The generators of some samples of a step, in turn: one object, each time as `generator` makes it."""
     bits = np.random.Philox(0)
-    random, state = np.random.Generator(bits), dict(bits.state)
+    random, state = np.random.Generator(bits), bits.state
     for key in _keys(seed, step, places):
         state["state"] = {"counter": _ZEROS, "key": key}
         bits.state = state
@@ -87,7 +87,7 @@ class _Hash:
 
 
 def _mixed(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    found = one * _MIX_L - other * _MIX_R
+    found: np.ndarray = one * _MIX_L - other * _MIX_R
     return found ^ (found >> _SHIFT)
 
 
