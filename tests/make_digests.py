@@ -142,9 +142,9 @@ def differences(
 ) -> list[str]:
     """What differs between two reductions; ``bits`` asks for the same bytes, else values within ``tolerance``."""
     keys = ("shape", "dtype", "sha256") if bits else ("shape", "dtype")
-    told = [f"{key} {found[key]} != {recorded[key]}" for key in keys if found[key] != recorded[key]]
-    if told or len(found["values"]) != len(recorded["values"]):
-        return [*told, f"values {found['values'][:3]} ..., recorded {recorded['values'][:3]} ..."]
+    stated = [f"{key} {found[key]} != {recorded[key]}" for key in keys if found[key] != recorded[key]]
+    if stated or len(found["values"]) != len(recorded["values"]):
+        return [*stated, f"values {found['values'][:3]} ..., recorded {recorded['values'][:3]} ..."]
     errors = [abs(a - b) for a, b in zip(found["values"], recorded["values"], strict=True)]
     # A NaN is within no tolerance.
     return [] if all(error <= tolerance for error in errors) else [f"largest error {max(errors)}"]

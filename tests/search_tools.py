@@ -60,10 +60,10 @@ class Means:
 
     def __init__(self, kind: str) -> None:
         self.kind, self.name, self.fingerprint = kind, f"toy-{kind}", kind * 8
-        self.asked = 0
+        self.evaluated = 0
 
     def __call__(self, frames: np.ndarray) -> Mapping[str, np.ndarray]:
-        self.asked += len(frames)
+        self.evaluated += len(frames)
         x = frames.astype(np.float32) / 255.0
         axes = (2, 3, 4)
         rows = np.stack([x.mean(axes), x.std(axes)], -1)

@@ -73,7 +73,7 @@ def test_every_registered_solver_and_noise_has_a_digest() -> None:
 
 
 @pytest.mark.parametrize("bits", [True, False])
-def test_a_changed_result_is_told(bits: bool) -> None:
+def test_a_changed_result_is_reported(bits: bool) -> None:
     values = np.linspace(-1.0, 1.0, 50, dtype=np.float32)
     recorded = reduced(values)
     assert differences(reduced(values), recorded, 1e-4, bits) == []

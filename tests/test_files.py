@@ -1,4 +1,4 @@
-"""What is written whole or not at all, what may replace what, and what is said of a file that cannot be read."""
+"""What is written whole or not at all, what may replace what, and what is reported of a file that cannot be read."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ def test_json_that_does_not_do_is_one_line(tmp_path: Path, content: bytes | None
     assert read_json(path, *READ) == {"a": "3"}
 
 
-def test_what_the_system_refuses_is_not_told_as_damage(tmp_path: Path) -> None:
+def test_what_the_system_refuses_is_not_reported_as_damage(tmp_path: Path) -> None:
     save_weights({"a": torch.zeros(3)}, tmp_path / "w.safetensors")
     write_json(tmp_path / "x.json", {})
     held = [os.open(os.devnull, os.O_RDONLY)]
@@ -300,7 +300,7 @@ def test_what_the_system_refuses_is_not_told_as_damage(tmp_path: Path) -> None:
                 read()
     os.close(held[0])
     damaged = f"{tmp_path} is damaged: delete it"
-    for error, said in (
+    for error, printed in (
         (PermissionError(13, "Permission denied"), "Permission denied; give this user access"),
         (MemoryError(), "Cannot allocate memory; free memory"),
         (
@@ -309,7 +309,7 @@ def test_what_the_system_refuses_is_not_told_as_damage(tmp_path: Path) -> None:
         ),
         (RuntimeError("Error while deserializing: I/O error (os error 5)"), "Input/output error; mend that"),
     ):
-        assert str(unreadable(tmp_path, error, damaged)).startswith(f"cannot read {tmp_path}: {said}")
+        assert str(unreadable(tmp_path, error, damaged)).startswith(f"cannot read {tmp_path}: {printed}")
     for error in (ValueError("bad"), FileNotFoundError(2, "No such file or directory")):
         assert str(unreadable(tmp_path, error, damaged)) == damaged
 

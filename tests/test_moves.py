@@ -26,7 +26,7 @@ def test_a_move_is_an_event_in_another_file() -> None:
     assert str(found) == "4 moves, 1 of them back, 3 files; 3 at a call, 1 at a return"
 
 
-def test_a_command_without_a_step_is_told_and_nothing_is_traced_afterwards() -> None:
+def test_a_command_without_a_step_is_reported_and_nothing_is_traced_afterwards() -> None:
     with pytest.raises(RuntimeError, match="jvid --version took no step"):
         traced(["--version"])
     assert sys.getprofile() is None

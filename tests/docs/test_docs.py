@@ -1,4 +1,4 @@
-"""Pages that repeat what code says: each key of a recipe, each sheet."""
+"""Pages that repeat what code states: each key of a recipe, each sheet."""
 
 from __future__ import annotations
 

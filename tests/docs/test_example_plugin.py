@@ -26,7 +26,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_it_is_as_small_as_the_documentation_says() -> None:
+def test_it_is_as_small_as_the_documentation_states() -> None:
     module = (EXAMPLE / "jvid_cartoon.py").read_text(encoding="utf-8")
     docs = {
         line

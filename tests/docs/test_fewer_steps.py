@@ -127,7 +127,7 @@ def test_every_case_has_its_base_and_stochastic_rows_are_on_the_table(cases):
     assert found == set(rows.STOCHASTIC)
 
 
-def test_figures_tell_error_detail_and_motion():
+def test_figures_measure_error_detail_and_motion():
     fine = torch.randn(1, 4, 16, 8, 8, generator=torch.Generator().manual_seed(0))
     assert fewer.figures_of(fine, fine) == {"error": 0.0, "detail": 1.0, "motion": 1.0}
     # Half the contrast; the mean moves only the error.

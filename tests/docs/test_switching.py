@@ -41,7 +41,7 @@ def test_a_past_of_each_expert_errs_least_where_experts_take_turns(solver, sched
 
 
 @pytest.mark.parametrize("solver", [DPMPP2M, DPMPP2MSDE, PNDM, UniPC])
-def test_the_default_is_what_the_page_says(solver):
+def test_the_default_is_what_the_page_has(solver):
     assert "`per-expert` (default)" in PAGE.read_text(encoding="utf-8")
     assert solver().history == "per-expert"
 

@@ -94,9 +94,9 @@ def test_three_experts_through_python_json_and_the_commands(capsys: pytest.Captu
     # jvid plan, from options and from the file.
     for number, changes in enumerate((CHANGES, ["--strategy", "three.json"])):
         assert main(["plan", *OPTIONS, *changes, "-o", f"plan-{number}.json", "--json"]) == 0
-        told = json.loads(capsys.readouterr().out)
-        assert jvid.Strategy.from_dict(told["strategy"]) == STRATEGY
-        assert {name: each["steps"] for name, each in told["experts"].items()} == plan.counts
+        stated = json.loads(capsys.readouterr().out)
+        assert jvid.Strategy.from_dict(stated["strategy"]) == STRATEGY
+        assert {name: each["steps"] for name, each in stated["experts"].items()} == plan.counts
         assert jvid.load_plan(f"plan-{number}.json") == plan
     # jvid sample, likewise, and along the plan that was written.
     replayed = ["--strategy", "three.json", "--plan", "plan-0.json"]
@@ -104,9 +104,9 @@ def test_three_experts_through_python_json_and_the_commands(capsys: pytest.Captu
         files = ["-o", f"{number}.safetensors", "-o", f"{number}.mp4"]
         assert main(["sample", "x", "--seed", "11", *OPTIONS, *changes, *files]) == 0
         assert torch.equal(read_latents(f"{number}.safetensors"), expected)
-        told = read_metadata(f"{number}.mp4")
-        assert jvid.Source.from_plain(told["ensemble"]) == SOURCE
-        assert (told["fps"], told["frames"]) == (24.0, 4)
+        stated = read_metadata(f"{number}.mp4")
+        assert jvid.Source.from_plain(stated["ensemble"]) == SOURCE
+        assert (stated["fps"], stated["frames"]) == (24.0, 4)
         # And back from the clip alone.
         assert main(["sample", "--again", f"{number}.mp4", "-o", "again.safetensors", "-o", "again.mp4"]) == 0
         assert torch.equal(read_latents("again.safetensors"), expected)
@@ -199,6 +199,6 @@ def test_the_papers_strategy_on_experts_of_its_names() -> None:
     video, image = (GaussianOracle(paper.SCHEDULE(), std=std) for std in (0.5, 0.8))
     ours = paper.sampler(video, image, 64, steps=8, guidance=1.0)
     assert torch.equal(read_latents("paper.safetensors"), ours((3, 4, 8, 8), seeds=[2], cond={}))
-    told: dict[str, Any] = read_metadata("paper.safetensors")["strategy"]
-    assert told["selector"].startswith("piecewise-affine:t_v=0.2,t_e=0.7")
-    assert told["experts"] == {"*": {"wrappers": []}, "image": {"noise": "scaled:gamma=0.02"}}
+    stated: dict[str, Any] = read_metadata("paper.safetensors")["strategy"]
+    assert stated["selector"].startswith("piecewise-affine:t_v=0.2,t_e=0.7")
+    assert stated["experts"] == {"*": {"wrappers": []}, "image": {"noise": "scaled:gamma=0.02"}}

@@ -58,7 +58,7 @@ def test_explicit_may_step_back_up_and_compares_by_value():
 
 
 @pytest.mark.parametrize(
-    ("build", "said"),
+    ("build", "printed"),
     [
         (lambda: Leading(0), "steps=0"),
         (lambda: Leading(1001), "at most 1000"),
@@ -72,10 +72,10 @@ def test_explicit_may_step_back_up_and_compares_by_value():
         (lambda: Explicit([float("nan"), 0.0]), "times[0] = nan"),
     ],
 )
-def test_bad_input_is_told_in_one_line(build, said):
+def test_bad_input_is_one_line(build, printed):
     with pytest.raises(InputError) as caught:
         build()
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -145,7 +145,7 @@ def test_zigzag_walks_the_leading_grid_and_rises_within_its_range(steps, back, r
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "printed"),
     [
         (lambda: Karras(4)(), "without a schedule"),
         (lambda: ByAngle(4)(), "without a schedule"),
@@ -159,10 +159,10 @@ def test_zigzag_walks_the_leading_grid_and_rises_within_its_range(steps, back, r
         (lambda: Explicit("1+x"), "as text 1+.5+0"),
     ],
 )
-def test_what_new_grids_refuse(make, said) -> None:
+def test_what_new_grids_refuse(make, printed) -> None:
     with pytest.raises(InputError) as caught:
         make()
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
 
 
 def test_explicit_times_go_through_a_strategy() -> None:

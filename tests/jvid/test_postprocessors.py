@@ -104,7 +104,7 @@ def test_uniform_smoothing_is_the_mean_of_neighbours():
 
 
 @pytest.mark.parametrize(
-    ("build", "said"),
+    ("build", "printed"),
     [
         (lambda: TemporalSmoothing(-1), "threshold=-1"),
         (lambda: TemporalSmoothing(float("nan")), "threshold=nan"),
@@ -114,8 +114,8 @@ def test_uniform_smoothing_is_the_mean_of_neighbours():
         (lambda: TemporalSmoothing()(torch.zeros(4, 3, 8, 8)), "(4, 3, 8, 8)"),
     ],
 )
-def test_bad_input_is_told_in_one_line(build, said):
+def test_bad_input_is_one_line(build, printed):
     with pytest.raises(InputError) as caught:
         build()
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
     assert "\n" not in str(caught.value)

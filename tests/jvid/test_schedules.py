@@ -198,7 +198,7 @@ def test_variance_exploding_is_geometric_above_its_ramp():
 
 
 @pytest.mark.parametrize(
-    ("build", "said"),
+    ("build", "printed"),
     [
         (lambda: TabulatedSchedule(()), "empty"),
         (lambda: TabulatedSchedule((0.5, 0.6)), "alphas_cumprod[1]"),
@@ -215,8 +215,8 @@ def test_variance_exploding_is_geometric_above_its_ramp():
         (lambda: FlowMatching()(torch.tensor(1)), "floating point"),
     ],
 )
-def test_bad_input_is_told_in_one_line(build, said):
+def test_bad_input_is_one_line(build, printed):
     with pytest.raises(InputError) as caught:
         build()
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
     assert "\n" not in str(caught.value)

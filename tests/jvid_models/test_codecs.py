@@ -55,7 +55,7 @@ def test_the_chunk_changes_nothing():
         torch.testing.assert_close(codec.decode(latents), whole.decode(latents), atol=1e-5, rtol=0)
 
 
-def test_wrong_input_is_told():
+def test_wrong_input_is_reported():
     codec = ImageCodec(small_kl())
     with pytest.raises(InputError, match=r"expected video \(b 3 f H W\)"):
         codec.encode(torch.zeros(1, 3, 16, 16))

@@ -83,7 +83,7 @@ def test_an_unknown_prompt_names_close_ones_and_how_many_there_are():
         table()(["qqq"])
 
 
-def test_misuse_is_told():
+def test_misuse_is_reported():
     with pytest.raises(InputError, match="list of prompts"):
         table()("A person running")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no prompts"):
@@ -150,6 +150,6 @@ def test_clip_text_equals_transformers(tmp_path):
         encoder(["a " * 80])
 
 
-def test_an_absent_folder_is_told(tmp_path):
+def test_an_absent_folder_is_reported(tmp_path):
     with pytest.raises(MissingDependencyError, match="no folder"):
         CLIPText(tmp_path / "nowhere")

@@ -127,9 +127,9 @@ def test_a_command_that_does_not_fit_is_one_line(
     places = {kind: str(runs / kind) for kind in KINDS} | {"strategy": str(runs / "strategy.json")}
     given = [word.format(**places) for word in words]
     assert main(["export", *given, "-o", str(tmp_path / "out")]) == 2
-    told = capsys.readouterr().err.strip()
-    assert message in told
-    assert len(told.splitlines()) == 1
+    stated = capsys.readouterr().err.strip()
+    assert message in stated
+    assert len(stated.splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
 
@@ -216,9 +216,9 @@ def test_only_an_ensemble_is_replaced(runs: Path, tmp_path: Path, there: str, ca
         (out / "notes.txt").write_text("mine")
     held = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert main(["export", *(str(runs / kind) for kind in KINDS), "-o", str(out)]) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert str(out) in told
+    stated = capsys.readouterr().err
+    assert stated.count("\n") == 1
+    assert str(out) in stated
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == held
     assert Path(os.devnull).is_char_device()
     assert not list(tmp_path.glob(".*"))

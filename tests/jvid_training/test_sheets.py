@@ -88,16 +88,16 @@ def test_sheets_of_three_experts_composed_on_the_spot(tmp_path: Path, capsys) ->
         "gaussian:std=1",
     ]
     assert main(["sheets", *words, "--prompt", "Anything", "-o", str(tmp_path)]) == 0
-    told = capsys.readouterr()
+    stated = capsys.readouterr()
     labels = ["high alone", "low alone", "still alone", "mixture", "+ noise", "+ uniform", "+ gaussian"]
-    assert told.err.splitlines() == [f"sampling: {label}" for label in labels]
-    assert told.out.strip() == str(tmp_path / "Anything.png")
+    assert stated.err.splitlines() == [f"sampling: {label}" for label in labels]
+    assert stated.out.strip() == str(tmp_path / "Anything.png")
     shown = pictures(tmp_path / "Anything.png", 7, 16, 4).astype(float)
     assert shown[0].mean() > shown[2].mean() > shown[1].mean()
     assert len({row.tobytes() for row in shown}) == 7
     assert main(["sheets", *words, "-o", str(tmp_path)]) == 2
-    told = capsys.readouterr().err
-    assert "no prompt of composed begins with 'A person': it takes any; name some with --prompt" in told
+    stated = capsys.readouterr().err
+    assert "no prompt of composed begins with 'A person': it takes any; name some with --prompt" in stated
 
 
 def test_a_long_title_has_several_lines(tmp_path: Path) -> None:
@@ -196,8 +196,8 @@ def test_sheets_stay_in_their_folder_and_are_checked_first(tmp_path: Path, monke
     monkeypatch.setattr(sheets, "sample_rows", lambda *_: drawn.append(Path()))
     (tmp_path / "out/up.png").mkdir(parents=True)
     (tmp_path / "file").write_text("in the way")
-    for out, told in ((tmp_path / "out", "up.png' is a folder"), (tmp_path / "file/out", "cannot be made")):
-        with pytest.raises(InputError, match=told):
+    for out, stated in ((tmp_path / "out", "up.png' is a folder"), (tmp_path / "file/out", "cannot be made")):
+        with pytest.raises(InputError, match=stated):
             make_sheets(ensemble, out, "A person", 0)
     assert not drawn
     assert (tmp_path / "out/up.png").is_dir()

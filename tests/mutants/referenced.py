@@ -1,4 +1,4 @@
-"""Mistakes that leave every general promise intact: only a reference, the equation that is meant, tells them.
+"""Mistakes that leave every general promise intact: only a reference, the equation that is meant, finds them.
 
 Each is beside the built-in that it would be, with that one's declared reference.
 """

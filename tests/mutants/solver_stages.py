@@ -1,4 +1,4 @@
-"""Wrong solvers of two stages: where and with what the second stage asks, and what it weighs."""
+"""Wrong solvers of two stages: where and with what the second stage evaluates, and what it weighs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ORDER = "order_as_claimed"
 
 @mutant("solver", ORDER)
 class second_stage_from_x(TwoStages):
-    """The second stage asks with x of the start at the level of the end."""
+    """The second stage evaluates with x of the start at the level of the end."""
 
     def second(self, x: Tensor, euler: Tensor, step: Step, denoise: Denoise) -> Tensor:
         return self.slope(euler, denoise(x, step.end), step.end)
@@ -23,7 +23,7 @@ class second_stage_from_x(TwoStages):
 
 @mutant("solver", ORDER)
 class second_stage_at_the_start(TwoStages):
-    """The second stage asks at the level of the start."""
+    """The second stage evaluates at the level of the start."""
 
     def second(self, x: Tensor, euler: Tensor, step: Step, denoise: Denoise) -> Tensor:
         return self.slope(euler, denoise(euler, step.start), step.end)
@@ -80,7 +80,7 @@ class undeclared_stage(TwoStages):
 
 @mutant("solver", "evaluates_within_the_step")
 class asks_off_the_schedule(TwoStages):
-    """The second stage asks halfway in alpha and sigma, at a level that the schedule does not have."""
+    """The second stage evaluates halfway in alpha and sigma, at a level that the schedule does not have."""
 
     def second(self, x: Tensor, euler: Tensor, step: Step, denoise: Denoise) -> Tensor:
         start, end = step.start, step.end
@@ -90,7 +90,7 @@ class asks_off_the_schedule(TwoStages):
 
 @mutant("solver", "evaluates_within_the_step")
 class asks_beyond_the_end(TwoStages):
-    """The second stage asks a step further on."""
+    """The second stage evaluates a step further on."""
 
     def second(self, x: Tensor, euler: Tensor, step: Step, denoise: Denoise) -> Tensor:
         further = step.level_at(min(1.0, max(0.0, 2 * step.end.t - step.start.t)))

@@ -82,11 +82,11 @@ def test_batches_are_as_large_as_the_memory_allows(
     clip_takes(monkeypatch, clip=100_000_000, free=10**9, held=500_000_000)
     assert sample(WAVE, "--num", "7", "-o", "a.safetensors", *options) == 0
     assert sizes == [size for size in expected for _ in range(STEPS)]
-    said = capsys.readouterr()
-    assert said.err == ""  # no terminal
-    assert ("at once" in said.out) is (max(expected) > 1)
+    printed = capsys.readouterr()
+    assert printed.err == ""  # no terminal
+    assert ("at once" in printed.out) is (max(expected) > 1)
     if max(expected) > 1:
-        assert f"7 clips, seeds 0 to 6, plan seed 0, {max(expected)} at once\n" in said.out
+        assert f"7 clips, seeds 0 to 6, plan seed 0, {max(expected)} at once\n" in printed.out
 
 
 def test_the_measurement_runs_for_several_clips_and_not_for_one(sizes: list[int]) -> None:
@@ -97,7 +97,7 @@ def test_the_measurement_runs_for_several_clips_and_not_for_one(sizes: list[int]
     assert sizes == [1, *[2] * STEPS]  # both fit on any machine
 
 
-def test_a_terminal_is_told_what_was_chosen(
+def test_a_terminal_shows_what_was_chosen(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli_batches.sys.stderr, "isatty", lambda: True, raising=False)
@@ -111,8 +111,8 @@ def test_a_bound_that_holds_no_clip_is_refused(
 ) -> None:
     clip_takes(monkeypatch, clip=100_000_000, free=10**9, held=500_000_000)
     assert sample(WAVE, "--memory", "599MB", "-o", "a.safetensors") == 2
-    said = capsys.readouterr().err
-    assert said == (
+    printed = capsys.readouterr().err
+    assert printed == (
         "jvid: error: --memory of 599 MB: 500 MB are taken already and a clip takes 100 MB; "
         "expected at least 600 MB\n"
     )
@@ -133,9 +133,9 @@ def test_a_wrong_option_is_one_line(
     options: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sample(WAVE, *options, "-o", "a.safetensors") == 2
-    said = capsys.readouterr().err
-    assert words in said
-    assert said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert words in printed
+    assert printed.count("\n") == 1
     assert list(Path().iterdir()) == []
 
 
@@ -144,10 +144,10 @@ def test_one_clip_of_a_batch_again_is_the_same_bit_for_bit(
 ) -> None:
     assert sample(WAVE, RUN, "--num", "2", "--batch", "3", "-o", "a.safetensors", "-o", "a.gif") == 0
     whole = read_latents("a.safetensors")
-    told = read_metadata("a-1.gif")
-    assert told["clips"] == [{"prompt": WAVE, "seed": 1}]
+    stated = read_metadata("a-1.gif")
+    assert stated["clips"] == [{"prompt": WAVE, "seed": 1}]
     three = [{"prompt": WAVE, "seed": 0}, {"prompt": WAVE, "seed": 1}, {"prompt": RUN, "seed": 0}]
-    assert told["batches"] == [{"clips": three, "rows": [1]}]
+    assert stated["batches"] == [{"clips": three, "rows": [1]}]
     assert read_metadata("a-3.gif")["batches"] is None  # it was computed alone
     capsys.readouterr()
     for i, size in enumerate([3, 3, 3, 1]):
@@ -163,7 +163,7 @@ def test_one_clip_of_a_batch_again_is_the_same_bit_for_bit(
     assert Path("b.safetensors").read_bytes() == Path("a.safetensors").read_bytes()
 
 
-def test_again_in_other_batches_says_that_bits_may_differ(
+def test_again_in_other_batches_states_that_bits_may_differ(
     sizes: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sample(WAVE, "--num", "3", "--batch", "3", "-o", "a.safetensors", "-o", "a.gif") == 0
@@ -171,9 +171,9 @@ def test_again_in_other_batches_says_that_bits_may_differ(
     sizes.clear()
     assert again("a-2.gif", "--batch", "1", "-o", "b.safetensors") == 0
     assert sizes == [1] * STEPS
-    said = capsys.readouterr().err
-    assert said.startswith("jvid: warning: clips computed in other batches than the file's")
-    assert said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("jvid: warning: clips computed in other batches than the file's")
+    assert printed.count("\n") == 1
     whole, alone = read_latents("a.safetensors")[2:], read_latents("b.safetensors")
     assert not torch.equal(alone, whole)
     torch.testing.assert_close(alone, whole, rtol=0, atol=1e-3)
@@ -203,7 +203,7 @@ BATCHES = st.lists(st.lists(CLIPS, min_size=1, max_size=5).map(BatchRecord.whole
 
 
 @given(batches=BATCHES, data=st.data())
-def test_a_part_of_a_story_tells_all_of_its_batches(batches: list[BatchRecord], data: st.DataObject) -> None:
+def test_a_part_of_a_record_has_all_of_its_batches(batches: list[BatchRecord], data: st.DataObject) -> None:
     clips = tuple(clip for batch in batches for clip in batch.clips)
     start = data.draw(st.integers(0, len(clips) - 1))
     part = slice(start, data.draw(st.integers(start + 1, len(clips))))
@@ -219,10 +219,10 @@ def test_a_part_of_a_story_tells_all_of_its_batches(batches: list[BatchRecord], 
 def test_a_story_whose_batches_do_not_hold_its_clips_is_refused() -> None:
     both = BatchRecord((Clip(WAVE, 0), Clip(WAVE, 1)), (1,))
     record = Record(Source("toy"), (Clip(WAVE, 1),), toy.STRATEGY, batches=(both,))
-    told = record.of(slice(0, 1), 12.5)
-    assert Record.read(told) == attrs.evolve(record, versions=told["versions"])
+    stated = record.of(slice(0, 1), 12.5)
+    assert Record.read(stated) == attrs.evolve(record, versions=stated["versions"])
     for rows in ([0], [2], [], [-1], ["a"], None):
         with pytest.raises(InputError, match="expected a jvid file"):
-            Record.read({**told, "batches": [{**told["batches"][0], "rows": rows}]})
-    old = {key: value for key, value in told.items() if key not in ("batches", "threads")}
+            Record.read({**stated, "batches": [{**stated["batches"][0], "rows": rows}]})
+    old = {key: value for key, value in stated.items() if key not in ("batches", "threads")}
     assert Record.read(old).batches == ()

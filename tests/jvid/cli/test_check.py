@@ -42,14 +42,14 @@ def registry():
         yield
 
 
-def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+def stated(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     code = main(["check", *words])
     out, err = capsys.readouterr()
     return code, out, err
 
 
 def test_what_conforms_exits_with_0(capsys):
-    code, out, err = told(capsys, "denoiser", "right:std=.5", "--examples", "3")
+    code, out, err = stated(capsys, "denoiser", "right:std=.5", "--examples", "3")
     assert (code, err) == (0, "")
     assert out.startswith(
         "denoiser GaussianOracle(schedule=FlowMatching(shift=1.0), mean=0.0, std=0.5): 11 passed, 7 skip"
@@ -58,8 +58,8 @@ def test_what_conforms_exits_with_0(capsys):
         assert f"\n  {name} " in out
 
 
-def test_what_does_not_exits_with_1_and_says_how_to_run_it_again(capsys):
-    code, out, err = told(capsys, "denoiser", "flat", "--examples", "3")
+def test_what_does_not_exits_with_1_and_states_how_to_run_it_again(capsys):
+    code, out, err = stated(capsys, "denoiser", "flat", "--examples", "3")
     assert (code, err) == (1, "")
     assert "shape_and_dtype_kept           failed     torch.float32 for x in torch.float64" in out
     assert 'conforms("denoiser", subject, only="shape_and_dtype_kept", at=dict(' in out
@@ -67,32 +67,32 @@ def test_what_does_not_exits_with_1_and_says_how_to_run_it_again(capsys):
 
 def test_a_failure_may_be_expected(capsys):
     # As its predictions are float32, what compares bit for bit in double fails with it.
-    code, out, _ = told(capsys, "denoiser", "flat", "--only", "shape_and_dtype_kept", "--expect",
+    code, out, _ = stated(capsys, "denoiser", "flat", "--only", "shape_and_dtype_kept", "--expect",
                         "shape_and_dtype_kept=float32 alone")  # fmt: skip
     assert code == 0
     assert "expected failure  float32 alone" in out
-    code, out, _ = told(capsys, "denoiser", "right", "--only", "shape_and_dtype_kept", "--expect",
+    code, out, _ = stated(capsys, "denoiser", "right", "--only", "shape_and_dtype_kept", "--expect",
                         "shape_and_dtype_kept=float32 alone")  # fmt: skip
     assert code == 1
     assert "unexpected pass" in out
 
 
 def test_sizes_and_options_are_given_by_name(capsys):
-    code, out, _ = told(capsys, "wrapper", "windowed:size=4,stride=3", "--with", "window=4", "--with", "frames=1+4+9",
+    code, out, _ = stated(capsys, "wrapper", "windowed:size=4,stride=3", "--with", "window=4", "--with", "frames=1+4+9",
                         "--only", "long_clips_cost_in_proportion", "--only", "leaves_alone_what_agrees")  # fmt: skip
     assert code == 0
     assert out.startswith("wrapper Windowed(size=4, stride=3): 2 passed\n")
-    code, out, _ = told(capsys, "wrapper", "windowed:size=5,stride=3", "--with", "window=4",
+    code, out, _ = stated(capsys, "wrapper", "windowed:size=5,stride=3", "--with", "window=4",
                         "--only", "long_clips_cost_in_proportion")  # fmt: skip
     assert code == 1
     assert "it evaluates 5 frames at once: expected at most 4" in out
 
 
 def test_kinds_and_checks_are_listed(capsys):
-    code, out, _ = told(capsys)
+    code, out, _ = stated(capsys)
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()] == list(KINDS)
-    code, out, _ = told(capsys, "grid")
+    code, out, _ = stated(capsys, "grid")
     assert code == 0
     for each in checks_of("grid").values():
         assert f"{each.name}\n    {each.invariant}\n" in out
@@ -100,7 +100,7 @@ def test_kinds_and_checks_are_listed(capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "printed"),
     [
         (["nothing", "x"], "no checks for 'nothing': expected one of schedule, "),
         (["denoiser", "nothing"], "unknown denoiser 'nothing': expected one of flat, right"),
@@ -113,10 +113,10 @@ def test_kinds_and_checks_are_listed(capsys):
         (["wrapper", "known"], "missing a required argument: 'mask'"),
     ],
 )
-def test_bad_input_is_one_line(capsys, words, said):
-    code, out, err = told(capsys, *words)
+def test_bad_input_is_one_line(capsys, words, printed):
+    code, out, err = stated(capsys, *words)
     assert (code, out) == (2, "")
-    assert said in err
+    assert printed in err
     assert err.count("\n") == 1
 
 
@@ -130,7 +130,7 @@ def test_help_is_light():
 
 def test_the_kit_keeps_generators_as_they_were(capsys):
     before = torch.get_rng_state()
-    told(capsys, "schedule", "cosine", "--examples", "2")
+    stated(capsys, "schedule", "cosine", "--examples", "2")
     assert torch.equal(torch.get_rng_state(), before)
 
 

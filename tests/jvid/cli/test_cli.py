@@ -57,21 +57,21 @@ def latents(*args: str, name: str = "z.safetensors") -> torch.Tensor:
 def test_sample_writes_a_file_with_its_record(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert sample(WAVE, "-o", f"wave{ending}", "--seed", "3", "--plan-seed", "2", "--gamma", ".5") == 0
     assert files() == [f"wave{ending}"]
-    told = read_metadata(f"wave{ending}")
-    assert (told["format"], told["ensemble"]) == (2, "toy")
-    assert told["clips"] == [{"prompt": WAVE, "seed": 3}]
-    strategy = Strategy.from_dict(told["strategy"])
+    stated = read_metadata(f"wave{ending}")
+    assert (stated["format"], stated["ensemble"]) == (2, "toy")
+    assert stated["clips"] == [{"prompt": WAVE, "seed": 3}]
+    strategy = Strategy.from_dict(stated["strategy"])
     assert (strategy.steps, strategy.plan_seed, noise_of(strategy, "image")) == (8, 2, (0.5, 0.0))
-    assert {"jvid", "torch"} <= set(told["versions"])
-    assert (told["dtype"], told["fps"]) == ("float32", 12.5)
-    said = capsys.readouterr()
+    assert {"jvid", "torch"} <= set(stated["versions"])
+    assert (stated["dtype"], stated["fps"]) == ("float32", 12.5)
+    printed = capsys.readouterr()
     counts = Composition(strategy, toy_ensemble()).plan().counts
     for name in ("video", "image"):
-        assert f"{name}  {counts[name]:4d} calls" in said.out
-    assert "seed 3, plan seed 2" in said.out
-    assert said.out.splitlines()[-1] == f"wave{ending}"
-    assert ("decoder" in said.out) is (ending != ".safetensors")
-    assert said.err == ""
+        assert f"{name}  {counts[name]:4d} calls" in printed.out
+    assert "seed 3, plan seed 2" in printed.out
+    assert printed.out.splitlines()[-1] == f"wave{ending}"
+    assert ("decoder" in printed.out) is (ending != ".safetensors")
+    assert printed.err == ""
 
 
 def test_latents_are_those_of_the_sampler() -> None:
@@ -85,8 +85,8 @@ def test_latents_are_those_of_the_sampler() -> None:
 def test_prompts_times_num_share_seeds() -> None:
     both = latents(WAVE, RUN, "--num", "2", "--seed", "7")
     assert both.shape == (4, *SHAPE)
-    told = read_metadata("z.safetensors")["clips"]
-    assert [(c["prompt"], c["seed"]) for c in told] == [(WAVE, 7), (WAVE, 8), (RUN, 7), (RUN, 8)]
+    stated = read_metadata("z.safetensors")["clips"]
+    assert [(c["prompt"], c["seed"]) for c in stated] == [(WAVE, 7), (WAVE, 8), (RUN, 7), (RUN, 8)]
     assert torch.equal(both[3:], latents(RUN, "--seed", "8"))
     assert torch.equal(both, latents(WAVE, RUN, "--num", "2", "--seed", "7", "--batch", "3"))
 
@@ -194,8 +194,8 @@ def test_the_bar_names_the_expert_at_work(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_unconditional_ignores_the_prompts() -> None:
     free = latents("--unconditional")
-    told = read_metadata("z.safetensors")
-    assert told["clips"] == [{"prompt": None, "seed": 0}]
+    stated = read_metadata("z.safetensors")
+    assert stated["clips"] == [{"prompt": None, "seed": 0}]
     ensemble = toy_ensemble()
     sampler = compose(with_guidance(STRATEGY, 1.0), ensemble)
     assert torch.equal(free, sampler(SHAPE, seeds=[0], cond=ensemble.condition([WAVE])["null"]))
@@ -234,8 +234,8 @@ def test_a_file_of_format_1_is_made_again() -> None:
     made = latents(
         WAVE, "--guidance", "3", "--gamma", ".3", "--ratio", ".2", "--smooth", "none", "--seed", "5"
     )
-    told = read_metadata("z.safetensors")
-    strategy = told["strategy"]
+    stated = read_metadata("z.safetensors")
+    strategy = stated["strategy"]
     old = {key: value for key, value in strategy.items() if key not in ("experts", "postprocessors")}
     old |= {"guidance": 3.0, "noise": {"image": {"gamma": 0.3, "ratio": 0.2}}, "smoothing": None}
     old["selector"] = {
@@ -244,7 +244,7 @@ def test_a_file_of_format_1_is_made_again() -> None:
     }
     first = {
         key: value
-        for key, value in told.items()
+        for key, value in stated.items()
         if key not in ("ensemble", "plan", "frames", "batches", "threads")
     }
     write_latents("old.safetensors", made, {**first, "format": 1, "pair": "toy", "strategy": old})
@@ -256,9 +256,9 @@ def test_a_file_of_format_1_is_made_again() -> None:
 
 def test_plan_prints_and_plots_without_a_network(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "--ensemble", "toy", "-o", "plan.png", "-o", "plan.json", "--plan-seed", "4"]) == 0
-    said = capsys.readouterr().out
-    assert "plan seed 4: 8 steps" in said
-    assert "\x1b" not in said
+    printed = capsys.readouterr().out
+    assert "plan seed 4: 8 steps" in printed
+    assert "\x1b" not in printed
     assert built == []
     assert Path("plan.png").read_bytes().startswith(b"\x89PNG")
     assert len(json.loads(Path("plan.json").read_text())["steps"]) == 8
@@ -301,9 +301,9 @@ def test_a_broken_plugin_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
 
     with using(Late(entry_points=False)):
         assert main(["names", "solver"]) == 0
-    said = capsys.readouterr().err
-    assert said.startswith("jvid: warning: plugin 'bad' of bad 1.0 failed at api")
-    assert said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("jvid: warning: plugin 'bad' of bad 1.0 failed at api")
+    assert printed.count("\n") == 1
     assert issubclass(PluginWarning, UserWarning)
 
 
@@ -313,10 +313,10 @@ def test_help_swallows_and_cuts_nothing(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert main([command, "--help"]) == 0
-    said = capsys.readouterr().out
-    assert "…" not in said
-    assert "(default: the first of jvid names ensemble)" in " ".join(said.replace("│", " ").split())
-    assert "boundary:experts=high+low,at=.4" in said
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    assert "(default: the first of jvid names ensemble)" in " ".join(printed.replace("│", " ").split())
+    assert "boundary:experts=high+low,at=.4" in printed
 
 
 def test_help_is_light_and_version_is_printed() -> None:

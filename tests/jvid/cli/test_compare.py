@@ -63,9 +63,9 @@ def test_a_column_for_each_expert_and_strategy(capsys: pytest.CaptureFixture[str
     for strategy in columns.values():
         frames = expected(strategy, 5)
         assert all(holds(page, frames[at], 2) for at in (0, -1))
-    told = read_metadata("all.png")
-    assert told["clips"] == [{"prompt": WAVE, "seed": 5}]
-    assert {each["label"]: Strategy.from_dict(each["strategy"]) for each in told["columns"]} == columns
+    stated = read_metadata("all.png")
+    assert stated["clips"] == [{"prompt": WAVE, "seed": 5}]
+    assert {each["label"]: Strategy.from_dict(each["strategy"]) for each in stated["columns"]} == columns
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".gif", ".webp"])

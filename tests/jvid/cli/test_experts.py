@@ -50,12 +50,12 @@ def files() -> list[str]:
 
 def test_a_clip_of_experts_composed_on_the_spot(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "x", *WHOLE, "-o", "x.mp4", "-o", "x.safetensors"]) == 0
-    said = capsys.readouterr()
-    assert said.err == ""
+    printed = capsys.readouterr()
+    assert printed.err == ""
     # t is .831, .665, .499, ...: the third step is past the boundary at .5.
-    assert "a     2 calls" in said.out
-    assert "b     4 calls" in said.out
-    assert said.out.splitlines()[-2:] == ["x.mp4", "x.safetensors"]
+    assert "a     2 calls" in printed.out
+    assert "b     4 calls" in printed.out
+    assert printed.out.splitlines()[-2:] == ["x.mp4", "x.safetensors"]
     source = Source.from_plain(read_metadata("x.mp4")["ensemble"])
     experts = {"a": A, "b": B.replace("flow-matching:shift=3", "(flow-matching:shift=3)")}
     assert source == Source(experts=experts, codec="pixels", shape=(3, 4, 8, 8))
@@ -121,23 +121,28 @@ def test_a_summary_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> Non
         "--json",
     ]
     assert main([*args, "--save-strategy", "mine.json"]) == 0
-    said = capsys.readouterr()
-    assert said.err == ""
-    assert said.out.count("\n") == 1
-    told = json.loads(said.out)
-    assert told["files"] == ["x.safetensors", "x-0.gif", "x-1.gif", "x-2.gif", "x-3.gif", "mine.json"]
-    assert told["clips"] == [{"prompt": p, "seed": s} for p in "xy" for s in (7, 8)]
-    assert set(told["calls"]) == set(told["seconds"]) == {"a", "b"}
-    assert sum(told["batches"]) == 4
-    assert told["calls"] == {"a": 2 * len(told["batches"]), "b": 4 * len(told["batches"])}
-    assert (told["frames"], told["decoding"] > 0) == (4, True)
-    assert Strategy.from_dict(told["strategy"]) == Strategy.load("mine.json")
-    assert Source.from_plain(told["ensemble"]).experts["a"] == A
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert printed.out.count("\n") == 1
+    stated = json.loads(printed.out)
+    assert stated["files"] == ["x.safetensors", "x-0.gif", "x-1.gif", "x-2.gif", "x-3.gif", "mine.json"]
+    assert stated["clips"] == [{"prompt": p, "seed": s} for p in "xy" for s in (7, 8)]
+    assert set(stated["calls"]) == set(stated["seconds"]) == {"a", "b"}
+    assert sum(stated["batches"]) == 4
+    assert stated["calls"] == {"a": 2 * len(stated["batches"]), "b": 4 * len(stated["batches"])}
+    assert (stated["frames"], stated["decoding"] > 0) == (4, True)
+    assert Strategy.from_dict(stated["strategy"]) == Strategy.load("mine.json")
+    assert Source.from_plain(stated["ensemble"]).experts["a"] == A
     assert main(["plan", *WHOLE, "--seconds", "a=2,b=1", "--json", "-o", "plan.json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["steps"], told["switches"], told["seconds"], told["files"]) == (6, 1, 8.0, ["plan.json"])
-    assert {name: each["calls"] for name, each in told["experts"].items()} == {"a": 2, "b": 4}
-    assert Strategy.from_dict(told["strategy"]).steps == 6
+    stated = json.loads(capsys.readouterr().out)
+    assert (stated["steps"], stated["switches"], stated["seconds"], stated["files"]) == (
+        6,
+        1,
+        8.0,
+        ["plan.json"],
+    )
+    assert {name: each["calls"] for name, each in stated["experts"].items()} == {"a": 2, "b": 4}
+    assert Strategy.from_dict(stated["strategy"]).steps == 6
 
 
 def test_progress_is_on_stderr_alone(
@@ -147,9 +152,9 @@ def test_progress_is_on_stderr_alone(
 
     monkeypatch.setattr(Console, "is_terminal", property(lambda self: True))
     assert main(["sample", "x", *WHOLE, "-o", "x.safetensors", "--json"]) == 0
-    said = capsys.readouterr()
-    assert "steps" in said.err
-    assert json.loads(said.out)["files"] == ["x.safetensors"]  # stdout is the object alone
+    printed = capsys.readouterr()
+    assert "steps" in printed.err
+    assert json.loads(printed.out)["files"] == ["x.safetensors"]  # stdout is the object alone
 
 
 def test_unconditional_clips_need_no_prompt_and_no_encoder() -> None:
@@ -164,8 +169,8 @@ def test_frames_and_rate_are_the_ensembles() -> None:
         == 0
     )
     assert read_latents("x.safetensors").shape == (1, 3, 6, 8, 8)
-    told = read_metadata("x.safetensors")
-    assert (told["fps"], told["frames"], told["ensemble"]["fps"]) == (24.0, 6, 24.0)
+    stated = read_metadata("x.safetensors")
+    assert (stated["fps"], stated["frames"], stated["ensemble"]["fps"]) == (24.0, 6, 24.0)
 
 
 @attrs.frozen
@@ -289,10 +294,10 @@ WRONG = {
 def test_a_mistake_is_one_line_and_nothing_is_written(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     args, words = WRONG[case]
     assert main(["sample", "x", *args, "-o", "x.gif"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("jvid: error: ")
-    assert said.err.count("\n") == 1
-    assert words in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("jvid: error: ")
+    assert printed.err.count("\n") == 1
+    assert words in printed.err
     assert files() == []
     assert built == []

@@ -51,12 +51,12 @@ def latents(*args: str, name: str = "z.safetensors") -> torch.Tensor:
 
 
 @pytest.mark.parametrize("frames", [1, KNOWN - 2, KNOWN, KNOWN + 1, 4 * KNOWN + 2])
-def test_clips_have_as_many_frames_as_were_asked_for(frames: int, frames_seen: list[int]) -> None:
+def test_clips_have_as_many_frames_as_were_requested(frames: int, frames_seen: list[int]) -> None:
     made = latents(RUN, "--frames", str(frames), "--seed", "4", "-o", "a.png", "--scale", "1")
     assert made.shape == (1, 4, frames, 8, 8)
     assert set(frames_seen) == {1, min(frames, KNOWN)}
-    told = read_metadata("z.safetensors")
-    assert (told["frames"], told["strategy"]["overlap"]) == (frames, 4)
+    stated = read_metadata("z.safetensors")
+    assert (stated["frames"], stated["strategy"]["overlap"]) == (frames, 4)
     ensemble = toy_ensemble()
     sampler = compose(STRATEGY, ensemble, frames)
     expected = sampler((4, frames, 8, 8), seeds=[4], cond=ensemble.condition([RUN]))
@@ -79,8 +79,8 @@ def test_again_repeats_a_long_clip_bit_for_bit(ending: str, frames_seen: list[in
     assert main(["sample", "--again", f"one{ending}", "-o", "y.safetensors", "-o", f"two{ending}"]) == 0
     assert torch.equal(first, read_latents("y.safetensors"))
     assert Path(f"one{ending}").read_bytes() == Path(f"two{ending}").read_bytes()
-    told = read_metadata(f"two{ending}")
-    assert (told["frames"], told["strategy"]["overlap"]) == (13, 2)
+    stated = read_metadata(f"two{ending}")
+    assert (stated["frames"], stated["strategy"]["overlap"]) == (13, 2)
 
 
 def test_again_with_another_length_or_overlap(frames_seen: list[int]) -> None:
@@ -93,9 +93,9 @@ def test_again_with_another_length_or_overlap(frames_seen: list[int]) -> None:
 
 def test_files_that_state_no_number_of_frames_have_the_ensembles() -> None:
     made = latents(RUN)
-    told = read_metadata("z.safetensors")
-    del told["frames"], told["strategy"]["overlap"]
-    write_latents("old.safetensors", made, told)
+    stated = read_metadata("z.safetensors")
+    del stated["frames"], stated["strategy"]["overlap"]
+    write_latents("old.safetensors", made, stated)
     assert main(["sample", "--again", "old.safetensors", "-o", "y.safetensors"]) == 0
     assert torch.equal(made, read_latents("y.safetensors"))
     assert read_metadata("y.safetensors")["frames"] == KNOWN
@@ -107,9 +107,9 @@ def test_a_file_of_no_number_of_frames_is_refused(frames: object, capsys: pytest
     write_latents("z.safetensors", made, {**read_metadata("z.safetensors"), "frames": frames})
     capsys.readouterr()
     assert main(["sample", "--again", "z.safetensors", "-o", "y.safetensors"]) == 2
-    said = capsys.readouterr().err
-    assert f"frames {frames!r}: expected a whole number" in said
-    assert said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert f"frames {frames!r}: expected a whole number" in printed
+    assert printed.count("\n") == 1
     assert not Path("y.safetensors").exists()
 
 
@@ -167,11 +167,11 @@ def test_a_mistake_is_one_line(case: str, command: str, capsys: pytest.CaptureFi
     args, words = WRONG[case]
     start = {"sample": ["sample", RUN, "-o", "a.mp4"], "plan": ["plan", "--time", "-o", "a.png"]}[command]
     assert main([*start, *args, "--ensemble", "toy"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("jvid: error: ")
-    assert said.err.count("\n") == 1
-    assert words in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("jvid: error: ")
+    assert printed.err.count("\n") == 1
+    assert words in printed.err
     assert list(Path().iterdir()) == []
     assert built == []
 

@@ -95,11 +95,11 @@ def test_a_mistake_is_one_line_and_nothing_is_written(case: str, capsys: pytest.
     if not args or args[0] not in ("sample", "plan", "names", "sampel", "absent"):
         args = ["sample", *args, "-o", "a.mp4", "--ensemble", "toy"]
     assert main(args) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("jvid: error: ")
-    assert said.err.count("\n") == 1
-    assert words in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("jvid: error: ")
+    assert printed.err.count("\n") == 1
+    assert words in printed.err
     assert files() == []
     if case not in ("NaN",):
         assert built == []

@@ -29,7 +29,7 @@ WAVE = "a person waving"
 pytestmark = pytest.mark.usefixtures("toys")
 
 
-def said(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> str:
+def printed(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> str:
     """What a command prints; of one that is refused its one line."""
     assert main([*args]) == code
     out, err = capsys.readouterr()
@@ -101,10 +101,12 @@ def test_a_replay_is_the_sampler_with_that_plan(times: object, selector: object)
     assert torch.equal(read_latents("a.safetensors"), expected)
 
 
-def test_an_expert_that_is_named_and_never_asked_costs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_expert_that_is_named_and_never_evaluated_costs_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     plan = attrs.evolve(write("plan.json", Table(["image"] * 8)), experts=("video", "image", "refiner"))
     save_plan(plan, "plan.json")
-    text = said(capsys, "sample", WAVE, "--ensemble", "toy", "--plan", "plan.json", "-o", "a.safetensors")
+    text = printed(capsys, "sample", WAVE, "--ensemble", "toy", "--plan", "plan.json", "-o", "a.safetensors")
     assert built == ["image"]
     assert "refiner     0 calls" in text
     assert "image     8 calls" in text
@@ -141,7 +143,7 @@ def test_a_plan_that_does_not_fit_is_refused_before_a_network_is_loaded(
 ) -> None:
     make, words = UNFIT[case]
     make()
-    assert words in said(capsys, *command, "--ensemble", "toy", "--plan", "plan.json", code=2)
+    assert words in printed(capsys, *command, "--ensemble", "toy", "--plan", "plan.json", code=2)
     assert built == []
     assert not Path("a.png").exists()
 
@@ -161,14 +163,14 @@ def test_what_draws_a_plan_is_refused_beside_one(
         "again": ["sample", "--again", "a.png", "-o", "b.png"],
         "plan": ["plan", "--plan", "plan.json"],
     }
-    told = said(capsys, *commands[how], option, code=2)
-    assert f"{option.partition('=')[0]} beside --{'plan' if how != 'again' else 'again'}" in told
+    stated = printed(capsys, *commands[how], option, code=2)
+    assert f"{option.partition('=')[0]} beside --{'plan' if how != 'again' else 'again'}" in stated
     assert not Path("b.png").exists()
 
 
 def test_a_plan_is_shown_whatever_its_experts_and_schedule(capsys: pytest.CaptureFixture[str]) -> None:
     plan = write("plan.json", Boundary("base+middle+refiner", [0.3, 0.6]), Leading(20), FlowMatching())
-    text = said(
+    text = printed(
         capsys, "plan", "--plan", "plan.json", "-o", "copy.json", "-o", "plan.png", "--solver", "heun"
     )
     assert plan.summary() in text
@@ -180,15 +182,15 @@ def test_a_plan_is_shown_whatever_its_experts_and_schedule(capsys: pytest.Captur
 
 def test_the_price_of_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
     shown = ["plan", "--ensemble", "toy", "--selector", "boundary:experts=video+image,at=.4", "--steps", "10"]
-    assert rows(said(capsys, *shown)) == {"video": ["4"], "image": ["6"], "in all": ["10"]}
-    assert rows(said(capsys, *shown, "--seconds", "video=2,image=.05")) == {
+    assert rows(printed(capsys, *shown)) == {"video": ["4"], "image": ["6"], "in all": ["10"]}
+    assert rows(printed(capsys, *shown, "--seconds", "video=2,image=.05")) == {
         "video": ["4", "2.00", "8.00"], "image": ["6", "0.05", "0.3"], "in all": ["10", "8.30"]
     }  # fmt: skip
-    assert rows(said(capsys, *shown, "--seconds", "video=2,image=1", "--solver", "heun")) == {
+    assert rows(printed(capsys, *shown, "--seconds", "video=2,image=1", "--solver", "heun")) == {
         "video": ["8", "2.00", "16.00"], "image": ["11", "1.00", "11.00"], "in all": ["19", "27.00"]
     }  # fmt: skip
     # Without a figure for each there is no sum.
-    assert rows(said(capsys, *shown, "--seconds", "video=2")) == {
+    assert rows(printed(capsys, *shown, "--seconds", "video=2")) == {
         "video": ["4", "2.00", "8.00"], "image": ["6"], "in all": ["10"]
     }  # fmt: skip
     assert built == []
@@ -198,7 +200,7 @@ def test_the_price_of_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
     "text", ["video", "video=x", "video=-1", "video=nan", "video=inf", "=1", "vidoe=1", "video=1,video=2"]
 )
 def test_seconds_that_are_none(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--seconds" in said(capsys, "plan", "--ensemble", "toy", "--seconds", text, code=2)
+    assert "--seconds" in printed(capsys, "plan", "--ensemble", "toy", "--seconds", text, code=2)
 
 
 def test_time_calls_each_expert_of_the_plan_guided_as_the_strategy_states(
@@ -220,18 +222,18 @@ def test_time_calls_each_expert_of_the_plan_guided_as_the_strategy_states(
     monkeypatch.setattr(toy.Conditional, "__call__", watched)
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     drawn = ["plan", "--ensemble", "toy", "--selector", "boundary:experts=video+image,at=.4", "--steps", "10"]
-    assert rows(said(capsys, *drawn, "--time")) == {
+    assert rows(printed(capsys, *drawn, "--time")) == {
         "video": ["4", "0.25", "1.00"], "image": ["6", "0.125", "0.75"], "in all": ["10", "1.75"]
     }  # fmt: skip
     # Two halves of a clip's guidance; the image expert has five frames for a batch. Each in its turn.
     assert calls == [(0.5, 2), (0.8, 10)] * 4
     calls.clear()
-    said(capsys, *drawn, "--time", "--guidance", "1")
+    printed(capsys, *drawn, "--time", "--guidance", "1")
     assert calls == [(0.5, 1), (0.8, 5)] * 4
     # Of a plan from a file only what it calls.
     calls.clear()
     write("plan.json", Table(["image"] * 8))
-    text = said(capsys, "plan", "--ensemble", "toy", "--plan", "plan.json", "--time")
+    text = printed(capsys, "plan", "--ensemble", "toy", "--plan", "plan.json", "--time")
     assert rows(text) == {"image": ["8", "0.125", "1.00"], "in all": ["8", "1.00"]}
     assert calls == [(0.8, 10)] * 4
 
@@ -246,7 +248,7 @@ def test_time_calls_each_expert_of_the_plan_guided_as_the_strategy_states(
 )
 def test_time_that_cannot_be_taken(args: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     pair = [] if "--ensemble" in args else ["--ensemble", "toy"]
-    assert words in said(capsys, "plan", "--time", *pair, *args, code=2)
+    assert words in printed(capsys, "plan", "--time", *pair, *args, code=2)
     assert built == []
 
 
@@ -254,20 +256,20 @@ def test_guidance_changes_the_price_of_a_plan_alone(capsys: pytest.CaptureFixtur
     shown = ["plan", "--ensemble", "toy", "--selector", "always:name=video", "--json", "-o", "plan.json"]
     found, plans = [], []
     for more in ([], ["--guidance", "1"], ["--guidance", "video:scale=2,low=.3,high=.6"]):
-        told = json.loads(said(capsys, *shown, "--seconds", "video=2", *more))["experts"]["video"]
-        found.append((told["calls"], told["evaluations"]))
+        stated = json.loads(printed(capsys, *shown, "--seconds", "video=2", *more))["experts"]["video"]
+        found.append((stated["calls"], stated["evaluations"]))
         plans.append(Path("plan.json").read_bytes())
     # Times are 1 - 1/8 and so on down: of 8 steps two lie within the interval.
     assert found == [(8, 16), (8, 8), (8, 10)]
     assert len(set(plans)) == 1
 
 
-def test_older_files_that_tell_nothing_of_a_plan_are_read(capsys: pytest.CaptureFixture[str]) -> None:
+def test_older_files_that_have_nothing_of_a_plan_are_read(capsys: pytest.CaptureFixture[str]) -> None:
     from jvid.pipeline.record import Record
 
     assert main(["sample", WAVE, "--ensemble", "toy", "-o", "a.safetensors"]) == 0
-    told = read_metadata("a.safetensors")
-    del told["plan"]
-    assert Record.read(told).plan is None
-    assert Strategy.from_dict(told["strategy"]) == Record.read(told).strategy
-    assert json.loads(json.dumps(told)) == told
+    stated = read_metadata("a.safetensors")
+    del stated["plan"]
+    assert Record.read(stated).plan is None
+    assert Strategy.from_dict(stated["strategy"]) == Record.read(stated).strategy
+    assert json.loads(json.dumps(stated)) == stated

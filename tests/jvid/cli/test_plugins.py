@@ -1,4 +1,4 @@
-"""``jvid plugins``, ``jvid names`` and ``jvid show``: what is installed, told without loading it."""
+"""``jvid plugins``, ``jvid names`` and ``jvid show``: what is installed, listed without loading it."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ def registry() -> Iterator[Registry]:
         yield registry
 
 
-def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     assert main(words) == 0
-    told = capsys.readouterr()
-    assert told.err == ""
-    return told.out
+    stated = capsys.readouterr()
+    assert stated.err == ""
+    return stated.out
 
 
-def test_plugins_tells_each_and_what_it_registers(
+def test_plugins_lists_each_and_what_it_registers(
     registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = said(capsys, "plugins").splitlines()
+    lines = printed(capsys, "plugins").splitlines()
     assert [line.split()[0] for line in lines] == ["builtin", "toys", "training", "weather", "stale"]
     assert lines[1].split() == ["toys", "toys", "1.0", "ensemble", "1,", "command", "2"]
     assert lines[3].split() == ["weather", "weather", "0.3", "selector", "5,", "names", "on", "demand"]
@@ -107,19 +107,19 @@ def test_plugins_of_installed_distributions(tmp_path: Path) -> None:
 
 def test_an_empty_registry_has_no_plugins(capsys: pytest.CaptureFixture[str]) -> None:
     with using(Registry(entry_points=False)):
-        assert said(capsys, "plugins") == "no plugins\n"
+        assert printed(capsys, "plugins") == "no plugins\n"
 
 
 def test_names_of_a_kind(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = {line.split()[0]: line for line in said(capsys, "names", "selector").splitlines()}
+    rows = {line.split()[0]: line for line in printed(capsys, "names", "selector").splitlines()}
     assert {"windy", "gusty", "weather/always", "always"} <= set(rows) - {"builtin/always"}
     assert rows["windy"].split()[1:] == ["weather", "(weather", "0.3)", "Blows."]
     assert main(["names", "selectr"]) == 2
     assert "did you mean selector" in capsys.readouterr().err
 
 
-def test_show_tells_options_origin_and_words(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = said(capsys, "show", "selector", "windy")
+def test_show_prints_options_origin_and_words(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = printed(capsys, "show", "selector", "windy")
     head, options, words = shown.split("\n\n", 2)
     assert head.splitlines() == [
         "selector weather/windy",
@@ -139,16 +139,16 @@ def test_show_tells_options_origin_and_words(registry: Registry, capsys: pytest.
 def test_show_of_functions_partials_and_ambiguous_names(
     registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shown = said(capsys, "show", "selector", "breezy")
+    shown = printed(capsys, "show", "selector", "breezy")
     assert "source  tests.jvid.cli.test_plugins:breezy" in shown
     assert [line.split() for line in shown.splitlines()[-3:]] == [
         ["name", "str", "needed"], ["often", "bool", "|", "None", "default", "True"], ["**more", "any", "others"],
     ]  # fmt: skip
-    assert "names   weather/always, always, builtin/always" in said(
+    assert "names   weather/always, always, builtin/always" in printed(
         capsys, "show", "selector", "weather/always"
     )
-    assert "names   weather/hurricane" in said(capsys, "show", "selector", "hurricane")
-    shown = said(capsys, "show", "selector", "always")
+    assert "names   weather/hurricane" in printed(capsys, "show", "selector", "hurricane")
+    shown = printed(capsys, "show", "selector", "always")
     assert "plugin builtin of jvid test" in " ".join(shown.split())
     assert "names   always, builtin/always" in shown
     assert main(["show", "selector", "windi"]) == 2
@@ -162,7 +162,7 @@ def test_every_registered_component_can_be_shown(capsys: pytest.CaptureFixture[s
     with using(registry):
         for plugin in registry.plugins:
             for component in plugin.components:
-                shown = said(capsys, "show", component.kind, component.qualified)
+                shown = printed(capsys, "show", component.kind, component.qualified)
                 assert f"plugin {plugin.name} of " in shown, component
                 assert component.help in shown
 

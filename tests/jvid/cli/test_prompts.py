@@ -105,11 +105,11 @@ def test_what_is_no_file_of_prompts_is_one_line(case: str, capsys: pytest.Captur
     if content is not None:
         Path("lines").write_bytes(content)
     assert sample("--prompts", "lines", *args, "-o", "a.gif") == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("jvid: error: ")
-    assert said.err.count("\n") == 1
-    assert words in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("jvid: error: ")
+    assert printed.err.count("\n") == 1
+    assert words in printed.err
     assert not Path("a.gif").exists()
     assert built == []
 

@@ -71,11 +71,11 @@ def test_a_saved_strategy_makes_the_same_clip_bit_for_bit(capsys: pytest.Capture
     ]  # fmt: skip
     first = latents(RUN, *options, "--save-strategy", "mine.json")
     assert capsys.readouterr().out.splitlines()[-2:] == ["z.safetensors", "mine.json"]
-    told = read_metadata("z.safetensors")
-    assert json.loads(Path("mine.json").read_text()) == told["strategy"]
+    stated = read_metadata("z.safetensors")
+    assert json.loads(Path("mine.json").read_text()) == stated["strategy"]
     second = latents(RUN, "--strategy", "mine.json", "--save-strategy", "again.json", name="y.safetensors")
     assert torch.equal(first, second)
-    assert read_metadata("y.safetensors") == told
+    assert read_metadata("y.safetensors") == stated
     assert Path("again.json").read_bytes() == Path("mine.json").read_bytes()
     assert main(["sample", "--again", "y.safetensors", "-o", "x.safetensors"]) == 0
     assert torch.equal(first, read_latents("x.safetensors"))
@@ -127,11 +127,11 @@ WRONG_GUIDANCE = {
 @pytest.mark.parametrize("text", WRONG_GUIDANCE)
 def test_wrong_guidance_is_one_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", WAVE, "--ensemble", "toy", "-o", "a.mp4", "--guidance", text]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith(f"jvid: error: --guidance {text!r}: ")
-    assert said.err.count("\n") == 1
-    assert WRONG_GUIDANCE[text] in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"jvid: error: --guidance {text!r}: ")
+    assert printed.err.count("\n") == 1
+    assert WRONG_GUIDANCE[text] in printed.err
     assert files() == []
     assert built == []
 
@@ -177,12 +177,12 @@ def test_a_wrong_file_is_one_line_that_names_it(
     before = files()
     args = {"sample": ["sample", WAVE, "-o", "a.mp4"], "plan": ["plan", "-o", "a.png"]}[command]
     assert main([*args, "--ensemble", "toy", "--strategy", "mine.json"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("jvid: error: ")
-    assert "mine.json" in said.err
-    assert said.err.count("\n") == 1
-    assert words in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("jvid: error: ")
+    assert "mine.json" in printed.err
+    assert printed.err.count("\n") == 1
+    assert words in printed.err
     assert files() == before
     assert built == []
 
@@ -203,10 +203,10 @@ def test_what_contradicts_is_one_line(
 ) -> None:
     STRATEGY.save("mine.json")
     assert main([*args, "--ensemble", "toy"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    assert words in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert words in printed.err
     assert files() == ["mine.json"]
     assert built == []
 

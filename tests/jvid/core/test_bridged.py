@@ -1,7 +1,7 @@
 """Experts of any schedule and parameterization mix: in closed form the mixture's samples are a single expert's.
 
 Every expert below knows the same data on another schedule, through another parameterization. Then it must not
-matter who is asked, how often they change, or how they are blended: the samples equal, to 1e-10 in float64,
+matter which expert is evaluated, how often they change, or how they are blended: the samples equal, to 1e-10 in float64,
 those of the one expert that stands on the reference itself.
 """
 
@@ -38,7 +38,7 @@ SCHEDULES = {
     "flow-3": FlowMatching(3.0),
 }
 PREDICTIONS = ("eps", "v", "x0", "flow")
-# What a multistep solver remembers is by expert unless told otherwise: the same data, so one past for all.
+# What a multistep solver remembers is by expert unless it is declared otherwise: the same data, so one past for all.
 SOLVERS = [
     DDIM(),
     Euler(),
@@ -176,15 +176,15 @@ def test_an_exploding_reference_starts_at_its_own_noise(reference, solver):
     assert state.step.start.sigma == pytest.approx(schedule.sigma_max)
 
 
-def test_a_reference_noisier_than_an_expert_asks_it_at_its_own_noisiest():
+def test_a_reference_noisier_than_an_expert_evaluates_it_at_its_own_noisiest():
     vp, make = SCHEDULES["scaled-linear"], ORACLES["gaussian"]
     own, ve = make(vp), SCHEDULES["edm"]
     x = ve.sigma_max * torch.linspace(-2, 2, 8, dtype=F64).reshape(1, 2, 1, 2, 2)
     top = level_at(vp, 1.0)
-    asked = own(
+    requested = own(
         x * math.hypot(top.alpha, top.sigma) / math.hypot(1.0, 80.0), torch.tensor(1.0, dtype=F64), {}
     )
-    torch.testing.assert_close(Bridged(own, ve)(x, torch.tensor(1.0, dtype=F64), {}), asked)
+    torch.testing.assert_close(Bridged(own, ve)(x, torch.tensor(1.0, dtype=F64), {}), requested)
     # What that costs a sample is small: noise is nearly all there is up there.
     grid = Karras(200)
     expected = sample({"own": Expert(make(ve))}, Always("own"), Heun(), grid, ve)

@@ -24,12 +24,12 @@ X = torch.linspace(-3.0, 3.0, 2 * 4 * 3 * 2 * 2).reshape(2, 4, 3, 2, 2)
 
 @attrs.frozen
 class Counted:
-    """A schedule that tells how often it was asked."""
+    """A schedule that counts its evaluations."""
 
-    asked: list[float] = attrs.field(factory=list, eq=False)
+    evaluated: list[float] = attrs.field(factory=list, eq=False)
 
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        self.asked.append(float(t))
+        self.evaluated.append(float(t))
         return 1.0 - t, t
 
     def time_at(self, angle: Tensor) -> Tensor:
@@ -45,11 +45,11 @@ def test_numbers_are_the_schedules(schedule: Any, t: float, dtype: torch.dtype) 
     assert [level.item() for level in levels_for(schedule, time, X)] == [alpha.item(), sigma.item()]
 
 
-def test_a_schedule_is_asked_once_for_each_time_and_forgotten_when_it_goes() -> None:
+def test_a_schedule_is_evaluated_once_for_each_time_and_forgotten_when_it_goes() -> None:
     schedule = Counted()
     for t in (0.5, 0.25, 0.5, 0.5):
         assert level_floats(schedule, torch.tensor(t)) == (1.0 - t, t)
-    assert schedule.asked == [0.5, 0.25]
+    assert schedule.evaluated == [0.5, 0.25]
     for shift in range(1, 200):  # new objects take the places of old ones
         assert level_floats(FlowMatching(shift), torch.tensor(0.5)) == (
             0.5 / (0.5 + shift * 0.5),
@@ -59,7 +59,7 @@ def test_a_schedule_is_asked_once_for_each_time_and_forgotten_when_it_goes() -> 
     assert level_floats(Counted(), torch.tensor(0.5)) == (0.5, 0.5)
 
 
-def test_wrong_times_are_told_as_the_schedule_tells_them() -> None:
+def test_wrong_times_are_reported_as_the_schedule_reports_them() -> None:
     for _ in range(2):
         with pytest.raises(InputError, match="outside"):
             level_floats(SCHEDULES[1], torch.tensor(1.5))

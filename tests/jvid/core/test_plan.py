@@ -65,9 +65,9 @@ def test_same_seed_same_plan_other_seed_other_plan() -> None:
 def test_share_of_the_video_model_over_many_plans() -> None:
     n = 300
     plans = [plan_of(seed=seed) for seed in range(n)]
-    told = [shares["video"] for shares in plans[0].shares or ()]
-    expected = sum(told)
-    variance = sum(p * (1 - p) for p in told)
+    stated = [shares["video"] for shares in plans[0].shares or ()]
+    expected = sum(stated)
+    variance = sum(p * (1 - p) for p in stated)
     mean = sum(plan.counts["video"] for plan in plans) / n
     assert abs(mean - expected) < 6 * (variance / n) ** 0.5
 
@@ -120,13 +120,13 @@ def test_printed_plan_shows_every_step_on_one_screen(width: int) -> None:
     assert lines[-2].replace(" ", "") == drawn
     assert lines[-1] == plan.summary()
     # The first column alone gives back who predicts when.
-    told = ""
+    stated = ""
     for line in lines[1 : runs + 1]:
         span, *_, expert = line.split()
         first, _, last = span.partition("-")
-        assert len(told) == int(first) - 1
-        told += expert[0] * (int(last or first) - int(first) + 1)
-    assert told == drawn
+        assert len(stated) == int(first) - 1
+        stated += expert[0] * (int(last or first) - int(first) + 1)
+    assert stated == drawn
 
 
 @pytest.mark.parametrize(

@@ -150,14 +150,14 @@ NO_PLAN = {
 
 
 @pytest.mark.parametrize("case", NO_PLAN)
-def test_a_file_that_holds_no_plan_is_told_in_one_line(case: str, tmp_path: Path) -> None:
+def test_a_file_that_holds_no_plan_is_one_line(case: str, tmp_path: Path) -> None:
     values, words = NO_PLAN[case]
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(values))
-    with pytest.raises(InputError, match=words) as told:
+    with pytest.raises(InputError, match=words) as stated:
         load_plan(path)
-    assert str(path) in str(told.value)
-    assert "\n" not in str(told.value)
+    assert str(path) in str(stated.value)
+    assert "\n" not in str(stated.value)
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("selector", "grid"), EVERY)
-def test_the_table_tells_every_step_and_who_predicts(selector: str, grid: str) -> None:
+def test_the_table_shows_every_step_and_who_predicts(selector: str, grid: str) -> None:
     from rich.console import Console
 
     plan = plan_of(selector, grid)
@@ -194,7 +194,7 @@ def test_the_table_tells_every_step_and_who_predicts(selector: str, grid: str) -
     assert shown == len(plan)
 
 
-def test_spans_tell_whether_values_go_one_way() -> None:
+def test_spans_show_whether_values_go_one_way() -> None:
     from jvid.views.plan_table import _span
 
     assert _span([0.9, 0.5, 0.5], ".1f") == "0.9-0.5"
@@ -238,8 +238,8 @@ def test_lines_of_the_plot_are_the_shares(selector: str, grid: str) -> None:
         assert len(drawn) == any(expected)
         for line in drawn:
             # Stairs say nothing where they would lie on the axis.
-            told = [0.0 if height != height else height for height in line]
-            assert told[: len(plan)] == expected
+            stated = [0.0 if height != height else height for height in line]
+            assert stated[: len(plan)] == expected
 
 
 @pytest.mark.parametrize("experts", [

@@ -80,7 +80,7 @@ def test_a_denoiser_keeps_its_error_and_its_distribution_is_named(cartoon: Any) 
     assert matches(rf"raised by expert 'a' {WHERE}Framewise > Cartoon of jvid-cartoon 1\.2", note)
 
 
-def test_an_error_of_our_own_says_who_met_it() -> None:
+def test_an_error_of_our_own_states_who_met_it() -> None:
     sampler = alone(Guided(GaussianOracle(SD)))
     with pytest.raises(InputError, match="null") as caught:
         sampler(SHAPE, seeds=[0])
@@ -194,7 +194,7 @@ class Returns(Raises):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "kind", "said"),
+    ("wrong", "kind", "output"),
     [
         (lambda x: x[:, :2], InputError, r"returned shape \(1, 2, 3, 2, 2\) in float32: expected x like its input"),
         (lambda x: x.double(), InputError, "in float64: expected x like its input, .* in float32"),
@@ -202,8 +202,8 @@ class Returns(Raises):
         (lambda x: x / 0.0, NonFiniteError, "NaN or infinity for x, from predictions that were finite"),
     ],
 )  # fmt: skip
-def test_a_solver_that_returns_nonsense_is_named(wrong: Any, kind: type[Exception], said: str) -> None:
-    with pytest.raises(kind, match=rf"solver Returns > <lambda> of module tests {WHERE[:-2]} .*{said}"):
+def test_a_solver_that_returns_nonsense_is_named(wrong: Any, kind: type[Exception], output: str) -> None:
+    with pytest.raises(kind, match=rf"solver Returns > <lambda> of module tests {WHERE[:-2]} .*{output}"):
         alone(GaussianOracle(SD), Returns(wrong=wrong))(SHAPE, seeds=[0])
 
 
@@ -222,7 +222,7 @@ def test_the_first_to_blame_stays_alone() -> None:
     assert origin(ScaledNoise(IndependentNoise(), 1.0)).startswith("ScaledNoise > IndependentNoise of jvid")
 
 
-def test_the_command_line_tells_it_in_one_line(
+def test_the_command_line_reports_it_in_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fall(self: Any, x: Tensor, t: Tensor, cond: Any) -> Tensor:

@@ -133,10 +133,10 @@ ANOTHER = {
 @pytest.mark.parametrize("what", ANOTHER)
 def test_another_strategy_is_refused_by_what_differs(what: str) -> None:
     state = next(guided().trace(SHAPE, seeds=[1], cond=COND))
-    sampler, said = ANOTHER[what]
+    sampler, printed = ANOTHER[what]
     with pytest.raises(InputError, match="the state to resume comes from another strategy; ") as caught:
         sampler.trace(resume=state, cond=COND)
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
     assert "x=state.x" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -151,7 +151,7 @@ def test_the_same_strategy_built_anew_goes_on_whatever_its_weights() -> None:
     assert heavy[0]._fingerprint == heavy[1]._fingerprint
 
 
-def test_a_fingerprint_tells_first_what_explains_the_rest() -> None:
+def test_a_fingerprint_reports_first_what_explains_the_rest() -> None:
     one, two = (fingerprint({"a": a, "b": b}) for a, b in ((DDIM(0.5), 1), (DDPM(), 2)))
     with pytest.raises(
         InputError, match="a: got DDPM, expected DDIM; b: got 2, expected 1: resume"

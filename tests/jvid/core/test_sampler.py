@@ -336,7 +336,7 @@ def test_a_prediction_that_is_not_finite_names_expert_step_and_level(value: floa
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "printed"),
     [
         (
             lambda x: x[:, :2],
@@ -345,9 +345,9 @@ def test_a_prediction_that_is_not_finite_names_expert_step_and_level(value: floa
         (lambda x: x.double(), r"expert 'a' at step 6 of 10 returned .*float64.*expected.*float32"),
     ],
 )
-def test_a_prediction_of_another_form_names_the_expert(wrong: Any, said: str) -> None:
+def test_a_prediction_of_another_form_names_the_expert(wrong: Any, printed: str) -> None:
     sampler = Sampler({"a": Expert(Broken(wrong))}, Always("a"), DDPM(), Leading(10))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=printed):
         sampler(SHAPE, seeds=[1])
 
 
@@ -370,7 +370,7 @@ def test_wrong_strategies_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "printed"),
     [
         ({"shape": (4, 2, 2), "seeds": [0]}, r"shape \(4, 2, 2\): expected \(channels, frames"),
         ({"shape": (4, 0, 2, 2), "seeds": [0]}, "shape"),
@@ -384,8 +384,8 @@ def test_wrong_strategies_are_refused() -> None:
         ({"x": torch.zeros(1, 4, 3, 2, 5), "shape": SHAPE, "seeds": [0]}, "expected clips of shape"),
     ],
 )
-def test_wrong_arguments_are_refused_before_the_first_step(arguments: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_wrong_arguments_are_refused_before_the_first_step(arguments: dict[str, Any], printed: str) -> None:
+    with pytest.raises(InputError, match=printed):
         mixture().trace(**arguments)
 
 

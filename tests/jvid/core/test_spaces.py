@@ -54,11 +54,11 @@ def test_experts_of_different_spaces_are_refused_and_both_named(field):
     other = attrs.evolve(SD, **{field: CHANGES[field]})
     with pytest.raises(InputError) as caught:
         sampler(video=SD, image=other)
-    said = str(caught.value)
+    printed = str(caught.value)
     for part in ("'video'", "'image'", str(SD), str(other)):
-        assert part in said
+        assert part in printed
     assert str(SD) != str(other)
-    assert "\n" not in said
+    assert "\n" not in printed
 
 
 def test_a_denoiser_that_does_not_say_is_trusted():
@@ -88,7 +88,7 @@ def test_wrappers_forward_the_space(wrap):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "printed"),
     [
         ({"autoencoder": ""}, "its name"),
         ({"channels": 0}, "channels=0"),
@@ -98,10 +98,10 @@ def test_wrappers_forward_the_space(wrap):
         ({"shift": float("nan")}, "shift=nan"),
     ],
 )
-def test_what_is_not_a_space_is_told(options, said):
+def test_what_is_not_a_space_is_reported(options, printed):
     with pytest.raises(InputError) as caught:
         LatentSpace(**{"autoencoder": "a", **options})
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
 
 
 def test_configs_of_diffusers_autoencoders():

@@ -110,7 +110,7 @@ def test_a_network_sees_x_t_and_cond_as_they_came():
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "printed"),
     [
         (lambda: Parameterized(lambda x, t, c: x, VP, "epsilon"), "prediction='epsilon'"),
         (
@@ -159,10 +159,10 @@ def test_a_network_sees_x_t_and_cond_as_they_came():
         (lambda: TwoModeOracle(VP, std=0), "std=0"),
     ],
 )
-def test_bad_input_is_told_in_one_line(call, said):
+def test_bad_input_is_one_line(call, printed):
     with pytest.raises(InputError) as caught:
         call()
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -117,7 +117,7 @@ def test_float32_latents_stay_float32_and_finite(t):
     assert out.isfinite().all()
 
 
-def test_bad_input_says_what_was_expected():
+def test_bad_input_states_what_was_expected():
     with pytest.raises(InputError, match="std=0; expected the data's deviation"):
         Preconditioned(lambda x, n, c: x, std=0.0)
     with pytest.raises(InputError, match="sign=2"):

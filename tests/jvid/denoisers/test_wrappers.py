@@ -287,10 +287,15 @@ def test_conditions_are_moved_and_cast_by_name():
     x = randn(1, 2, 2, 2, 2)
     assert torch.equal(wrapped(x, T, cond), wrapped(x, T, cond))
     assert seen[0] is seen[1]
-    told = seen[0]
-    dtypes = (told["text"].dtype, told["frames"].tensor.dtype, told["null"]["text"].dtype, told["ids"].dtype)
+    stated = seen[0]
+    dtypes = (
+        stated["text"].dtype,
+        stated["frames"].tensor.dtype,
+        stated["null"]["text"].dtype,
+        stated["ids"].dtype,
+    )
     assert dtypes == (*[torch.bfloat16] * 3, torch.int64)
-    assert told["size"] == 3
+    assert stated["size"] == 3
     kept = jvid.load("wrapper", "cached", denoiser=Looks(VP))
     kept(x, T, cond)
     assert seen[2]["text"] is cond["text"]

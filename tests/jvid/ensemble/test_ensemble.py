@@ -39,7 +39,7 @@ def encoder(name: str, known: tuple[str, ...] | None = None) -> Callable[[Any], 
     return encoded  # type: ignore[return-value]
 
 
-def test_a_value_is_made_once_whoever_asks_first() -> None:
+def test_a_value_is_made_once_whichever_caller_is_first() -> None:
     calls: list[int] = []
     gate = threading.Barrier(4)
 

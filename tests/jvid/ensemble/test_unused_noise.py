@@ -131,9 +131,9 @@ def test_the_command_line_reports_it_in_one_line(tmp_path: Path, capsys: pytest.
         ".5",
     ]
     assert main([*words, "-o", str(tmp_path / "clip.mp4")]) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
-    assert len(told) == 1
-    assert told[0].startswith(
+    stated = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert len(stated) == 1
+    assert stated[0].startswith(
         "jvid: warning: noise of image (gamma, ratio) changes nothing: solver ddim draws"
     )
 

@@ -1,4 +1,4 @@
-"""Threads of a process: a share of the cores, the quota of a container, and what was said."""
+"""Threads of a process: a share of the cores, the quota of a container, and what was requested."""
 
 from __future__ import annotations
 
@@ -93,24 +93,24 @@ def test_processes_together_take_no_more_than_the_cores(cores: int, usual: int, 
     assert threads_for(None, cores, threads, environ) is None  # setting them again changes nothing
 
 
-@given(cores=st.integers(1, 64), usual=st.integers(1, 64), asked=st.integers(1, 64))
-def test_what_is_said_goes_first(cores: int, usual: int, asked: int) -> None:
+@given(cores=st.integers(1, 64), usual=st.integers(1, 64), requested=st.integers(1, 64))
+def test_what_is_given_goes_first(cores: int, usual: int, requested: int) -> None:
     environ = {"LOCAL_WORLD_SIZE": "4", "OMP_NUM_THREADS": "3"}
-    assert threads_for(asked, cores, usual, environ) == asked
+    assert threads_for(requested, cores, usual, environ) == requested
     assert threads_for(None, cores, usual, environ) is None
 
 
-@pytest.mark.parametrize("said", ["0", "-2", "two", "1.5", "²"])
-def test_a_wrong_number_of_processes_is_told(said: str) -> None:
+@pytest.mark.parametrize("printed", ["0", "-2", "two", "1.5", "²"])
+def test_a_wrong_number_of_processes_is_reported(printed: str) -> None:
     with pytest.raises(InputError, match=r"LOCAL_WORLD_SIZE=.* expected how many processes"):
-        local_world_size({"LOCAL_WORLD_SIZE": said})
+        local_world_size({"LOCAL_WORLD_SIZE": printed})
 
 
 def test_no_number_of_processes_is_one() -> None:
     assert local_world_size({}) == local_world_size({"LOCAL_WORLD_SIZE": ""}) == 1
 
 
-def test_set_threads_sets_what_was_asked() -> None:
+def test_set_threads_sets_what_was_requested() -> None:
     before = torch.get_num_threads()
     try:
         assert set_threads(3) == torch.get_num_threads() == 3
@@ -119,7 +119,7 @@ def test_set_threads_sets_what_was_asked() -> None:
 
 
 def test_limited_threads_are_those_of_torch_and_of_linear_algebra() -> None:
-    told = (
+    stated = (
         "import numpy, scipy.linalg, torch, threadpoolctl\n"
         "from jvid_training.jobs.threads import limit_threads\n"
         "for count in (1, 3):\n"
@@ -127,11 +127,11 @@ def test_limited_threads_are_those_of_torch_and_of_linear_algebra() -> None:
         "    print({pool['num_threads'] for pool in threadpoolctl.threadpool_info() if pool['user_api'] == 'blas'})\n"
     )
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "4"}
-    command = [sys.executable, "-c", told]
+    command = [sys.executable, "-c", stated]
     assert subprocess.check_output(command, env=environ, text=True, cwd=ROOT) == "{1}\n{3}\n"
 
 
-TELL = """
+SCRIPT = """
 import os, torch
 from jvid.machine import cgroups
 os.sched_getaffinity = lambda pid: set(range({cores}))
@@ -148,5 +148,5 @@ def test_two_processes_take_half_of_the_cores_each_or_what_is_requested(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS")
-    both = [fork("-c", TELL.format(cores=8), LOCAL_WORLD_SIZE="2", LOCAL_RANK=rank) for rank in ("0", "1")]
+    both = [fork("-c", SCRIPT.format(cores=8), LOCAL_WORLD_SIZE="2", LOCAL_RANK=rank) for rank in ("0", "1")]
     assert [done.stdout for done in both] == ["4\n5\n"] * 2, both

@@ -1,4 +1,4 @@
-"""The memory that a run may take: bounds as they are written, and what the system says is free."""
+"""The memory that a run may take: bounds as they are written, and what the system reports as free."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from jvid.machine.memory import MemoryLimit, format_bytes, free_bytes
 from tests.installed import run
 from tests.jvid.machine.test_cores import GIB, SECOND, write
 
-SAID = {
+WRITTEN = {
     "2GB": MemoryLimit(2 * 10**9), "2 gb": MemoryLimit(2 * 10**9), "1.5GiB": MemoryLimit(3 << 29),
     "800M": MemoryLimit(800 * 10**6), "12B": MemoryLimit(12), ".5": MemoryLimit(share=0.5),
     "1": MemoryLimit(share=1.0), "30%": MemoryLimit(share=0.3), "100 %": MemoryLimit(share=1.0),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("text", SAID)
+@pytest.mark.parametrize("text", WRITTEN)
 def test_a_bound_is_written_as_bytes_or_as_a_share(text: str) -> None:
-    assert MemoryLimit.parse(text) == SAID[text]
+    assert MemoryLimit.parse(text) == WRITTEN[text]
 
 
 @pytest.mark.parametrize(
     "text", ["", "much", "2", "0", "0GB", "-1GB", "110%", "2XB", "1e9", "nan", "2GB ram", "0.1B", "9" * 400 + "GB"]
 )  # fmt: skip
-def test_another_form_is_told(text: str) -> None:
+def test_another_form_is_reported(text: str) -> None:
     with pytest.raises(InputError, match=r"memory .*expected bytes with a unit as 2GB"):
         MemoryLimit.parse(text)
 

@@ -200,7 +200,7 @@ def test_damaged_and_foreign_files_are_named(tmp_path: Path, ending: str) -> Non
         read_metadata(path)
 
 
-def test_a_file_without_our_metadata_is_told(tmp_path: Path) -> None:
+def test_a_file_without_our_metadata_is_reported(tmp_path: Path) -> None:
     from PIL import Image
 
     Image.new("RGB", (4, 4)).save(tmp_path / "plain.png")

@@ -42,7 +42,7 @@ def test_batches_hold_all_clips_and_are_few_and_even(count: int, largest: int) -
 
 
 @pytest.mark.parametrize(("count", "largest"), [(0, 1), (1, 0)])
-def test_no_clips_or_no_batch_is_told(count: int, largest: int) -> None:
+def test_no_clips_or_no_batch_is_reported(count: int, largest: int) -> None:
     with pytest.raises(InputError, match="expected 1 or more of both"):
         even_batches(count, largest)
 
@@ -133,7 +133,7 @@ def test_measuring_changes_nothing() -> None:
     assert torch.equal(sampler(SHAPE, seeds=[3]), before)
 
 
-def test_an_expert_that_is_not_there_is_told() -> None:
+def test_an_expert_that_is_not_there_is_reported() -> None:
     one = Sampler({"a": Expert(Hungry(2))}, Always("a"), DDIM(), Leading(4))
     other = Sampler({"b": Expert(Hungry(2))}, Always("b"), DDIM(), Leading(4))
     with pytest.raises(InputError, match="names 'b': expected experts among"):

@@ -45,7 +45,7 @@ def test_a_reference_may_come_before_its_component() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "printed"),
     [
         (lambda r: r.reference("command", "x", dict), "reference of command 'x': expected one of denoiser"),
         (lambda r: r.reference("selector", "movie", 3), "is a int: expected a factory to call"),
@@ -55,7 +55,7 @@ def test_a_reference_may_come_before_its_component() -> None:
         (lambda r: r.close() or r.reference("selector", "movie", dict), "comes too late"),
     ],
 )  # fmt: skip
-def test_a_wrong_reference_is_one_line(wrong: Callable[[Any], Any], said: str) -> None:
+def test_a_wrong_reference_is_one_line(wrong: Callable[[Any], Any], printed: str) -> None:
     registrar = _registrar()
 
     def declare() -> None:
@@ -64,7 +64,7 @@ def test_a_wrong_reference_is_one_line(wrong: Callable[[Any], Any], said: str) -
 
     with pytest.raises(InputError) as caught:
         declare()
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -48,7 +48,7 @@ def test_builtins_load_by_bare_and_qualified_name(registry: Registry) -> None:
     assert registry.load("solver", "builtin/ddim", eta=0.5) == DDIM(0.5)
 
 
-def test_every_builtin_is_what_its_kind_says(registry: Registry) -> None:
+def test_every_builtin_is_what_its_kind_requires(registry: Registry) -> None:
     from jvid.core import protocols
 
     needs = {
@@ -98,7 +98,7 @@ def test_a_source_tree_knows_the_plugins_that_pyproject_declares(
     assert "ddpm" in Registry().names("solver")
 
 
-def test_jvid_load_asks_the_current_registry(registry: Registry) -> None:
+def test_jvid_load_uses_the_current_registry(registry: Registry) -> None:
     registry.add(plugin(mine=lambda: Always("me")), "me")
     before = current()
     with using(registry):

@@ -1,4 +1,4 @@
-"""What ``load`` says of a factory that fails, or that makes what cannot be of its kind."""
+"""What ``load`` reports of a factory that fails, or that makes what cannot be of its kind."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ class Module(torch.nn.Module):
         ("ensemble", None, "made None; expected it to return the component"),
     ],
 )  # fmt: skip
-def test_a_factory_that_makes_the_wrong_thing_is_told(kind: str, made: object, words: str) -> None:
+def test_a_factory_that_makes_the_wrong_thing_is_reported(kind: str, made: object, words: str) -> None:
     with pytest.raises(PluginError) as caught:
         registry_of(kind, lambda: made).load(kind, "mine")
-    said = str(caught.value)
-    assert said.startswith(f"{kind} cartoon/mine (cartoon 2.0) made ")
-    assert words in said
-    assert "\n" not in said
+    printed = str(caught.value)
+    assert printed.startswith(f"{kind} cartoon/mine (cartoon 2.0) made ")
+    assert words in printed
+    assert "\n" not in printed
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_every_kind_that_is_loaded_is_looked_at() -> None:
     assert {kind for kind in KINDS if missing_members(kind, None) is None} == {"command"}
 
 
-def test_built_ins_are_what_their_kind_says() -> None:
+def test_built_ins_are_what_their_kind_requires() -> None:
     registry = Registry(entry_points=False)
     registry.add(builtins, "builtin")
     needs = {"grid": {"steps": 4}, "noise": {"ratio": 0.5}, "postprocessor": {}, "schedule": {}, "solver": {}}

@@ -1,4 +1,4 @@
-"""Plugins that are broken, each at a stage of its own: told once with distribution and version, and without effect."""
+"""Plugins that are broken, each at a stage of its own: reported once with distribution and version, and without effect."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def test_a_broken_plugin_changes_nothing_else(install: Install, how: str) -> Non
     install("z-good", HELLO.replace("hello", "last"))
     streams, folder, hook = (sys.stdin, sys.stdout, sys.stderr), os.getcwd(), sys.excepthook
     registry = Registry()
-    with pytest.warns(PluginWarning) as told:
+    with pytest.warns(PluginWarning) as stated:
         assert registry.load("selector", "last", name="video") == Always("video")
     assert ((sys.stdin, sys.stdout, sys.stderr), os.getcwd(), sys.excepthook) == (streams, folder, hook)
-    assert [str(warning.message) for warning in told] == [str(registry.failures[0])]
+    assert [str(warning.message) for warning in stated] == [str(registry.failures[0])]
     assert str(registry.failures[0]).startswith(
         f"plugin 'cartoon_broken' of cartoon-broken 1.2 failed at {stage}: "
     )
@@ -139,14 +139,14 @@ def test_a_really_installed_one_leaves_the_command_line_as_it_was(tmp_path: Path
         ({"metadata": "\x00\x01:", "source": "raise OSError"}, "failed at import"),
     ],
 )  # fmt: skip
-def test_a_broken_distribution_is_told(install: Install, more: dict[str, str], words: str) -> None:
+def test_a_broken_distribution_is_reported(install: Install, more: dict[str, str], words: str) -> None:
     install("cartoon-bad", **{"source": HELLO, **more})
     install("z-good", HELLO.replace("hello", "good"))
     registry = Registry()
-    with pytest.warns(PluginWarning) as told:
+    with pytest.warns(PluginWarning) as stated:
         names = registry.names("selector")
-    assert len(told) == 1
-    assert words in str(told[0].message)
+    assert len(stated) == 1
+    assert words in str(stated[0].message)
     assert "good" in names
     assert "hello" not in names
 
@@ -219,7 +219,7 @@ def test_plugins_can_be_restricted(
             registry.load("selector", "hello")
 
 
-def test_a_restriction_to_nobody_is_told(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restriction_to_no_clip_is_reported(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("cartoon-good", HELLO)
     monkeypatch.setenv("JVID_PLUGINS", "cartoon_god")
     with pytest.warns(PluginWarning, match=r"names 'cartoon_god'.*installed plugin \(.*cartoon_good"):
@@ -231,9 +231,9 @@ def test_a_namespace_is_taken_once(install: Install) -> None:
     install("second", HELLO.replace("hello", "other"), entry="toon")
     install("usurper", HELLO, entry="builtin")
     registry = Registry()
-    with pytest.warns(PluginWarning, match="taken by") as told:
+    with pytest.warns(PluginWarning, match="taken by") as stated:
         names = registry.names("selector")
-    assert len(told) == 2
+    assert len(stated) == 2
     assert "hello" in names
     assert "other" not in names
     assert {failure.distribution for failure in registry.failures} == {"second 1.2", "usurper 1.2"}

@@ -65,7 +65,7 @@ def test_certain_choices() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "printed"),
     [
         ((0.7, 0.4, 0.3, 0.3), "t_e 0.4 at or below t_v 0.7"),
         ((0.4, 0.4, 0.3, 0.3), "t_e 0.4 at or below t_v 0.4"),
@@ -78,6 +78,6 @@ def test_certain_choices() -> None:
         ((0.1, 0.4, 0.3, 0.3, ""), "video ''"),
     ],
 )
-def test_bad_values(values: tuple[Any, ...], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_bad_values(values: tuple[Any, ...], printed: str) -> None:
+    with pytest.raises(InputError, match=printed):
         PiecewiseAffine(*values)

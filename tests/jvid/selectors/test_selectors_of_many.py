@@ -121,7 +121,7 @@ def test_moving_weights_are_no_switch_and_another_set_is():
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "printed"),
     [
         (lambda: Random([]), "at least one"),
         (lambda: Random("a+a"), "each expert once"),
@@ -141,10 +141,10 @@ def test_moving_weights_are_no_switch_and_another_set_is():
         (lambda: Random("a+b", "x+y"), "expected numbers"),
     ],
 )
-def test_what_is_wrong_is_told(make, said):
+def test_what_is_wrong_is_reported(make, printed):
     with pytest.raises(InputError) as caught:
         make()
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

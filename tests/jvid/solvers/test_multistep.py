@@ -296,7 +296,7 @@ def test_log_snr_is_infinite_at_the_ends():
         (lambda: UniPC(history=None), "history=None"),
     ],
 )
-def test_bad_options_are_told(make, named):
+def test_bad_options_are_reported(make, named):
     with pytest.raises(InputError, match="expected") as caught:
         make()
     assert named in str(caught.value)

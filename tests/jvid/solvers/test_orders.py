@@ -100,7 +100,7 @@ def test_a_table_is_pasted_between_its_own_markers(tmp_path):
     assert page.read_text() == "a\n<!-- x -->\n\nnew\n\n<!-- end of x -->\nb\n<!-- y -->\n<!-- end of y -->\n"
 
 
-def test_steps_tell_where_others_predict():
+def test_steps_show_where_others_predict():
     schedule = SCHEDULES["flow"]
     steps = orders.steps_of(
         schedule, levels_between(schedule, 0.8, 0.0, 4), lambda t: "a" if t > 0.4 else "b"

@@ -271,11 +271,11 @@ def test_noise_is_drawn_only_where_it_counts():
     same, _ = DDPM().step(x, Step(0, 1, mid, mid), denoise, no_noise, None)
     assert torch.equal(same, x)
     # From the clean end there is no eps to keep: noise comes whatever eta.
-    asked = []
+    requested = []
     out, _ = DDIM(0.0).step(
-        x, Step(0, 1, clean, mid), denoise, lambda key: asked.append(key) or torch.ones_like(x), None
+        x, Step(0, 1, clean, mid), denoise, lambda key: requested.append(key) or torch.ones_like(x), None
     )
-    assert asked == ["z"]
+    assert requested == ["z"]
     torch.testing.assert_close(out, mid.alpha * x + mid.sigma)
 
 

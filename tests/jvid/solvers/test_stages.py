@@ -42,14 +42,14 @@ def steps_of(schedule, times):
     return path(schedule, times, lambda index, start: {"a": 1.0})
 
 
-def run(solver, denoiser, x, steps, noises=None, drawn=None, asked=None):
+def run(solver, denoiser, x, steps, noises=None, drawn=None, requested=None):
     """The last x; ``drawn`` and ``asked`` list what the solver called for, by step."""
     memory = solver.init()
     for step in steps:
 
         def denoise(x_t, level, step=step):
-            if asked is not None:
-                asked.append((step.index, level))
+            if requested is not None:
+                requested.append((step.index, level))
             return denoiser(x_t, torch.tensor(level.t, dtype=F64), {})
 
         def noise(key, step=step):
@@ -169,12 +169,12 @@ def test_without_churn_euler_is_ddim_and_ancestral_is_ddim_of_its_eta():
 
 def test_churn_stops_at_the_noisiest_of_the_schedule():
     steps = steps_of(VP, [1.0, 0.5, 0.0])
-    drawn, asked = [], []
+    drawn, requested = [], []
     x, z = randn(1, 2, 2, 2, 2), randn(2, 1, 2, 2, 2, 2, seed=1)
-    run(Euler(s_churn=100), TwoModeOracle(VP), x, steps, z, drawn, asked)
+    run(Euler(s_churn=100), TwoModeOracle(VP), x, steps, z, drawn, requested)
     assert drawn == [(1, "churn")]
-    assert asked[0][1] == steps[0].start
-    assert asked[1][1].angle > steps[1].start.angle
+    assert requested[0][1] == steps[0].start
+    assert requested[1][1].angle > steps[1].start.angle
 
 
 def test_churn_leaves_steps_to_more_noise_alone():
@@ -201,19 +201,21 @@ def test_a_known_x0_is_reached_from_any_end(solver, schedule, times):
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=str)
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_evaluations_are_as_many_as_are_told(solver, schedule):
+def test_evaluations_are_as_many_as_are_declared(solver, schedule):
     outer = SCHEDULES[schedule]
     for grid in (Explicit([1, 0.8, 0.5, 0.5, 0.7, 0.2, 0.0, 0.1, 0]), Zigzag(12, back=3), Explicit([1, 0])):
-        steps, asked = steps_of(outer, grid(outer)), []
+        steps, requested = steps_of(outer, grid(outer)), []
         run(
             solver, TwoModeOracle(outer), randn(1, 1, 1, 2, 2), steps,
-            randn(len(steps), 1, 1, 1, 2, 2, seed=1), asked=asked,
+            randn(len(steps), 1, 1, 1, 2, 2, seed=1), requested=requested,
         )  # fmt: skip
-        told = getattr(solver, "evaluations", lambda step: 1)
-        assert [sum(index == step.index for index, _ in asked) for step in steps] == [told(s) for s in steps]
+        stated = getattr(solver, "evaluations", lambda step: 1)
+        assert [sum(index == step.index for index, _ in requested) for step in steps] == [
+            stated(s) for s in steps
+        ]
 
 
-def test_heun_asks_twice_but_where_a_step_ends_clean():
+def test_heun_evaluates_twice_but_where_a_step_ends_clean():
     steps = steps_of(VP, [0.9, 0.5, 0.0])
     assert [Heun().evaluations(step) for step in steps] == [2, 1]
     assert Heun().evaluations(steps_of(SCHEDULES["flow"], [1.0, 0.5])[0]) == 1
@@ -305,7 +307,7 @@ def test_euler_on_the_grid_of_karras_is_edm_euler_of_diffusers(steps):
 
 
 @pytest.mark.parametrize(
-    ("build", "said"),
+    ("build", "printed"),
     [
         (lambda: Euler(s_churn=-1), "Euler got s_churn=-1"),
         (lambda: Heun(s_churn=-1), "Heun got s_churn=-1"),
@@ -317,10 +319,10 @@ def test_euler_on_the_grid_of_karras_is_edm_euler_of_diffusers(steps):
         (lambda: PNDM(history="forget"), "history='forget'"),
     ],
 )
-def test_bad_input_is_told_in_one_line(build, said):
+def test_bad_input_is_one_line(build, printed):
     with pytest.raises(InputError) as caught:
         build()
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

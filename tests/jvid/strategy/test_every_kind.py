@@ -224,9 +224,9 @@ def test_the_command_line_names_it(
     words = ["sample", "a stroke", "-o", "clip.gif", "--scale", "1", *command_line(component.kind, text)]
     assert main(words) == 0, capsys.readouterr().err
     assert label(component) in registry.made
-    told = read_metadata("clip.gif")
-    assert Strategy.from_dict(told["strategy"]) == route.strategy(text)
-    assert Source.from_plain(told["ensemble"]) == route.source(text)
+    reported = read_metadata("clip.gif")
+    assert Strategy.from_dict(reported["strategy"]) == route.strategy(text)
+    assert Source.from_plain(reported["ensemble"]) == route.source(text)
 
 
 @pytest.mark.parametrize("component", [c for c in EVERY if label(c) in LARGE], ids=label)
@@ -254,7 +254,7 @@ def test_what_needs_files_is_found_by_its_route(component: Component, registry: 
     assert registry.find(component.kind, component.qualified) == component
 
 
-def test_what_is_for_python_alone_says_what_it_needs(registry: Recording) -> None:
+def test_what_is_for_python_alone_states_what_it_needs(registry: Recording) -> None:
     for name in IN_PYTHON_ALONE:
         with pytest.raises(InputError, match="needs 'unet'"):
             ROUTES["denoiser"].source(name.split()[1]).load()

@@ -1,4 +1,4 @@
-"""The conformance kit itself: what a report says, what may be expected to fail, and how a failure is run again."""
+"""The conformance kit itself: what a report states, what may be expected to fail, and how a failure is run again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Broken:
         raise ZeroDivisionError("in pieces\nwith more lines")
 
 
-def test_a_report_says_what_failed_and_how_to_run_it_again():
+def test_a_report_states_what_failed_and_how_to_run_it_again():
     report = conforms("schedule", Falls())
     assert not report.ok
     outcome = report["angle_never_falls"]
@@ -167,7 +167,7 @@ def test_a_check_of_ones_own_runs_with_the_others():
         del CHECKS["postprocessor"]["doubles_nothing"]
 
 
-def test_a_mutant_that_survives_and_a_check_without_one_are_told():
+def test_a_mutant_that_survives_and_a_check_without_one_are_reported():
     survivor = Mutant(
         "postprocessor", "harmless", "one_frame_stays", TemporalSmoothing, "Nothing is wrong with it."
     )

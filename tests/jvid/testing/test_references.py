@@ -29,7 +29,7 @@ def outcome(kind, subject, **context):
     return conforms(kind, subject, only=ONLY, **context)[ONLY]
 
 
-def test_without_a_reference_the_check_says_how_to_give_one():
+def test_without_a_reference_the_check_states_how_to_give_one():
     found = outcome("schedule", FlowMatching())
     assert found.status == "skipped"
     assert "conforms(..., reference=function)" in found.detail

@@ -160,7 +160,7 @@ def test_a_condition_may_be_made_for_few_clips_of_few_frames(cond):
     assert "rows [" in report[only].detail
 
 
-def test_a_condition_that_is_broken_at_any_size_is_told():
+def test_a_condition_that_is_broken_at_any_size_is_reported():
     report = conforms(
         "denoiser", Conditioned(), cond=lambda b, f: {"text": TEXTS[9]}, only="rows_in_any_order"
     )
@@ -187,7 +187,7 @@ def test_a_sampler_may_be_any_class():
     assert {each.check for each in report.outcomes if each.status == "skipped"} == {"as_referenced"}
 
 
-def test_the_first_line_tells_what_is_not_declared():
+def test_the_first_line_reports_what_is_not_declared():
     report = conforms("denoiser", GaussianOracle(FlowMatching()), examples=2)
     assert str(report).splitlines()[0].endswith("(not declared: cond, data, ranges, reference)")
     assert report.ok

@@ -113,5 +113,5 @@ def test_the_target_is_the_output_that_gives_x_0_back(kind, alpha, sigma):
     )
 
 
-def test_an_error_of_eps_says_nothing_of_x_0_without_signal():
+def test_an_error_of_eps_shows_nothing_of_x_0_without_signal():
     assert OutputKind("eps").gain(0.0, 1.0) == math.inf

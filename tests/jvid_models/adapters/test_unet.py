@@ -210,7 +210,7 @@ def test_a_whole_run_equals_a_diffusers_loop(kind, image, video):
     assert ((got - by_hand).norm() / by_hand.norm()).item() < 1e-9
 
 
-def test_what_does_not_fit_is_told(image, video):
+def test_what_does_not_fit_is_reported(image, video):
     x, t, text = torch.randn(1, 4, 2, 8, 8), torch.tensor(0.5), torch.randn(1, 5, 12)
     with pytest.raises(InputError, match="Framewise"):
         from_unet(image, SCHEDULER)(x, t, {"text": text})
@@ -227,14 +227,14 @@ def test_what_does_not_fit_is_told(image, video):
         from_unet(torch.nn.Linear(1, 1), SCHEDULER)
     with pytest.raises(InputError, match="no timesteps"):
         from_unet(video, VarianceExploding())
-    for config, said in (
+    for config, printed in (
         ({"beta_schedule": "sigmoid"}, "sigmoid"),
         ({"prediction_type": "score"}, "score"),
         ({"use_dynamic_shifting": True}, "use_dynamic_shifting"),
         ({"_class_name": "EDMEulerScheduler"}, "EDM"),
         (3, "got a int"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=printed):
             schedule_of(config)
 
 

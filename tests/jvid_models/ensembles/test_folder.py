@@ -173,7 +173,7 @@ def test_everybody_may_read_an_exported_ensemble(folder):
     }
 
 
-def test_an_installation_without_weights_says_so(tmp_path, monkeypatch):
+def test_an_installation_without_weights_reports_it(tmp_path, monkeypatch):
     monkeypatch.setattr("jvid_models.ensembles.bundled.__file__", str(tmp_path / "ensembles" / "bundled.py"))
     with pytest.raises(
         MissingDependencyError, match=r"carries no weights of actions-64.*ensemble of your own"

@@ -133,7 +133,7 @@ def test_experts_of_two_pipelines_in_one_ensemble() -> None:
     assert off(x_0, sampled(pair, only, noise(pair))) > 1e-3
 
 
-def test_a_picture_is_asked_only_where_a_latent_frame_is_one() -> None:
+def test_a_picture_is_requested_only_where_a_latent_frame_is_one() -> None:
     pair = jvid.load("ensemble", video=ensemble(WAN), image=ensemble(QWEN))
     strategy = jvid.Strategy("always:name=image", "euler", "native", steps=2)
     with pytest.raises(InputError, match=r"'image' denoises single pictures.*first-frame:others=video"):
@@ -219,7 +219,7 @@ def test_a_scheduler_that_clips_x_0_is_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "options", "told"),
+    ("scheduler", "options", "stated"),
     [
         (
             "DDIMScheduler",
@@ -232,9 +232,9 @@ def test_a_scheduler_that_clips_x_0_is_seen() -> None:
     ],
 )
 def test_a_scheduler_without_an_equal_solver_is_warned_of(
-    scheduler: str, options: dict[str, Any], told: str
+    scheduler: str, options: dict[str, Any], stated: str
 ) -> None:
-    with pytest.warns(JvidWarning, match=f"Pipe: its {scheduler} .*{told}.*not diffusers' own run"):
+    with pytest.warns(JvidWarning, match=f"Pipe: its {scheduler} .*{stated}.*not diffusers' own run"):
         solver_of(getattr(diffusers, scheduler)(**options), "Pipe")
 
 

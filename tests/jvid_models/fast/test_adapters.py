@@ -1,4 +1,4 @@
-"""The accelerated forward behind the adapters: told which rows repeat, equal to the stock one over whole runs."""
+"""The accelerated forward behind the adapters: given the rows that repeat, equal to the stock one over whole runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def conds(b=1, tokens=5, null_rows=1, seed=0):
 
 
 class Seen(Wrapper):
-    """Notes the layouts that it is asked with."""
+    """Notes the layouts that it is called with."""
 
     def __init__(self, denoiser):
         self.denoiser, self.layouts = denoiser, []
@@ -64,7 +64,7 @@ def test_wrappers_say_which_rows_repeat(unets):
             assert (image.layouts[-1].halves, image.layouts[-1].frames) == expected
 
 
-def test_frames_with_texts_of_their_own_are_not_said_to_share_one():
+def test_frames_with_texts_of_their_own_are_not_reported_to_share_one():
     cond = {"text": PerFrame(randn(2, 3, 5, TEXT))}
     assert fold_frames(cond, 2, 3)[LAYOUT] == Layout(1, 1)
     assert fold_frames({"text": randn(2, 5, TEXT)}, 2, 3)[LAYOUT] == Layout(1, 3)
@@ -206,9 +206,9 @@ def test_the_switch_makes_no_warning_and_an_unknown_part_makes_one(unets):
         warnings.simplefilter("error")
         expected = stock(x, T, cond)
     fast = from_unet(unet, SCHEDULER)
-    with pytest.warns(UserWarning, match="SlicedAttnProcessor") as told:
+    with pytest.warns(UserWarning, match="SlicedAttnProcessor") as stated:
         results = [fast(x, T, cond) for _ in range(3)]
-    assert len(told) == 1
+    assert len(stated) == 1
     assert all(torch.equal(each, expected) for each in results)
 
 

@@ -262,12 +262,12 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_unknown_runs_in_the_stock_forward_with_one_warning(case):
-    change, said = REFUSED[case]
+    change, printed = REFUSED[case]
     unet = image_unet()
     change(unet)
     wrapped = accelerate(unet)
     x, text, hints = guided(False)
-    with pytest.warns(UserWarning, match=said):
+    with pytest.warns(UserWarning, match=printed):
         first = fast(wrapped, x, torch.tensor(4), text, **hints)
     agree(first, stock(unet, x, torch.tensor(4), text))
     with warnings.catch_warnings():
@@ -319,7 +319,7 @@ def test_both_plain_processors_are_known(processor):
         )
 
 
-def test_rows_that_do_not_divide_are_told():
+def test_rows_that_do_not_divide_are_reported():
     wrapped = accelerate(image_unet())
     with pytest.raises(InputError, match="3 samples"):
         fast(wrapped, randn(3, 4, 8, 8), 1, randn(3, 2, TEXT), halves=2)
@@ -368,7 +368,7 @@ def test_checkpointing_keeps_less():
     assert saved(True) < 0.4 * saved(False)
 
 
-def test_it_is_found_where_its_name_says():
+def test_it_is_found_by_its_name():
     import jvid_models
 
     assert jvid_models.accelerate is accelerate

@@ -30,16 +30,16 @@ def test_table_1_has_the_papers_sizes():
 
 
 @pytest.mark.parametrize("factory", [image_unet, video_unet])
-@pytest.mark.parametrize("said", [{"head_width": 16}, {"heads": 4}, {}])
-def test_heads_and_head_width_mean_what_they_say(factory, said):
-    channels = (64, 128) if not said else (32, 64, 96)
-    unet = factory(**(TINY | {"channels": channels}), **said)
+@pytest.mark.parametrize("printed", [{"head_width": 16}, {"heads": 4}, {}])
+def test_heads_and_head_width_mean_what_they_say(factory, printed):
+    channels = (64, 128) if not printed else (32, 64, 96)
+    unet = factory(**(TINY | {"channels": channels}), **printed)
     seen = set()
     for name, module in unet.named_modules():
         if isinstance(module, Attention) and not name.startswith("transformer_in."):
             width = module.to_q.out_features
             seen.add(width)
-            wanted = said.get("heads") or width // said.get("head_width", 64)
+            wanted = printed.get("heads") or width // printed.get("head_width", 64)
             assert module.heads == wanted, name
             assert module.scale == pytest.approx((width // wanted) ** -0.5), name
     assert seen == set(channels[1:])
@@ -63,9 +63,9 @@ def test_the_video_unet_drops_nothing_out():
 
 
 @pytest.mark.parametrize("factory", [image_unet, video_unet])
-@pytest.mark.parametrize("said", [{"head_width": 16}, {"heads": 4}])
-def test_options_rebuild_the_same_network(factory, said):
-    unet = factory(**TINY, **said).eval()
+@pytest.mark.parametrize("printed", [{"head_width": 16}, {"heads": 4}])
+def test_options_rebuild_the_same_network(factory, printed):
+    unet = factory(**TINY, **printed).eval()
     again = build_unet(**options_of(unet)).eval()
     again.load_state_dict(unet.state_dict())
     x = torch.randn(2, 4, 3, 8, 8) if factory is video_unet else torch.randn(2, 4, 8, 8)
@@ -75,7 +75,7 @@ def test_options_rebuild_the_same_network(factory, said):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "printed"),
     [
         ({"channels": (64,)}, "1 level"),
         ({"channels": (32, 40), "heads": 3}, "do not divide by heads=3"),
@@ -84,6 +84,6 @@ def test_options_rebuild_the_same_network(factory, said):
         ({"head_width": 0}, "at least 1"),
     ],
 )
-def test_widths_that_do_not_fit_are_told(wrong, said):
-    with pytest.raises(InputError, match=said):
+def test_widths_that_do_not_fit_are_reported(wrong, printed):
+    with pytest.raises(InputError, match=printed):
         video_unet(**(TINY | wrong))

@@ -77,7 +77,7 @@ def test_the_result_is_the_decoders_whatever_the_chunk_and_the_budget(b, f, h, w
     torch.testing.assert_close(got, expected, atol=2e-5, rtol=0)
 
 
-def test_wrong_input_is_told():
+def test_wrong_input_is_reported():
     decoder = VideoDecoder(channels=(16,), blocks=1)
     with pytest.raises(InputError, match=r"expected \(b 4 f h w\)"):
         decoder(torch.zeros(1, 3, 2, 8, 8))

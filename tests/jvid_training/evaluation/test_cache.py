@@ -87,7 +87,7 @@ def test_of_two_that_ask_for_the_same_features_one_computes_them(tmp_path: Path)
     np.testing.assert_array_equal(*(each["means"]["features"] for each in found))
 
 
-def test_a_full_disk_is_told_and_what_is_finished_stays(tmp_path: Path, monkeypatch) -> None:
+def test_a_full_disk_is_reported_and_what_is_finished_stays(tmp_path: Path, monkeypatch) -> None:
     from jvid_training.evaluation.resumable import ResumableArrays
 
     store = FeatureCache(tmp_path)

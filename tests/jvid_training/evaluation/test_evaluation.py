@@ -107,7 +107,7 @@ def test_coded_clips_and_subsets(latents: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "stated"),
     [
         (Clips(noise(3, side=16), "b"), "size 16x16 of b is not the 8x8 of the reference a"),
         (Clips(noise(3, frames=5), "b"), "frames 5 of b is not the 4"),
@@ -115,10 +115,10 @@ def test_coded_clips_and_subsets(latents: Path) -> None:
         (Clips(noise(0), "b"), "b has no clips"),
     ],
 )
-def test_clips_of_another_kind_are_refused_in_one_line(other: Clips, told: str) -> None:
+def test_clips_of_another_kind_are_refused_in_one_line(other: Clips, stated: str) -> None:
     with pytest.raises(InputError) as found:
         check_agreement(other, Clips(noise(3), "a"))
-    assert told in str(found.value)
+    assert stated in str(found.value)
     assert "\n" not in str(found.value)
 
 
@@ -164,7 +164,7 @@ def test_the_recogniser_is_judged_on_actors_that_it_did_not_see() -> None:
     assert proportion(8, 10) == (0.8, pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
 
 
-def test_names_tell_the_network_and_the_number() -> None:
+def test_names_have_the_network_and_the_number() -> None:
     clips, frames = (2048, "clips"), (50_000, "frames")
     assert named("FVD[i3d]", 2048, clips) == "FVD[i3d]"
     assert named("FVD[i3d]", 2047, clips) == "FVD[i3d, 2047 clips]"
@@ -178,9 +178,9 @@ def test_evaluation_of_clips_with_floors_and_back_from_json(latents: Path, tmp_p
     real = RealClips(latents)
     source = Clips(noise(9, frames=8, side=32), "noise", ["walk", "stand", ""] * 3)
     networks = [Means("clip", "clip-means"), Means()]
-    with pytest.warns(ProtocolWarning, match="noise has 9 clips, fewer than the protocol requires") as told:
+    with pytest.warns(ProtocolWarning, match="noise has 9 clips, fewer than the protocol requires") as stated:
         found = evaluate(source, real, networks, cache=tmp_path, bootstrap=20)
-    assert len([one for one in told if one.category is ProtocolWarning]) == 1
+    assert len([one for one in stated if one.category is ProtocolWarning]) == 1
     assert list(found.figures) == [
         "FVD[clip-means, 9 clips]", "FID[means, 72 frames]", "IS[means, 72 frames]", "agreement[means]",
         "identity[means]", "flicker", "flicker ratio", "jerk", "jerk ratio", "action[clip-means]",
@@ -237,7 +237,7 @@ def test_networks_of_one_name_are_refused(latents: Path) -> None:
         evaluate(real, real, [Means(), Means("clip")])
 
 
-def test_wrong_json_is_told(tmp_path: Path) -> None:
+def test_wrong_json_is_reported(tmp_path: Path) -> None:
     for text in ("{", "[]", '{"evaluations": [{"format": 1}]}'):
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(InputError, match="evaluate again"):
@@ -286,9 +286,9 @@ def test_the_summary_is_one_json_object_on_stdout(latents: Path, tmp_path: Path,
     assert main(["evaluate", *words, "--bootstrap", "5", "--json", "--cache", str(tmp_path)]) == 0
     shown = capsys.readouterr()
     (line,) = shown.out.splitlines()
-    told = json.loads(line)
-    (one,) = map(EvaluationResult.from_dict, told["evaluations"])
-    assert (told["file"], one.source) == (None, "codec:pixels")
+    stated = json.loads(line)
+    (one,) = map(EvaluationResult.from_dict, stated["evaluations"])
+    assert (stated["file"], one.source) == (None, "codec:pixels")
     assert list(one.floors) == ["real", "codec pixels:scale=2"]
     assert one["FID[means]"].value == pytest.approx(0.0, abs=1e-6), "pixels in, pixels out"
 
@@ -323,7 +323,7 @@ def test_a_codec_is_a_registered_one_or_an_ensembles(latents: Path, tmp_path: Pa
         assert (made.mean, made.std, made.gain) == (real.manifest.mean, real.manifest.std, 2)
         assert _codec("pixels:scale=3", real) == PixelCodec(3)
         assert hasattr(_codec("toy", real), "decode")
-        for name, told in (
+        for name, stated in (
             (
                 "absent",
                 "no codec or ensemble 'absent': expected one of pixels, normalised, toy, or an ensemble's",
@@ -331,16 +331,16 @@ def test_a_codec_is_a_registered_one_or_an_ensembles(latents: Path, tmp_path: Pa
             ("pixels:scale=0", "scale 0: expected a number above 0"),
             ("pixels:size=3", "size"),
         ):
-            with pytest.raises(InputError, match=told):
+            with pytest.raises(InputError, match=stated):
                 _codec(name, real)
 
 
-def test_the_command_is_listed_and_tells_wrong_sets_in_one_line(
+def test_the_command_is_listed_and_reports_wrong_sets_in_one_line(
     latents: Path, tmp_path: Path, capsys
 ) -> None:
     from jvid.cli import main
 
-    for arguments, told in (
+    for arguments, stated in (
         ([str(tmp_path), "-r", str(tmp_path / "absent")], "no latents in"),
         (["codec:absent", "-r", str(latents)], "no codec or ensemble 'absent'"),
         (["real:held-out", "-r", str(latents), "--network", "vgg"], "unknown features 'vgg'"),
@@ -348,5 +348,5 @@ def test_the_command_is_listed_and_tells_wrong_sets_in_one_line(
     ):
         assert main(["evaluate", *arguments]) == 2
         error = capsys.readouterr().err
-        assert told in error.replace("\n", "")
+        assert stated in error.replace("\n", "")
         assert "Traceback" not in error

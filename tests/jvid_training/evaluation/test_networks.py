@@ -90,7 +90,7 @@ def test_i3d_by_path_gives_rows_that_do_not_depend_on_their_batch(tensors, tmp_p
         network(frames.astype(np.float32))
 
 
-def test_wrong_names_and_files_are_told_in_one_line(tmp_path: Path) -> None:
+def test_wrong_names_and_files_are_reported_in_one_line(tmp_path: Path) -> None:
     from jvid_models.weights import save_weights
 
     other = tmp_path / "other.safetensors"
@@ -140,7 +140,7 @@ class _Detector(torch.nn.Module):
         return x.float().mean((3, 4)).flatten(1)
 
 
-def test_scripted_detectors_are_told_apart_by_their_arguments(tmp_path: Path) -> None:
+def test_scripted_detectors_are_distinguished_by_their_arguments(tmp_path: Path) -> None:
     for name, module in (
         ("inception", _Inception(2048, 1008)),
         ("small", _Inception(64, 10)),

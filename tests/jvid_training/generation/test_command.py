@@ -74,7 +74,7 @@ def test_experts_and_changes_of_the_strategy(capsys: pytest.CaptureFixture[str])
     assert list(spec.ensemble.experts) == ["high", "mid", "low"]
     assert (spec.strategy.steps, str(spec.strategy.of("low").noise)) == (6, "shared:ratio=0.5")
     assert [str(each) for each in spec.strategy.postprocessors] == ["temporal:threshold=2"]
-    # The same command goes on, and another one is told apart.
+    # The same command goes on, and another one is distinguished.
     assert (
         main(["generate", "-o", "set", "-n", "4", *THREE, *changes, "--smooth", "temporal:threshold=2"]) == 0
     )

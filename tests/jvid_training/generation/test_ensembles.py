@@ -62,8 +62,8 @@ def test_an_ensemble_that_recommends_no_strategy_takes_its_experts_in_turn(tmp_p
         generate(tmp_path / "other", num=1, ensemble=THREE)
 
 
-class Told:
-    """Predicts what its own condition says, under a key of its own."""
+class Conditioned:
+    """Predicts what its own condition holds, under a key of its own."""
 
     schedule = SCHEDULE
 
@@ -83,24 +83,30 @@ def encoder(key: str, scale: float) -> Any:
     return encode
 
 
-def told(**more: Any) -> Ensemble:
+def stated(**more: Any) -> Ensemble:
     """Two experts with encoders of their own, one of frames."""
     members = {
-        "one": Member(Told("a"), "clips", encoder("a", 0.01)),
-        "two": Member(Told("b"), "frames", encoder("b", -0.02)),
+        "one": Member(Conditioned("a"), "clips", encoder("a", 0.01)),
+        "two": Member(Conditioned("b"), "frames", encoder("b", -0.02)),
     }
-    return Ensemble(members, (3, 4, 2, 2), codec=PixelCodec(), prompts=WORDS, name="told", **more)
+    return Ensemble(members, (3, 4, 2, 2), codec=PixelCodec(), prompts=WORDS, name="stated", **more)
 
 
 @pytest.mark.parametrize("micro", [1, 2, 4])
 @pytest.mark.parametrize("expert", ["one", "two"])
 def test_each_expert_has_the_rows_of_its_own_condition(tmp_path: Path, expert: str, micro: int) -> None:
-    models = told()
+    models = stated()
     assert isinstance(models.condition(WORDS), PerExpert)
     scale = {"one": 0.01, "two": -0.02}[expert]
     strategy = Strategy(f"boundary:experts=one+two+{expert},at=.2+.4", "ddim:eta=0", steps=8)
     made = generate(
-        tmp_path / "set", num=8, ensemble="told", loaded=models, strategy=strategy, batch=4, micro_batch=micro
+        tmp_path / "set",
+        num=8,
+        ensemble="stated",
+        loaded=models,
+        strategy=strategy,
+        batch=4,
+        micro_batch=micro,
     )
     for i, latents in enumerate(np.concatenate(list(made.latents_batches()))):
         np.testing.assert_allclose(latents, scale * len(WORDS[i % 3]), atol=1e-6)
@@ -113,7 +119,7 @@ def test_a_wrapper_that_evaluates_another_expert_gives_it_its_own_condition(tmp_
         steps=3,
         experts={"one": ExpertStrategy(("guided:scale=3,against=two",))},
     )
-    made = generate(tmp_path / "set", num=4, ensemble="told", loaded=told(), strategy=strategy, batch=2)
+    made = generate(tmp_path / "set", num=4, ensemble="stated", loaded=stated(), strategy=strategy, batch=2)
     for i, latents in enumerate(np.concatenate(list(made.latents_batches()))):
         own, other = (scale * len(WORDS[i % 3]) for scale in (0.01, -0.02))
         np.testing.assert_allclose(latents, other + 3.0 * (own - other), atol=1e-5)
@@ -128,21 +134,21 @@ class Doubled(PixelCodec):
 
 
 def test_clips_have_the_frames_that_their_latents_stand_for(tmp_path: Path) -> None:
-    members = told().members
+    members = stated().members
     models = Ensemble(
         members, (3, 4, 2, 2), codec=Doubled(), prompts=WORDS, frames=FrameRule(2, 1),
         strategy=Strategy("always:name=two", overlap=1),
     )  # fmt: skip
-    made = generate(tmp_path / "set", num=2, ensemble="told", loaded=models, batch=1)
+    made = generate(tmp_path / "set", num=2, ensemble="stated", loaded=models, batch=1)
     assert (made.frames, made.spec.latents, made.clip(1).shape) == (7, (3, 4, 2, 2), (7, 2, 2, 3))
-    longer = generate(tmp_path / "long", num=1, ensemble="told", loaded=models, frames=11)
+    longer = generate(tmp_path / "long", num=1, ensemble="stated", loaded=models, frames=11)
     assert (longer.frames, longer.spec.latents) == (11, (3, 6, 2, 2))
     # The set's own number is kept where none is stated; another one is another set.
-    assert generate(tmp_path / "long", num=2, ensemble="told", loaded=models).frames == 11
+    assert generate(tmp_path / "long", num=2, ensemble="stated", loaded=models).frames == 11
     with pytest.raises(InputError, match="frames: 11 then, 9 now"):
-        generate(tmp_path / "long", num=2, ensemble="told", loaded=models, frames=9)
+        generate(tmp_path / "long", num=2, ensemble="stated", loaded=models, frames=9)
     with pytest.raises(InputError, match=r"frames 8: expected 2k \+ 1"):
-        generate(tmp_path / "none", num=1, ensemble="told", loaded=models, frames=8)
+        generate(tmp_path / "none", num=1, ensemble="stated", loaded=models, frames=8)
 
 
 def fingerprint(**changes: Any) -> str:

@@ -1,4 +1,4 @@
-"""Sets of clips: what is in them, how they grow, and what is told where something is wrong."""
+"""Sets of clips: what is in them, how they grow, and what is reported where something is wrong."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def one_line(caught):
     return str(caught.value)
 
 
-def test_a_set_holds_what_its_request_says(tmp_path):
+def test_a_set_holds_what_its_request_has(tmp_path):
     made = toy(tmp_path / "set", 5, batch=2, seed=40)
     assert made.complete
     assert (len(made), made.made, made.name) == (5, 6, "set")
@@ -82,7 +82,7 @@ def test_a_set_holds_what_its_request_says(tmp_path):
     assert play.stat().st_size > 0
 
 
-def test_what_is_not_said(tmp_path):
+def test_what_is_not_given(tmp_path):
     made = toy(tmp_path / "set", 10)
     assert made.spec.prompts == PROMPTS
     assert (made.spec.batch, made.spec.micro_batch, made.spec.threads) == (5, 5, 1)
@@ -139,7 +139,7 @@ def test_a_set_grows_and_nothing_is_made_again(tmp_path, num):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "stated"),
     [
         ({"seed": 1}, "seed: 0 then, 1 now"),
         ({"batch": 4}, "batch: 3 then, 4 now"),
@@ -150,16 +150,16 @@ def test_a_set_grows_and_nothing_is_made_again(tmp_path, num):
         ({"dtype": "bfloat16"}, "dtype: 'float32' then, 'bfloat16' now"),
     ],
 )
-def test_another_request_is_told_by_name(seven, change, told):
+def test_another_request_is_reported_by_name(seven, change, stated):
     before = stamps(seven)
-    with pytest.raises(InputError, match=told) as caught:
+    with pytest.raises(InputError, match=stated) as caught:
         toy(seven, 9, **change)
     assert "; give" not in one_line(caught)
     assert stamps(seven) == before
     assert Spec.load(seven).num == 7
 
 
-def test_another_ensemble_and_other_versions_are_told(tmp_path, tiny):
+def test_another_ensemble_and_other_versions_are_reported(tmp_path, tiny):
     generate(tmp_path / "set", num=1, ensemble=str(tiny))
     moved = shutil.copytree(tiny, tmp_path / "moved")
     assert len(generate(tmp_path / "set", num=2, ensemble=str(moved))) == 2
@@ -173,13 +173,13 @@ def test_another_ensemble_and_other_versions_are_told(tmp_path, tiny):
         generate(tmp_path / "set", num=2, ensemble=str(tiny))
 
 
-def test_a_request_of_which_nothing_was_made_binds_nobody(tmp_path):
+def test_a_request_of_which_nothing_was_made_binds_no_later_one(tmp_path):
     with pytest.raises(InputError, match="unknown prompt 'a cat'"):
         toy(tmp_path / "set", 2, prompts=["a cat"])
     assert len(toy(tmp_path / "set", 2, prompts=PROMPTS[1:])) == 2
 
 
-def test_an_incomplete_set_says_what_it_lacks(seven):
+def test_an_incomplete_set_states_what_it_lacks(seven):
     batch_path(seven, 1).unlink()
     part = ClipSet.open(seven)
     assert (part.missing(), part.complete) == ([1], False)
@@ -252,7 +252,7 @@ def test_a_flipped_bit_is_found_on_reading(seven):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": 1}', '{"format": 1, "strategy": {}}'])
-def test_a_damaged_description_is_told(seven, text):
+def test_a_damaged_description_is_reported(seven, text):
     (seven / "set.json").write_text(text)
     with pytest.raises(
         InputError, match=r"set\.json( is damaged| is not JSON| holds a JSON list|: no key)"
@@ -291,7 +291,7 @@ class Sick:
         return torch.where(sick & (t < 0.3), torch.nan, self.inner(x, t, cond))
 
 
-def test_nan_is_told_with_its_clip_and_finished_work_stays(tmp_path):
+def test_nan_is_reported_with_its_clip_and_finished_work_stays(tmp_path):
     prompts = [PROMPTS[0]] * 5 + [PROMPTS[1]]
     with pytest.raises(NonFiniteError, match=r"clip 5 \('a person running', seed 105\): expert") as caught:
         generate(
@@ -302,7 +302,7 @@ def test_nan_is_told_with_its_clip_and_finished_work_stays(tmp_path):
     assert ClipSet.open(tmp_path / "set").missing() == [1]
 
 
-def test_a_full_disk_is_told_and_finished_work_stays(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_finished_work_stays(tmp_path, monkeypatch):
     whole = content(toy(tmp_path / "whole", 6, batch=2))
     real, count = os.fsync, []
 
@@ -359,11 +359,11 @@ def test_reading_in_any_size_gives_the_same_clips(finished, size):
 
 
 def test_progress_never_falls_and_ends_at_all(tmp_path):
-    told = []
-    toy(tmp_path / "set", 5, batch=2, progress=told.append)
-    clips = [progress.clips for progress in told]
+    stated = []
+    toy(tmp_path / "set", 5, batch=2, progress=stated.append)
+    clips = [progress.clips for progress in stated]
     assert clips == sorted(clips)
-    assert (clips[0], clips[-1], told[-1].left) == (0, 5, 0)
+    assert (clips[0], clips[-1], stated[-1].left) == (0, 5, 0)
     again = []
     toy(tmp_path / "set", 7, progress=again.append)
     assert again[0].clips == 6

@@ -114,14 +114,14 @@ def workers(monkeypatch):
 
 
 def test_two_processes_make_the_same_bits(tmp_path, tiny, undisturbed, workers):
-    told = []
+    stated = []
     made = generate(
-        tmp_path / "workers", num=NUM, ensemble=str(tiny), batch=BATCH, processes=2, progress=told.append
+        tmp_path / "workers", num=NUM, ensemble=str(tiny), batch=BATCH, processes=2, progress=stated.append
     )
     assert len(workers) == 2
     assert content(made) == undisturbed
-    assert told[-1].clips == NUM
-    assert all(a.clips <= b.clips for a, b in itertools.pairwise(told))
+    assert stated[-1].clips == NUM
+    assert all(a.clips <= b.clips for a, b in itertools.pairwise(stated))
 
 
 @pytest.mark.slow
@@ -180,7 +180,7 @@ def test_a_killed_parent_takes_its_workers_along(tmp_path, tiny, undisturbed, wo
     assert content(made) == undisturbed
 
 
-def test_a_worker_that_dies_is_told_and_the_other_ends_its_batch(tmp_path, tiny, undisturbed, workers):
+def test_a_worker_that_dies_is_reported_and_the_other_ends_its_batch(tmp_path, tiny, undisturbed, workers):
     folder = tmp_path / "set"
 
     def kill(progress):
@@ -198,7 +198,7 @@ def test_a_worker_that_dies_is_told_and_the_other_ends_its_batch(tmp_path, tiny,
     assert kept.items() <= stamps(folder).items()
 
 
-def test_what_a_worker_finds_wrong_is_told_in_its_words(tmp_path, tiny, workers):
+def test_what_a_worker_finds_wrong_is_reported_in_its_words(tmp_path, tiny, workers):
     with pytest.raises(InputError, match="'a cat'") as caught:
         generate(tmp_path / "set", num=4, ensemble=str(tiny), batch=2, prompts=["a cat"], processes=2)
     assert "\n" not in str(caught.value)
@@ -211,7 +211,7 @@ def test_what_the_command_imports_is_light(word):
     assert done.stdout.strip() == "[]"
 
 
-def test_processes_without_a_network_of_gpus_are_told_to_join_by_gloo(monkeypatch):
+def test_processes_without_a_network_of_gpus_join_by_gloo(monkeypatch):
     """Else accelerate lets each of them make everything."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert [cpu_job(device) for device in ("cpu", "mps", "cuda", "cuda:1")] == [True, True, False, False]

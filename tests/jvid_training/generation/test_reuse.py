@@ -56,10 +56,10 @@ def test_another_decoder_takes_the_latents_that_are_there(tiny, tmp_path, monkey
     strategy = smoothing(ensemble, threshold)
     sampled = generate(tmp_path / "sampled", ensemble=str(folder), loaded=other, strategy=strategy, **options)
     monkeypatch.setattr(Maker, "_sampled", None)
-    told = finish(tmp_path / "finished", plain, strategy, other, sampled_with=ensemble, source=str(folder))
-    assert content(told) == content(sampled)
-    assert content(told)[0] != content(plain)[0]
-    assert told.spec == sampled.spec
+    stated = finish(tmp_path / "finished", plain, strategy, other, sampled_with=ensemble, source=str(folder))
+    assert content(stated) == content(sampled)
+    assert content(stated)[0] != content(plain)[0]
+    assert stated.spec == sampled.spec
     with pytest.raises(InputError, match="of this ensemble"):
         finish(tmp_path / "without", plain, strategy, other)
     denoiser = jvid.load("ensemble", str(other_part(tmp_path / "video", tiny, "video")))
@@ -67,7 +67,7 @@ def test_another_decoder_takes_the_latents_that_are_there(tiny, tmp_path, monkey
         finish(tmp_path / "more", plain, strategy, denoiser, sampled_with=ensemble)
 
 
-def test_what_another_set_cannot_be_finished_from_is_told(tiny, tmp_path):
+def test_what_another_set_cannot_be_finished_from_is_reported(tiny, tmp_path):
     ensemble = jvid.load("ensemble", str(tiny))
     made = generate(
         tmp_path / "a", num=2, batch=1, ensemble=str(tiny), loaded=ensemble, strategy=smoothing(ensemble, 2.0)

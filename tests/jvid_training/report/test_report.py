@@ -81,9 +81,9 @@ def test_sets_side_by_side(sets: list[Path]) -> None:
     assert any("jvid 0." in line and "torch" in line for line in parsed.text("p"))
 
 
-def test_the_strategy_told_is_the_one_that_made_the_set(sets: list[Path]) -> None:
-    told = [json.loads(text) for text in Page(page(read(sets))).text("pre") if text.startswith("{")]
-    assert [Strategy.from_dict(values) for values in told] == [ClipSet.open(s).spec.strategy for s in sets]
+def test_the_strategy_reported_is_the_one_that_made_the_set(sets: list[Path]) -> None:
+    stated = [json.loads(text) for text in Page(page(read(sets))).text("pre") if text.startswith("{")]
+    assert [Strategy.from_dict(values) for values in stated] == [ClipSet.open(s).spec.strategy for s in sets]
 
 
 def test_sprite_holds_the_frames() -> None:
@@ -217,7 +217,7 @@ def test_three_objectives_are_three_planes_without_stairs() -> None:
     assert planes(Front(front.objectives, ())) == []
 
 
-def test_an_incomplete_set_is_told_and_its_place_kept(sets: list[Path], tmp_path: Path) -> None:
+def test_an_incomplete_set_is_reported_and_its_place_kept(sets: list[Path], tmp_path: Path) -> None:
     part = tmp_path / "part"
     shutil.copytree(sets[0], part)
     (part / "batch-00000001.safetensors").unlink()
@@ -237,8 +237,8 @@ def changed(folder: Path, to: Path, **values: Any) -> Path:
     shutil.copytree(folder, to)
     for batch in to.glob("batch-*"):
         batch.unlink()
-    told = json.loads((to / "set.json").read_text())
-    (to / "set.json").write_text(json.dumps({**told, **values}))
+    stated = json.loads((to / "set.json").read_text())
+    (to / "set.json").write_text(json.dumps({**stated, **values}))
     return to
 
 
@@ -308,7 +308,7 @@ def test_command_writes_the_page_whole(
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_names_tell_folders_apart(tmp_path: Path) -> None:
+def test_names_distinguish_folders(tmp_path: Path) -> None:
     assert names([tmp_path / "a" / "x", tmp_path / "b" / "x"]) == ["a/x", "b/x"]
     assert names([tmp_path / "a" / "x", tmp_path / "a" / "y"]) == ["x", "y"]
     assert chosen([], 3) == []
@@ -320,13 +320,13 @@ def test_the_summary_as_values(sets: list[Path], tmp_path: Path, capsys: pytest.
     with using(Registry()):
         assert main(["report", *map(str, sets), "-o", str(out), *words]) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    told = json.loads(line)
-    assert (told["file"], told["bytes"], told["title"]) == (str(out), out.stat().st_size, "Two sets")
-    assert [row["name"] for row in told["strategies"]] == ["mixture", "video only"]
-    assert [Strategy.from_dict(row["strategy"]) for row in told["strategies"]] == [
+    stated = json.loads(line)
+    assert (stated["file"], stated["bytes"], stated["title"]) == (str(out), out.stat().st_size, "Two sets")
+    assert [row["name"] for row in stated["strategies"]] == ["mixture", "video only"]
+    assert [Strategy.from_dict(row["strategy"]) for row in stated["strategies"]] == [
         ClipSet.open(folder).spec.strategy for folder in sets
     ]
-    assert shlex.split(told["commands"][-1])[-2:] == ["--title", "Two sets"]
+    assert shlex.split(stated["commands"][-1])[-2:] == ["--title", "Two sets"]
 
 
 @pytest.mark.slow

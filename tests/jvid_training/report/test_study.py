@@ -47,11 +47,11 @@ def test_a_study(study: Path) -> None:
     table = json.loads((study / "ablation-4-clips-seed-0.json").read_text())
     content = read([study], clips=2, extremes=2)
     assert [row.name for row in content.rows] == ["video model", "image model", "mixture", "+ smoothing"]
-    for row, told in zip(content.rows, table["rows"], strict=True):
+    for row, stated in zip(content.rows, table["rows"], strict=True):
         assert {n: f.value for n, f in row.figures.items() if n != "network cost"} == {
-            n: f["value"] for n, f in told["figures"].items()
+            n: f["value"] for n, f in stated["figures"].items()
         }
-        assert row.figures["network cost"].value == told["cost"]
+        assert row.figures["network cost"].value == stated["cost"]
         assert [one.seed for one in row.clips] == [0, 2, 1, 3]
         # toy-frame's features were kept by the evaluation.
         assert row.ranked_by == "agreement[toy-frame]"
@@ -66,9 +66,9 @@ def test_a_study(study: Path) -> None:
         "the strategies of this page, 4 clips from seed 0", f"the search, 4 clips from seed {found['seed']}",
     )  # fmt: skip
     assert [point.name for point in rows.points] == [row.name for row in content.rows]
-    for point, told in zip(rows.points, table["rows"], strict=True):
-        names = [next(n for n in told["figures"] if n.startswith(kind)) for kind in ("FVD", "FID")]
-        assert point.values == (*(told["figures"][name]["value"] for name in names), told["cost"])
+    for point, stated in zip(rows.points, table["rows"], strict=True):
+        names = [next(n for n in stated["figures"] if n.startswith(kind)) for kind in ("FVD", "FID")]
+        assert point.values == (*(stated["figures"][name]["value"] for name in names), stated["cost"])
         others = [p.values for p in rows.points if p is not point]
         assert point.front is not any(
             all(a <= b for a, b in zip(o, point.values, strict=True)) for o in others

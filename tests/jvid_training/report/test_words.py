@@ -41,8 +41,8 @@ def test_the_strip_is_the_plan() -> None:
     assert [cell.x for cell in drawn.cells] == list(range(40))
     assert all((cell.y, cell.height) == (0.0, 1.0) for cell in drawn.cells)
     lengths = [part.split() for part in drawn.runs.split(", ")]
-    told = [name for span, name in lengths for _ in range(-eval(span) + 1 if "-" in span else 1)]
-    assert told == [step.expert for step in plan.steps]
+    stated = [name for span, name in lengths for _ in range(-eval(span) + 1 if "-" in span else 1)]
+    assert stated == [step.expert for step in plan.steps]
 
 
 def test_the_plan_is_drawn_on_the_ensembles_schedule() -> None:
@@ -179,7 +179,7 @@ def lab(colour: str, eye: tuple[tuple[float, ...], ...]) -> tuple[float, float, 
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize("eye", SEEN, ids=str)
-def test_the_colours_of_experts_are_told_apart(theme: int, eye: str) -> None:
+def test_the_colours_of_experts_are_distinguished(theme: int, eye: str) -> None:
     """Any two of eight by ten times what can just be seen; the first two also by their lightness, as on grey paper."""
     themes = [re.findall(rf"--e{place}: (#[0-9a-f]{{6}})", STYLE) for place in range(COLOURS)]
     colours = [found[theme] for found in themes]

@@ -68,7 +68,7 @@ def test_a_grid_changes_one_parameter() -> None:
         ("solver", [3], r"ablation\.values\.solver: 3"),
     ],
 )
-def test_a_grid_that_cannot_be_is_told(name: str, values: list[Any] | None, message: str) -> None:
+def test_a_grid_that_cannot_be_is_reported(name: str, values: list[Any] | None, message: str) -> None:
     with pytest.raises(InputError, match=message):
         grid(name, paper.strategy(64), values)
 
@@ -99,14 +99,14 @@ def test_a_stop_keeps_what_is_done_and_nothing_is_made_twice(tmp_path: Path) -> 
     before = sets(tmp_path)
     assert len(before) == 4
 
-    asked = evaluator.networks[0].asked
+    evaluated = evaluator.networks[0].evaluated
     recipe, again = opened(document(tmp_path), networks=evaluator.networks)
     path = make_table(again, "ablation", rows, 4, 0)
     after = sets(tmp_path)
     assert {name: after[name] for name in before} == before
     assert len(after) == 8
     assert (
-        evaluator.networks[0].asked == asked + 8
+        evaluator.networks[0].evaluated == evaluated + 8
     )  # the two new rows; not the reference, not the rows before
     assert path.read_text().count("\n| ") == 1 + 1 + len(LABELS) - 1 + 1
     # A grid that holds one of these rows takes its clips and figures, and so does a table of more clips.
@@ -138,7 +138,7 @@ def test_a_part_that_a_strategy_does_not_have_adds_no_row() -> None:
 
 
 def test_asking_for_a_row_keeps_those_that_are_there(tmp_path: Path) -> None:
-    """In the recipe's order, with the figures that they had; nothing is made but what is asked for."""
+    """In the recipe's order, with the figures that they had; nothing is made but what is requested."""
     recipe, evaluator = opened(document(tmp_path))
     every = chosen_rows(recipe, evaluator, None)
     path = tmp_path / "ablation-4-clips-seed-0.json"
@@ -216,7 +216,7 @@ def test_a_row_recomputed_from_scratch(tmp_path: Path) -> None:
     assert ClipSet.open(row["set"]).calls == {name: 2 * count for name, count in counts.items()}
 
 
-def test_rows_that_are_not_there_are_told(tmp_path: Path) -> None:
+def test_rows_that_are_not_there_are_reported(tmp_path: Path) -> None:
     recipe, evaluator = opened(document(tmp_path))
     with pytest.raises(InputError, match="row 'mix': expected one of image AE, video AE, video model"):
         chosen_rows(recipe, evaluator, ["mix"])
@@ -262,7 +262,7 @@ def test_a_new_decoder_is_judged_anew(tmp_path: Path) -> None:
     assert found[0] == found[2] != found[1]
 
 
-def test_damaged_figures_are_told(tmp_path: Path) -> None:
+def test_damaged_figures_are_reported(tmp_path: Path) -> None:
     _, evaluator = opened(document(tmp_path))
     evaluator.score(evaluator.base, 4, 0)
     (path,) = [path for path in (tmp_path / "figures").iterdir() if not path.name.startswith("real")]

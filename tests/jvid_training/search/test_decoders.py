@@ -60,7 +60,7 @@ def test_rows_of_another_decoder_are_those_of_sampling_anew(
     assert evaluator.score(strategies()[0], 2, 0).figures == anew[0].figures
 
 
-def test_an_ensemble_that_samples_other_latents_is_told(tiny: Path, tmp_path: Path) -> None:
+def test_an_ensemble_that_samples_other_latents_is_reported(tiny: Path, tmp_path: Path) -> None:
     changed = other_part(tmp_path / "changed", tiny, "video")
     _, evaluator = opened(
         study(tmp_path / "kept", tiny), ensemble=jvid.load("ensemble", str(tiny)), reference=real()

@@ -1,4 +1,4 @@
-"""The space of a sweep: what it draws is a strategy, what it cannot is told in a line before anything runs."""
+"""The space of a sweep: what it draws is a strategy, what it cannot is reported in a line before anything runs."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ def test_a_blend_has_the_weights_of_the_curve() -> None:
 
 def test_the_order_of_t_v_and_t_e_costs_no_trial() -> None:
     space = wide()
-    told = {"t_v": 0.7, "t_e": 0.3, "p_e": 0.5, "p_f": 0.5}
+    stated = {"t_v": 0.7, "t_e": 0.3, "p_e": 0.5, "p_f": 0.5}
     values = {"selector": "piecewise-affine"} | {
-        f"selector.piecewise-affine.{name}": value for name, value in told.items()
+        f"selector.piecewise-affine.{name}": value for name, value in stated.items()
     }
-    assert dict(space.strategy(values).selector.options) == {**told, "t_v": 0.3, "t_e": 0.7}
+    assert dict(space.strategy(values).selector.options) == {**stated, "t_v": 0.3, "t_e": 0.7}
 
 
 def test_what_the_space_does_not_name_stays() -> None:
@@ -105,7 +105,7 @@ def test_what_the_space_does_not_name_stays() -> None:
     assert strategy == canonical(attrs.evolve(base, steps=12), TOY)
 
 
-def test_known_points_outside_of_the_space_are_told_apart() -> None:
+def test_known_points_outside_of_the_space_are_distinguished() -> None:
     space = wide()
     alone = attrs.evolve(BASE, selector=Choice("always", {"name": "video"}))
     assert space.values(alone) is None
@@ -136,7 +136,7 @@ def test_known_points_outside_of_the_space_are_told_apart() -> None:
         ({}, r"nothing to search"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_in_one_line(space: dict[str, Any], message: str) -> None:
+def test_what_is_wrong_is_one_line(space: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         Space.of(space, BASE, TOY)
     assert str(caught.value).startswith("sweep.space")

@@ -225,7 +225,7 @@ def test_chosen_points_sample_and_are_confirmed_on_other_seeds(
     assert {found["seed"] for found in sets} == {500}
 
 
-def test_what_cannot_be_is_told_before_anything_runs(
+def test_what_cannot_be_is_reported_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for change, message in (
@@ -278,7 +278,7 @@ def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
         trials.optuna_module()
 
 
-def test_a_full_disk_is_told_and_the_trial_is_begun_again(
+def test_a_full_disk_is_reported_and_the_trial_is_begun_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, evaluator = opened(document(tmp_path))
@@ -297,7 +297,7 @@ def test_a_full_disk_is_told_and_the_trial_is_begun_again(
     assert len(front_of(again)["points"]) == 2
 
 
-def test_a_full_storage_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_storage_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from optuna.exceptions import StorageInternalError
 
     recipe, evaluator = opened(document(tmp_path))
@@ -321,7 +321,7 @@ def test_a_trial_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
     assert asked_for[-1] != asked_for[0]
 
 
-def test_workers_that_get_nowhere_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_get_nowhere_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers are interpreters of their own, which know the installed ensembles only: "toy" is not among them."""
     monkeypatch.setattr(pool, "_started", Workers())
     recipe, evaluator = opened(document(tmp_path))

@@ -31,7 +31,7 @@ def tiny_autoencoder() -> AutoencoderTiny:
     return AutoencoderTiny(encoder_block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 8, 8, 8))
 
 
-def test_features_tell_a_blur_from_the_frames_and_reach_only_the_decoder() -> None:
+def test_features_distinguish_a_blur_from_the_frames_and_reach_only_the_decoder() -> None:
     features = EncoderFeatures(ImageCodec(tiny_autoencoder()))
     random = np.random.Generator(np.random.Philox(1))
     target = torch.from_numpy(random.uniform(-1, 1, (2, 3, 4, 16, 16)).astype(np.float32))

@@ -132,7 +132,7 @@ def test_a_run_without_held_out_actors_writes_its_checkpoints_too(tmp_path: Path
     ]
 
 
-def test_a_file_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"cannot write .*state.json: File exists; free the space") as caught:
         write_json(tmp_path / "file" / "state.json", {})
@@ -218,9 +218,9 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> N
     assert differing < 0.02
 
 
-@pytest.mark.parametrize(("said", "asked"), [(3, 3), (None, None), (0, None)])
+@pytest.mark.parametrize(("output", "requested"), [(3, 3), (None, None), (0, None)])
 def test_threads_are_the_recipes_or_a_share(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: int | None, asked: int | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: int | None, requested: int | None
 ) -> None:
     seen: list[int | None] = []
 
@@ -230,12 +230,12 @@ def test_threads_are_the_recipes_or_a_share(
 
     monkeypatch.setattr(setup, "set_threads", stop)
     with pytest.raises(InterruptedError):
-        train(structure_recipe(document(tmp_path, threads=said)))
-    assert seen == [asked]
+        train(structure_recipe(document(tmp_path, threads=output)))
+    assert seen == [requested]
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_processor_without_bf16_trains_in_float32_and_says_so(
+def test_a_processor_without_bf16_trains_in_float32_and_reports_it(
     tmp_path, monkeypatch, request, there
 ) -> None:
     """Emulated, a step takes some ten times as long: a run that seems to hang."""

@@ -50,7 +50,7 @@ def test_a_turn_by_itself_is_not_one_of_a_loop_with_a_state(fault, monkeypatch):
 
 
 @pytest.mark.parametrize("fault", ["counts", "weighs", "switches", "steps"])
-def test_a_loop_that_counts_is_told_its_steps(fault):
+def test_a_loop_that_counts_gets_its_steps(fault):
     run = assert_equal(toy(fault), stated=True)
     assert not run.denoiser.setting.streams
     assert run.denoiser.setting.times == run.grid[:-1]
@@ -259,7 +259,7 @@ def test_a_network_of_which_more_is_read_than_its_answer_is_called_each_time():
     assert_equal(Reading(network(), ToyDecoder(), scheduler()))
 
 
-def test_an_error_of_a_loop_that_has_no_room_asks_for_the_number_of_steps():
+def test_an_error_of_a_loop_that_has_no_room_names_the_number_of_steps():
     class Keeping(ToyPipeline):
         @torch.no_grad()
         def __call__(self, prompt=None, num_inference_steps=10, generator=None, output_type="pt"):
@@ -277,7 +277,7 @@ def test_an_error_of_a_loop_that_has_no_room_asks_for_the_number_of_steps():
     assert_equal(Keeping(network(), ToyDecoder(), scheduler()), stated=True)
 
 
-def test_a_loop_of_a_fixed_number_of_steps_asks_for_it():
+def test_a_loop_of_a_fixed_number_of_steps_needs_it():
     class Scheduled(ToyPipeline):
         @torch.no_grad()
         def __call__(self, prompt=None, num_inference_steps=4, generator=None, output_type="pt", scales=(1,)):
