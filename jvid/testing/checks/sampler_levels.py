@@ -35,7 +35,7 @@ class _Noting(Wrapper):
         return self.denoiser(x, t, cond)
 
 
-class _Watched(Recorded):
+class _Logged(Recorded):
     """A solver that notes when it begins a step and when it draws noise."""
 
     def __init__(self, solver: Any, events: list[Event]) -> None:
@@ -61,7 +61,7 @@ def experts_get_the_level_of_the_step(subject: Any, trial: Trial) -> None:
         name: attrs.evolve(expert, denoiser=_Noting(expert.denoiser, events))
         for name, expert in subject.experts.items()
     }
-    sampler = rebuilt(subject, experts=experts, solver=_Watched(subject.solver, events))
+    sampler = rebuilt(subject, experts=experts, solver=_Logged(subject.solver, events))
     shape = trial.fitting([(1, trial.channels[0], trial.frames[0], 4, 4)])[0][1:]
     for _ in sampler.trace(shape, seeds=[3], cond=trial.condition(1, shape[1]), plan=0, **on(trial)):
         pass
