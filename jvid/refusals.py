@@ -106,10 +106,14 @@ def parse_json(text: str | bytes) -> Any:
     """
     if len(text) > MOST_TEXT:
         raise ValueError(f"{len(text) >> 20} MiB: expected at most {MOST_TEXT >> 20}")
+    text = text if isinstance(text, str) else text.decode("utf-8")
     try:
-        return json.loads(text if isinstance(text, str) else text.decode("utf-8"))
+        found = json.loads(text)
+        if "\\ud" in text.lower():  # half of a pair is no character: it could be neither printed nor written
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    return found
 
 
 def read_text(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -101,8 +101,28 @@ def _check(
         console.print(report)
     else:  # a table is folded to its width, and a line to paste would be too
         typer.echo(str(report))
+    if any(outcome.reproduce for outcome in report.outcomes):
+        typer.echo(_names(kind, choice, context))
     if not report.ok:
         raise typer.Exit(1)
+
+
+def _names(kind: str, choice: Any, context: Mapping[str, Any]) -> str:
+    """What the lines that run an example again are pasted after: imports, the subject, and what its plugin declares."""
+    words = ", ".join(
+        [repr(kind), repr(choice.name), *(f"{key}={value!r}" for key, value in choice.options.items())]
+    )
+    lines = [
+        "The lines that run an example again need these first:",
+        "    from jvid.testing import conforms",
+        "    from jvid.testing.registered import declared_reference, registered",
+        f"    subject = registered({words})",
+    ]
+    declared = [name for name in ("reference", "factory") if name in context]
+    if declared:
+        lines.append(f"    declared = declared_reference({words})")
+        lines += [f'    {name} = declared["{name}"]' for name in declared]
+    return "\n".join(lines)
 
 
 def _kinds() -> None:

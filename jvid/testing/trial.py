@@ -172,7 +172,10 @@ class Trial:
             Skip: none is declared.
         """
         if self.reference is None:
-            self.skip("it has no reference: conforms(..., reference=function)", "reference")
+            self.skip(
+                "it has no reference: conforms(..., reference=function), or register.reference of its plugin",
+                "reference",
+            )
         bound = functools.partial(self.reference, **options) if options else self.reference
         return applied(bound)
 

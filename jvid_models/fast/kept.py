@@ -2,6 +2,7 @@
 
 Each entry has a copy of the weights that it came from, which is compared with them at each call (``Contents``): weights that were
 replaced, moved or edited are noticed, through ``.data`` too. What was made of a text goes with it: nothing is left behind a run.
+What autocast made has another dtype, so it is kept apart.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ class Kept:
     """The memory of one accelerated UNet; ``clear`` empties it."""
 
     def __init__(self) -> None:
-        self._texts: Memo[dict[nn.Module, tuple[Contents, tuple[Tensor, Tensor]]]] = Memo(TEXTS)
+        self._texts: Memo[dict[Hashable, tuple[Contents, tuple[Tensor, Tensor]]]] = Memo(TEXTS)
         self._thinned: Memo[Tensor] = Memo(TEXTS)
-        self._weights: dict[tuple[nn.Module, Hashable], tuple[Contents, Tensor]] = {}
+        self._weights: dict[Hashable, tuple[Contents, Tensor]] = {}
         self._contents: dict[nn.Module, Contents] = {}
 
     def clear(self) -> None:
@@ -54,9 +55,10 @@ class Kept:
         if not comparable(*weights):
             return make()
         values = self._texts({"text": text}, dict)
-        entry, now = values.get(attention), self._now(attention, *weights)
+        key = (attention, _autocast(text.device))
+        entry, now = values.get(key), self._now(attention, *weights)
         if entry is None or entry[0] is not now:
-            entry = values[attention] = (now, make())
+            entry = values[key] = (now, make())
         return entry[1]
 
     def thinned(self, text: Tensor, frames: int) -> Tensor:
@@ -68,14 +70,20 @@ class Kept:
         with torch.no_grad():
             if not comparable(conv.weight):
                 return make()
-            entry, now = self._weights.get((conv, form)), self._now(conv, conv.weight)
+            key = (conv, form, _autocast(conv.weight.device))
+            entry, now = self._weights.get(key), self._now(conv, conv.weight)
             if entry is None or entry[0] is not now:
-                entry = self._weights[conv, form] = (now, make())
+                entry = self._weights[key] = (now, make())
         return entry[1]
 
     def matrix(self, conv: nn.Conv2d, h: int, w: int) -> Tensor:
         """``(c_out h_out w_out, c_in h w)``: the convolution of an ``h`` by ``w`` map as one product."""
         return self.weight(conv, (h, w), lambda: _matrix(conv, h, w))
+
+
+def _autocast(device: torch.device) -> torch.dtype | None:
+    """The dtype that autocast computes in now; None without."""
+    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
 
 
 def _matrix(conv: nn.Conv2d, h: int, w: int) -> Tensor:

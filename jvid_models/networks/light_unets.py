@@ -169,7 +169,12 @@ def light_unet(factory: str, **options: Any) -> LightUNet:
     return kind(factory, complete)
 
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+# With what they take and when they are called, which torch keeps beside them.
+_HOOKS = (
+    "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
+    "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs",
+    "_backward_hooks", "_backward_pre_hooks", "_is_full_backward_hook",
+)  # fmt: skip
 
 
 def _graft(own: nn.Module, stock: nn.Module) -> None:

@@ -202,7 +202,7 @@ def _takes(network: nn.Module, text: EmbeddingTable) -> bool:
 
 
 def _factor(recipe: Recipe, parts: _Parts, assumed: list[str]) -> int:
-    """How many times smaller latents are: of what was encoded, or else of the codec."""
+    """How many times smaller latents are: of what was encoded, or else of the codec or ``network.sample_size``."""
     windows = (parts.sources or {}).get("train")
     if isinstance(windows, Windows):
         window = windows.draw(generator(0, 0, 0))
@@ -211,6 +211,9 @@ def _factor(recipe: Recipe, parts: _Parts, assumed: list[str]) -> int:
     try:
         return int(jvid.load("codec", recipe.codec.name, **recipe.codec.options).factor)
     except (JvidError, AttributeError):
+        side = recipe.network.get("sample_size")
+        if isinstance(side, int) and side > 0 and recipe.data.size % side == 0:
+            return recipe.data.size // side
         assumed.append(f"latents {_USUAL_FACTOR} times smaller than frames")
         return _USUAL_FACTOR
 

@@ -16,6 +16,7 @@ import attrs
 from attrs import validators
 
 from jvid import documents
+from jvid.documents import short
 from jvid.ensemble.source import Source
 from jvid.errors import InputError
 from jvid.files import read_json
@@ -27,6 +28,8 @@ __all__ = ["FORMAT", "NAME", "GenerationProgress", "Spec"]
 
 FORMAT = 2
 NAME = "set.json"
+_MOST = 2**31 - 1
+"""Of anything that is counted, and of frames per second."""
 
 
 @attrs.frozen
@@ -45,20 +48,22 @@ def _at_least(least: int) -> Any:
             raise InputError(
                 f"{field.name.replace('_', '-')} {value!r}: expected a whole number, {least} or more"
             )
+        if field.name != "seed" and value > _MOST:
+            raise InputError(f"{field.name.replace('_', '-')}: expected at most {_MOST}, got {short(value)}")
 
     return check
 
 
 def _sizes(count: int) -> Any:
     def check(_: Any, field: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
-        if len(value) != count or any(type(each) is not int or each < 1 for each in value):
+        if len(value) != count or any(type(each) is not int or not 1 <= each <= _MOST for each in value):
             raise InputError(f"{field.name} {list(value)!r}: expected {count} whole numbers, 1 or more")
 
     return check
 
 
 def _rate(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    if type(value) not in (int, float) or not 0 < value < math.inf:
+    if type(value) not in (int, float) or not 0 < value <= _MOST:
         raise InputError(f"{field.name} {value!r}: expected frames per second, more than 0")
 
 
@@ -67,10 +72,14 @@ _TEXTS: Any = validators.deep_mapping(_TEXT, _TEXT)
 
 
 def _tuple(values: Iterable[Any]) -> Any:
+    if isinstance(values, str | Mapping):  # their letters or keys are no values
+        raise InputError(f"{short(values)}: expected a list")
     return tuple(values)
 
 
 def _dict(values: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(values, Mapping):
+        raise InputError(f"{short(values)}: expected text by name")
     return dict(values)
 
 

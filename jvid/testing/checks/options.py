@@ -39,7 +39,9 @@ def vary(kind: str) -> None:
         """What the checks of values promise holds for other options too, drawn from ``ranges``."""
         ranges = trial.ranges
         if not ranges:
-            trial.skip("no ranges of its options: conforms(..., ranges={name: (low, high)})", "ranges")
+            trial.skip(
+                "no ranges of options that are not given: conforms(..., ranges={name: (low, high)})", "ranges"
+            )
 
         ran: list[str] = []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -32,6 +34,8 @@ class Parts:
         register.wrapper("windowed", "jvid.denoisers.windowed:Windowed")
         register.wrapper("known", "jvid.denoisers.known:Known")
         register.schedule("cosine", "jvid.schedules:TabulatedSchedule.cosine")
+        register.schedule("linear", lambda slope=1.0: FlowMatching())
+        register.reference("schedule", "linear", lambda t, slope=1.0: (1 - slope * t, slope * t))
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +56,7 @@ def test_what_conforms_exits_with_0(capsys):
     code, out, err = stated(capsys, "denoiser", "right:std=.5", "--examples", "3")
     assert (code, err) == (0, "")
     assert out.startswith(
-        "denoiser GaussianOracle(schedule=FlowMatching(shift=1.0), mean=0.0, std=0.5): 11 passed, 7 skip"
+        "denoiser GaussianOracle(schedule=FlowMatching(shift=1.0), mean=0.0, std=0.5): 13 passed, 9 skip"
     )
     for name in checks_of("denoiser"):
         assert f"\n  {name} " in out
@@ -144,3 +148,21 @@ def test_a_wrong_option_of_a_wrapper_is_one_line(capsys: pytest.CaptureFixture[s
 def test_windows_of_any_size_have_a_stride() -> None:
     oracle = GaussianOracle(TabulatedSchedule.scaled_linear())
     assert [Windowed(oracle, size).stride for size in (1, 4, 8, 16)] == [1, 3, 6, 12]
+
+
+def test_the_line_that_runs_an_example_again_can_be_pasted(capsys):
+    """With the lines that the command prints below it: the same check fails again."""
+    code, out, _ = stated(capsys, "schedule", "linear:slope=2.0", "--only", "as_referenced")
+    assert code == 1
+    lines = [line.strip() for line in out.splitlines()]
+    place = lines.index("The lines that run an example again need these first:")
+    (again,) = (line for line in lines[:place] if line.startswith("conforms("))
+    names: dict[str, Any] = {}
+    exec("\n".join(lines[place + 1 :]), names)
+    report = eval(again, names)
+    assert [each.check for each in report.outcomes if each.status == "failed"] == ["as_referenced"]
+
+
+def test_what_conforms_prints_no_line_to_paste(capsys):
+    _, out, _ = stated(capsys, "denoiser", "right", "--only", "shape_and_dtype_kept")
+    assert "run an example again" not in out

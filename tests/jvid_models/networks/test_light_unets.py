@@ -77,6 +77,37 @@ def test_hooks_and_replaced_layers_are_called(place: str) -> None:
     assert len(seen) == 2
 
 
+def test_hooks_get_what_they_are_registered_for() -> None:
+    stock, light = pair(OPTIONS[0])
+    given, seen = inputs(OPTIONS[0]), []
+    for unet in (stock, light):
+        layer = unet.mid_block.resnets[0]
+        layer.register_forward_hook(lambda _, args, kw, out: seen.append(("after", *kw)), with_kwargs=True)
+        layer.register_forward_pre_hook(lambda _, args, kw: seen.append(("before", *kw)), with_kwargs=True)
+        layer.register_full_backward_hook(lambda _, gin, gout: seen.append(("back", len(gin))))
+    for unet in (stock, light):
+        x = given[0].clone().requires_grad_()
+        with pytest.warns(UserWarning, match="a hook is set"):
+            accelerate(unet)(x, *given[1:], return_dict=False)[0].sum().backward()
+    assert len(seen) == 6
+    assert seen[:3] == seen[3:]
+
+
+def test_autocast_leaves_nothing_behind() -> None:
+    _, light = pair(OPTIONS[0])
+    fast, given = accelerate(light), inputs(OPTIONS[0])
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            half = fast(*given, return_dict=False)[0]
+        full = fast(*given, return_dict=False)[0]
+        with torch.autocast("cpu", torch.bfloat16):
+            again = fast(*given, return_dict=False)[0]
+        fresh = accelerate(light)(*given, return_dict=False)[0]
+    assert full.dtype == torch.float32
+    assert torch.equal(full, fresh)
+    assert torch.equal(half, again)
+
+
 def test_another_forward_of_a_layer_is_refused() -> None:
     _, light = pair(OPTIONS[3])
     light.mid_block.resnets[0].forward = lambda *_: None
