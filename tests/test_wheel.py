@@ -102,7 +102,7 @@ assert [plugin.name for plugin in registry.plugins] == ["builtin", "models", "tr
 assert not registry.failures and "train" in registry.names("command") and "unet" in registry.names("denoiser")
 
 needs = {
-    "models": lambda: jvid.load("denoiser", "unet"),
+    "models": lambda: jvid.load("ensemble", "sprites-64", fast=False).denoiser("clips"),
     "testing": lambda: conforms("selector", jvid.Always("video")),
     "media": lambda: jvid.plot_plan(plan, "plan.png"),
 }
@@ -163,13 +163,18 @@ def commands(environment: Environment, *each: Sequence[str]) -> list[list[Any]]:
 
 def test_the_command_line_alone(environment: Callable[..., Environment]) -> None:
     cli = environment("cli")
-    works = {"names": "actions-64", "plugins": "training", "plan --paper 64": "32", "--help": "sweep"}
+    works = {
+        "names": "actions-64",
+        "plugins": "training",
+        "plan --paper 64": "32",
+        "--help": "sweep",
+        "sample --unconditional -o made.safetensors": "made.safetensors",
+        "show denoiser unet": "unet",
+    }
     lacks = {
         "plan --paper 64 -o x.png": "matplotlib is not installed: pip install 'jvid[media]'",
         "sample --unconditional -o x.mp4": "av is not installed: pip install 'jvid[media]'",
         "sample --unconditional -o x.png": "pillow is not installed: pip install 'jvid[media]'",
-        "sample --unconditional -o x.safetensors": "diffusers is not installed: pip install 'jvid[models]'",
-        "show denoiser unet": "diffusers is not installed: pip install 'jvid[models]'",
         "check solver ddim": "hypothesis is not installed: pip install 'jvid[testing]'",
         "train x.toml": "accelerate is not installed: pip install 'jvid[training]'",
         "evaluate x -r x.toml": "is not installed: pip install 'jvid[training]'",

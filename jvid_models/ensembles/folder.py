@@ -301,6 +301,8 @@ class EnsembleFolder:
         try:
             with torch.device("meta"):
                 network: nn.Module = make()
+        except MissingDependencyError:
+            raise
         except Exception as error:  # of options that were not checked before
             raise InputError(
                 f"{self.folder} describes no network of {file}: {one_line(error, typed=True)[:200]}; {_REMEDY}"

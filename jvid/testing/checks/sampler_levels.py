@@ -66,14 +66,16 @@ def experts_get_the_level_of_the_step(subject: Any, trial: Trial) -> None:
     for _ in sampler.trace(shape, seeds=[3], cond=trial.condition(1, shape[1]), plan=0, **on(trial)):
         pass
     spaces = {repr(getattr(expert.denoiser, "space", None)) for expert in subject.experts.values()}
-    step, x, first = None, torch.empty(0), True
+    step, x, early = None, torch.empty(0), True
+    seen: set[int] = set()
     for what, whose, value in events:
         if what == "step":
-            step, x, first = whose, value, True
+            step, x, early = whose, value, True
+            seen.clear()
         elif what == "noise":
-            first = False  # noise was added before: it evaluates at another level on purpose
-        elif first and step is not None:
-            first = len(step.weights) > 1
+            early = False  # noise was added before: it evaluates at another level on purpose
+        elif early and step is not None and id(whose) not in seen:
+            seen.add(id(whose))  # a later evaluation in the step is of another stage of the solver
             given, t = value
             scale = _require_level(whose, step, t)
             if len(spaces) == 1:

@@ -134,7 +134,7 @@ def test_it_draws_samples_nearer_and_keeps_both_modes() -> None:
 def test_it_conforms() -> None:
     report = conforms("wrapper", lambda denoiser: Guided(denoiser, 2.0, against=denoiser))
     report.raise_for_failures()
-    assert "19 passed, 5 skipped" in str(report)
+    assert "21 passed, 5 skipped" in str(report)
 
 
 def test_what_does_not_belong_together_is_refused() -> None:

@@ -147,14 +147,14 @@ def test_a_run_in_a_thread_is_stopped_by_request(tmp_path: Path, data: Path) -> 
 
 def test_an_error_in_one_process_is_the_message_of_all(tmp_path: Path, data: Path, monkeypatch) -> None:
     """The second process cannot read a clip; the first one waits for its gradients."""
-    usual = PredictNoise.sample
+    usual = PredictNoise.samples
 
-    def sample(self, windows, seed, step, place, batch):
+    def samples(self, windows, seed, step, *others):
         if os.environ.get("RANK") == "1" and step == 1:
             raise InputError("shard-0007 is damaged: encode it again")
-        return usual(self, windows, seed, step, place, batch)
+        return usual(self, windows, seed, step, *others)
 
-    monkeypatch.setattr(PredictNoise, "sample", sample)
+    monkeypatch.setattr(PredictNoise, "samples", samples)
     path = write_recipe(tmp_path / "r.toml", document(data) | {"out": str(tmp_path / "run")})
     codes, printed = run_ranks(2, lambda: main(["train", str(path)]))
     assert codes == [2, 2], printed
