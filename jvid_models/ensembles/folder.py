@@ -270,9 +270,9 @@ class EnsembleFolder:
     def _autoencoder(self) -> Any:
         """The ensemble's own autoencoder as a codec needs it: diffusers is imported for few of its blocks alone."""
         from jvid_models.ensembles.parts import inner_weights
-        from jvid_models.networks.light_autoencoder import light_autoencoder
+        from jvid_models.networks.light_autoencoder import is_light, light_autoencoder
 
-        if light_autoencoder(self._meta["decoder"]) is None:
+        if not is_light(self._meta["decoder"]):
             decoder: Any = self.module("decoder")
             return decoder.autoencoder
         file, apart = self._decoder_file

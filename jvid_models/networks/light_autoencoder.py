@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from jvid_models.networks.settings import Settings
 
-__all__ = ["AutoencoderDC", "light_autoencoder"]
+__all__ = ["AutoencoderDC", "is_light", "light_autoencoder"]
 
 _ONLY = {
     "kind": "AutoencoderDC",
@@ -40,13 +40,16 @@ _READ = (
 _IGNORED = ("attention_head_dim", "encoder_qkv_multiscales", "decoder_qkv_multiscales")  # of attention
 
 
-def light_autoencoder(described: Mapping[str, Any]) -> AutoencoderDC | None:
-    """The autoencoder that `jvid_models.networks.autoencoder.Autoencoder` takes these options of; None of other blocks."""
+def is_light(described: Mapping[str, Any]) -> bool:
+    """Whether `light_autoencoder` makes an autoencoder of these options: it has no other blocks than residual ones."""
     names = {*_ONLY, *_READ}
-    if not names <= described.keys() <= names | {*_IGNORED}:
-        return None
-    if any(described[name] != value for name, value in _ONLY.items()):
-        return None
+    return names <= described.keys() <= names | {*_IGNORED} and all(
+        described[name] == value for name, value in _ONLY.items()
+    )
+
+
+def light_autoencoder(described: Mapping[str, Any]) -> AutoencoderDC:
+    """The autoencoder that `jvid_models.networks.autoencoder.Autoencoder` takes these options of, where `is_light`."""
     return AutoencoderDC(Settings({name: value for name, value in described.items() if name != "kind"}))
 
 

@@ -237,7 +237,7 @@ def _windows(data: Data, sequences: Sequence[Encoded]) -> tuple[Bucket, ...]:
 def _statistics(
     folder: Path, train: Sequence[tuple[Encoded, np.ndarray]]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of each channel over sequences, of their sums; a constant channel has deviation 1.
+    """Mean and deviation of each channel over sequences, of their sums; the deviation of a constant channel is 0.
 
     Raises:
         InputError: sums that no latents have.
@@ -259,6 +259,6 @@ def _statistics(
             )
     mean = total / count
     variance = squares / count - mean**2
-    constant = variance <= _ROUNDING * mean**2  # what rounding leaves of no variance may be less than nothing
-    std = np.sqrt(np.where(constant, 1.0, variance))
+    # Of a constant channel rounding leaves less than nothing, or little; a manifest with a deviation of 0 is refused.
+    std = np.sqrt(np.where(variance <= _ROUNDING * mean**2, 0.0, variance))
     return tuple(mean.tolist()), tuple(std.tolist())

@@ -158,8 +158,8 @@ def _manifest(document: dict[str, Any], folder: Path) -> Manifest:
 def _check_numbers(head: _Head) -> None:
     channels = len(head.mean)
     finite = all(math.isfinite(each) for each in (*head.mean, *head.std))
-    if not channels or len(head.std) != channels or not finite or min(head.std) <= 0:
-        raise ValueError("mean and std are no numbers of the same channels, std above 0")
+    if not channels or len(head.std) != channels or not finite:
+        raise ValueError("mean and std are no numbers of the same channels")
     if min(head.std) <= 0:
         raise InputError(
             f"std {min(head.std):g} of a channel: expected above 0; the codec has a channel that is constant"

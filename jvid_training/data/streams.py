@@ -54,7 +54,8 @@ def _sequence(seed: int, step: int, place: int) -> np.random.SeedSequence:
 
 def _keys(seed: int, step: int, places: Sequence[int]) -> np.ndarray:
     """The Philox key of each place ``(n, 2)`` uint64."""
-    if not places or max(places) > _MASK:  # of several words each
+    # Places of several words each are numpy's work, and so are negative numbers, which it refuses.
+    if not places or max(places) > _MASK or min(seed, step, *places) < 0:
         each = [_sequence(seed, step, place).generate_state(2, np.uint64) for place in places]
         return np.array(each, np.uint64).reshape(-1, 2)
     entropy = [np.uint32(word) for number in (seed, step) for word in _words(number)]

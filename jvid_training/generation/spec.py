@@ -46,7 +46,7 @@ def _at_least(least: int) -> Any:
     def check(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
         if type(value) is not int or value < least:
             raise InputError(
-                f"{field.name.replace('_', '-')} {value!r}: expected a whole number, {least} or more"
+                f"{field.name.replace('_', '-')} {short(value)}: expected a whole number, {least} or more"
             )
         if field.name != "seed" and value > _MOST:
             raise InputError(f"{field.name.replace('_', '-')}: expected at most {_MOST}, got {short(value)}")
@@ -54,32 +54,21 @@ def _at_least(least: int) -> Any:
     return check
 
 
-def _sizes(count: int) -> Any:
-    def check(_: Any, field: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
-        if len(value) != count or any(type(each) is not int or not 1 <= each <= _MOST for each in value):
-            raise InputError(f"{field.name} {list(value)!r}: expected {count} whole numbers, 1 or more")
-
-    return check
+_EACH: Any = validators.deep_iterable(_at_least(1))
 
 
 def _rate(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    if type(value) not in (int, float) or not 0 < value <= _MOST:
-        raise InputError(f"{field.name} {value!r}: expected frames per second, more than 0")
-
-
-_TEXT = validators.instance_of(str)
-_TEXTS: Any = validators.deep_mapping(_TEXT, _TEXT)
+    if not 0 < value <= _MOST:
+        raise InputError(
+            f"{field.name} {short(value)}: expected frames per second, more than 0 and at most {_MOST}"
+        )
 
 
 def _tuple(values: Iterable[Any]) -> Any:
-    if isinstance(values, str | Mapping):  # their letters or keys are no values
-        raise InputError(f"{short(values)}: expected a list")
     return tuple(values)
 
 
 def _dict(values: Mapping[str, str]) -> dict[str, str]:
-    if not isinstance(values, Mapping):
-        raise InputError(f"{short(values)}: expected text by name")
     return dict(values)
 
 
@@ -104,7 +93,7 @@ class Spec:
     """
 
     ensemble: Source
-    ensemble_fingerprint: str = attrs.field(validator=_TEXT)
+    ensemble_fingerprint: str
     strategy: Strategy
     prompts: tuple[str, ...] = attrs.field(converter=_tuple)
     num: int = attrs.field(validator=_at_least(1))
@@ -112,14 +101,14 @@ class Spec:
     batch: int = attrs.field(validator=_at_least(1))
     micro_batch: int = attrs.field(validator=_at_least(1))
     threads: int = attrs.field(validator=_at_least(1))
-    dtype: str = attrs.field(validator=_TEXT)
-    device: str = attrs.field(validator=_TEXT)
-    latents: tuple[int, int, int, int] = attrs.field(converter=_tuple, validator=_sizes(4))
+    dtype: str
+    device: str
+    latents: tuple[int, int, int, int] = attrs.field(converter=_tuple, validator=_EACH)
     frames: int = attrs.field(validator=_at_least(1))
-    size: tuple[int, int] = attrs.field(converter=_tuple, validator=_sizes(2))
+    size: tuple[int, int] = attrs.field(converter=_tuple, validator=_EACH)
     fps: float = attrs.field(validator=_rate)
-    versions: Mapping[str, str] = attrs.field(converter=_dict, validator=_TEXTS, hash=False)
-    untested: Mapping[str, str] = attrs.field(factory=dict, converter=_dict, validator=_TEXTS, hash=False)
+    versions: Mapping[str, str] = attrs.field(converter=_dict, hash=False)
+    untested: Mapping[str, str] = attrs.field(factory=dict, converter=_dict, hash=False)
 
     def __attrs_post_init__(self) -> None:
         if not self.prompts or not all(isinstance(prompt, str) for prompt in self.prompts):
@@ -163,8 +152,8 @@ class Spec:
         """From ``to_dict``'s values, or those of format 1, whose ensembles were pairs.
 
         Raises:
-            InputError: another format, or a value out of range.
-            KeyError, TypeError, ValueError, AttributeError: another form.
+            InputError: another format, or a value of another type or out of range.
+            KeyError, TypeError: another form.
         """
         values = dict(values)
         version = values.pop("format")
@@ -174,8 +163,9 @@ class Spec:
             values["frames"] = values["latents"][1]
         elif version != FORMAT:
             raise InputError(f"format {version!r}: expected {FORMAT} or 1; update jvid")
-        ensemble, strategy = Source.from_plain(values["ensemble"]), Strategy.from_dict(values["strategy"])
-        return cls(**{**values, "ensemble": ensemble, "strategy": strategy})
+        # Strategies of older versions are read too, which the fields alone do not know.
+        strategy = Strategy.from_dict(values["strategy"]).to_dict()
+        return documents.structured({**values, "strategy": strategy}, cls, "a set's file")
 
     @classmethod
     def load(cls, folder: Path) -> Spec:

@@ -44,7 +44,7 @@ class Axis:
 
 def drawable(found: Mapping[str, Any]) -> bool:
     """Whether ``front.json``'s content has points with a place in the picture."""
-    return _shown(found)[1] is not None
+    return _shown(found) is not None
 
 
 def plot_front(found: Mapping[str, Any], path: Path) -> Path:
@@ -59,11 +59,11 @@ def plot_front(found: Mapping[str, Any], path: Path) -> Path:
 
     if path.suffix.lower() not in PLOTS:
         raise InputError(f"plot {str(path)!r}: expected {listed(PLOTS)}")
-    chosen, up, across = _shown(found)
-    if up is None or across is None:
+    if (shown := _shown(found)) is None:
         raise InputError(
             "nothing to plot: no trial has both a clip figure and a frame figure, or two objectives beside the cost"
         )
+    chosen, up, across = shown
     heights, places = up.values, across.values
     costs = [point["cost"] or 0.0 for point in chosen]
     figure = Figure(figsize=(11.0, 5.0), layout="constrained")
@@ -97,20 +97,20 @@ def plot_front(found: Mapping[str, Any], path: Path) -> Path:
     return path
 
 
-def _shown(found: Mapping[str, Any]) -> tuple[list[Any], Axis | None, Axis | None]:
-    """The points with a value on both axes, and the axes: up and across."""
+def _shown(found: Mapping[str, Any]) -> tuple[list[Any], Axis, Axis] | None:
+    """The points with a value on both axes, and the axes, up and across; None without."""
     points = [(point, Scores.from_dict(_scored(point))) for point in found["points"]]
     both = [(point, [known for known in map(scores.find, AXES) if known]) for point, scores in points]
     if figured := [(point, known) for point, known in both if len(known) == len(AXES)]:
-        axes = [
+        up, across = (
             Axis(figured[0][1][k][0], "lower", tuple(known[k][1].value for _, known in figured))
             for k in range(len(AXES))
-        ]
-        return [point for point, _ in figured], axes[0], axes[1]
+        )
+        return [point for point, _ in figured], up, across
     kinds = [(place, each) for place, each in enumerate(found.get("objectives", ())) if each["name"] != COST]
     chosen = [point for point in found["points"] if point.get("values")]
     if len(kinds) < 2 or not chosen:
-        return [], None, None
+        return None
     across, up = (
         Axis(_short(each["label"]), each["better"], tuple(point["values"][place] for point in chosen))
         for place, each in kinds[:2]

@@ -103,7 +103,7 @@ class restarts_of_no_length(Evenly):
 
 @mutant("schedule", "levels_in_double")
 class cast_on_the_way_in(Turning):
-    """Times are cast to float32, and levels to what was asked for."""
+    """Times are cast to float32, and levels to the dtype of the times."""
 
     def angle(self, t: Tensor) -> Tensor:
         return math.pi / 2 * t.float().double()

@@ -31,7 +31,7 @@ class _Noting(Wrapper):
     events: list[Event]
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
-        self.events.append((("given"), self.denoiser, (x.double().cpu(), float(t.double().reshape(-1)[0]))))
+        self.events.append(("given", self.denoiser, (x.double().cpu(), float(t.double().reshape(-1)[0]))))
         return self.denoiser(x, t, cond)
 
 

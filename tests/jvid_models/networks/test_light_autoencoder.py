@@ -10,7 +10,7 @@ import torch
 from jvid_models.codecs import ImageCodec
 from jvid_models.ensembles.bundled import sprites_64
 from jvid_models.networks.autoencoder import Autoencoder
-from jvid_models.networks.light_autoencoder import AutoencoderDC, light_autoencoder
+from jvid_models.networks.light_autoencoder import AutoencoderDC, is_light, light_autoencoder
 
 KIND = {"kind": "AutoencoderDC", "latent_channels": 4, "scaling_factor": 0.5}
 
@@ -37,8 +37,8 @@ def test_it_has_the_weights_settings_and_bits_of_diffusers_own(layers: list[int]
     stock = Autoencoder(**document).eval().requires_grad_(False).autoencoder
     for weight in stock.parameters():
         weight.normal_(0.0, 0.2)
+    assert is_light(document)
     light = light_autoencoder(document)
-    assert light is not None
     light.load_state_dict(stock.state_dict(), strict=True)
     ours, theirs = (ImageCodec(each, [0.1] * 4, [0.7] * 4) for each in (light, stock))
     assert ours.space == theirs.space
@@ -59,13 +59,13 @@ def test_it_has_the_weights_settings_and_bits_of_diffusers_own(layers: list[int]
     ],
 )
 def test_others_are_diffusers_own(change: dict[str, Any]) -> None:
-    assert light_autoencoder({**described([0, 1, 1]), **change}) is None
+    assert not is_light({**described([0, 1, 1]), **change})
 
 
 def test_a_document_that_lacks_a_setting_is_diffusers_to_complete() -> None:
     document = described([0, 1, 1])
     del document["scaling_factor"]
-    assert light_autoencoder(document) is None
+    assert not is_light(document)
 
 
 def test_the_bundled_codec_is_light() -> None:

@@ -37,3 +37,11 @@ def test_a_generator_begins_anew_whatever_was_drawn_of_the_one_before() -> None:
 
 def test_what_a_step_shares_is_the_generators_first_number() -> None:
     assert first_uniform(3, 4, 1 << 40) == float(generator(3, 4, 1 << 40).random())
+
+
+@pytest.mark.parametrize(("seed", "step", "places"), [(-1, 0, [0]), (0, -2, [0]), (0, 0, [3, -1])])
+def test_negative_numbers_are_refused_as_by_one_generator(seed: int, step: int, places: list[int]) -> None:
+    with pytest.raises(ValueError, match="non-negative"):
+        next(generators(seed, step, places))
+    with pytest.raises(ValueError, match="non-negative"):
+        generator(seed, step, min(places))

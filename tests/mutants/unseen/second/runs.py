@@ -278,7 +278,7 @@ class MeansInBytes(_Distance):
 
 @unseen("metric", reference=_distance)
 class OfTheFirstClip(_Distance):
-    """The reference's first clip stands for all of it."""
+    """The reference's first clip is used for each of its clips."""
 
     def of(self, clips: Any, reference: Any) -> Any:
         first = reference.array[:1].astype(np.float64).mean((0, 1, 2, 3))
