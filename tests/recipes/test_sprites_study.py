@@ -88,7 +88,6 @@ def test_studies_name_strategies_that_compose_with_their_experts() -> None:
     source = Source(experts=experts, codec="pixels", shape=(3, 8, 16, 16), fps=8)
     others = {
         "clips-ddpm-50": {"clips"},
-        "frames-alone": {"frames"},
         "frames-guided-15": {"frames"},
         "clips-long": {"clips-long"},
         "clips-joint": {"clips-joint"},
