@@ -22,7 +22,11 @@ def actions_64(
     decoder: str = "video",
     fast: bool = True,
 ) -> Ensemble:
-    """Ten actions of the Weizmann clips, 16 frames of 64x64 at 12.5 per second; options are those of `EnsembleFolder`."""
+    """Ten actions of the Weizmann clips, 16 frames of 64x64 at 12.5 per second; options are those of `EnsembleFolder`.
+
+    A prompt is "A human", "A person" or "Someone" with one of: bending down, doing jumping jacks, jumping forward,
+    jumping in place, running, moving sideways, skipping, walking, waving one hand, waving two hands.
+    """
     return load_ensemble(_folder("actions_64"), device=device, dtype=dtype, decoder=decoder, fast=fast)
 
 
@@ -30,6 +34,20 @@ def sprites_64(
     *, device: str | torch.device = "cpu", dtype: str | torch.dtype = "float32", fast: bool = True
 ) -> Ensemble:
     """Animated characters of the Liberated Pixel Cup, 8 frames of 64x64 at 8 per second, of any prompt of known words.
+
+    Such as "a tanned man with a red mohawk in leather armor and brown shoes walks, facing right". Words that it knows:
+
+    * who: man, woman; light-skinned, tanned, dark-skinned, elf, orc, skeleton
+    * hair: bangs, bobbed, braided, curly, feathered, flowing, long, loose, messy, mohawk, parted, pigtails, ponytail, short,
+      swept, topknot, tousled, hair; beard
+    * colours: auburn, black, blonde, blue, brown, ginger, golden, gray, green, magenta, maroon, pink, purple, red, silver,
+      steel, teal, white
+    * on the head: chain, cloth, hat, helmet, hood, kettle
+    * clothes: armor, boots, cape, dress, gown, greaves, leather, mail, pants, plate, robe, shirt, shoes, skirt, tabard, top, vest
+    * actions: casts, casting, spell; shoots, shooting, arrow; slashes, slashing, dagger; thrusts, thrusting, spear;
+      walks, walking
+    * directions: facing; away, left, right, viewer
+    * between them: a, an, and, has, in, is, the, wears, who, with
 
     Options are those of `EnsembleFolder`.
     """

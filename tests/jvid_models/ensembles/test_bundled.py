@@ -44,6 +44,14 @@ def test_it_is_small_and_complete(ensemble) -> None:
         assert f"## {heading}" in card
 
 
+def test_its_documentation_lists_the_prompts_that_it_knows(ensemble, capsys) -> None:
+    assert main(["show", "ensemble", "actions-64"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    actions = text.split("with one of: ")[1].split(".")[0].split(", ")
+    subjects = ("A human", "A person", "Someone")
+    assert sorted(f"{who} {does}" for who in subjects for does in actions) == sorted(ensemble.prompts)
+
+
 def test_a_clip_is_the_same_in_any_batch(ensemble) -> None:
     """Noise and plan bitwise; the clips to 1e-4: matrix products round differently with the batch."""
     strategy = attrs.evolve(ensemble.strategy, steps=2)

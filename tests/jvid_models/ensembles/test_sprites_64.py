@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import attrs
 import pytest
 import torch
+from safetensors import safe_open
 
 import jvid
 from jvid.cli import main
@@ -43,6 +45,14 @@ def test_it_is_small_and_complete(ensemble: jvid.Ensemble) -> None:
     card = (FOLDER / "CARD.md").read_text(encoding="utf-8")
     for heading in ("Data", "Recipe", "Training", "Limits", "Licence"):
         assert f"## {heading}" in card
+
+
+def test_its_documentation_lists_the_words_that_it_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "ensemble", "sprites-64"]) == 0
+    listed = re.findall(r"^ *\* [a-z ]+: ([^*]+?)(?=^ *\*|^$)", capsys.readouterr().out, re.MULTILINE)
+    words = [word for line in listed for word in re.split(r"[,;\s]+", line) if word]
+    with safe_open(FOLDER / "clips.words.safetensors", "pt") as stored:
+        assert sorted(words) == sorted(json.loads(stored.metadata()["words"])["words"])
 
 
 def test_the_recommended_strategy_mixes_both(ensemble: jvid.Ensemble) -> None:
