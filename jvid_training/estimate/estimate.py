@@ -1,10 +1,6 @@
-"""What a run needs and costs: parameters, memory by part, operations, GPU-hours.
+"""What a run needs and costs: parameters, memory by part (`jvid_training.estimate.memory`), operations, GPU-hours.
 
-weights          4 bytes of each parameter, and the buffers
-gradients        4 bytes of each parameter that is trained; once more in the buffers that several processes exchange
-moments          8 bytes of each parameter that gets gradients, and the optimiser's counters
-moving average   4 bytes of each parameter that is trained
-activations      of a forward and backward pass on the meta device (`jvid_training.estimate.step`), and the table of prompts
+Activations are those of a forward and backward pass on the meta device (`jvid_training.estimate.step`), and the table of prompts.
 
 Of a published model, whose parts have dtypes of their own, weights are those of the whole pipeline, gradients those of what is
 trained.
@@ -15,36 +11,23 @@ GPU-hours = steps x operations of a step / (peak of the GPU x utilisation) / 360
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import attrs
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from jvid.errors import InputError
 from jvid_training.estimate.gpus import Gpu
+from jvid_training.estimate.memory import DeviceMemory, sharded_memory, whole_memory
 from jvid_training.estimate.step import StepCost
 from jvid_training.estimate.steps import Steps
 from jvid_training.recipe import Recipe
 from jvid_training.recipe_buckets import Bucket
+from jvid_training.train.precision import DTYPES
 
-__all__ = ["UTILISATION", "DeviceMemory", "Estimate", "Hours", "estimate"]
+__all__ = ["UTILISATION", "Estimate", "Hours", "estimate"]
 
 UTILISATION = 0.3
 """Of a GPU's peak, where none is stated. The paper's runs reached .02 to .16."""
-
-
-@attrs.frozen
-class DeviceMemory:
-    """Bytes on each device. ``peak`` is the most at a time: gradients grow while activations go."""
-
-    weights: int
-    gradients: int
-    exchange: int
-    moments: int
-    average: int
-    activations: int
-    peak: int
 
 
 @attrs.frozen
@@ -139,10 +122,18 @@ def estimate(
         raise InputError(f"utilisation {utilisation:g}: expected a share of the peak, above 0 and at most 1")
     size = max(training.batch // (processes * training.accumulate), 1)
     parameters = dict(network.named_parameters())
-    chosen = steps.cost(size, training.checkpointing)
+    sharded = training.sharding == "full" and processes > 1
+    chosen = steps.cost(size, training.checkpointing, sharded)
     if chosen is None:
         raise InputError("training.checkpointing: the network does not compute layers again; leave it out")
-    other = steps.cost(size, not training.checkpointing)
+    other = steps.cost(size, not training.checkpointing, sharded)
+
+    def memory(cost: StepCost) -> DeviceMemory:
+        if sharded:
+            dtype = DTYPES[training.precision]
+            return sharded_memory(network, parameters, cost, processes, steps.beside, steps.blocks, dtype)
+        return whole_memory(network, parameters, cost, processes, steps.beside)
+
     again = 0 if other is None else processes * training.accumulate * abs(chosen.backward - other.backward)
     fixed = sum(each.numel() for each in parameters.values() if not each.requires_grad)
     found = Estimate(
@@ -153,8 +144,8 @@ def estimate(
         chosen.unused,
         steps.batch(size),
         chosen,
-        _memory(network, parameters, chosen, processes, steps.beside),
-        None if other is None else _memory(network, parameters, other, processes, steps.beside),
+        memory(chosen),
+        None if other is None else memory(other),
         again,
         utilisation,
         (),
@@ -162,27 +153,6 @@ def estimate(
         tuple(buckets),
     )
     return attrs.evolve(found, hours=tuple(_hours(found, gpu) for gpu in gpus))
-
-
-def _memory(
-    network: nn.Module,
-    parameters: Mapping[str, Tensor],
-    cost: StepCost,
-    processes: int,
-    beside: int,
-) -> DeviceMemory:
-    weights = _bytes(parameters.values()) + _bytes(network.buffers()) + beside
-    stepped = [each for name, each in parameters.items() if each.requires_grad and name not in cost.unused]
-    counter = torch.float32.itemsize
-    moments = 2 * _bytes(stepped) + counter * len(stepped)
-    average = _bytes(each for each in parameters.values() if each.requires_grad)
-    exchange = cost.gradients if processes > 1 else 0
-    peak = weights + moments + average + exchange + cost.peak
-    return DeviceMemory(weights, cost.gradients, exchange, moments, average, cost.activations, peak)
-
-
-def _bytes(tensors: Any) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _hours(found: Estimate, gpu: Gpu) -> Hours:

@@ -56,6 +56,12 @@ class Meter(TorchDispatchMode):
         for tensor in tensors:
             self._add(tensor.untyped_storage())
 
+    def leave_out(self, tensor: Tensor) -> None:
+        """Do not count a tensor from here on: it is part of what is counted elsewhere."""
+        key = tensor.untyped_storage()._cdata
+        self.live -= self._bytes[key]
+        self._bytes[key] = 0
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         formula = _FORMULAS.get(func._overloadpacket)

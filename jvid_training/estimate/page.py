@@ -9,7 +9,8 @@ import attrs
 
 from jvid.machine.memory import format_bytes
 from jvid_training.estimate.dry_run import DryRun
-from jvid_training.estimate.estimate import DeviceMemory, Estimate
+from jvid_training.estimate.estimate import Estimate
+from jvid_training.estimate.memory import DeviceMemory
 
 __all__ = ["lines_of", "plain"]
 

@@ -40,11 +40,14 @@ class GpuStep(TorchFunctionMode):
 
     Args:
         dtype: of autocast; None computes in the tensors' own.
+        cast: is called with each lower copy of a weight.
     """
 
-    def __init__(self, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self, dtype: torch.dtype | None = None, cast: Callable[[Tensor], None] | None = None
+    ) -> None:
         super().__init__()
-        self._dtype = dtype
+        self._dtype, self._on_cast = dtype, cast
         self._cast: dict[int, Tensor] = {}
 
     def forget(self) -> None:
@@ -75,6 +78,8 @@ class GpuStep(TorchFunctionMode):
             return value.to(self._dtype)
         if id(value) not in self._cast:  # a weight: its copy serves the whole forward
             self._cast[id(value)] = value.to(self._dtype)
+            if self._on_cast is not None:
+                self._on_cast(self._cast[id(value)])
         return self._cast[id(value)]
 
 

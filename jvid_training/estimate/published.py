@@ -25,6 +25,7 @@ from jvid_training.published.lora import inject
 from jvid_training.published.model import PublishedModel, sizes_of
 from jvid_training.recipe import Recipe
 from jvid_training.recipe_buckets import Bucket
+from jvid_training.train.parallel import published_blocks
 from jvid_training.train.precision import DTYPES
 
 __all__ = ["PublishedSteps", "published_steps"]
@@ -84,11 +85,16 @@ class PublishedSteps:
     calls: tuple[_Call, ...]
     beside: int
 
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """Those that diffusers declares, and the members of lists without any."""
+        return published_blocks(self.network)
+
     def batch(self, size: int) -> Mapping[str, tuple[int, ...]]:
         """The latents of a part; of the largest form."""
         return {"x": (size, *self.calls[0].shape)}
 
-    def cost(self, size: int, checkpointing: bool) -> StepCost | None:
+    def cost(self, size: int, checkpointing: bool, sharded: bool = False) -> StepCost | None:
         """The mean cost of a part of ``size`` samples; None where the network does not compute layers again.
 
         Raises:
@@ -101,7 +107,7 @@ class PublishedSteps:
             network.enable_gradient_checkpointing()
         network.train()
         try:
-            return weighted([(call.share, self._part(call, size)) for call in self.calls])
+            return weighted([(call.share, self._part(call, size, sharded)) for call in self.calls])
         except JvidError:
             raise
         except Exception as error:
@@ -113,11 +119,11 @@ class PublishedSteps:
             if checkpointing:
                 network.disable_gradient_checkpointing()
 
-    def _part(self, call: _Call, size: int) -> StepCost:
-        one = self._of(call, 1)
-        return one if size == 1 else _extended(one, self._of(call, 2), size)
+    def _part(self, call: _Call, size: int, sharded: bool) -> StepCost:
+        one = self._of(call, 1, sharded)
+        return one if size == 1 else _extended(one, self._of(call, 2, sharded), size)
 
-    def _of(self, call: _Call, rows: int) -> StepCost:
+    def _of(self, call: _Call, rows: int, sharded: bool) -> StepCost:
         training = self.recipe.training
         return cost_of(
             self.network,
@@ -126,6 +132,7 @@ class PublishedSteps:
             {},
             DTYPES[training.precision],
             training.accumulate > 1,
+            sharded=sharded,
         )
 
 

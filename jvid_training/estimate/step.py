@@ -53,6 +53,7 @@ def cost_of(
     dtype: torch.dtype | None = None,
     accumulated: bool = False,
     held: Sequence[Tensor] = (),
+    sharded: bool = False,
 ) -> StepCost:
     """The cost of a step of a network on the meta device.
 
@@ -64,11 +65,14 @@ def cost_of(
         dtype: of mixed precision; None computes in the weights' own.
         accumulated: whether gradients of an earlier part are there.
         held: meta tensors that are there throughout, beside the network's.
+        sharded: whether processes share the network: weights in lower precision are then those that are gathered, which are no
+            activations, and ``peak`` has the gradients beside the most of the rest.
     """
     trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
     for parameter in trained.values():
         parameter.grad = None
-    meter, gpu = Meter([*parameters.values(), *network.buffers()]), GpuStep(dtype)
+    meter = Meter([*parameters.values(), *network.buffers()])
+    gpu = GpuStep(dtype, meter.leave_out if sharded else None)
     meter.hold([*batch.values(), *held])
     with gpu, meter:
         loss = objective.loss(network, dict(batch)).mean()
@@ -79,9 +83,10 @@ def cost_of(
     gradients = {name: parameter.grad for name, parameter in trained.items() if parameter.grad is not None}
     size = sum(gradient.numel() * gradient.element_size() for gradient in gradients.values())
     peak = meter.peak
-    if accumulated:
-        # The second part adds to gradients that are there: all of them beside its activations.
-        peak = _second_part(network, parameters, objective, batch, dtype, held) + size
+    if accumulated or sharded:
+        # The second part adds to gradients that are there: all of them beside its activations. Those of a sharded network are in
+        # parts, and beside the activations likewise.
+        peak = _second_part(network, parameters, objective, batch, dtype, held, sharded) + size
     for parameter in trained.values():
         parameter.grad = None
     unused = tuple(name for name in trained if name not in gradients)
@@ -95,10 +100,12 @@ def _second_part(
     batch: Mapping[str, Tensor],
     dtype: torch.dtype | None,
     held: Sequence[Tensor],
+    sharded: bool,
 ) -> int:
     """The peak of a part whose gradients are there before, without those."""
     gradients = [parameter.grad for parameter in parameters.values() if parameter.grad is not None]
-    meter, gpu = Meter([*parameters.values(), *network.buffers(), *gradients]), GpuStep(dtype)
+    meter = Meter([*parameters.values(), *network.buffers(), *gradients])
+    gpu = GpuStep(dtype, meter.leave_out if sharded else None)
     meter.hold([*batch.values(), *held])
     with gpu, meter:
         loss = objective.loss(network, dict(batch)).mean()

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from jvid_training.estimate.shapes import Shapes, batches_of
 from jvid_training.estimate.step import StepCost, cost_of, weighted
 from jvid_training.recipe import Recipe
-from jvid_training.train.networks import accelerated
+from jvid_training.train.networks import accelerated, by_modules, recomputes, unet_of
 from jvid_training.train.objectives import Objective
+from jvid_training.train.parallel import compile_backend, gathered
 from jvid_training.train.precision import DTYPES
 
 __all__ = ["RecipeSteps", "Steps"]
@@ -26,11 +27,16 @@ class Steps(Protocol):
         """Bytes of modules that are on a device beside the network."""
         ...
 
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """The modules that a sharded run gathers while it evaluates them, those within another one first."""
+        ...
+
     def batch(self, size: int) -> Mapping[str, tuple[int, ...]]:
         """Shapes of a part of ``size`` samples, by name; of the largest form."""
         ...
 
-    def cost(self, size: int, checkpointing: bool) -> StepCost | None:
+    def cost(self, size: int, checkpointing: bool, sharded: bool = False) -> StepCost | None:
         """The cost of such a part; None where the network does not compute layers again."""
         ...
 
@@ -58,24 +64,36 @@ class RecipeSteps:
         """None: encoders are not on the device."""
         return 0
 
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """The members of the network's outermost lists."""
+        return gathered(self.network)
+
     def batch(self, size: int) -> Mapping[str, tuple[int, ...]]:
         """Shapes of a part of ``size`` samples, by name; of the largest form."""
         _, largest = batches_of(self.recipe, self.shapes, size)[0]
         return {name: tuple(values.shape) for name, values in largest.items()}
 
-    def cost(self, size: int, checkpointing: bool) -> StepCost | None:
+    def cost(self, size: int, checkpointing: bool, sharded: bool = False) -> StepCost | None:
         """The mean cost of such a part over the recipe's forms; of decoders and autoencoders none with layers computed again."""
         training = self.recipe.training
         is_unet = self.recipe.kind in ("image", "video")
-        if checkpointing and not is_unet:
+        # Blocks are gathered and compiled by their modules, which the fast forward does not call.
+        stock = sharded or compile_backend(self.recipe) is not None
+        if checkpointing and not (is_unet and (recomputes(self.network) or not stock)):
             return None
-        # A run resolves gradients of one dtype, that of the weights.
-        run = accelerated(self.network, checkpointing) if is_unet else self.network
+        if is_unet and recomputes(self.network):
+            unet_of(self.network).disable_gradient_checkpointing()
+        forward = by_modules if stock else accelerated
+        run = forward(self.network, checkpointing) if is_unet else self.network
         parameters, dtype = dict(self.network.named_parameters()), DTYPES[training.precision]
         accumulated = training.accumulate > 1
         return weighted(
             [
-                (share, cost_of(run, parameters, self.objective, batch, dtype, accumulated, self.held))
+                (
+                    share,
+                    cost_of(run, parameters, self.objective, batch, dtype, accumulated, self.held, sharded),
+                )
                 for share, batch in batches_of(self.recipe, self.shapes, size)
             ]
         )

@@ -95,13 +95,27 @@ def accelerated(network: nn.Module, checkpointing: bool = False) -> nn.Module:
 
 
 def by_modules(network: nn.Module, checkpointing: bool = False) -> nn.Module:
-    """The network in its stock forward, which calls its layers as modules; with ``checkpointing`` as of `accelerated`."""
+    """The network in its stock forward, which calls its layers as modules; with ``checkpointing`` as of `accelerated`.
+
+    Raises:
+        InputError: ``checkpointing`` of a network whose stock forward keeps every layer's activations.
+    """
     if isinstance(network, PublishedNetwork):
         network.take_stock_forward()
         return accelerated(network, checkpointing)
     if checkpointing:
+        if not recomputes(network):
+            raise InputError(
+                f"training.checkpointing: a sharded or compiled {type(unet_of(network)).__name__} takes diffusers' forward, "
+                "which keeps every layer's activations; leave it out, or sharding and compilation"
+            )
         unet_of(network).enable_gradient_checkpointing()
     return network
+
+
+def recomputes(network: nn.Module) -> bool:
+    """Whether the stock forward of a network can compute layers again in the backward pass."""
+    return bool(getattr(unet_of(network), "_supports_gradient_checkpointing", False))
 
 
 def bare(network: nn.Module) -> nn.Module:

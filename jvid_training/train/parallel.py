@@ -27,7 +27,7 @@ from jvid_training.recipe import Recipe
 from jvid_training.train.networks import accelerated, by_modules
 from jvid_training.train.precision import Precision
 
-__all__ = ["Parallel", "blocks", "compile_backend", "gathered", "whole"]
+__all__ = ["Parallel", "blocks", "compile_backend", "gathered", "published_blocks", "whole"]
 
 
 class Parallel:
@@ -113,9 +113,12 @@ def gathered(network: nn.Module) -> list[nn.Module]:
     Of a published network: the classes that diffusers declares as blocks that are not split (``_no_split_modules``), and of the
     `blocks` those without any. Of another network: the `blocks`.
     """
-    if not isinstance(network, PublishedNetwork):
-        return [*blocks(network)]
-    declared = set(getattr(network.network, "_no_split_modules", None) or ())
+    return published_blocks(network.network) if isinstance(network, PublishedNetwork) else [*blocks(network)]
+
+
+def published_blocks(network: nn.Module) -> list[nn.Module]:
+    """The modules of a network of diffusers or transformers that are gathered, those within another one first."""
+    declared = set(getattr(network, "_no_split_modules", None) or ())
     found = [module for module in network.modules() if type(module).__name__ in declared]
     known = {inner for module in found for inner in module.modules()}
     others = [block for block in blocks(network) if known.isdisjoint(block.modules())]

@@ -128,3 +128,38 @@ def test_bad_input_is_one_line(
     assert "52,584 trained, 0 fixed" in shown.out
     assert "jvid encode RECIPE" in shown.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("lora", [None, LORA])
+def test_a_sharded_model_has_a_part_of_its_tensors_and_a_few_blocks(
+    lora: dict[str, Any] | None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Blocks are the transformer's; encoders and autoencoder stay whole. Adapters alone have gradients."""
+    sections = {"lora": lora} if lora else {}
+    training = {"batch": 4, "sharding": "full", "precision": "bf16"}
+    recipe = recipe_of(saved(tmp_path_factory, "WanPipeline"), frames=5, training=training, **sections)
+    memory = dry_run(recipe, processes=4).estimate.memory
+    assert dry_run(recipe).estimate.memory.exchange == 0, "one process shares nothing"
+
+    model, network = loaded(recipe, native=False)
+    blocks = [*model.network.blocks]
+    every = list(network.parameters())
+
+    def rows(tensors: Any) -> int:
+        """Bytes of the first process of four."""
+        return sum(each[: -(-len(each) // 4)].nbytes for each in tensors)
+
+    encoders = [each for each in modules_of(model.whole.pipe).values() if each is not model.network]
+    beside = [each for module in encoders for each in (*module.parameters(), *module.buffers())]
+    assert memory.weights == rows(every) + sum(each.nbytes for each in [*model.network.buffers(), *beside])
+    trained = [each for each in every if each.requires_grad]
+    assert memory.gradients == rows(trained)
+    assert memory.moments == 2 * rows(trained) + 4 * len(trained)
+    assert memory.average == rows(trained)
+
+    block = sum(each.numel() for each in blocks[0].parameters())
+    root = sum(each.numel() for each in every) - len(blocks) * block
+    whole = [each for each in trained if not any(each is own for own in model.network.blocks.parameters())]
+    gradients = sum(each.numel() for each in blocks[0].parameters() if each.requires_grad)
+    expected = 2 * (root + 3 * block) + 4 * (sum(each.numel() for each in whole) + gradients)
+    assert memory.exchange == expected

@@ -1,0 +1,109 @@
+"""Memory of a sharded network against what two processes hold and allocate."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from jvid.cli import main
+from jvid.errors import InputError
+from jvid_training.estimate.dry_run import dry_run
+from jvid_training.estimate.gpus import gpus_named
+from jvid_training.estimate.shapes import Denoising
+from jvid_training.jobs.ranks import Ranks
+from jvid_training.recipe import structure_recipe
+from jvid_training.train.networks import build_network
+from jvid_training.train.parallel import Parallel
+from jvid_training.train.precision import Precision
+from jvid_training.train.setup import accelerator_of
+from tests.forks import run_ranks
+from tests.jvid_training.estimate.test_step import allocations
+from tests.training_tools import document, prepare, write_recipe
+
+
+def held_by(network: nn.Module) -> int:
+    """Bytes of the parameters that this process holds."""
+    parts: list[Any] = [getattr(each, "_local_tensor", each) for each in network.parameters()]
+    return sum(each.nbytes for each in parts)
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_each_of_two_processes_holds_what_is_estimated(tmp_path: Path, kind: str) -> None:
+    """Weights, gradients and moments of the first to the byte; its peak is below the estimated one, and above its half."""
+    recipe = structure_recipe(document(tmp_path, kind, sharding="full", batch=2))
+    found = dry_run(recipe, gpus_named(["A100"]), processes=2).estimate
+
+    def work() -> int:
+        accelerator = accelerator_of(recipe)
+        ranks = Ranks(accelerator.process_index, accelerator.num_processes)
+        network = build_network(recipe)
+        buffers = sum(each.nbytes for each in network.buffers())
+        shared = Parallel(recipe, network, accelerator, ranks, Precision("no", accelerator.device))
+        optimizer = torch.optim.AdamW(network.parameters(), foreach=False)
+        batch = {
+            name: torch.zeros(shape, dtype=torch.int64) if name == "n" else torch.randn(shape)
+            for name, shape in found.batch.items()
+        }
+        objective = Denoising(frames=kind == "image")
+        for _ in range(2):  # the first step makes what stays
+            with allocations() as held:
+                objective.loss(shared.called, batch).mean().backward()
+        gradients = sum(
+            each.grad._local_tensor.nbytes for each in network.parameters() if each.grad is not None
+        )
+        optimizer.step()
+        states = [value for state in optimizer.state.values() for value in state.values()]
+        measured = {
+            "weights": held_by(network) + buffers,
+            "gradients": gradients,
+            "moments": sum(getattr(value, "_local_tensor", value).nbytes for value in states),
+            "step": max(held),
+        }
+        (tmp_path / f"{ranks.rank}.json").write_text(json.dumps(measured))
+        return 0
+
+    codes, printed = run_ranks(2, work)
+    assert codes == [0, 0], printed
+    measured = json.loads((tmp_path / "0.json").read_text())
+    memory = found.memory
+    assert (memory.weights, memory.gradients, memory.moments) == (
+        measured["weights"],
+        measured["gradients"],
+        measured["moments"],
+    )
+    step = memory.peak - memory.weights - memory.moments - memory.average
+    print(f"{kind}: estimated {step:,}, measured {measured['step']:,}")
+    assert 0.5 * step < measured["step"] < step
+
+
+def test_layers_that_the_stock_forward_keeps_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The fast forward computes a clip network's layers again; diffusers', which sharding and compilation need, does not."""
+    prepare(tmp_path, "video")
+    plain = partial(document, tmp_path, "video")
+    assert dry_run(structure_recipe(plain(checkpointing=True)), gpus_named(["A100"])).problem is None
+    with pytest.raises(
+        InputError, match=r"training.checkpointing: the network does not compute layers again"
+    ):
+        dry_run(
+            structure_recipe(plain(checkpointing=True, sharding="full", batch=2)),
+            gpus_named(["A100"]),
+            processes=2,
+        )
+    path = write_recipe(tmp_path / "recipe.toml", plain(checkpointing=True, compile=True))
+    assert main(["train", str(path)]) == 2
+    printed = capsys.readouterr().err
+    assert (
+        "training.checkpointing: a sharded or compiled UNet3DConditionModel takes diffusers' forward"
+        in printed
+    )
+    assert "Traceback" not in printed
+    assert main(["train", str(path), "--dry-run"]) == 2
+    assert "training.checkpointing: the network does not compute layers again" in capsys.readouterr().err
