@@ -74,17 +74,19 @@ def test_controls_and_the_decoder_differ_in_what_they_state() -> None:
 
 
 def test_studies_name_strategies_that_compose_with_their_experts() -> None:
-    ablation, sweep, report = (
-        load_study(RECIPE / f"{name}.toml") for name in ("ablation", "sweep", "report")
+    ablation, sweep, report, planned = (
+        load_study(RECIPE / f"{name}.toml") for name in ("ablation", "sweep", "report", "planned")
     )
     assert sweep.sweep is not None
     named = [ablation.study.strategy, *ablation.ablation.strategies.values(), *sweep.sweep.points.values()]
+    named += planned.ablation.strategies.values()
     assert {*report.ablation.strategies.values()} < {*named}
     assert {Path(path).name for path in named} == {
         path.name for path in (RECIPE / "strategies").rglob("*.json")
     }
     oracle = "gaussian:schedule=scaled-linear,mean=.3,std=.5"
-    experts = dict.fromkeys(("clips", "frames", "clips-long", "clips-joint"), oracle)
+    names = ("clips", "frames", "clips-long", "clips-joint", "clips-planned", "frames-planned")
+    experts = dict.fromkeys(names, oracle)
     source = Source(experts=experts, codec="pixels", shape=(3, 8, 16, 16), fps=8)
     others = {
         "clips-ddpm-50": {"clips"},
@@ -94,6 +96,7 @@ def test_studies_name_strategies_that_compose_with_their_experts() -> None:
         "frames-shared-5": {"frames"},
         "frames-shared-9": {"frames"},
         "mixture-of-clips-long": {"clips-long", "frames"},
+        "mixture": {"clips-planned", "frames-planned"},
     }
     from jvid import Composition
 
@@ -101,8 +104,12 @@ def test_studies_name_strategies_that_compose_with_their_experts() -> None:
         plan = Composition(Strategy.load(ROOT / path), source.load()).sampler().plan()
         used = {name for step in plan.steps for name in step.weights}
         assert used == others.get(Path(path).stem, {"clips", "frames"}), path
-    prompts = [each.study.prompt_file for each in (ablation, report, sweep)]
-    assert prompts == [f"runs/sprites-64/{name}.txt" for name in ("report", "report", "search")]
+    prompts = [each.study.prompt_file for each in (ablation, report, planned, sweep)]
+    assert prompts == [f"runs/sprites-64/{name}.txt" for name in ("report", "report", "report", "search")]
+    strategies = [Strategy.load(ROOT / each.study.strategy).to_dict() for each in (report, planned)]
+    assert strategies[0] == strategies[1], "both rows have the steps and switches of the recommended strategy"
+    mixed = Strategy.load(RECIPE / "strategies/planned/mixture.json").to_dict()
+    assert json.loads(json.dumps(mixed).replace("-planned", "")) == strategies[0]
 
 
 def test_the_papers_row_is_table_6() -> None:
