@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -200,3 +201,26 @@ def test_ends_are_the_clips_nearest_to_their_true_clips_and_the_farthest(
     made.labels = ("another", *real.labels[1:])
     assert ends.main([*words, "1"]) == 2
     assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_one_frame_of_each_clip_gives_both_sets_as_many_samples(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shift of all features by a, and nothing else, is a distance of d a^2: 4 times for twice the shift."""
+    import one_frame
+
+    real = np.random.default_rng(0).normal(size=(300, 4, 3))
+    for name, features in (("real", real), ("first", real + 1), ("second", real + 2), ("fewer", real[:9])):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "features.npy", features)
+    words = [str(tmp_path / name) for name in ("real", "first", "second")]
+    assert one_frame.main([*words, "-n", "20"]) == 0
+    every, one = capsys.readouterr().out.splitlines()
+    assert every == "all frames: 3 and 12, 4.000 times"
+    found = [float(number) for number in re.findall(r"\d\.\d{3}", one)]
+    assert found == pytest.approx([4.0] * 3, rel=0.1)
+    assert found[1] < found[0] < found[2]
+    assert one_frame.main([*words[:2], str(tmp_path / "fewer")]) == 2
+    assert "9 clips and 300 of the other set" in capsys.readouterr().err
+    assert one_frame.main([*words[:2], str(tmp_path)]) == 2
+    assert "no features of a study" in capsys.readouterr().err
