@@ -80,7 +80,7 @@ def test_studies_name_strategies_that_compose_with_their_experts() -> None:
     )
     assert sweep.sweep is not None
     named = [ablation.study.strategy, *ablation.ablation.strategies.values(), *sweep.sweep.points.values()]
-    named += planned.ablation.strategies.values()
+    named += [*planned.ablation.strategies.values(), *sweep.ablation.strategies.values()]
     assert {*report.ablation.strategies.values()} < {*named}
     assert {Path(path).name for path in named} == {
         path.name for path in (RECIPE / "strategies").rglob("*.json")
