@@ -130,8 +130,16 @@ def estimate(
 
     def memory(cost: StepCost) -> DeviceMemory:
         if sharded:
-            dtype = DTYPES[training.precision]
-            return sharded_memory(network, parameters, cost, processes, steps.beside, steps.blocks, dtype)
+            return sharded_memory(
+                network,
+                parameters,
+                cost,
+                processes,
+                steps.beside,
+                steps.blocks,
+                DTYPES[training.precision],
+                training.accumulate > 1,
+            )
         return whole_memory(network, parameters, cost, processes, steps.beside)
 
     again = 0 if other is None else processes * training.accumulate * abs(chosen.backward - other.backward)

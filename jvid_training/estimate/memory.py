@@ -66,6 +66,7 @@ def sharded_memory(
     beside: int,
     blocks: Sequence[nn.Module],
     dtype: torch.dtype | None = None,
+    accumulated: bool = False,
 ) -> DeviceMemory:
     """Of a network that the processes share. ``peak`` is an upper bound: all that is gathered, beside the activations' peak.
 
@@ -77,21 +78,25 @@ def sharded_memory(
         beside: bytes of modules that are on the device beside the network, which stay whole.
         blocks: that are gathered while they are evaluated, those within another one first.
         dtype: that gathered weights have; None is their own.
+        accumulated: whether a step has several parts, whose gradients are whole until the last one.
     """
     weights = _bytes(parameters.values(), processes) + _bytes(network.buffers()) + beside
     stepped = (each for name, each in _trained(parameters) if name not in cost.unused)
     gradients = _bytes(stepped, processes)
     moments, average = _optimised(parameters, cost, processes)
-    exchange = gathered_bytes(network, blocks, dtype)
+    exchange = gathered_bytes(network, blocks, dtype, accumulated)
     peak = weights + moments + average + exchange + gradients + cost.peak - cost.gradients
     return DeviceMemory(weights, gradients, exchange, moments, average, cost.activations, peak)
 
 
-def gathered_bytes(network: nn.Module, blocks: Sequence[nn.Module], dtype: torch.dtype | None) -> int:
-    """The most that is gathered at a time: the root, two blocks and a buffer for one, and one block's gradients in float32.
+def gathered_bytes(
+    network: nn.Module, blocks: Sequence[nn.Module], dtype: torch.dtype | None, accumulated: bool = False
+) -> int:
+    """The most that is whole at a time: weights of the root, of two blocks and in a buffer for one; gradients in float32.
 
     torch's ``fully_shard`` keeps what is in no block from the forward pass to the end of the backward pass. It gathers the next
-    block into a buffer while one computes, and copies it from there; the gradients of a block are whole until they are summed.
+    block into a buffer while one computes, and copies it from there. The gradients of a block are whole until they are summed;
+    where a step has several parts, those of all blocks until the last part.
     https://docs.pytorch.org/docs/stable/distributed.fsdp.fully_shard.html
     """
     known: set[int] = set()
@@ -104,9 +109,11 @@ def gathered_bytes(network: nn.Module, blocks: Sequence[nn.Module], dtype: torch
         return weights, sum(each.numel() * torch.float32.itemsize for each in own if each.requires_grad)
 
     sizes = [gathers(module) for module in blocks]
-    root = sum(gathers(network))
+    root = gathers(network)
     largest = sorted((weights for weights, _ in sizes), reverse=True)
-    return root + sum(largest[:2]) + sum(largest[:1]) + max((gradients for _, gradients in sizes), default=0)
+    gradients = [each for _, each in sizes]
+    whole = sum(gradients) if accumulated else max(gradients, default=0)
+    return sum(root) + sum(largest[:2]) + sum(largest[:1]) + whole
 
 
 def _optimised(parameters: Mapping[str, Tensor], cost: StepCost, processes: int) -> tuple[int, int]:

@@ -33,10 +33,10 @@ def held_by(network: nn.Module) -> int:
     return sum(each.nbytes for each in parts)
 
 
-@pytest.mark.parametrize("kind", ["image", "video"])
-def test_each_of_two_processes_holds_what_is_estimated(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "accumulate"), [("image", 1), ("video", 1), ("image", 2)])
+def test_each_of_two_processes_holds_what_is_estimated(tmp_path: Path, kind: str, accumulate: int) -> None:
     """Weights, gradients and moments of the first to the byte; its peak is below the estimated one, and above its half."""
-    recipe = structure_recipe(document(tmp_path, kind, sharding="full", batch=2))
+    recipe = structure_recipe(document(tmp_path, kind, sharding="full", batch=4, accumulate=accumulate))
     found = dry_run(recipe, gpus_named(["A100"]), processes=2).estimate
 
     def work() -> int:
@@ -53,7 +53,9 @@ def test_each_of_two_processes_holds_what_is_estimated(tmp_path: Path, kind: str
         objective = Denoising(frames=kind == "image")
         for _ in range(2):  # the first step makes what stays
             with allocations() as held:
-                objective.loss(shared.called, batch).mean().backward()
+                for part in range(accumulate):
+                    with shared.part(part == accumulate - 1):
+                        objective.loss(shared.called, batch).mean().backward()
         gradients = sum(
             each.grad._local_tensor.nbytes for each in network.parameters() if each.grad is not None
         )
