@@ -6,6 +6,7 @@ Where a test is about what processes do together, a fork does the same and start
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import socket
@@ -21,6 +22,8 @@ from accelerate.state import AcceleratorState
 __all__ = ["Command", "Workers", "run_ranks"]
 
 _FORK = multiprocessing.get_context("fork")
+_STUCK = 1800.0
+"""Seconds after which a process of a job, which needs a few, prints where it is and ends: else a test would never end."""
 
 
 @attrs.define
@@ -131,4 +134,5 @@ def _rank(rank: int, count: int, port: int, work: Callable[[], int], path: Path)
     AcceleratorState._reset_state(True)  # of the job of one process that the test's own may have been
     with path.open("w", buffering=1) as printed:
         sys.stdout = sys.stderr = printed
+        faulthandler.dump_traceback_later(_STUCK, exit=True, file=printed)
         sys.exit(work())
