@@ -3,7 +3,7 @@
                  whole                                                  sharded over n processes
 weights          4 bytes of each parameter, and the buffers             the rows of a process; buffers are whole
 gradients        4 bytes of each parameter that is trained              those of its rows
-exchange         the gradients once more, with several processes        what is gathered at a time, see `gathered_bytes`
+exchange         the gradients once more, with several processes        what is whole at a time, see `gathered_bytes`
 moments          8 bytes of each parameter that gets gradients,         those of its rows
                  and the optimiser's counters
 moving average   4 bytes of each parameter that is trained              those of its rows
@@ -96,7 +96,7 @@ def gathered_bytes(
 
     torch's ``fully_shard`` keeps what is in no block from the forward pass to the end of the backward pass. It gathers the next
     block into a buffer while one computes, and copies it from there. The gradients of a block are whole until they are summed;
-    where a step has several parts, those of all blocks until the last part.
+    where a step has several parts, those of all blocks are kept beside it until the last part.
     https://docs.pytorch.org/docs/stable/distributed.fsdp.fully_shard.html
     """
     known: set[int] = set()
@@ -112,7 +112,7 @@ def gathered_bytes(
     root = gathers(network)
     largest = sorted((weights for weights, _ in sizes), reverse=True)
     gradients = [each for _, each in sizes]
-    whole = sum(gradients) if accumulated else max(gradients, default=0)
+    whole = max(gradients, default=0) + (sum(gradients) if accumulated else 0)
     return sum(root) + sum(largest[:2]) + sum(largest[:1]) + whole
 
 

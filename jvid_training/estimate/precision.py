@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 __all__ = ["GpuStep"]
@@ -40,7 +40,7 @@ class GpuStep(TorchFunctionMode):
 
     Args:
         dtype: of autocast; None computes in the tensors' own.
-        cast: is called with each lower copy of a weight.
+        cast: is called with each lower copy of a weight, of those that are not trained, too.
     """
 
     def __init__(
@@ -74,7 +74,9 @@ class GpuStep(TorchFunctionMode):
     def _lower(self, value: Any) -> Any:
         if not isinstance(value, Tensor) or value.dtype != torch.float32:
             return value
-        if not (value.is_leaf and value.requires_grad):
+        trained = value.is_leaf and value.requires_grad
+        # autocast keeps no copy of a weight that is not trained; one that is gathered is there in the lower precision.
+        if not trained and (self._on_cast is None or not isinstance(value, nn.Parameter)):
             return value.to(self._dtype)
         if id(value) not in self._cast:  # a weight: its copy serves the whole forward
             self._cast[id(value)] = value.to(self._dtype)

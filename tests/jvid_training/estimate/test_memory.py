@@ -9,17 +9,19 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from jvid.cli import main
 from jvid.errors import InputError
 from jvid_training.estimate.dry_run import dry_run
 from jvid_training.estimate.gpus import gpus_named
+from jvid_training.estimate.memory import sharded_memory
 from jvid_training.estimate.shapes import Denoising
+from jvid_training.estimate.step import cost_of
 from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import structure_recipe
 from jvid_training.train.networks import build_network
-from jvid_training.train.parallel import Parallel
+from jvid_training.train.parallel import Parallel, gathered
 from jvid_training.train.precision import Precision
 from jvid_training.train.setup import accelerator_of
 from tests.forks import run_ranks
@@ -52,6 +54,7 @@ def test_each_of_two_processes_holds_what_is_estimated(tmp_path: Path, kind: str
         }
         objective = Denoising(frames=kind == "image")
         for _ in range(2):  # the first step makes what stays
+            optimizer.zero_grad()
             with allocations() as held:
                 for part in range(accumulate):
                     with shared.part(part == accumulate - 1):
@@ -82,6 +85,78 @@ def test_each_of_two_processes_holds_what_is_estimated(tmp_path: Path, kind: str
     step = memory.peak - memory.weights - memory.moments - memory.average
     print(f"{kind}: estimated {step:,}, measured {measured['step']:,}")
     assert 0.5 * step < measured["step"] < step
+
+
+class Stack(nn.Module):
+    """Equal blocks, one after another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(64, 64) for _ in range(12))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class MeanSquare:
+    """The mean square of a network's output, per sample."""
+
+    def sample(self, windows: Any, seed: int, step: int, place: int, batch: int) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        output: Tensor = network(batch["x"])
+        return output.square().mean(1)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_gradients_of_a_step_of_several_parts_are_whole_until_the_last(tmp_path: Path, parts: int) -> None:
+    """They cross the processes with it alone: of many blocks they are more than all that is gathered."""
+    recipe = structure_recipe(
+        document(tmp_path, sharding="full", batch=3 * parts, accumulate=parts, samples_every=0)
+    )
+    with torch.device("meta"):
+        network, batch = Stack(), {"x": torch.empty(4, 64)}
+    parameters, objective = dict(network.named_parameters()), MeanSquare()
+    cost = cost_of(network, parameters, objective, batch, accumulated=parts > 1, sharded=True)
+    memory = sharded_memory(network, parameters, cost, 3, 0, gathered(network), accumulated=parts > 1)
+    estimated = memory.peak - memory.weights - memory.moments - memory.average
+
+    def work() -> int:
+        accelerator = accelerator_of(recipe)
+        ranks = Ranks(accelerator.process_index, accelerator.num_processes)
+        stack = Stack()
+        shared = Parallel(recipe, stack, accelerator, ranks, Precision("no", accelerator.device))
+        x = torch.randn(4, 64)
+        for _ in range(2):  # the first step makes what stays
+            stack.zero_grad()
+            with allocations() as held:
+                for part in range(parts):
+                    with shared.part(last=part == parts - 1):
+                        objective.loss(shared.called, {"x": x}).mean().backward()
+        (tmp_path / f"{ranks.rank}.json").write_text(json.dumps(max(held)))
+        return 0
+
+    codes, printed = run_ranks(3, work)
+    assert codes == [0, 0, 0], printed
+    measured = json.loads((tmp_path / "0.json").read_text())
+    print(f"{parts} parts: estimated {estimated:,}, measured {measured:,}")
+    assert 0.5 * estimated < measured < estimated
+
+
+def test_weights_that_are_not_trained_are_no_activations_of_a_sharded_network(tmp_path: Path) -> None:
+    """In bf16 they are gathered as the others are: fewer activations than where all are trained, and no copies of weights."""
+
+    def activations(*fixed: str) -> int:
+        recipe = prepare(tmp_path, sharding="full", batch=2, precision="bf16", fixed=list(fixed))
+        run = dry_run(recipe, gpus_named(["A100"]), processes=2)
+        assert run.problem is None
+        assert (run.estimate.fixed > 0) == bool(fixed)
+        return run.estimate.memory.activations
+
+    assert activations("down_blocks.*", "mid_block.*") <= activations()
 
 
 def test_layers_that_the_stock_forward_keeps_are_refused(
