@@ -98,7 +98,10 @@ def _converter() -> Any:
     def number(value: Any, _: type) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise InputError(f"{short(value)}: expected a number")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise InputError(f"{short(value)}: expected a number, at most 1e308") from None
 
     def whole(value: Any, _: type) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -112,10 +115,16 @@ def _converter() -> Any:
 
     def sequence(values: Any, kind: Any) -> tuple[Any, ...]:
         # Text is a sequence of texts to cattrs.
-        if not isinstance(values, list | tuple):
-            raise InputError(f"{short(values)}: expected a list")
-        item = get_args(kind)[0]
-        return tuple(part(value, index, item, kind) for index, value in enumerate(values))
+        items = get_args(kind)
+        count = None if items[1:] == (Ellipsis,) else len(items)
+        if not isinstance(values, list | tuple) or count not in (None, len(values)):
+            expected = "a list" if count is None else f"a list of {count}"
+            raise InputError(f"{short(values)}: expected {expected}")
+        each = items[:1] * len(values) if count is None else items
+        return tuple(
+            part(value, index, item, kind)
+            for index, (value, item) in enumerate(zip(values, each, strict=True))
+        )
 
     def mapping(values: Any, kind: Any) -> dict[Any, Any]:
         if not isinstance(values, Mapping):
@@ -154,9 +163,8 @@ def _is_mapping(kind: object) -> bool:
 
 
 def _is_sequence(kind: object) -> bool:
-    """Whether a type is a tuple of any length."""
-    origin: object = get_origin(kind)
-    return origin is tuple and get_args(kind)[1:] == (Ellipsis,)
+    """Whether a type is a tuple of stated parts."""
+    return get_origin(kind) is tuple
 
 
 def _message(error: BaseException, path: str = "") -> str:

@@ -157,14 +157,21 @@ class Spec:
         """
         values = dict(values)
         version = values.pop("format")
+        if type(version) is not int or version not in (1, FORMAT):
+            raise InputError(f"format {short(version)}: expected {FORMAT} or 1; update jvid")
         if version == 1:
-            values["ensemble"] = str(values.pop("pair"))
-            values["ensemble_fingerprint"] = values.pop("pair_fingerprint")
-            values["frames"] = values["latents"][1]
-        elif version != FORMAT:
-            raise InputError(f"format {version!r}: expected {FORMAT} or 1; update jvid")
+            pair, latents = values.pop("pair"), values.get("latents")
+            if not isinstance(pair, str):
+                raise InputError(f"pair {short(pair)}: expected the name of an ensemble")
+            values["ensemble"], values["ensemble_fingerprint"] = pair, values.pop("pair_fingerprint")
+            # Latents of another form are refused by their own type, before the frames.
+            whole = isinstance(latents, list | tuple) and len(latents) == 4
+            values["frames"] = latents[1] if whole else 1
         # Strategies of older versions are read too, which the fields alone do not know.
-        strategy = Strategy.from_dict(values["strategy"]).to_dict()
+        try:
+            strategy = Strategy.from_dict(values["strategy"]).to_dict()
+        except InputError as error:
+            raise InputError(f"at strategy: {error}") from error
         return documents.structured({**values, "strategy": strategy}, cls, "a set's file")
 
     @classmethod

@@ -137,6 +137,37 @@ def test_a_value_of_another_type_is_refused_when_a_set_is_opened(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("version", "changes", "expected"),
+    [
+        (2, {"latents": None}, "at latents: None: expected a list of 4"),
+        (2, {"latents": [4, 5, 8]}, r"at latents: \[4, 5, 8\]: expected a list of 4"),
+        (2, {"latents": {"a": 1}}, "at latents: {'a': 1}: expected a list of 4"),
+        (2, {"fps": 10**400}, r"at fps: 10+\.\.\.: expected a number, at most 1e308"),
+        (2, {"format": 2.0}, r"format 2\.0: expected 2 or 1"),
+        (2, {"strategy": {}}, "at strategy: no key 'selector'"),
+        (1, {"format": True}, "format True: expected 2 or 1"),
+        (1, {"latents": []}, r"at latents: \[\]: expected a list of 4"),
+        (1, {"latents": "4588"}, "at latents: '4588': expected a list of 4"),
+        (1, {"latents": None}, "at latents: None: expected a list of 4"),
+        (1, {"pair": None}, "pair None: expected the name of an ensemble"),
+        (1, {"pair": ["toy"]}, r"pair \['toy'\]: expected the name of an ensemble"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_named_in_both_formats(
+    made: Path, tmp_path: Path, version: int, changes: dict[str, Any], expected: str
+) -> None:
+    shutil.copy(made / "set.json", tmp_path)
+    if version == 1:
+        older(tmp_path)
+    found = json.loads((tmp_path / "set.json").read_text())
+    (tmp_path / "set.json").write_text(json.dumps(found | changes))
+    with pytest.raises(InputError, match=expected) as caught:
+        Spec.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_set_of_experts_comes_back_from_its_file(tmp_path: Path) -> None:
     spec = Spec.load(toy(tmp_path / "set", 1).folder)
     source = Source("toy", {"high": "gaussian:std=.5"}, {"*": "table"}, "pixels", (3, 4, 8, 8), 5.0, "cosine")
