@@ -19,9 +19,11 @@ import numpy as np
 from exits import reporting
 
 from jvid.errors import InputError
+from jvid.media.arrays import mapped_array
 from jvid_training.evaluation.statistics import Moments, frechet_distance, moments_of
 
 DRAWS = 24
+_ROUNDING = 1e-9
 
 
 @reporting
@@ -35,15 +37,21 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     real = moments_of(_features(options.reference))
     first, second = _features(options.first), _features(options.second)
-    if len(first) != len(second):
+    if first.shape[:2] != second.shape[:2]:
+        clips, frames = ("{} clips of {} frames".format(*each.shape[:2]) for each in (second, first))
         raise InputError(
-            f"{options.second}: {len(second)} clips and {len(first)} of the other set: expected as many, of the same prompts"
+            f"{options.second}: {clips} and {frames} of the other set: expected as many, of the same prompts"
         )
     if options.resamples < 1:
         raise InputError(f"--resamples {options.resamples}: expected 1 or more")
     draw = np.random.default_rng(0)
     every = np.arange(len(first))
     pairs = [_distance(each, every, None, real) for each in (first, second)]
+    # The distance of a set to itself is what rounding leaves of 0, and so is no divisor.
+    if pairs[0] <= _ROUNDING * np.trace(real.covariance):
+        raise InputError(
+            f"{options.first}: its distance to {options.reference} is 0: expected features of other clips, give another"
+        )
     print(f"all frames: {pairs[0]:.0f} and {pairs[1]:.0f}, {pairs[1] / pairs[0]:.3f} times")
     frames = [draw.integers(0, first.shape[1], len(first)) for _ in range(DRAWS)]
     pairs = [
@@ -64,11 +72,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _features(folder: Path) -> np.ndarray:
     """``(n f d)``, a memory map."""
     try:
-        features: np.ndarray = np.load(folder / "features.npy", mmap_mode="r")
+        features = mapped_array(folder / "features.npy")
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: no features of a study in it ({error}); expected features.npy") from None
-    if features.ndim != 3:
-        raise InputError(f"{folder}: features of shape {features.shape}: expected those of frames, (n, f, d)")
+    if features.ndim != 3 or not features.size or features.dtype.kind != "f":
+        raise InputError(
+            f"{folder}: features of shape {features.shape} and dtype {features.dtype}: expected floats of frames, (n, f, d), "
+            "each 1 or more; compute them again"
+        )
     return features
 
 

@@ -221,6 +221,23 @@ def test_one_frame_of_each_clip_gives_both_sets_as_many_samples(
     assert found == pytest.approx([4.0] * 3, rel=0.1)
     assert found[1] < found[0] < found[2]
     assert one_frame.main([*words[:2], str(tmp_path / "fewer")]) == 2
-    assert "9 clips and 300 of the other set" in capsys.readouterr().err
+    assert "9 clips of 4 frames and 300 clips of 4 frames of the other set" in capsys.readouterr().err
+    assert one_frame.main([words[0], words[0], words[2]]) == 2
+    assert "is 0: expected features of other clips" in capsys.readouterr().err
+    damaged: dict[str, Any] = {
+        "300 clips of 2 frames and 300 clips of 4 frames of the other set": real[:, :2],
+        "shape (300, 0, 3)": real[:, :0],
+        "shape (300, 4, 0)": real[..., :0],
+        "dtype complex128": real * 1j,
+        "dtype <U3": np.full(real.shape, "abc"),
+    }
+    for expected, features in damaged.items():
+        np.save(tmp_path / "fewer" / "features.npy", features)
+        assert one_frame.main([*words[:2], str(tmp_path / "fewer")]) == 2
+        assert expected in capsys.readouterr().err
+    for content in (b"", b"PK\x03\x04"):
+        (tmp_path / "fewer" / "features.npy").write_bytes(content)
+        assert one_frame.main([*words[:2], str(tmp_path / "fewer")]) == 2
+        assert "no features of a study" in capsys.readouterr().err
     assert one_frame.main([*words[:2], str(tmp_path)]) == 2
     assert "no features of a study" in capsys.readouterr().err
