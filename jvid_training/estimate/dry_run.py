@@ -40,6 +40,7 @@ from jvid_training.train.compatible import changes_of
 from jvid_training.train.joint import Jointly
 from jvid_training.train.networks import TextConditioned, build_network, conditioned, fitted, unet_of
 from jvid_training.train.objectives import Objective, PredictNoise, Reconstruct, in_memory
+from jvid_training.train.parallel import check_parallel
 from jvid_training.train.parameters import fix, start_from
 from jvid_training.train.previews import Previews
 from jvid_training.train.setup import check_checkpointing
@@ -122,6 +123,7 @@ def _of_published(recipe: Recipe, gpus: Sequence[Gpu], utilisation: float, proce
     try:
         check_trackers(recipe.training.trackers)
         _check_out(Path(recipe.out))
+        check_parallel(recipe, processes)
         sources = sources_of(recipe)
         if isinstance(train := sources["train"], Windows):
             check_latents(model, recipe, train)
@@ -141,6 +143,7 @@ def _check(recipe: Recipe, processes: int, parts: _Parts) -> None:
     check_trackers(training.trackers)
     _check_out(Path(recipe.out))
     check_checkpointing(recipe)
+    check_parallel(recipe, processes)
     parts.sources = sources_of(recipe)
     if isinstance(windows := parts.sources["train"], Windows):
         check_sizes(recipe, windows)

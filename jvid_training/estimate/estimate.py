@@ -22,6 +22,7 @@ from jvid_training.estimate.step import StepCost
 from jvid_training.estimate.steps import Steps
 from jvid_training.recipe import Recipe
 from jvid_training.recipe_buckets import Bucket
+from jvid_training.train.parallel import is_sharded
 from jvid_training.train.precision import DTYPES
 
 __all__ = ["UTILISATION", "Estimate", "Hours", "estimate"]
@@ -122,7 +123,7 @@ def estimate(
         raise InputError(f"utilisation {utilisation:g}: expected a share of the peak, above 0 and at most 1")
     size = max(training.batch // (processes * training.accumulate), 1)
     parameters = dict(network.named_parameters())
-    sharded = training.sharding == "full" and processes > 1
+    sharded = is_sharded(recipe, processes)
     chosen = steps.cost(size, training.checkpointing, sharded)
     if chosen is None:
         raise InputError("training.checkpointing: the network does not compute layers again; leave it out")

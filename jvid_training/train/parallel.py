@@ -27,7 +27,9 @@ from jvid_training.recipe import Recipe
 from jvid_training.train.networks import accelerated, by_modules
 from jvid_training.train.precision import Precision
 
-__all__ = ["Parallel", "blocks", "compile_backend", "gathered", "published_blocks", "whole"]
+__all__ = [
+    "Parallel", "blocks", "check_parallel", "compile_backend", "gathered", "is_sharded", "published_blocks", "whole",
+]  # fmt: skip
 
 
 class Parallel:
@@ -49,17 +51,10 @@ class Parallel:
     ) -> None:
         training = recipe.training
         self.bare = network
-        self.sharded = training.sharding == "full" and ranks.world > 1
+        self.sharded = is_sharded(recipe, ranks.world)
         self._accelerator = accelerator
         backend = compile_backend(recipe)
-        if recipe.published is not None and backend:
-            raise InputError(
-                "training.compile: got a published model, expected a network of a factory; leave it out"
-            )
-        if self.sharded and training.samples_every:
-            raise InputError(
-                "training.samples_every: one process makes the samples, and of a sharded network it has a part; set it to 0"
-            )
+        check_parallel(recipe, ranks.world)
         fast = recipe.kind in ("image", "video") and not (self.sharded or backend)
         self._called: Any = (accelerated if fast else by_modules)(network, training.checkpointing)
         if backend:
@@ -96,6 +91,27 @@ class Parallel:
     def clip(self, largest: float) -> float:
         """Scale the gradient down to a norm of at most ``largest``; returns its norm before."""
         return float(whole(nn.utils.clip_grad_norm_(self.bare.parameters(), largest)))
+
+
+def is_sharded(recipe: Recipe, world: int) -> bool:
+    """Whether so many processes share the network: one has it whole."""
+    return recipe.training.sharding == "full" and world > 1
+
+
+def check_parallel(recipe: Recipe, world: int) -> None:
+    """Refuse what a network that is compiled, or that so many processes share, cannot do.
+
+    Raises:
+        InputError: a published model is to be compiled, or a sharded network to be sampled.
+    """
+    if recipe.published is not None and compile_backend(recipe):
+        raise InputError(
+            "training.compile: got a published model, expected a network of a factory; leave it out"
+        )
+    if is_sharded(recipe, world) and recipe.training.samples_every:
+        raise InputError(
+            "training.samples_every: one process makes the samples, and of a sharded network it has a part; set it to 0"
+        )
 
 
 def blocks(network: nn.Module) -> Iterator[nn.Module]:

@@ -146,6 +146,16 @@ def test_gradients_of_a_step_of_several_parts_are_whole_until_the_last(tmp_path:
     assert 0.5 * estimated < measured < estimated
 
 
+def test_what_a_sharded_network_cannot_do_is_refused_before_the_run(tmp_path: Path) -> None:
+    recipe = structure_recipe(document(tmp_path, sharding="full", batch=2, samples_every=2))
+    problem = dry_run(recipe, gpus_named(["A100"]), processes=2).problem
+    assert problem is not None
+    assert problem.startswith("training.samples_every: one process makes the samples")
+    alone = dry_run(recipe, gpus_named(["A100"])).problem
+    assert alone is not None
+    assert "samples_every" not in alone
+
+
 def test_weights_that_are_not_trained_are_no_activations_of_a_sharded_network(tmp_path: Path) -> None:
     """In bf16 they are gathered as the others are: fewer activations than where all are trained, and no copies of weights."""
 

@@ -114,6 +114,9 @@ def test_bad_input_is_one_line(
     folder = saved(tmp_path_factory, "LTXPipeline")
     with pytest.raises(InputError, match=r"lora.targets: no layer of the LTX\w+ is named 'to_x'"):
         dry_run(recipe_of(folder, frames=9, lora={"rank": 2, "targets": ["to_x"]}))
+    compiled = dry_run(recipe_of(folder, frames=9, training={"compile": True})).problem
+    assert compiled is not None
+    assert compiled.startswith("training.compile: got a published model")
     with pytest.raises(InputError, match="makes frames: expected kind = 'image'"):
         dry_run(recipe_of(saved(tmp_path_factory, "StableDiffusionPipeline"), frames=3))
     written = tmp_path / "recipe.toml"
