@@ -160,7 +160,8 @@ class Spec:
         if type(version) is not int or version not in (1, FORMAT):
             raise InputError(f"format {short(version)}: expected {FORMAT} or 1; update jvid")
         if version == 1:
-            pair, latents = values.pop("pair"), values.get("latents")
+            pair = values.pop("pair")
+            latents: Any = values.get("latents")
             if not isinstance(pair, str):
                 raise InputError(f"pair {short(pair)}: expected the name of an ensemble")
             values["ensemble"], values["ensemble_fingerprint"] = pair, values.pop("pair_fingerprint")
