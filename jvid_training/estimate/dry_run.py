@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,9 @@ def dry_run(
         _check(recipe, processes, parts)
     except JvidError as error:
         problem = str(error)
+        # What is fixed is known without data; only the names of a text network that was not made are not.
+        with suppress(InputError):
+            fix(parts.network, recipe.training.fixed)
     parts.network.to("meta")
     # The run's own objective would look up embeddings that the network does not take, which is the problem.
     if in_memory(parts.text) and not _takes(parts.network, parts.text):

@@ -68,7 +68,9 @@ def sharded_memory(
     dtype: torch.dtype | None = None,
     accumulated: bool = False,
 ) -> DeviceMemory:
-    """Of a network that the processes share. ``peak`` is an upper bound: all that is gathered, beside the activations' peak.
+    """Of a network that the processes share. ``peak`` has all that is whole at a time beside the activations' peak.
+
+    What crosses the processes is held until they have summed it: where that takes longer than the next blocks, more is held.
 
     Args:
         network: on the meta device.
@@ -92,11 +94,11 @@ def sharded_memory(
 def gathered_bytes(
     network: nn.Module, blocks: Sequence[nn.Module], dtype: torch.dtype | None, accumulated: bool = False
 ) -> int:
-    """The most that is whole at a time: weights of the root, of two blocks and in a buffer for one; gradients in float32.
+    """What is whole at a time: weights of the root, of two blocks and in a buffer for one; gradients of two blocks in float32.
 
     torch's ``fully_shard`` keeps what is in no block from the forward pass to the end of the backward pass. It gathers the next
-    block into a buffer while one computes, and copies it from there. The gradients of a block are whole until they are summed;
-    where a step has several parts, those of all blocks are kept beside it until the last part.
+    block into a buffer while one computes, and copies it from there. The gradients of a block are whole until they are summed,
+    while those of the next are computed; where a step has several parts, those of all blocks are kept until the last part.
     https://docs.pytorch.org/docs/stable/distributed.fsdp.fully_shard.html
     """
     known: set[int] = set()
@@ -111,9 +113,9 @@ def gathered_bytes(
     sizes = [gathers(module) for module in blocks]
     root = gathers(network)
     largest = sorted((weights for weights, _ in sizes), reverse=True)
-    gradients = [each for _, each in sizes]
-    whole = max(gradients, default=0) + (sum(gradients) if accumulated else 0)
-    return sum(root) + sum(largest[:2]) + sum(largest[:1]) + whole
+    gradients = sorted((each for _, each in sizes), reverse=True)
+    kept = sum(gradients) if accumulated else 0
+    return sum(root) + sum(largest[:2]) + sum(largest[:1]) + sum(gradients[:2]) + kept
 
 
 def _optimised(parameters: Mapping[str, Tensor], cost: StepCost, processes: int) -> tuple[int, int]:

@@ -50,6 +50,14 @@ def test_hours_follow_from_operations_and_the_peak(found: Estimate) -> None:
     assert found.assumed == ()
 
 
+def test_what_is_fixed_is_known_without_data(recipe: Recipe, found: Estimate) -> None:
+    fixed = changed(recipe, fixed=("down_blocks.*",))
+    absent = dry_run(changed(fixed, "data", latents="absent"), gpus_named(["A100"]))
+    assert absent.problem is not None
+    assert absent.estimate.fixed == dry_run(fixed).estimate.fixed > 0
+    assert absent.estimate.trained + absent.estimate.fixed == found.trained
+
+
 def test_processes_and_parts_share_a_step(recipe: Recipe, found: Estimate) -> None:
     run = dry_run(changed(recipe, accumulate=2), gpus_named(["A100"]), 0.5, processes=2)
     shared = run.estimate
