@@ -295,7 +295,7 @@ def export(
         typer.Option(
             "--lora",
             metavar="RUN",
-            help="Run of a recipe with [lora], alone: a file that diffusers' load_lora_weights takes.",
+            help=r"Run of a recipe with \[lora], alone: a file that diffusers' load_lora_weights takes.",
         ),
     ] = None,
 ) -> None:
@@ -314,9 +314,8 @@ def export(
     check_apart([out], [strategy, *folders])
     made = export_runs(experts, latest, out, strategy, layout)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file()) / 1e6
-    typer.echo(
-        f"{out}: ensemble {made.name} of {', '.join(made.experts)}, {size:.1f} MB, {len(made.prompts)} prompts"
-    )
+    prompts = f"{len(made.prompts)} prompts" if made.prompts else "any prompt that its text encoders take"
+    typer.echo(f"{out}: ensemble {made.name} of {', '.join(made.experts)}, {size:.1f} MB, {prompts}")
 
 
 def _export_lora(run: Path, out: Path, beside: bool) -> None:

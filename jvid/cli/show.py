@@ -1,14 +1,19 @@
-"""``jvid show KIND NAME``: one component's options, words and origin. Its module is imported, nothing is built."""
+"""``jvid show KIND NAME``: one component's options, documentation and origin.
+
+Its module is imported. Nothing is built but the ensemble of a folder, whose networks stay unloaded.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from jvid.ensemble import Ensemble
     from jvid.plugins.registrar import Component
     from jvid.plugins.registry import Registry
 
@@ -21,7 +26,10 @@ def show(
         str, typer.Argument(metavar="NAME", help="Name of the component, bare or as plugin/name.")
     ],
 ) -> None:
-    """Show one component: where it comes from, its options with types and defaults, its documentation."""
+    """Show one component: where it comes from, its options with types and defaults, its documentation.
+
+    Of an ensemble's folder also its experts, prompts and strategy.
+    """
     from jvid.plugins.registry import current
 
     registry = current()
@@ -34,6 +42,8 @@ def show(
     ]
     if component.help:
         rows.append(("help", component.help))
+    if kind == "ensemble" and Path(name).is_dir():
+        rows += _contents(factory())
     typer.echo(f"{kind} {component.qualified}")
     for key, value in rows:
         typer.echo(f"  {key:8}{value}")
@@ -44,6 +54,24 @@ def show(
         typer.echo("")
         for line in text.splitlines():
             typer.echo(f"  {line}".rstrip())
+
+
+def _contents(ensemble: Ensemble) -> list[tuple[str, str]]:
+    """What the ensemble of a folder has: its experts, latents, prompts and recommended strategy."""
+    c, f, h, w = ensemble.shape
+    prompts = ", ".join(map(repr, ensemble.prompts[:3])) + (", ..." if len(ensemble.prompts) > 3 else "")
+    strategy = ensemble.strategy
+    return [
+        ("experts", ", ".join(f"{name} (of {each.denoises})" for name, each in ensemble.members.items())),
+        ("latents", f"{c} channels, {f} frames of {h}x{w}, {ensemble.fps:g} frames per second"),
+        ("prompts", f"{len(ensemble.prompts)}: {prompts}" if prompts else "any that its text encoders take"),
+        (
+            "default",
+            "none"
+            if strategy is None
+            else f"{strategy.selector}, {strategy.steps} steps of {strategy.solver}",
+        ),
+    ]
 
 
 def _names(registry: Registry, component: Component) -> list[str]:

@@ -46,7 +46,7 @@ def lines_of(estimate: Estimate) -> Iterator[str]:
         yield _row("", estimate.memory)
     else:
         for name, needed in _memories(estimate).items():
-            yield _row("" if name == "plain" else f"  {name}", needed)
+            yield _row("  layers kept" if name == "plain" else f"  {name}", needed)
         share = 100 * estimate.again / (estimate.step - (estimate.again if training.checkpointing else 0))
         yield f"{'':<20}checkpointing computes {share:.0f} % more"
     yield f"{'GPU-hours':<20}{_whose_time(estimate)}"
@@ -56,9 +56,11 @@ def lines_of(estimate: Estimate) -> Iterator[str]:
         if hours.hours is None:
             yield f"{'  ' + hours.gpu.name:<20}no {_PRECISION[training.precision]}"
             continue
-        fits = "fits" if hours.fits else "does not fit"
-        rate = f"peak {peak:g} TFLOPS in {_PRECISION[training.precision]}"
-        yield f"{'  ' + hours.gpu.name:<20}{duration(hours.hours):>13}   {rate}; the memory above {fits} in {memory}"
+        fits = "fit in" if hours.fits else "do not fit in"
+        rate = f"{peak:g} TFLOPS in {_PRECISION[training.precision]}"
+        each = f" ({duration(hours.hours / estimate.processes)} each)" if estimate.processes > 1 else ""
+        held = f"{format_bytes(estimate.memory.peak)} {fits} {memory}"
+        yield f"{'  ' + hours.gpu.name:<20}{duration(hours.hours):>13}{each}   {rate}; {held}"
     for sentence in estimate.assumed:
         yield f"{'assumed':<20}{sentence}"
 

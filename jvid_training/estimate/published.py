@@ -90,6 +90,10 @@ class PublishedSteps:
         """Those that diffusers declares, and the members of lists without any."""
         return published_blocks(self.network)
 
+    def stock(self, sharded: bool) -> bool:
+        """No: sharded or not, it is called as its pipeline does."""
+        return False
+
     def batch(self, size: int) -> Mapping[str, tuple[int, ...]]:
         """The latents of a part; of the largest form."""
         return {"x": (size, *self.calls[0].shape)}

@@ -32,6 +32,10 @@ class Steps(Protocol):
         """The modules that a sharded run gathers while it evaluates them, those within another one first."""
         ...
 
+    def stock(self, sharded: bool) -> bool:
+        """Whether a run takes diffusers' forward where it would take the fast one alone."""
+        ...
+
     def batch(self, size: int) -> Mapping[str, tuple[int, ...]]:
         """Shapes of a part of ``size`` samples, by name; of the largest form."""
         ...
@@ -69,6 +73,11 @@ class RecipeSteps:
         """The members of the network's outermost lists."""
         return gathered(self.network)
 
+    def stock(self, sharded: bool) -> bool:
+        """Blocks are gathered and compiled by their modules, which the fast forward of UNets does not call."""
+        is_unet = self.recipe.kind in ("image", "video")
+        return is_unet and (sharded or compile_backend(self.recipe) is not None)
+
     def batch(self, size: int) -> Mapping[str, tuple[int, ...]]:
         """Shapes of a part of ``size`` samples, by name; of the largest form."""
         _, largest = batches_of(self.recipe, self.shapes, size)[0]
@@ -78,8 +87,7 @@ class RecipeSteps:
         """The mean cost of such a part over the recipe's forms; of decoders and autoencoders none with layers computed again."""
         training = self.recipe.training
         is_unet = self.recipe.kind in ("image", "video")
-        # Blocks are gathered and compiled by their modules, which the fast forward does not call.
-        stock = sharded or compile_backend(self.recipe) is not None
+        stock = self.stock(sharded)
         if checkpointing and not (is_unet and (recomputes(self.network) or not stock)):
             return None
         if is_unet and recomputes(self.network):

@@ -52,6 +52,20 @@ def test_its_documentation_lists_the_prompts_that_it_knows(ensemble, capsys) -> 
     assert sorted(f"{who} {does}" for who in subjects for does in actions) == sorted(ensemble.prompts)
 
 
+def test_a_folder_is_shown_with_what_it_has(ensemble, capsys) -> None:
+    assert main(["show", "ensemble", str(FOLDER)]) == 0
+    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.split("\n\n")[0].splitlines()[1:])
+    assert shown["experts"] == "video (of clips), image (of frames)"
+    assert shown["latents"] == "4 channels, 16 frames of 8x8, 12.5 frames per second"
+    assert shown["prompts"].startswith(f"{3 * ACTIONS}: {ensemble.prompts[0]!r}, ")
+    assert (
+        shown["default"] == f"{ensemble.strategy.selector}, {ensemble.strategy.steps} steps of dpmpp-2m-sde"
+    )
+    sprites = FOLDER.with_name("sprites_64")
+    assert main(["show", "ensemble", str(sprites)]) == 0
+    assert "prompts any that its text encoders take" in capsys.readouterr().out
+
+
 def test_a_clip_is_the_same_in_any_batch(ensemble) -> None:
     """Noise and plan bitwise; the clips to 1e-4: matrix products round differently with the batch."""
     strategy = attrs.evolve(ensemble.strategy, steps=2)

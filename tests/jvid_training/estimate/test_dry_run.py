@@ -11,6 +11,7 @@ import pytest
 
 from jvid.cli import main
 from jvid.errors import InputError
+from jvid.machine.memory import format_bytes
 from jvid_training.estimate.dry_run import dry_run
 from jvid_training.estimate.estimate import Estimate
 from jvid_training.estimate.gpus import GPUS, gpus_named
@@ -79,7 +80,8 @@ def test_the_hours_name_their_gpus_steps_and_share_of_the_peak(recipe: Recipe, f
         "(--utilisation 0.25)"
     ) in lines_of(shared)
     row = next(line for line in lines_of(shared) if line.startswith("  A100"))
-    assert row.endswith("peak 19.5 TFLOPS in float32; the memory above fits in 80 GB")
+    peak = format_bytes(shared.memory.peak)
+    assert row.endswith(f" each)   19.5 TFLOPS in float32; {peak} fit in 80 GB")
 
 
 def test_a_precision_that_a_gpu_lacks_has_no_hours(recipe: Recipe, found: Estimate) -> None:
