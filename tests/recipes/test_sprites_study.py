@@ -97,6 +97,7 @@ def test_studies_name_strategies_that_compose_with_their_experts() -> None:
         "frames-shared-5": {"frames"},
         "frames-shared-9": {"frames"},
         "mixture-of-clips-long": {"clips-long", "frames"},
+        "mixture-of-clips-joint": {"clips-joint", "frames"},
         "mixture": {"clips-planned", "frames-planned"},
     }
     from jvid import Composition
