@@ -21,7 +21,7 @@ class Average:
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
         self._parameters = dict(parameters)
-        self._model = EMAModel(self._own(), decay=decay, foreach=True)
+        self._model: Any = EMAModel(self._own(), decay=decay, foreach=True)
 
     @property
     def updates(self) -> int:
@@ -33,9 +33,13 @@ class Average:
         """Go on as after so many steps."""
         self._model.optimization_step = count
 
+    @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights of a step."""
-        self._model.step(self._own())
+        """Take in the weights of a step: what ``EMAModel.step`` does, in place and without a copy of the differences."""
+        self._model.optimization_step += 1
+        decay = self._model.get_decay(self._model.optimization_step)
+        self._model.cur_decay_value = decay
+        torch._foreach_lerp_(self._model.shadow_params, self._own(), 1 - decay)
 
     def named(self) -> dict[str, Tensor]:
         """The average by the parameters' names, sharded as they are; the next update changes these tensors."""
