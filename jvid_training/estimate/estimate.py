@@ -126,10 +126,7 @@ def estimate(
     sharded = is_sharded(recipe, processes)
     chosen = steps.cost(size, training.checkpointing, sharded)
     if chosen is None:
-        taken = " in diffusers' forward, which sharding and compilation take" if steps.stock(sharded) else ""
-        raise InputError(
-            f"training.checkpointing: the network does not compute layers again{taken}; leave it out"
-        )
+        raise InputError("training.checkpointing: the network does not compute layers again; leave it out")
     other = steps.cost(size, not training.checkpointing, sharded)
 
     def memory(cost: StepCost) -> DeviceMemory:

@@ -3,7 +3,7 @@
                  whole                                                  sharded over n processes
 weights          4 bytes of each parameter, and the buffers             the rows of a process; buffers are whole
 gradients        4 bytes of each parameter that is trained              those of its rows
-exchange         the gradients once more, with several processes        what is whole at a time, see `gathered_bytes`
+exchange         the gradients once more, with several processes        what is whole at a time, see `_gathered_bytes`
 moments          8 bytes of each parameter that gets gradients,         those of its rows
                  and the optimiser's counters
 moving average   4 bytes of each parameter that is trained              those of its rows
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from jvid_training.estimate.step import StepCost
 
-__all__ = ["DeviceMemory", "gathered_bytes", "sharded_memory", "whole_memory"]
+__all__ = ["DeviceMemory", "sharded_memory", "whole_memory"]
 
 
 @attrs.frozen
@@ -86,12 +86,12 @@ def sharded_memory(
     stepped = (each for name, each in _trained(parameters) if name not in cost.unused)
     gradients = _bytes(stepped, processes)
     moments, average = _optimised(parameters, cost, processes)
-    exchange = gathered_bytes(network, blocks, dtype, accumulated)
+    exchange = _gathered_bytes(network, blocks, dtype, accumulated)
     peak = weights + moments + average + exchange + gradients + cost.peak - cost.gradients
     return DeviceMemory(weights, gradients, exchange, moments, average, cost.activations, peak)
 
 
-def gathered_bytes(
+def _gathered_bytes(
     network: nn.Module, blocks: Sequence[nn.Module], dtype: torch.dtype | None, accumulated: bool = False
 ) -> int:
     """What is whole at a time: weights of the root, of two blocks and in a buffer for one; gradients of two blocks in float32.

@@ -25,6 +25,7 @@ from jvid_training.published.lora import inject
 from jvid_training.published.model import PublishedModel, sizes_of
 from jvid_training.recipe import Recipe
 from jvid_training.recipe_buckets import Bucket
+from jvid_training.train.networks import recomputes
 from jvid_training.train.parallel import published_blocks
 from jvid_training.train.precision import DTYPES
 
@@ -90,10 +91,6 @@ class PublishedSteps:
         """Those that diffusers declares, and the members of lists without any."""
         return published_blocks(self.network)
 
-    def stock(self, sharded: bool) -> bool:
-        """No: sharded or not, it is called as its pipeline does."""
-        return False
-
     def batch(self, size: int) -> Mapping[str, tuple[int, ...]]:
         """The latents of a part; of the largest form."""
         return {"x": (size, *self.calls[0].shape)}
@@ -105,7 +102,7 @@ class PublishedSteps:
             InputError: a network that does not run on shapes alone.
         """
         network: Any = self.network
-        if checkpointing and not getattr(network, "_supports_gradient_checkpointing", False):
+        if checkpointing and not recomputes(network):
             return None
         if checkpointing:
             network.enable_gradient_checkpointing()

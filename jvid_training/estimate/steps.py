@@ -32,10 +32,6 @@ class Steps(Protocol):
         """The modules that a sharded run gathers while it evaluates them, those within another one first."""
         ...
 
-    def stock(self, sharded: bool) -> bool:
-        """Whether a run takes diffusers' forward where it would take the fast one alone."""
-        ...
-
     def batch(self, size: int) -> Mapping[str, tuple[int, ...]]:
         """Shapes of a part of ``size`` samples, by name; of the largest form."""
         ...
@@ -73,22 +69,23 @@ class RecipeSteps:
         """The members of the network's outermost lists."""
         return gathered(self.network)
 
-    def stock(self, sharded: bool) -> bool:
-        """Blocks are gathered and compiled by their modules, which the fast forward of UNets does not call."""
-        is_unet = self.recipe.kind in ("image", "video")
-        return is_unet and (sharded or compile_backend(self.recipe) is not None)
-
     def batch(self, size: int) -> Mapping[str, tuple[int, ...]]:
         """Shapes of a part of ``size`` samples, by name; of the largest form."""
         _, largest = batches_of(self.recipe, self.shapes, size)[0]
         return {name: tuple(values.shape) for name, values in largest.items()}
 
     def cost(self, size: int, checkpointing: bool, sharded: bool = False) -> StepCost | None:
-        """The mean cost of such a part over the recipe's forms; of decoders and autoencoders none with layers computed again."""
+        """The mean cost of such a part over the recipe's forms; of decoders and autoencoders none with layers computed again.
+
+        Raises:
+            InputError: the recipe has ``checkpointing`` that a run refuses.
+        """
         training = self.recipe.training
         is_unet = self.recipe.kind in ("image", "video")
-        stock = self.stock(sharded)
-        if checkpointing and not (is_unet and (recomputes(self.network) or not stock)):
+        # Blocks are gathered and compiled by their modules, which the fast forward does not call.
+        stock = sharded or compile_backend(self.recipe) is not None
+        refused = stock and not recomputes(self.network)  # by `by_modules`, where the recipe has it
+        if checkpointing and (not is_unet or (refused and not training.checkpointing)):
             return None
         if is_unet and recomputes(self.network):
             unet_of(self.network).disable_gradient_checkpointing()
