@@ -75,7 +75,7 @@ class Vocabulary:
         """b prompts -> token numbers ``(b, tokens)``, int64.
 
         Raises:
-            InputError: an unknown word, with the closest ones that are known, or more words than a row holds.
+            InputError: unknown words, with the closest ones that are known, or more words than a row holds.
         """
         found = [self.numbers(prompt) for prompt in prompts]
         return torch.tensor([row + [_PAD] * (self.tokens - len(row)) for row in found], dtype=torch.int64)
@@ -84,17 +84,31 @@ class Vocabulary:
         """The token numbers of one prompt, the mark first and without filling; errors are those of ``rows``."""
         words = words_of(prompt)
         if unknown := [word for word in words if word not in self._numbers]:
-            raise InputError(self._unknown(unknown[0], prompt))
+            raise InputError(self._refusal(list(dict.fromkeys(unknown)), prompt))
         if len(words) >= self.tokens:
             raise InputError(
                 f"prompt {prompt!r} has {len(words)} words: expected at most {self.tokens - 1}; shorten it"
             )
         return [_START, *(self._numbers[word] for word in words)]
 
-    def _unknown(self, word: str, prompt: str) -> str:
-        close = difflib.get_close_matches(word, self.words, n=3, cutoff=0.5)
-        if close:
-            offered = f"the closest are {', '.join(map(repr, close))}"
-        else:
-            offered = f"they are {', '.join(self.words[:12])}" + (", ..." if len(self.words) > 12 else "")
-        return f"unknown word {word!r} in prompt {prompt!r}: {len(self.words)} words are known, {offered}"
+    def _refusal(self, unknown: Sequence[str], prompt: str) -> str:
+        """All unknown words of a prompt in one line, each with the known words that are close to it."""
+        close = {word: difflib.get_close_matches(word, self.words, n=3, cutoff=0.5) for word in unknown}
+        if len(unknown) == 1:
+            (word, near), *_ = close.items()
+            offered = f"the closest are {', '.join(map(repr, near))}" if near else f"they are {self._first()}"
+            return f"unknown word {word!r} in prompt {prompt!r}: {len(self.words)} words are known, {offered}"
+        each = [
+            f"{word!r} (the closest are {', '.join(map(repr, near))})"
+            if near
+            else f"{word!r} (none is close)"
+            for word, near in close.items()
+        ]
+        known = "" if all(close.values()) else f": {self._first()}"
+        return (
+            f"unknown words in prompt {prompt!r}: {', '.join(each)}; {len(self.words)} words are known{known}"
+        )
+
+    def _first(self) -> str:
+        """The first words that are known, for a message."""
+        return ", ".join(self.words[:12]) + (", ..." if len(self.words) > 12 else "")

@@ -95,10 +95,12 @@ def operations(count: float) -> str:
 
 
 def duration(hours: float) -> str:
-    """Hours for people: three digits, in minutes and seconds below one."""
+    """Hours for people: three digits, in minutes and seconds below one; ``< 1 ms`` below a millisecond."""
     if hours >= 1:
         return f"{hours:,.0f} h" if hours >= 100 else f"{hours:.3g} h"
-    return f"{60 * hours:.3g} min" if 60 * hours >= 1 else f"{3600 * hours:.3g} s"
+    if 60 * hours >= 1:
+        return f"{60 * hours:.3g} min"
+    return f"{3600 * hours:.3g} s" if 3600 * hours >= 1e-3 else "< 1 ms"
 
 
 def plain(run: DryRun) -> dict[str, Any]:

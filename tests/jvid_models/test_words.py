@@ -53,6 +53,9 @@ def test_rows_are_numbers_of_equal_width() -> None:
 @pytest.mark.parametrize(("prompt", "message"), [
     ("a grean hat", "unknown word 'grean' in prompt 'a grean hat': 11 words are known, the closest are 'green'"),
     ("zzz", "unknown word 'zzz' in prompt 'zzz': 11 words are known, they are a, chain-mail, green"),
+    ("grean hatt, grean", "unknown words in prompt 'grean hatt, grean': 'grean' \\(the closest are 'green', 'red'\\), "
+     "'hatt' \\(the closest are 'hat'.*\\); 11 words are known$"),
+    ("grean zzz", "'grean' \\(the closest are 'green', 'red'\\), 'zzz' \\(none is close\\); 11 words are known: a, chain-mail"),
     ("a a a a a a a a a", "prompt .* has 9 words: expected at most 8; shorten it"),
 ])  # fmt: skip
 def test_unknown_words_and_long_prompts(prompt: str, message: str) -> None:

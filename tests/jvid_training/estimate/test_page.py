@@ -31,6 +31,7 @@ def test_numbers_are_for_people() -> None:
         "45 EFLOPs",
     ]
     assert [duration(each) for each in (1 / 3600, 0.25, 2.5, 1234.5)] == ["1 s", "15 min", "2.5 h", "1,234 h"]
+    assert [duration(each / 3600) for each in (9e-5, 0, 0.002)] == ["< 1 ms", "< 1 ms", "0.002 s"]
 
 
 def test_the_papers_shares_of_the_peak_follow_from_the_operations() -> None:
