@@ -2,7 +2,7 @@
 
     z = E(v),    e = D(z + s u n) - v,    n ~ N(0, 1), u ~ U(0, 1)
     L = mean |e| + mean e^2 + w mean_c KL(N(m_c, s_c^2) || N(0, 1))
-    KL(N(m, s^2) || N(0, 1)) = (m^2 + s^2 - 1 - ln s^2) / 2
+    KL(N(m, s^2) || N(0, 1)) = (m^2 + s^2 - 1 - ln(s^2 + 1e-6)) / 2, finite for a channel that is constant
 
 m_c and s_c^2 are the mean and variance of latent channel c over the batch. The prior keeps the latents at unit scale, so that the
 deviation s of the noise needs no unit. The noise makes nearby latents decode to nearby frames: errors of sampled latents stay
