@@ -24,7 +24,7 @@ from jvid_training.data.manifest import load_manifest
 from jvid_training.data.shards import Shards
 from jvid_training.evaluation.views import Coded, Subset
 
-__all__ = ["ClipSource", "Coded", "RealClips", "Subset", "check_agreement", "real_clips"]
+__all__ = ["ClipSource", "Coded", "RealClips", "Subset", "captions_of", "check_agreement", "real_clips"]
 
 Actors = Literal["all", "training", "held-out"]
 
@@ -44,6 +44,14 @@ def check_agreement(source: ClipSource, reference: ClipSource) -> None:
                 f"{what} {got} of {source.name} is not the {expected} of the reference {reference.name}: "
                 "give a reference of the same size, frames and frame rate"
             )
+
+
+def captions_of(source: ClipSource) -> tuple[str, ...]:
+    """The first caption of each clip, or its label, each once and shuffled by a fixed key: the first few are of all kinds."""
+    first = [texts[0] for texts in getattr(source, "captions", ())] or source.labels
+    each = sorted({text for text in first if text})
+    order = np.random.Generator(np.random.Philox(0)).permutation(len(each))
+    return tuple(each[index] for index in order)
 
 
 class RealClips:

@@ -80,13 +80,16 @@ class Evaluator:
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
-        """Of the clips, in turn."""
+        """Of the clips, in turn. An ensemble that takes any sentence is prompted with the captions of the reference."""
         from jvid_models.captions import read_lines
+        from jvid_training.evaluation.sources import captions_of
         from jvid_training.generation.run import usual_prompts
 
         if self.study.prompt_file:
             return read_lines(Path(self.study.prompt_file))
-        return self.study.prompts or usual_prompts(self.ensemble)
+        if self.study.prompts or self.ensemble.prompts:
+            return self.study.prompts or usual_prompts(self.ensemble)
+        return captions_of(self.reference) or usual_prompts(self.ensemble)
 
     @cached_property
     def fingerprint(self) -> str:

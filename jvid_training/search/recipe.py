@@ -60,7 +60,8 @@ class Study:
     strategy: str = ""
     """File of the strategy that the rows lead to; the ensemble's recommended one when absent."""
     prompts: tuple[str, ...] = ()
-    """The ensemble's that begin with "A person" when absent (all of its if none does)."""
+    """The ensemble's that begin with "A person" when absent (all of its if none does); of an ensemble that takes any
+    sentence, the first captions of the reference's clips."""
     prompt_file: str = ""
     """File of prompts, one a line, in place of ``prompts``; relative to the working directory."""
     num: int = attrs.field(default=64, validator=positive)

@@ -10,7 +10,8 @@ import pytest
 from jvid.errors import InputError
 from jvid_training.search.evaluator import Evaluator
 from jvid_training.search.recipe import structure_study
-from tests.search_tools import document
+from tests.search_tools import Real, document
+from tests.toy import PROMPTS, toy_ensemble
 
 
 def test_prompts_of_a_file_are_the_studys(tmp_path: Path) -> None:
@@ -24,3 +25,23 @@ def test_prompts_of_a_file_are_the_studys(tmp_path: Path) -> None:
         _ = Evaluator(attrs.evolve(study, prompt_file=str(tmp_path / "nowhere"))).prompts
     with pytest.raises(InputError, match=r"study\.actors"):
         structure_study(document(tmp_path, study={"actors": "eve"}))
+
+
+class Captioned(Real):
+    """Six captions, of two clips each."""
+
+    captions = tuple((f"clip {i // 2}", "another") for i in range(12))
+
+
+def test_prompts_of_an_ensemble_that_takes_any_sentence_are_the_references_captions(tmp_path: Path) -> None:
+    """The first caption of each clip, each once, shuffled; what the recipe or the ensemble lists goes before."""
+    study = structure_study(document(tmp_path, study={"prompts": []})).study
+    reference = Captioned(12)
+    any_sentence = toy_ensemble()
+    any_sentence.prompts = ()
+    found = Evaluator(study, ensemble=any_sentence, reference=reference).prompts
+    assert sorted(found) == [f"clip {i}" for i in range(6)] != list(found)
+    assert found == Evaluator(study, ensemble=any_sentence, reference=reference).prompts
+    stated = attrs.evolve(study, prompts=("mine",))
+    assert Evaluator(stated, ensemble=any_sentence, reference=reference).prompts == ("mine",)
+    assert set(Evaluator(study, ensemble=toy_ensemble(), reference=reference).prompts) <= set(PROMPTS)
