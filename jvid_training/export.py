@@ -25,8 +25,9 @@ from jvid_models.networks.autoencoder import Autoencoder, is_autoencoder_folder
 from jvid_models.text import EmbeddingTable
 from jvid_models.weights import read_weights
 from jvid_models.words import Words
-from jvid_training.data.manifest import Manifest, key_of, load_manifest
+from jvid_training.data.manifest import Manifest, load_manifest
 from jvid_training.data.prompts import load_text
+from jvid_training.export_checks import check_encoded_by, check_run_encoder, check_shared
 from jvid_training.published.export import TrainedModel, export_pipelines, trained_model
 from jvid_training.recipe import Recipe, structure_recipe
 from jvid_training.recipe_buckets import buckets_of
@@ -94,6 +95,8 @@ class FinishedRun:
     recipe: Recipe
     network: nn.Module
     words: Words | None = None
+    encoder: str = ""
+    """Digest of the weights that encoded its latents; "" where it is not known."""
 
 
 def read_run(folder: Path, *kinds: str) -> FinishedRun:
@@ -102,13 +105,13 @@ def read_run(folder: Path, *kinds: str) -> FinishedRun:
     Raises:
         InputError: there is no run, it is damaged, or its recipe is of none of the ``kinds``.
     """
-    recipe, vocabulary, weights = _read_weights(folder, kinds)
+    recipe, vocabulary, encoder, weights = _read_weights(folder, kinds)
     if recipe.published is not None:
         raise InputError(f"{folder} is a run of a published model: it is exported with --expert or --lora")
     words = None if vocabulary is None else Words.of_config(vocabulary)
     network = conditioned(build_network(recipe), words)
     network.load_state_dict({**network.state_dict(), **weights})
-    return FinishedRun(recipe, unet_of(network.eval()), words)
+    return FinishedRun(recipe, unet_of(network.eval()), words, encoder)
 
 
 def read_published(folder: Path, *kinds: str) -> TrainedModel:
@@ -117,7 +120,7 @@ def read_published(folder: Path, *kinds: str) -> TrainedModel:
     Raises:
         InputError: there is no such run, or its model is not what it started from.
     """
-    recipe, _, weights = _read_weights(folder, kinds)
+    recipe, _, _, weights = _read_weights(folder, kinds)
     if recipe.published is None:
         raise InputError(
             f"{folder} is a run of a network of its own: expected one of a recipe with network.pipeline"
@@ -125,8 +128,8 @@ def read_published(folder: Path, *kinds: str) -> TrainedModel:
     return trained_model(recipe, weights)
 
 
-def _read_weights(folder: Path, kinds: tuple[str, ...]) -> tuple[Recipe, Any, dict[str, Tensor]]:
-    """Recipe, vocabulary and averaged weights of ``final/``, or of the last checkpoint."""
+def _read_weights(folder: Path, kinds: tuple[str, ...]) -> tuple[Recipe, Any, str, dict[str, Tensor]]:
+    """Recipe, vocabulary, digest of the encoder and averaged weights of ``final/``, or of the last checkpoint."""
     described = _described(folder, kinds)
     if described.name == MARKER:
         weights = averages(described.parent)
@@ -135,15 +138,19 @@ def _read_weights(folder: Path, kinds: tuple[str, ...]) -> tuple[Recipe, Any, di
             described.parent, "run", "delete it, and `jvid train` writes it again from the last checkpoint"
         )
         weights = read_weights(described.parent / "model.safetensors")
-    recipe, vocabulary = read_json(
+    recipe, vocabulary, encoder = read_json(
         described,
         "what `jvid train` wrote",
         "train again",
-        lambda found: (structure_recipe(found["recipe"], "recipe"), found.get("text")),
+        lambda found: (
+            structure_recipe(found["recipe"], "recipe"),
+            found.get("text"),
+            str(found.get("encoder", "")),
+        ),
     )
     if recipe.kind not in kinds:
         raise InputError(f"{folder} is a run of kind {recipe.kind}: expected {' or '.join(kinds)}")
-    return recipe, vocabulary, weights
+    return recipe, vocabulary, encoder, weights
 
 
 def _described(folder: Path, kinds: tuple[str, ...]) -> Path:
@@ -205,7 +212,9 @@ def export_runs(
     recipe = runs[main].recipe
     manifest = load_manifest(Path(recipe.data.latents))
     for name, run in runs.items():
-        _check_shared(name, run, main, runs[main], manifest)
+        tables = run.words is None and runs[main].words is None
+        check_shared(name, run.recipe, main, recipe, manifest, tables)
+        check_run_encoder(name, run.encoder, run.recipe)
     exported: dict[str, ExportedExpert] = {}
     for name, part in experts.items():
         if name in ensembles:
@@ -215,7 +224,7 @@ def export_runs(
             exported[name] = ExportedExpert(own.network, _DENOISES[own.recipe.kind], _WRAPPERS, own.words)
     made: Any
     if autoencoder is not None:
-        _check_encoded_by(autoencoder, decoder.folder, recipe)
+        check_encoded_by(autoencoder, decoder.folder, recipe, manifest)
         made = autoencoder
     else:
         made = runs["decoder"].network if "decoder" in runs else ensembles["decoder"].module("decoder")
@@ -266,22 +275,6 @@ def _export_published(
     )
 
 
-def _check_encoded_by(autoencoder: Autoencoder, folder: Path, recipe: Recipe) -> None:
-    """Refuse an autoencoder that gives other latents than the recipe's; its decoder may be another."""
-    named = recipe.codec.options.get("folder")
-    if named is not None and Path(named).resolve() == folder.resolve():
-        return
-    if (
-        named is None
-        or not is_autoencoder_folder(named)
-        or not autoencoder.encodes_as(Autoencoder.load(named))
-    ):
-        raise InputError(
-            f"decoder {folder}: the latents of the recipes were encoded by {named or recipe.codec.name}; name the folder of "
-            "that autoencoder, or of one that was trained on with its encoder fixed"
-        )
-
-
 def _table(
     exported: Mapping[str, ExportedExpert],
     ensembles: Mapping[str, EnsembleFolder],
@@ -295,35 +288,6 @@ def _table(
     if isinstance(found, EmbeddingTable):
         return found
     return next(iter(ensembles.values())).text_encoder()
-
-
-def _check_shared(name: str, run: FinishedRun, main: str, first: FinishedRun, manifest: Manifest) -> None:
-    other, recipe = run.recipe, first.recipe
-    same = key_of(other.data, other.codec) == key_of(recipe.data, recipe.codec)
-    if not same and not _one_space(other, recipe, manifest):
-        raise InputError(
-            f"the {name} run was trained on other latents than the {main} run: export runs of one encoding, or of encodings "
-            "whose data.statistics are shared"
-        )
-    tables = run.words is None and first.words is None
-    if other.kind != "decoder" and (
-        other.schedule != recipe.schedule or (tables and other.text != recipe.text)
-    ):
-        raise InputError(
-            f"the {name} and the {main} run differ in schedule or text: export runs that share both"
-        )
-
-
-def _one_space(other: Recipe, recipe: Recipe, manifest: Manifest) -> bool:
-    """Whether latents of other data are those of the same space, and clips of the same length and rate."""
-    if other.data.latents == recipe.data.latents:  # of other settings than the folder's
-        return False
-    own, its = buckets_of(recipe.data)[0], buckets_of(other.data)[0]
-    if other.codec != recipe.codec or its.size != own.size:
-        return False
-    length = (its.frames, other.data.fps) == (own.frames, recipe.data.fps)
-    theirs = load_manifest(Path(other.data.latents))
-    return (other.kind == "image" or length) and (theirs.mean, theirs.std) == (manifest.mean, manifest.std)
 
 
 def _keeps(part: Part, name: str, folder: EnsembleFolder) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from jvid.documents import check_same
 from jvid.errors import InputError
 from jvid_training.data.clips import ClipFile
+from jvid_training.data.encoder_weights import check_same_encoder, encoder_digest
 from jvid_training.data.manifest import Manifest, Sequence, key_of, load_manifest
 from jvid_training.jobs.ranks import Ranks
 from jvid_training.recipe import CodecChoice, Data
@@ -37,8 +38,11 @@ def some(names: Iterable[str]) -> str:
     return ", ".join(first) + (f" and {more} more" if more > 0 else "")
 
 
-def shared_statistics(data: Data, key: dict[str, Any]) -> Manifest | None:
-    """The manifest whose mean and deviation are taken, if one is named; it has to be of the same autoencoder and size."""
+def shared_statistics(data: Data, key: dict[str, Any], encoder: str) -> Manifest | None:
+    """The manifest whose mean and deviation are taken, if one is named; it has to be of the same autoencoder and size.
+
+    ``encoder`` is the digest of the autoencoder's weights.
+    """
     if not data.statistics:
         return None
     if not data.normalise:
@@ -51,12 +55,29 @@ def shared_statistics(data: Data, key: dict[str, Any]) -> Manifest | None:
     for name, own, theirs in parts:
         check_same({name: theirs}, {name: own}, f"data.statistics: {data.statistics} holds other latents",
                    "name latents of the same autoencoder and size, or leave it out")  # fmt: skip
+    check_same_encoder(
+        other.encoder,
+        encoder,
+        f"data.statistics: {data.statistics} holds latents of other weights than the codec's now",
+        "encode those latents again, too",
+    )
     return other
 
 
 def check_encoded(manifest: Manifest, data: Data, codec: CodecChoice) -> None:
     """Refuse latents that were encoded from other data, with other settings or by another autoencoder than a recipe's."""
     check_same(manifest.key, key_of(data, codec), f"{data.latents} holds latents of other settings", REMEDY)
+    check_encoder(manifest, data, codec)
+
+
+def check_encoder(manifest: Manifest, data: Data, codec: CodecChoice) -> None:
+    """Refuse latents of other weights than the codec's folder holds now: it was written again since."""
+    check_same_encoder(
+        manifest.encoder,
+        encoder_digest(codec),
+        f"{data.latents} holds latents of other weights than the codec {codec.name!r} has now",
+        f"delete {data.latents} and encode again, or put the former weights back",
+    )
 
 
 def check_captions(manifest: Manifest, files: list[ClipFile]) -> None:

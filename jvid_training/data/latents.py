@@ -28,6 +28,7 @@ from jvid_training.data.blocks import Alone, Block, BlockEncoder, read_block
 from jvid_training.data.checks import REMEDY, check_captions, check_encoded, shared_statistics, some
 from jvid_training.data.clips import ClipFile
 from jvid_training.data.encoder import FrameEncoder
+from jvid_training.data.encoder_weights import check_same_encoder, encoder_digest
 from jvid_training.data.manifest import Manifest, key_of, load_manifest, save_manifest
 from jvid_training.data.sequences import Sequence as Encoded
 from jvid_training.data.sequences import Sequences
@@ -156,7 +157,7 @@ def _begin(
     if (folder / "manifest.json").is_file():
         return None
     clean(folder, locked=True)
-    key, before = key_of(data, codec), folder / "key.json"
+    key, encoder, before = key_of(data, codec), encoder_digest(codec), folder / "key.json"
     what = "what `jvid encode` wrote", "give data.latents another folder"
     if (
         before.is_file()
@@ -168,14 +169,21 @@ def _begin(
             remove(path)
     if before.is_file():
         unfinished = f"{folder} holds an unfinished encoding of other settings"
-        check_same(read_json(before, *what), key, unfinished, REMEDY)
+        then = read_json(before, *what)
+        check_same_encoder(
+            str(then.pop("encoder", "")) if isinstance(then, dict) else "",
+            encoder,
+            f"{folder} holds an unfinished encoding by other weights than the codec {codec.name!r} has now",
+            REMEDY,
+        )
+        check_same(then, key, unfinished, REMEDY)
     actors = sorted({file.actor for file in files})
     if unknown := sorted(set(data.holdout) - set(actors)):
         raise InputError(
             f"data.holdout: no clip of {some(unknown)}; {data.holdout_by or 'actor'}s are {some(actors)}"
         )
-    shared_statistics(data, key)
-    write_json(before, key)
+    shared_statistics(data, key, encoder)
+    write_json(before, {**key, "encoder": encoder} if encoder else key)
     finished = sorted(folder.glob("shard-*.json"))
     done = {clip for path in finished for clip in read_block(path).clips}
     number = max((int(path.stem.rpartition("-")[2]) for path in finished), default=-1) + 1
@@ -186,7 +194,7 @@ def _begin(
 
 def _finish(folder: Path, data: Data, codec: CodecChoice, files: Sequence[ClipFile]) -> None:
     """Write the manifest of all blocks."""
-    key = key_of(data, codec)
+    key, encoder = key_of(data, codec), encoder_digest(codec)
     place = {file.name: number for number, file in enumerate(files)}
     records = [read_block(path) for path in sorted(folder.glob("shard-*.json"))]
     if lost := sorted(place.keys() - {clip for record in records for clip in record.clips}):
@@ -204,14 +212,14 @@ def _finish(folder: Path, data: Data, codec: CodecChoice, files: Sequence[ClipFi
             f"no clip is left to train on: {len(skipped)} skipped, holdout {', '.join(data.holdout) or 'empty'}"
             + (f"; the first: {next(iter(skipped.values()))}" if skipped else "")
         )
-    shared = shared_statistics(data, key)
+    shared = shared_statistics(data, key, encoder)
     mean, std = (shared.mean, shared.std) if shared is not None else _statistics(folder, train)
     if not data.normalise:
         mean, std = (0.0,) * len(mean), (1.0,) * len(std)
     windows = _windows(data, [sequence for _, sequence, _ in rows])
     manifest = Manifest(
         key=key, mean=mean, std=std, skipped=skipped, fps=data.fps, frames=max(bucket.frames for bucket in windows),
-        holdout=data.holdout, buckets=windows if is_bucketed(data) else (),
+        holdout=data.holdout, encoder=encoder, buckets=windows if is_bucketed(data) else (),
         shards={name: rows for record in records for name, rows in record.shards.items()},
         sequences=Sequences.of(sequence for _, sequence, _ in rows),
     )  # fmt: skip

@@ -73,6 +73,8 @@ class _Head:
     """Digest of each file of rows, by its name without the ending; none in format 1."""
     buckets: tuple[Bucket, ...] = attrs.field(default=(), kw_only=True)
     """That the sequences are of, their frames those of latents; none where the recipe states none."""
+    encoder: str = attrs.field(default="", kw_only=True)
+    """Digest of the weights that encoded (`jvid_training.data.encoder_weights`); "" where it is not known."""
 
 
 @attrs.frozen

@@ -16,6 +16,7 @@ from torch import Tensor
 from jvid.errors import InputError
 from jvid.media.clips import pictures
 from jvid_models.paths import below_shared
+from jvid_training.data.checks import some
 from jvid_training.data.clips import MEDIA, actor_of, files_below
 from jvid_training.data.crop import apply_crop, centre_crop
 from jvid_training.data.windows import Split
@@ -34,12 +35,13 @@ class Pictures:
             )
         self.data = data
         self.root = below_shared(data.root)
-        self.files = [
-            path for path in _media(self.root) if _held_out(path, self.root, data) == (split == "holdout")
-        ]
+        every = _media(self.root)
+        self.files = [path for path in every if _held_out(path, self.root, data) == (split == "holdout")]
         if not self.files:
+            folders = sorted({name for path in every for name in path.relative_to(self.root).parts[:-1]})
             raise InputError(
-                f"{self.root}: the {split} split is empty; set data.holdout to some of its folders or actors, not to all"
+                f"{self.root}: the {split} split is empty; data.holdout is {some(data.holdout) or 'empty'}, expected some of the "
+                f"folders ({some(folders) or 'there is none'}) or actors, and not all"
             )
 
     def __len__(self) -> int:

@@ -66,9 +66,7 @@ def load_text(manifests: Iterable[Manifest], data: Data, text: Text) -> Embeddin
         return stored
     encoder = _encoder(sentences, text)
     if isinstance(encoder, Words):
-        encoder.vocabulary.rows(
-            sentences
-        )  # an unknown word is an error of today, not of the step that draws it
+        _check_words(encoder, sentences, data, text)
         return encoder
     return EmbeddingTable(sentences, torch.cat(list(_embedded(encoder, sentences, data))))
 
@@ -91,9 +89,20 @@ def encode_text(
         return len(sentences)
     encoder = _encoder(sentences, text)
     if isinstance(encoder, Words):
+        _check_words(encoder, sentences, data, text)
         return 0
     save_embeddings(Path(data.latents), text, sentences, _embedded(encoder, sentences, data), advance)
     return len(sentences)
+
+
+def _check_words(encoder: Words, sentences: list[str], data: Data, text: Text) -> None:
+    """An unknown word of a caption is an error of today, not of the step that draws it."""
+    try:
+        encoder.vocabulary.rows(sentences)
+    except InputError as error:
+        named = text.options.get("vocabulary")
+        remedy = f"; text.options.vocabulary is {named}, name a file that has all words" if named else ""
+        raise InputError(f"captions of {data.latents}: {error}{remedy}") from None
 
 
 def _encoder(sentences: list[str], text: Text) -> Any:

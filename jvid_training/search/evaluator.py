@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from jvid.ensemble.canonical import canonical
+from jvid.errors import InputError
 from jvid.files import read_json, remove, write_json
 from jvid.strategy.strategy import Strategy
 from jvid_training.search.cost import Prices, prices_of
@@ -86,7 +87,10 @@ class Evaluator:
         from jvid_training.generation.run import usual_prompts
 
         if self.study.prompt_file:
-            return read_lines(Path(self.study.prompt_file))
+            try:
+                return read_lines(Path(self.study.prompt_file))
+            except InputError as error:
+                raise InputError(f"study.prompt_file: {error}") from None
         if self.study.prompts or self.ensemble.prompts:
             return self.study.prompts or usual_prompts(self.ensemble)
         return captions_of(self.reference) or usual_prompts(self.ensemble)

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from jvid.documents import check_same, differences
+from jvid_training.data.encoder_weights import check_same_encoder
 from jvid_training.recipe import Optimiser, Samples, structure_recipe, to_document
 
 __all__ = ["MAY_CHANGE", "changes_of"]
@@ -27,7 +28,7 @@ MAY_CHANGE = {
 
 
 def changes_of(
-    path: Path, state: dict[str, Any], recipe: dict[str, Any], words: dict[str, Any] | None
+    path: Path, state: dict[str, Any], recipe: dict[str, Any], words: dict[str, Any] | None, encoder: str = ""
 ) -> list[Any]:
     """The changes of a run's recipe on the way to ``recipe``, the last ones from the checkpoint's.
 
@@ -36,9 +37,10 @@ def changes_of(
         state: of the checkpoint.
         recipe: as plain data.
         words: the vocabulary of the run, if it has one.
+        encoder: digest of the weights that encoded its latents; "" where it is not known.
 
     Raises:
-        InputError: the checkpoint is of another recipe, or of other words.
+        InputError: the checkpoint is of another recipe, of other words, or of latents of other weights.
     """
     # Structured first: a key that is newer than the checkpoint gets its default.
     before = to_document(structure_recipe(state["recipe"], f"{path / 'state.json'}"))
@@ -53,6 +55,12 @@ def changes_of(
     )
     remedy = "give `out` another folder, or restore its vocabulary"
     check_same(state.get("text"), words, f"{path} was trained on other words", remedy)
+    check_same_encoder(
+        str(state.get("encoder", "")),
+        encoder,
+        f"{path} was trained on latents of other weights of the autoencoder",
+        "give `out` another folder, or delete it",
+    )
     earlier = list(state.get("changes", []))
     changed = differences(*({**each, "out": None} for each in (then, now)))
     return [*earlier, {"step": state["step"], "keys": changed}] if changed else earlier

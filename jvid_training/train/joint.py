@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from jvid.documents import check_same
 from jvid.errors import InputError
+from jvid_training.data.encoder_weights import check_same_encoder
 from jvid_training.data.manifest import Manifest, load_manifest
 from jvid_training.data.streams import generator
 from jvid_training.data.windows import HELD_OUT_STEP, Windows
@@ -57,6 +58,12 @@ def manifests_of(recipe: Recipe, main: Manifest) -> tuple[Manifest, ...]:
         here,
         f"training.stills: {folder} is of another latent space",
         "encode both with one autoencoder, and data.statistics",
+    )
+    check_same_encoder(
+        manifest.encoder,
+        main.encoder,
+        f"training.stills: {folder} holds latents of other weights than {recipe.data.latents}",
+        "encode both with one autoencoder",
     )
     return main, manifest
 

@@ -44,6 +44,7 @@ class Saver:
     Args:
         recipe: of the run.
         words: the vocabulary of the run, if it has one.
+        encoder: digest of the weights that encoded its latents; "" where it is not known.
         ranks: this process in its job.
         network: the module that owns the parameters, on its device.
         sharded: whether it is sharded.
@@ -55,13 +56,14 @@ class Saver:
         self,
         recipe: Recipe,
         words: dict[str, Any] | None,
+        encoder: str,
         ranks: Ranks,
         network: nn.Module,
         sharded: bool,
         average: Average,
         optimizer: torch.optim.Optimizer,
     ) -> None:
-        self._recipe, self._words, self._ranks = recipe, words, ranks
+        self._recipe, self._words, self._encoder, self._ranks = recipe, words, encoder, ranks
         self._network, self._average, self._optimizer = network, average, optimizer
         self._out, self._sharded = Path(recipe.out), sharded
         self._shared = is_shared(self._out, ranks)
@@ -85,6 +87,7 @@ class Saver:
             "updates": self._average.updates,
             "recipe": to_document(self._recipe),
             "text": self._words,
+            "encoder": self._encoder,
             "changes": self.changes,
         }
         self._background.wait()  # before another copy takes memory
@@ -193,7 +196,7 @@ class Saver:
         own = {group: set(tensors) for group, tensors in self._tensors().items()}
 
         def read(path: Path, state: dict[str, Any]) -> tuple[list[Any], dict[str, dict[str, Tensor]]]:
-            changes = changes_of(path, state, to_document(self._recipe), self._words)
+            changes = changes_of(path, state, to_document(self._recipe), self._words, self._encoder)
             sharded = is_sharded(path)
             tensors = {} if sharded else read_tensors(path)
             held = stored_names(path) if sharded else tensors

@@ -54,6 +54,12 @@ class Setup:
         """The encoder of known words, without its weights: its numbers mean something in its vocabulary alone."""
         return self.text.config if isinstance(self.text, Words) else None
 
+    @property
+    def encoder(self) -> str:
+        """The digest of the weights that encoded the latents; "" where it is not known, or there are none."""
+        source = self.sources["train"]
+        return source.manifest.encoder if isinstance(source, Windows) else ""
+
 
 def accelerator_of(recipe: Recipe) -> Accelerator:
     """The processes of the job, connected."""

@@ -106,6 +106,7 @@ class _Run:
         self.saver = Saver(
             recipe,
             self.setup.words,
+            self.setup.encoder,
             self.ranks,
             self.bare,
             self.parallel.sharded,
@@ -253,6 +254,7 @@ class _Run:
                 "precision": self.precision.name,
                 "torch": torch.__version__,
                 "text": self.setup.words,
+                "encoder": self.setup.encoder,
                 "skipped": self.guard.skipped,
                 "changes": self.saver.changes,
             }

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,14 @@ from jvid.cli import main
 from jvid.media import read_metadata
 from tests.docs.test_readme import blocks
 from tests.installed import ROOT
-from tests.training_tools import few_held_out_samples, walker, write_clip
+from tests.training_tools import few_held_out_samples, walker, write_clip, write_recipe
 
 PAGE = ROOT / "docs" / "two-experts.md"
+TEXT = PAGE.read_text(encoding="utf-8")
 FILES = dict(
     re.findall(
         r"(?ms)^`([\w.]+)` [^\n]*\n(?:[^\n]+\n)*\n```(?:toml|json)\n(.*?)^```$",
-        PAGE.read_text(encoding="utf-8"),
+        TEXT.split("\n## Commands")[0],
     )
 )
 
@@ -70,8 +72,8 @@ def test_the_recipes_and_commands_make_an_ensemble_and_a_table(
     assert sorted(FILES) == ["autoencoder.toml", "clips.toml", "frames.toml", "mixture.json", "study.toml"]
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    (block,) = blocks(PAGE, "shell")
-    first, joined, *commands = [line.removeprefix("$ ") for line in block.splitlines()]
+    block, tried = blocks(PAGE, "shell")
+    first, joined, *commands = [line.removeprefix("$ ") for line in (block + tried).splitlines()]
     assert first == "export JVID_SHARED=$PWD"
     monkeypatch.setenv("JVID_SHARED", str(tmp_path))
     subprocess.run(["sh", "-c", joined], check=True)
@@ -87,3 +89,16 @@ def test_the_recipes_and_commands_make_an_ensemble_and_a_table(
     assert (tmp_path / "compared.png").is_file()
     table = json.loads((tmp_path / "runs/study/ablation-1-clips-seed-0.json").read_text())
     assert [row["label"] for row in table["rows"]] == ["clips alone", "frames alone", "mixture"]
+    sweep, noise, control = re.findall(r"(?ms)^```toml\n(.*?)^```$", TEXT.split("## What to change first")[1])
+    small_study = FILES["study.toml"].replace("num = 64", "num = 1") + sweep
+    (tmp_path / "study.toml").write_text(small_study, encoding="utf-8")
+    assert main(["sweep", "study.toml", "--trials", "1"]) == 0
+    for name, lines in (
+        ("frames", noise),
+        ("clips", noise.replace('"frames"', '"clips"')),
+        ("clips", control),
+    ):
+        recipe = tomllib.loads(FILES[f"{name}.toml"]) | {"name": "more", "out": "runs/more"}
+        for section, values in tomllib.loads(lines).items():
+            recipe[section] = {**recipe.get(section, {}), **values}
+        assert main(["train", str(write_recipe(tmp_path / "more.toml", recipe)), "--dry-run"]) == 0, lines

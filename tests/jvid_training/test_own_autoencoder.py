@@ -28,8 +28,11 @@ FACTOR = 4
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_own(tmp_path_factory.mktemp("own"))
+
+
+def make_own(folder: Path) -> Path:
     """A random codec of 6 channels, two encodings that share statistics, and a run of one step on each."""
-    folder = tmp_path_factory.mktemp("own")
     torch.manual_seed(0)
     own = Autoencoder(
         "AutoencoderKL", latent_channels=6, block_out_channels=[4, 4, 8], layers_per_block=1, norm_num_groups=2,

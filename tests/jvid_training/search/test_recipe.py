@@ -21,7 +21,7 @@ def test_prompts_of_a_file_are_the_studys(tmp_path: Path) -> None:
     assert Evaluator(study).prompts == ("a red block", "a blue block")
     with pytest.raises(InputError, match=r"study\.prompts beside study\.prompt_file"):
         structure_study(document(tmp_path, study={"prompt_file": path}))
-    with pytest.raises(InputError, match="nowhere"):
+    with pytest.raises(InputError, match=r"study\.prompt_file: cannot read .*nowhere"):
         _ = Evaluator(attrs.evolve(study, prompt_file=str(tmp_path / "nowhere"))).prompts
     with pytest.raises(InputError, match=r"study\.actors"):
         structure_study(document(tmp_path, study={"actors": "eve"}))

@@ -207,7 +207,10 @@ def test_an_autoencoder_learns_and_its_latents_have_unit_scale(folder: Path, tmp
         ({"training": {"patch": 32}}, "training.patch: got 32, expected at most data.size, 16"),
         ({"training": {"checkpointing": True}}, "training.checkpointing: only UNets .* not the autoencoder"),
         ({"data": {"root": "/nowhere"}}, "no folder of images or clips at /nowhere"),
-        ({"data": {"holdout": ["zoe"]}}, "the holdout split is empty"),
+        (
+            {"data": {"holdout": ["zoe"]}},
+            r"empty; data\.holdout is zoe, expected some of the folders \(test, train\)",
+        ),
     ],
 )
 def test_bad_input_is_one_line(folder: Path, tmp_path: Path, capsys, change, message) -> None:

@@ -20,7 +20,7 @@ from jvid_models.ensembles.folder import EnsembleFolder
 from jvid_models.words import Words
 from jvid_training.data.latents import encode
 from jvid_training.data.manifest import load_manifest
-from jvid_training.data.prompts import load_text
+from jvid_training.data.prompts import encode_text, load_text
 from jvid_training.data.streams import generator
 from jvid_training.data.windows import Windows
 from jvid_training.export import Part, export_runs, read_run
@@ -244,8 +244,10 @@ def test_bad_text_before_the_first_step(runs: Path, tmp_path: Path) -> None:
     recipe = recipe_of(runs, "video", "never", LEARNT)
     (tmp_path / "words.txt").write_text("a block walks\nthe red block, which waits")
     small = attrs.evolve(recipe.text, options={"vocabulary": str(tmp_path / "words.txt")})
-    with pytest.raises(InputError, match="unknown word 'blue' in prompt"):
-        load_text([manifest], recipe.data, small)
+    message = r"captions of .*latents: unknown word 'blue' in prompt .*; text\.options\.vocabulary is .*words\.txt, name a file"
+    for each in (load_text, encode_text):
+        with pytest.raises(InputError, match=message):
+            each([manifest], recipe.data, small)
     wide = attrs.evolve(recipe.text, options={"width": 32})  # of the words of the data's own captions
     with pytest.raises(InputError, match=r"network\.text_width: got 16, expected the text encoder's 32"):
         train(attrs.evolve(recipe, text=wide))
