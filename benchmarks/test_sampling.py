@@ -1,7 +1,7 @@
 """One clip from the command line, start to finish: imports, weights, steps, decoding, encoding to mp4.
 
 actions-64     16 frames, guidance 2, the paper's strategy at 64 pixels, 50 steps      at most 30 s and 2 GB on two cores
-sprites-64     8 frames, the recommended strategy, 16 steps                            at most 6 s and 1 GB on two cores
+sprites-64     8 frames, the recommended strategy, 8 steps                             at most 6 s and 1 GB on two cores
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import typer
 from jvid.cli.devices import Device, Dtype, Offloading, Threads, check_dtype, check_offload
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
+from jvid.cli.imports import import_torch
 from jvid.cli.strategies import PANEL, StrategyOptions, check_overlap, labelled
 from jvid.cli.summary import AsJson, print_json
 from jvid.errors import InputError, located
@@ -80,6 +81,7 @@ def compare(
     Without --strategy or --paper, the ensemble's recommended strategy is compared with its experts. Options that change a
     strategy change every one.
     """
+    import_torch()
     from jvid.cli.progress import steps_bar
     from jvid.files import check_apart
     from jvid.machine.device import prepare

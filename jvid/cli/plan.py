@@ -13,6 +13,7 @@ import typer
 from jvid.cli.devices import Device
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
+from jvid.cli.imports import import_torch
 from jvid.cli.replaying import PlanFile, check_alone
 from jvid.cli.strategies import StartOptions, StrategyOptions, check_overlap
 from jvid.cli.summary import AsJson, print_json
@@ -70,6 +71,7 @@ def plan(
     as it is; it is checked against an ensemble where one is named. Weights are read with --time alone, and where a
     pipeline's shapes depend on their values, with a warning.
     """
+    import_torch()
     from jvid import paper
     from jvid.ensemble.compose import Composition
     from jvid.files import check_apart, check_file

@@ -12,6 +12,7 @@ from jvid.cli.batches import Batch, Memory
 from jvid.cli.devices import Device, Dtype, Offloading, Threads, check_dtype, check_offload
 from jvid.cli.ensembles import EnsembleOptions, default_source
 from jvid.cli.groups import expanded
+from jvid.cli.imports import import_torch
 from jvid.cli.prompts import PromptFile, clips_of
 from jvid.cli.replaying import PlanFile, check_alone
 from jvid.cli.strategies import StartOptions, StrategyOptions, check_overlap
@@ -97,6 +98,7 @@ def sample(
     Several clips go into one sheet or one file of latents, and into wave-0.mp4, wave-1.mp4, ... where they play.
     Strategy, seeds and versions are stored in each file's metadata.
     """
+    import_torch()
     from jvid.cli.progress import steps_bar
     from jvid.core.plan import Plan
     from jvid.ensemble.compose import Composition

@@ -51,3 +51,26 @@ def test_the_names_of_heavy_libraries_are_those_of_modules() -> None:
     import diffusers.models.unets.unet_2d_condition  # noqa: F401
 
     assert {"diffusers", "scipy", "sympy", "torch._dynamo", "huggingface_hub"} <= sys.modules.keys()
+
+
+IMPORT = """
+import gc, sys
+{before}
+from jvid.cli.imports import import_torch
+import_torch()
+found = gc.isenabled(), gc.get_freeze_count() > 100_000, "torch" in sys.modules
+count = gc.get_freeze_count()
+import_torch()
+print(*found, gc.get_freeze_count() == count)
+"""
+
+
+def test_torch_is_imported_without_collections_once(tmp_path: Path) -> None:
+    """Its objects are set aside; a collector that was off stays off, and a torch that is there is left alone."""
+    for before, expected in (
+        ("", "True True True True"),
+        ("gc.disable()", "False True True True"),
+        ("import torch", "True False True True"),
+    ):
+        done = run("-c", IMPORT.format(before=before), path=tmp_path)
+        assert done.stdout.split() == expected.split(), (before, done.stderr)
