@@ -1,9 +1,10 @@
 """The frame distance of two sets with one frame of each clip, and how many times the second is as far as the first.
 
-    python recipes/sprites-64/one_frame.py FEATURES/REAL FEATURES/FIRST FEATURES/SECOND
+    python recipes/sprites-64/one_frame.py FEATURES/REAL SETS/FIRST SETS/SECOND
 
-FEATURES is a folder of a study's features, such as runs/sprites-64/study-report/features/attributes-d3cd855fcb5da8c4; folders in
-it have the keys of the sets, and the one with the most clips is the reference.
+FEATURES is a folder of a study's features, such as runs/sprites-64/study-report/features/attributes-d3cd855fcb5da8c4; the folder
+in it with the most clips is the reference. SETS is the study's folder of sets, where set.json has the strategy of each. Features
+are those of the set's clips; a folder of features may be given itself.
 
 A Frechet distance falls with the number of independent samples. Frames of one clip are not independent: those of a clip that
 flickers are more so than those of a coherent one. One frame of each clip gives both sides as many.
@@ -21,6 +22,7 @@ from exits import reporting
 from jvid.errors import InputError
 from jvid.media.arrays import mapped_array
 from jvid_training.evaluation.statistics import Moments, frechet_distance, moments_of
+from jvid_training.generation import ClipSet
 
 DRAWS = 24
 _ROUNDING = 1e-9
@@ -31,12 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     """0; 2 with a line on standard error where the input does not fit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("reference", type=Path, help="folder of the features of the real clips")
-    parser.add_argument("first", type=Path, help="of a set")
-    parser.add_argument("second", type=Path, help="of a set of the same prompts and seeds")
+    parser.add_argument("first", type=Path, help="folder of a set, or of its features")
+    parser.add_argument("second", type=Path, help="of the same prompts and seeds")
     parser.add_argument("-n", "--resamples", type=int, default=200, help="of the clips, for the interval")
     options = parser.parse_args(arguments)
     real = moments_of(_features(options.reference))
-    first, second = _features(options.first), _features(options.second)
+    beside = options.reference.parent
+    first, second = (_features(_of_set(each, beside)) for each in (options.first, options.second))
     if first.shape[:2] != second.shape[:2]:
         clips, frames = ("{} clips of {} frames".format(*each.shape[:2]) for each in (second, first))
         raise InputError(
@@ -67,6 +70,11 @@ def main(arguments: list[str] | None = None) -> int:
         f"({low:.3f} to {high:.3f} over {options.resamples} resamples of the clips)"
     )
     return 0
+
+
+def _of_set(folder: Path, beside: Path) -> Path:
+    """Where the features of a set are; any other folder is one of features."""
+    return beside / ClipSet.open(folder).fingerprint[:32] if (folder / "set.json").is_file() else folder
 
 
 def _features(folder: Path) -> np.ndarray:

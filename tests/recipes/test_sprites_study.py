@@ -16,6 +16,7 @@ from PIL import Image
 from jvid import paper
 from jvid.ensemble.source import Source
 from jvid.strategy.strategy import Strategy
+from jvid_training.generation import generate
 from jvid_training.recipe import load_recipe, to_document
 from jvid_training.search.recipe import load_study
 from jvid_training.train.networks import build_network
@@ -202,6 +203,29 @@ def test_ends_are_the_clips_nearest_to_their_true_clips_and_the_farthest(
     made.labels = ("another", *real.labels[1:])
     assert ends.main([*words, "1"]) == 2
     assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_features_of_a_set_are_found_beside_the_reference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import one_frame
+
+    source = Source(experts={"any": "gaussian:schedule=cosine"}, codec="pixels", shape=(3, 2, 8, 8), fps=4.0)
+    made = generate(tmp_path / "sets/one", num=2, ensemble=source, prompts=["a"])
+    real = np.random.default_rng(0).normal(size=(9, 2, 3))
+    for name, features in (("real", real), (made.fingerprint[:32], real[:2] + 1), ("other", real[:2] + 2)):
+        (tmp_path / "features" / name).mkdir(parents=True)
+        np.save(tmp_path / "features" / name / "features.npy", features)
+    folders = tmp_path / "features/real", tmp_path / "sets/one", tmp_path / "features/other"
+    assert one_frame.main([*map(str, folders), "-n", "2"]) == 0
+    found = capsys.readouterr().out
+    assert (
+        one_frame.main(
+            [str(folders[0]), str(folders[0].parent / made.fingerprint[:32]), str(folders[2]), "-n", "2"]
+        )
+        == 0
+    )
+    assert capsys.readouterr().out == found
 
 
 def test_one_frame_of_each_clip_gives_both_sets_as_many_samples(
