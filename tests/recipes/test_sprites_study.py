@@ -9,10 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from PIL import Image
 
+import jvid
 from jvid import paper
 from jvid.ensemble.source import Source
 from jvid.strategy.strategy import Strategy
@@ -76,13 +78,15 @@ def test_controls_and_the_decoder_differ_in_what_they_state() -> None:
 
 
 def test_studies_name_strategies_that_compose_with_their_experts() -> None:
-    ablation, sweep, report, planned = (
-        load_study(RECIPE / f"{name}.toml") for name in ("ablation", "sweep", "report", "planned")
+    ablation, sweep, report, planned, papers = (
+        load_study(RECIPE / f"{name}.toml") for name in ("ablation", "sweep", "report", "planned", "paper")
     )
     assert sweep.sweep is not None
     named = [ablation.study.strategy, *ablation.ablation.strategies.values(), *sweep.sweep.points.values()]
     named += [*planned.ablation.strategies.values(), *sweep.ablation.strategies.values()]
-    assert {*report.ablation.strategies.values()} < {*named}
+    named += report.ablation.strategies.values()
+    assert attrs.evolve(papers.study, strategy=report.study.strategy) == report.study
+    assert papers.study.strategy in named
     assert {Path(path).name for path in named} == {
         path.name for path in (RECIPE / "strategies").rglob("*.json")
     }
@@ -93,6 +97,7 @@ def test_studies_name_strategies_that_compose_with_their_experts() -> None:
     others = {
         "clips-ddpm-50": {"clips"},
         "frames-guided-15": {"frames"},
+        "frames-8-steps": {"frames"},
         "clips-long": {"clips-long"},
         "clips-joint": {"clips-joint"},
         "frames-shared-5": {"frames"},
@@ -110,7 +115,9 @@ def test_studies_name_strategies_that_compose_with_their_experts() -> None:
     prompts = [each.study.prompt_file for each in (ablation, report, planned, sweep)]
     assert prompts == [f"runs/sprites-64/{name}.txt" for name in ("report", "report", "report", "search")]
     strategies = [Strategy.load(ROOT / each.study.strategy).to_dict() for each in (report, planned)]
-    assert strategies[0] == strategies[1], "both rows have the steps and switches of the recommended strategy"
+    assert strategies[0] == strategies[1], "both rows have the steps and switches of the mixture in 16 steps"
+    recommended = Strategy.load(RECIPE / "strategies/recommended.json")
+    assert recommended == jvid.load("ensemble", "sprites-64").strategy
     mixed = Strategy.load(RECIPE / "strategies/planned/mixture.json").to_dict()
     assert json.loads(json.dumps(mixed).replace("-planned", "")) == strategies[0]
 
