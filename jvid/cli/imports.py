@@ -1,4 +1,4 @@
-"""torch's import, for commands that end soon: a third of the time of one short clip is start-up and the end of the process."""
+"""torch's import, for commands that end soon: start-up and the end of the process take most of the time of one short clip."""
 
 from __future__ import annotations
 
