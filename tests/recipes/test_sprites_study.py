@@ -78,21 +78,21 @@ def test_controls_and_the_decoder_differ_in_what_they_state() -> None:
 
 
 def test_studies_name_strategies_that_compose_with_their_experts() -> None:
-    ablation, sweep, report, planned, papers = (
-        load_study(RECIPE / f"{name}.toml") for name in ("ablation", "sweep", "report", "planned", "paper")
-    )
+    names = ("ablation", "sweep", "report", "planned", "paper", "shared-noise")
+    ablation, sweep, report, planned, papers, shared = (load_study(RECIPE / f"{name}.toml") for name in names)
     assert sweep.sweep is not None
     named = [ablation.study.strategy, *ablation.ablation.strategies.values(), *sweep.sweep.points.values()]
     named += [*planned.ablation.strategies.values(), *sweep.ablation.strategies.values()]
-    named += report.ablation.strategies.values()
+    named += [*report.ablation.strategies.values(), *shared.ablation.strategies.values()]
+    assert shared.study.strategy == report.ablation.strategies["the recommended"]
     assert attrs.evolve(papers.study, strategy=report.study.strategy) == report.study
     assert papers.study.strategy in named
     assert {Path(path).name for path in named} == {
         path.name for path in (RECIPE / "strategies").rglob("*.json")
     }
     oracle = "gaussian:schedule=scaled-linear,mean=.3,std=.5"
-    names = ("clips", "frames", "clips-long", "clips-joint", "clips-planned", "frames-planned")
-    experts = dict.fromkeys(names, oracle)
+    experts_of = ("clips", "frames", "clips-long", "clips-joint", "clips-planned", "frames-planned")
+    experts = dict.fromkeys(experts_of, oracle)
     source = Source(experts=experts, codec="pixels", shape=(3, 8, 16, 16), fps=8)
     others = {
         "clips-ddpm-50": {"clips"},
