@@ -93,7 +93,12 @@ class Evaluator:
                 raise InputError(f"study.prompt_file: {error}") from None
         if self.study.prompts or self.ensemble.prompts:
             return self.study.prompts or usual_prompts(self.ensemble)
-        return captions_of(self.reference) or usual_prompts(self.ensemble)
+        if found := captions_of(self.reference):
+            return found
+        raise InputError(
+            f"study.prompts: ensemble {self.ensemble.name!r} takes any sentence, and the reference has no captions; give some, "
+            "or study.prompt_file"
+        )
 
     @cached_property
     def fingerprint(self) -> str:

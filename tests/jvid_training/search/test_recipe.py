@@ -45,3 +45,9 @@ def test_prompts_of_an_ensemble_that_takes_any_sentence_are_the_references_capti
     stated = attrs.evolve(study, prompts=("mine",))
     assert Evaluator(stated, ensemble=any_sentence, reference=reference).prompts == ("mine",)
     assert set(Evaluator(study, ensemble=toy_ensemble(), reference=reference).prompts) <= set(PROMPTS)
+    silent = Real(12)
+    silent.labels = ("",) * 12
+    with pytest.raises(
+        InputError, match=r"study\.prompts: ensemble 'toy' takes any sentence, and the reference"
+    ):
+        _ = Evaluator(study, ensemble=any_sentence, reference=silent).prompts
