@@ -25,6 +25,7 @@ from jvid_models.networks.autoencoder import Autoencoder, is_autoencoder_folder
 from jvid_models.text import EmbeddingTable
 from jvid_models.weights import read_weights
 from jvid_models.words import Words
+from jvid_training.data.encoder_weights import digest_in
 from jvid_training.data.manifest import Manifest, load_manifest
 from jvid_training.data.prompts import load_text
 from jvid_training.export_checks import check_encoded_by, check_run_encoder, check_shared
@@ -145,7 +146,7 @@ def _read_weights(folder: Path, kinds: tuple[str, ...]) -> tuple[Recipe, Any, st
         lambda found: (
             structure_recipe(found["recipe"], "recipe"),
             found.get("text"),
-            str(found.get("encoder", "")),
+            digest_in(found),
         ),
     )
     if recipe.kind not in kinds:

@@ -29,7 +29,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
     from jvid.cli.app import command
     from jvid.cli.failures import failure
+    from jvid.cli.imports import own_process
 
+    if args is None:
+        own_process()
     given = list(sys.argv[1:] if args is None else args)
     with warnings.catch_warnings():
         _tell_warnings_in_a_line()

@@ -6,16 +6,25 @@ import atexit
 import gc
 import sys
 
-__all__ = ["import_torch"]
+__all__ = ["import_torch", "own_process"]
+
+_own = False
+
+
+def own_process() -> None:
+    """State that the process is the command's own: no other code of it needs the collector when it ends."""
+    global _own
+    _own = True
 
 
 def import_torch() -> None:
     """Import torch, and do not look for garbage among its objects: they stay until the process ends.
 
     Python's collector looks through all objects again and again while they are made, and once more when the process ends.
-    The first takes a seventh of the import, the second three quarters of the end. Nothing changes where torch is imported.
+    The first takes a seventh of the import, the second three quarters of the end. Nothing is done where torch is imported, or
+    where the process is not the command's own: frozen objects are never collected, and `__del__` of theirs is not called.
     """
-    if "torch" in sys.modules:
+    if "torch" in sys.modules or not _own:
         return
     collects = gc.isenabled()
     gc.disable()

@@ -7,6 +7,7 @@ digest, without the decoder's part: a decoder that was trained on decodes the sa
 from __future__ import annotations
 
 import hashlib
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,13 +15,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from jvid.errors import InputError
+from jvid_models.saved import weight_files
 from jvid_training.recipe import CodecChoice
 
-__all__ = ["check_same_encoder", "encoder_digest"]
+__all__ = ["check_same_encoder", "digest_in", "encoder_digest"]
 
 _DECODING = ("decoder.", "post_quant_conv.", "autoencoder.decoder.", "autoencoder.post_quant_conv.")
-_FOLDERS = (".", "vae")
-"""Where weights are in a folder that an option names: an autoencoder's own, or a pipeline's."""
 
 
 def encoder_digest(codec: CodecChoice) -> str:
@@ -30,7 +30,7 @@ def encoder_digest(codec: CodecChoice) -> str:
     """
     files = sorted({file for option in codec.options.values() for file in _files(option)})
     try:
-        return _digest(tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files))
+        return _digest(tuple(_state(file) for file in files))
     except (SafetensorError, OSError, ValueError):
         return ""
 
@@ -53,29 +53,51 @@ def check_same_encoder(then: str, now: str, what: str, remedy: str) -> None:
         )
 
 
+def digest_in(document: object) -> str:
+    """The digest of a file of JSON that may be older, or damaged: "" where there is none."""
+    found = document.get("encoder") if isinstance(document, dict) else None
+    return found if isinstance(found, str) else ""
+
+
 def _files(option: object) -> list[Path]:
+    """The files that a codec loads of what an option names: a file, an autoencoder's folder, or a pipeline's."""
     if not isinstance(option, str) or not option:
         return []
     path = Path(option)
     try:
-        if path.is_dir():
-            return [file for folder in _FOLDERS for file in (path / folder).glob("*.safetensors")]
-        return [path] if path.suffix == ".safetensors" and path.is_file() else []
+        if not path.is_dir():
+            return [path] if path.suffix == ".safetensors" and path.is_file() else []
+        folder = path / "vae" if (path / "vae").is_dir() else path
+        try:
+            return weight_files(folder)
+        except InputError:  # of another form, such as an encoder and a decoder apart
+            return [
+                file
+                for file in folder.glob("*.safetensors")
+                if file.is_file() and not file.name.startswith(".") and "decoder" not in file.stem
+            ]
     except (OSError, ValueError):  # an option that is no path
         return []
 
 
+def _state(file: Path) -> tuple[str, ...]:
+    """What tells whether a file is still the same one."""
+    found = file.stat()
+    return str(file), *map(str, (found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size))
+
+
 @lru_cache(maxsize=64)
-def _digest(files: tuple[tuple[str, int, int], ...]) -> str:
-    """Of files, each with the time and the size that tell whether it is still the same one."""
+def _digest(files: tuple[tuple[str, ...], ...]) -> str:
+    """Of the tensors by name, in whichever file each is."""
     found = hashlib.sha256()
-    some = False
-    for file, _, _ in files:
-        with safe_open(file, framework="pt") as tensors:
-            for name in sorted(tensors.keys()):
-                if name.startswith(_DECODING):
-                    continue
-                tensor, some = tensors.get_tensor(name), True
-                found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                found.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
-    return found.hexdigest() if some else ""
+    with ExitStack() as opened:
+        tensors = {}
+        for file, *_ in files:
+            content = opened.enter_context(safe_open(file, framework="pt"))
+            names = content.keys()  # no dictionary: it cannot be iterated itself
+            tensors |= {name: content for name in names if not name.startswith(_DECODING)}
+        for name in sorted(tensors):
+            tensor = tensors[name].get_tensor(name)
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            found.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest() if tensors else ""

@@ -28,7 +28,7 @@ from jvid_training.data.blocks import Alone, Block, BlockEncoder, read_block
 from jvid_training.data.checks import REMEDY, check_captions, check_encoded, shared_statistics, some
 from jvid_training.data.clips import ClipFile
 from jvid_training.data.encoder import FrameEncoder
-from jvid_training.data.encoder_weights import check_same_encoder, encoder_digest
+from jvid_training.data.encoder_weights import check_same_encoder, digest_in, encoder_digest
 from jvid_training.data.manifest import Manifest, key_of, load_manifest, save_manifest
 from jvid_training.data.sequences import Sequence as Encoded
 from jvid_training.data.sequences import Sequences
@@ -170,12 +170,16 @@ def _begin(
     if before.is_file():
         unfinished = f"{folder} holds an unfinished encoding of other settings"
         then = read_json(before, *what)
+        earlier = digest_in(then)
         check_same_encoder(
-            str(then.pop("encoder", "")) if isinstance(then, dict) else "",
+            earlier,
             encoder,
             f"{folder} holds an unfinished encoding by other weights than the codec {codec.name!r} has now",
             REMEDY,
         )
+        encoder = encoder or earlier
+        if isinstance(then, dict):
+            then.pop("encoder", None)
         check_same(then, key, unfinished, REMEDY)
     actors = sorted({file.actor for file in files})
     if unknown := sorted(set(data.holdout) - set(actors)):
@@ -192,9 +196,23 @@ def _begin(
     return [(number + k, left[first : first + size]) for k, first in enumerate(range(0, len(left), size))]
 
 
+def _same_digest(folder: Path, codec: CodecChoice) -> str:
+    """The digest that the encoding began with; weights that were written again since are refused."""
+    began = digest_in(
+        read_json(folder / "key.json", "what `jvid encode` wrote", "encode into another folder")
+    )
+    check_same_encoder(
+        began,
+        encoder_digest(codec),
+        f"the weights of the codec {codec.name!r} were written again while they encoded {folder}",
+        f"delete {folder} and encode again",
+    )
+    return began
+
+
 def _finish(folder: Path, data: Data, codec: CodecChoice, files: Sequence[ClipFile]) -> None:
     """Write the manifest of all blocks."""
-    key, encoder = key_of(data, codec), encoder_digest(codec)
+    key, encoder = key_of(data, codec), _same_digest(folder, codec)
     place = {file.name: number for number, file in enumerate(files)}
     records = [read_block(path) for path in sorted(folder.glob("shard-*.json"))]
     if lost := sorted(place.keys() - {clip for record in records for clip in record.clips}):

@@ -1,7 +1,7 @@
 """Single frames of a folder of images and clips, for the training of an autoencoder.
 
 Files are read when a frame of them is drawn: a data set of any size costs no memory. A file is held out where a folder of its
-path below the root, or its actor, is in ``data.holdout``.
+path below the root, its name, or its actor, is in ``data.holdout``.
 """
 
 from __future__ import annotations
@@ -77,5 +77,5 @@ def _media(root: Path) -> list[Path]:
 
 
 def _held_out(path: Path, root: Path, data: Data) -> bool:
-    folders = path.relative_to(root).parts[:-1]
-    return not set(folders).isdisjoint(data.holdout) or actor_of(path, data.actor) in data.holdout
+    parts = path.relative_to(root).parts
+    return not set(parts).isdisjoint(data.holdout) or actor_of(path, data.actor) in data.holdout

@@ -48,7 +48,8 @@ def check_agreement(source: ClipSource, reference: ClipSource) -> None:
 
 def captions_of(source: ClipSource) -> tuple[str, ...]:
     """The first caption of each clip, or its label, each once and shuffled by a fixed key: the first few are of all kinds."""
-    first = [texts[0] for texts in getattr(source, "captions", ())] or source.labels
+    captions = getattr(source, "captions", None) or [(label,) for label in source.labels]
+    first = [texts[0] for texts in captions if texts]
     each = sorted({text for text in first if text})
     order = np.random.Generator(np.random.Philox(0)).permutation(len(each))
     return tuple(each[index] for index in order)

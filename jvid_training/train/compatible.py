@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from jvid.documents import check_same, differences
-from jvid_training.data.encoder_weights import check_same_encoder
+from jvid_training.data.encoder_weights import check_same_encoder, digest_in
 from jvid_training.recipe import Optimiser, Samples, structure_recipe, to_document
 
 __all__ = ["MAY_CHANGE", "changes_of"]
@@ -56,7 +56,7 @@ def changes_of(
     remedy = "give `out` another folder, or restore its vocabulary"
     check_same(state.get("text"), words, f"{path} was trained on other words", remedy)
     check_same_encoder(
-        str(state.get("encoder", "")),
+        digest_in(state),
         encoder,
         f"{path} was trained on latents of other weights of the autoencoder",
         "give `out` another folder, or delete it",

@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-n", "--resamples", type=int, default=200, help="of the clips, for the interval")
     options = parser.parse_args(arguments)
     real = moments_of(_features(options.reference))
-    beside = options.reference.parent
+    beside = options.reference.resolve().parent
     first, second = (_features(_of_set(each, beside)) for each in (options.first, options.second))
     if first.shape[:2] != second.shape[:2]:
         clips, frames = ("{} clips of {} frames".format(*each.shape[:2]) for each in (second, first))

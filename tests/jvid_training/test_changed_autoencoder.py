@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from jvid.cli import main
 from jvid.errors import InputError
 from jvid_models.networks.autoencoder import Autoencoder
-from jvid_training.data.encoder_weights import encoder_digest
+from jvid_training.data import latents
+from jvid_training.data.encoder_weights import digest_in, encoder_digest
 from jvid_training.data.manifest import load_manifest
 from jvid_training.export import Part, export_runs
 from jvid_training.recipe import CodecChoice, structure_recipe
@@ -77,6 +78,58 @@ def test_the_digest_is_of_what_encodes(folder: Path, tmp_path: Path) -> None:
     for none in (tmp_path / "decoder.safetensors", tmp_path / "damaged", tmp_path / "nowhere"):
         assert digest_of(none) == ""
     assert encoder_digest(CodecChoice("taesd", {"chunk": 8, "folder": "\0", "none": None})) == ""
+
+
+def test_the_digest_is_of_the_files_that_the_codec_loads(folder: Path, tmp_path: Path) -> None:
+    """Not of what lies beside them; and neither the layout of the files nor a separate decoder counts."""
+    codec, name = tmp_path / "vae", "diffusion_pytorch_model"
+    shutil.copytree(folder / "codec", codec)
+    first = digest_of(codec)
+    weights = load_file(codec / f"{name}.safetensors")
+    save_file({"x": torch.ones(1)}, tmp_path / "pytorch_lora_weights.safetensors")
+    (codec / "._hidden.safetensors").write_bytes(b"none")
+    (codec / "folder.safetensors").mkdir()
+    (codec / "nowhere.safetensors").symlink_to("nowhere")
+    assert digest_of(codec) == digest_of(tmp_path) == first
+    (codec / f"{name}.safetensors").unlink()
+    halves = sorted(weights)[::2], sorted(weights)[1::2]
+    index = {}
+    for number, names in enumerate(halves, 1):
+        file = f"{name}-{number:05}-of-00002.safetensors"
+        save_file({each: weights[each] for each in names}, codec / file)
+        index |= dict.fromkeys(names, file)
+    (codec / f"{name}.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    assert digest_of(codec) == first
+    apart = tmp_path / "apart"
+    apart.mkdir()
+    save_file({"0.weight": torch.ones(4)}, apart / "taesd_encoder.safetensors")
+    alone = digest_of(apart)
+    save_file({"1.weight": torch.ones(4)}, apart / "taesd_decoder.safetensors")
+    assert digest_of(apart) == alone != ""
+
+
+def test_weights_that_change_within_an_encoding_are_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = document(folder, "image")
+    wanted["data"]["latents"] = str(tmp_path / "latents")
+    recipe = write_recipe(tmp_path / "image.toml", wanted)
+    finish = latents._finish
+
+    def changed(*given: Any) -> None:
+        change(folder / "codec")
+        finish(*given)
+
+    monkeypatch.setattr(latents, "_finish", changed)
+    assert main(["encode", str(recipe)]) == 2
+    assert "were written again while they encoded" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "latents/manifest.json").exists()
+
+
+@pytest.mark.parametrize("damaged", [None, 5, ["a"], {}])
+def test_a_digest_of_another_form_is_none(damaged: Any) -> None:
+    assert digest_in({"encoder": damaged}) == digest_in({}) == digest_in([]) == ""
+    assert digest_in({"encoder": "12"}) == "12"
 
 
 def test_latents_of_former_weights_are_refused(folder: Path, tmp_path: Path, capsys) -> None:

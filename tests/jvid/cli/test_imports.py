@@ -56,7 +56,8 @@ def test_the_names_of_heavy_libraries_are_those_of_modules() -> None:
 IMPORT = """
 import gc, sys
 {before}
-from jvid.cli.imports import import_torch
+from jvid.cli.imports import import_torch, own_process
+{own}
 import_torch()
 found = gc.isenabled(), gc.get_freeze_count() > 100_000, "torch" in sys.modules
 count = gc.get_freeze_count()
@@ -67,10 +68,28 @@ print(*found, gc.get_freeze_count() == count)
 
 def test_torch_is_imported_without_collections_once(tmp_path: Path) -> None:
     """Its objects are set aside; a collector that was off stays off, and a torch that is there is left alone."""
-    for before, expected in (
-        ("", "True True True True"),
-        ("gc.disable()", "False True True True"),
-        ("import torch", "True False True True"),
+    for before, own, expected in (
+        ("", "own_process()", "True True True True"),
+        ("gc.disable()", "own_process()", "False True True True"),
+        ("import torch", "own_process()", "True False True True"),
+        ("", "", "True False False True"),
     ):
-        done = run("-c", IMPORT.format(before=before), path=tmp_path)
-        assert done.stdout.split() == expected.split(), (before, done.stderr)
+        done = run("-c", IMPORT.format(before=before, own=own), path=tmp_path)
+        assert done.stdout.split() == expected.split(), (before, own, done.stderr)
+
+
+HOST = """
+from jvid.cli import main
+class Log:
+    def __init__(self):
+        self.file, self.itself = open("host.txt", "w"), self
+log = Log()
+log.file.write("the last line")
+main(["plan", "--ensemble", "sprites-64"])
+"""
+
+
+def test_a_process_that_calls_a_command_ends_as_it_would(tmp_path: Path) -> None:
+    """Its objects are collected at its end: a file that is held in a circle is flushed."""
+    assert run("-c", HOST, path=tmp_path).returncode == 0
+    assert (tmp_path / "host.txt").read_text() == "the last line"

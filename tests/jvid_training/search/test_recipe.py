@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from jvid.errors import InputError
+from jvid_training.evaluation.sources import Subset, captions_of
 from jvid_training.search.evaluator import Evaluator
 from jvid_training.search.recipe import structure_study
 from tests.search_tools import Real, document
@@ -51,3 +52,8 @@ def test_prompts_of_an_ensemble_that_takes_any_sentence_are_the_references_capti
         InputError, match=r"study\.prompts: ensemble 'toy' takes any sentence, and the reference"
     ):
         _ = Evaluator(study, ensemble=any_sentence, reference=silent).prompts
+
+
+def test_captions_of_a_source_without_any_are_its_labels() -> None:
+    subset = Subset(Real(12), lambda label, place: True)
+    assert sorted(captions_of(subset)) == ["running", "waving"]

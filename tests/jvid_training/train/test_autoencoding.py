@@ -96,14 +96,15 @@ def test_folders_are_held_out_at_any_depth(tmp_path: Path) -> None:
         "stills/held-out/b.png",
         "held-out/c.png",
         "stills/train/held-out.png",
+        "d.png",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (16, 16)).save(tmp_path / name)
     recipe = document(tmp_path)
-    recipe["data"] |= {"root": str(tmp_path), "holdout": ["held-out"]}
+    recipe["data"] |= {"root": str(tmp_path), "holdout": ["held-out", "d.png"]}
     data = structure_recipe(recipe).data
     assert [path.name for path in Pictures(data).files] == ["a.png", "held-out.png"]
-    assert [path.name for path in Pictures(data, "holdout").files] == ["c.png", "b.png"]
+    assert [path.name for path in Pictures(data, "holdout").files] == ["d.png", "c.png", "b.png"]
 
 
 def test_the_loss_is_the_equation_of_the_module(folder: Path) -> None:
