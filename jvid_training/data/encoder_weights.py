@@ -10,6 +10,7 @@ import hashlib
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -91,7 +92,7 @@ def _digest(files: tuple[tuple[str, ...], ...]) -> str:
     """Of the tensors by name, in whichever file each is."""
     found = hashlib.sha256()
     with ExitStack() as opened:
-        tensors = {}
+        tensors: dict[str, Any] = {}
         for file, *_ in files:
             content = opened.enter_context(safe_open(file, framework="pt"))
             names = content.keys()  # no dictionary: it cannot be iterated itself
