@@ -177,7 +177,7 @@ def _begin(
             f"{folder} holds an unfinished encoding by other weights than the codec {codec.name!r} has now",
             REMEDY,
         )
-        encoder = encoder or earlier
+        encoder = earlier  # what an older version began is by weights that are not known
         if isinstance(then, dict):
             then.pop("encoder", None)
         check_same(then, key, unfinished, REMEDY)

@@ -171,6 +171,11 @@ def test_encodings_of_different_weights_do_not_share_statistics(folder: Path, tm
     assert main(["encode", str(recipe)]) == 2
     error = " ".join(capsys.readouterr().err.split())
     assert "holds an unfinished encoding by other weights than the codec 'autoencoder' has now" in error
+    key = json.loads((tmp_path / "latents/key.json").read_text())
+    assert len(key.pop("encoder")) == 64
+    (tmp_path / "latents/key.json").write_text(json.dumps(key))
+    assert main(["encode", str(recipe)]) == 0
+    assert load_manifest(tmp_path / "latents").encoder == "", "an older version began it"
 
 
 def test_a_run_does_not_go_on_with_latents_of_other_weights(folder: Path, tmp_path: Path) -> None:
