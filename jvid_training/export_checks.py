@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jvid.errors import InputError
 from jvid_models.networks.autoencoder import Autoencoder, is_autoencoder_folder
-from jvid_training.data.encoder_weights import check_same_encoder, encoder_digest
+from jvid_training.data.encoder_weights import check_same_encoder, differ, encoder_digest
 from jvid_training.data.manifest import Manifest, key_of, load_manifest
 from jvid_training.recipe import Recipe
 from jvid_training.recipe_buckets import buckets_of
@@ -95,6 +95,6 @@ def _one_space(other: Recipe, recipe: Recipe, manifest: Manifest) -> bool:
         return False
     length = (its.frames, other.data.fps) == (own.frames, recipe.data.fps)
     theirs = load_manifest(Path(other.data.latents))
-    if theirs.encoder and manifest.encoder and theirs.encoder != manifest.encoder:
+    if differ(theirs.encoder, manifest.encoder):
         return False
     return (other.kind == "image" or length) and (theirs.mean, theirs.std) == (manifest.mean, manifest.std)

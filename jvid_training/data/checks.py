@@ -67,11 +67,7 @@ def shared_statistics(data: Data, key: dict[str, Any], encoder: str) -> Manifest
 def check_encoded(manifest: Manifest, data: Data, codec: CodecChoice) -> None:
     """Refuse latents that were encoded from other data, with other settings or by another autoencoder than a recipe's."""
     check_same(manifest.key, key_of(data, codec), f"{data.latents} holds latents of other settings", REMEDY)
-    check_encoder(manifest, data, codec)
-
-
-def check_encoder(manifest: Manifest, data: Data, codec: CodecChoice) -> None:
-    """Refuse latents of other weights than the codec's folder holds now: it was written again since."""
+    # The folder of the codec may have been written again since.
     check_same_encoder(
         manifest.encoder,
         encoder_digest(codec),

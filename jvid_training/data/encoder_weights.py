@@ -19,7 +19,7 @@ from jvid.errors import InputError
 from jvid_models.saved import weight_files
 from jvid_training.recipe import CodecChoice
 
-__all__ = ["check_same_encoder", "digest_in", "encoder_digest"]
+__all__ = ["check_same_encoder", "differ", "digest_in", "encoder_digest"]
 
 _DECODING = ("decoder.", "post_quant_conv.", "autoencoder.decoder.", "autoencoder.post_quant_conv.")
 
@@ -36,8 +36,13 @@ def encoder_digest(codec: CodecChoice) -> str:
         return ""
 
 
+def differ(one: str, other: str) -> bool:
+    """Whether two digests are of different weights; one that is not known agrees with any."""
+    return bool(one and other and one != other)
+
+
 def check_same_encoder(then: str, now: str, what: str, remedy: str) -> None:
-    """Refuse weights that are not those of the latents; a digest that is not known agrees with any.
+    """Refuse weights that are not those of the latents.
 
     Args:
         then: the digest of the latents' encoding.
@@ -46,9 +51,9 @@ def check_same_encoder(then: str, now: str, what: str, remedy: str) -> None:
         remedy: what to do about it.
 
     Raises:
-        InputError: both are known, and differ.
+        InputError: they `differ`.
     """
-    if then and now and then != now:
+    if differ(then, now):
         raise InputError(
             f"{what}: their digest is {now[:12]}, expected {then[:12]}, of those that encoded; {remedy}"
         )

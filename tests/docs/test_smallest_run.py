@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 
-from jvid.cli import main
 from jvid.media import read_metadata
+from tests.docs.page_commands import run_small
 from tests.docs.test_readme import blocks
 from tests.installed import ROOT
-from tests.training_tools import few_held_out_samples, walker, write_clip
+from tests.training_tools import walker, write_clip
 
 PAGE = ROOT / "docs" / "training.md"
 SECTION = PAGE.read_text(encoding="utf-8").split("## The smallest run\n")[1].split("\n## ")[0]
@@ -55,12 +54,7 @@ def test_the_recipes_and_commands_make_a_clip(
     first, *commands = [line.removeprefix("$ ") for line in block.splitlines()]
     assert first == "export JVID_SHARED=$PWD"
     monkeypatch.setenv("JVID_SHARED", str(tmp_path))
-    with few_held_out_samples(2):
-        for command in commands:
-            words = shlex.split(command)[1:]
-            small = next((values for name, values in SMALL.items() if command.startswith(f"jvid {name}")), ())
-            few = ["--steps", "2"] if words[0] == "sample" else []
-            assert main([*words, *(word for value in small for word in ("--set", value)), *few]) == 0, command
+    run_small(commands, SMALL, {"sample": ["--steps", "2"]})
     assert "the recipe is ready" in capsys.readouterr().out
     metadata = read_metadata(tmp_path / "walking.mp4")
     assert "a person walking" in str(metadata)

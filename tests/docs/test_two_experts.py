@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import subprocess
 import tomllib
 from pathlib import Path
@@ -15,9 +14,10 @@ from PIL import Image
 
 from jvid.cli import main
 from jvid.media import read_metadata
+from tests.docs.page_commands import run_small
 from tests.docs.test_readme import blocks
 from tests.installed import ROOT
-from tests.training_tools import few_held_out_samples, walker, write_clip, write_recipe
+from tests.training_tools import walker, write_clip, write_recipe
 
 PAGE = ROOT / "docs" / "two-experts.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -77,14 +77,9 @@ def test_the_recipes_and_commands_make_an_ensemble_and_a_table(
     assert first == "export JVID_SHARED=$PWD"
     monkeypatch.setenv("JVID_SHARED", str(tmp_path))
     subprocess.run(["sh", "-c", joined], check=True)
-    with few_held_out_samples(2):
-        for command in commands:
-            words = shlex.split(command)[1:]
-            small = next((values for name, values in SMALL.items() if command.startswith(f"jvid {name}")), ())
-            few = {"sample": ["--steps", "2"], "compare": ["--steps", "2"], "ablation": ["--num", "1"]}.get(
-                words[0], []
-            )
-            assert main([*words, *(word for value in small for word in ("--set", value)), *few]) == 0, command
+    run_small(
+        commands, SMALL, {"sample": ["--steps", "2"], "compare": ["--steps", "2"], "ablation": ["--num", "1"]}
+    )
     assert "a red block walks" in str(read_metadata(tmp_path / "red.mp4"))
     assert (tmp_path / "compared.png").is_file()
     table = json.loads((tmp_path / "runs/study/ablation-1-clips-seed-0.json").read_text())

@@ -21,6 +21,7 @@ from jvid.strategy.strategy import Strategy
 from jvid_training.generation import generate
 from jvid_training.recipe import load_recipe, to_document
 from jvid_training.search.recipe import load_study
+from jvid_training.search.rows import whole
 from jvid_training.train.networks import build_network
 from tests.search_tools import Real
 
@@ -87,6 +88,13 @@ def test_studies_name_strategies_that_compose_with_their_experts() -> None:
     assert shared.study.strategy == report.ablation.strategies["the recommended"]
     assert attrs.evolve(papers.study, strategy=report.study.strategy) == report.study
     assert papers.study.strategy in named
+    # The comment's command names rows that there are.
+    stages = re.findall(
+        r'--rows "?([^"\n]+?)"?(?= --|\n)', (RECIPE / "paper.toml").read_text(encoding="utf-8")
+    )
+    base = Strategy.load(ROOT / papers.study.strategy)
+    assert {*stages} <= {*whole(base, 64, jvid.load("ensemble", "sprites-64"))}
+    assert len(stages) == 3
     assert {Path(path).name for path in named} == {
         path.name for path in (RECIPE / "strategies").rglob("*.json")
     }
